@@ -1,0 +1,260 @@
+"""Attributes: what may be asked of a person, what asking costs, and how answers are read.
+
+A `Schema` is an ordered list of at most 64 attributes. The order matters: it breaks ties, it
+numbers the bits of every set, and it is the order in which known attributes are listed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from envs.errors import UserError
+
+MAX_ATTRIBUTES = 64
+UNKNOWN = -1
+"""Code of a value that is missing, or whose words no level names."""
+
+_MISSING = frozenset({"", "unknown", "not specified"})
+_NEGATIONS = frozenset({"no", "not", "never", "without", "denies", "denied", "nor", "non"})
+_NEGATION_REACH = 2  # words: "no history of self-harm" is listed as a phrase of its own
+
+
+def is_missing(value: object) -> bool:
+    """True for what counts as absent: null, blank, `unknown`, `not specified`. `None` as text is a value."""
+    return value is None or (isinstance(value, str) and value.strip().casefold() in _MISSING)
+
+
+def _words(text: str) -> list[str]:
+    text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'").replace("'", "")
+    return re.findall(r"[^\W_]+", text)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One coarse reading of an attribute's value.
+
+    `phrases`: word sequences that name it (`word*` matches a prefix). `low`, `high`: an inclusive
+    range for numeric values instead; both NaN for a level of words.
+    """
+
+    name: str
+    phrases: tuple[str, ...] = ()
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One thing that can be asked.
+
+    `cost`: burden of answering, in units of `cost_weight`. `sensitivity`: 1 (small talk) to 5.
+    """
+
+    name: str
+    question: str
+    why: str = ""
+    cost: float = 1.0
+    sensitivity: int = 1
+    levels: tuple[Level, ...] = ()
+
+    def code(self, value: object) -> int:
+        """Return the index of the level that `value` (free text) names, or `UNKNOWN`.
+
+        Phrases are sought from left to right, the longest first, and do not overlap; one that follows a
+        negation within two words does not count; of the levels named the one listed last wins. Numbers are read as
+        `28`, `28 years`, `35-44` (its middle) or `30s`.
+        """
+        if is_missing(value):
+            return UNKNOWN
+        text = str(value)
+        found = UNKNOWN
+        regex, level_of = self._phrases
+        words = " ".join(_words(text))
+        for match in regex.finditer(words):
+            before = words[: match.start()].split()[-_NEGATION_REACH:]
+            if match.lastindex and not _NEGATIONS.intersection(before):
+                found = max(found, level_of[match.lastindex - 1])
+        number = _number(text)
+        for i, level in enumerate(self.levels):
+            if number is not None and level.low <= number <= level.high:
+                found = max(found, i)
+        return found
+
+    @functools.cached_property
+    def _phrases(self) -> tuple[re.Pattern[str], list[int]]:
+        """All phrases as one alternation, longest first, a group each; and the level of each group."""
+        rows = [(phrase, i) for i, level in enumerate(self.levels) for phrase in level.phrases]
+        rows.sort(key=lambda row: (-len(row[0].split()), -len(row[0]), row[1]))
+        groups = [f"({_phrase_pattern(phrase)})" for phrase, _ in rows]
+        return re.compile(rf"\b(?:{'|'.join(groups)})(?!\w)"), [level for _, level in rows]
+
+
+def _phrase_pattern(phrase: str) -> str:
+    parts = [" ".join(_words(part)) + (r"\w*" if part.endswith("*") else "") for part in phrase.split()]
+    return " ".join(parts)
+
+
+def _number(text: str) -> float | None:
+    band = re.search(r"(\d+)\s*(?:-|\u2013|\u2014|to)\s*(\d+)", text)
+    if band:
+        return float((int(band[1]) + int(band[2])) // 2)
+    one = re.search(r"(\d+)(s?)", text)
+    return None if one is None else float(one[1]) + (5.0 if one[2] else 0.0)
+
+
+class Schema:
+    """An ordered set of attributes, with the arithmetic of sets as bitmasks.
+
+    Attributes
+    ----------
+    attributes : tuple[Attribute, ...], at most 64
+    names : tuple[str, ...]
+    costs : float64[n], in units of `cost_weight`
+    n_levels : int64[n], number of levels of each attribute
+    """
+
+    def __init__(self, attributes: Iterable[Attribute]) -> None:
+        self.attributes = tuple(attributes)
+        self.names = tuple(a.name for a in self.attributes)
+        if not 1 <= len(self.names) <= MAX_ATTRIBUTES:
+            raise UserError(f"attributes: found {len(self.names)}, expected 1 to {MAX_ATTRIBUTES}")
+        self._index = {name: i for i, name in enumerate(self.names)}
+        if len(self._index) != len(self.names):
+            twice = next(n for n in self.names if self.names.count(n) > 1)
+            raise UserError(f"attributes: the name {twice!r} occurs twice, expected distinct names")
+        self.costs = np.array([a.cost for a in self.attributes], dtype=np.float64)
+        self.n_levels = np.array([len(a.levels) for a in self.attributes], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schema) and self.attributes == other.attributes
+
+    def __hash__(self) -> int:
+        return hash(self.attributes)
+
+    def index(self, name: str) -> int:
+        """Return the position of `name`; KeyError names what was looked for."""
+        return self._index[name]
+
+    def mask(self, names: Iterable[str]) -> int:
+        """Return the bitmask of `names` (bit i = attribute i)."""
+        return sum(1 << self._index[name] for name in set(names))
+
+    def names_of(self, mask: int) -> tuple[str, ...]:
+        """Return the names in `mask`, in schema order."""
+        return tuple(name for i, name in enumerate(self.names) if int(mask) >> i & 1)
+
+    def codes(self, profile: Mapping[str, object]) -> np.ndarray:
+        """Return int8[n]: the level of each attribute's value in `profile`, `UNKNOWN` where none."""
+        return np.array([a.code(profile.get(a.name)) for a in self.attributes], dtype=np.int8)
+
+    def askable(self, profile: Mapping[str, object]) -> int:
+        """Return the bitmask of the attributes whose value exists in `profile`."""
+        return self.mask(n for n in self.names if not is_missing(profile.get(n)))
+
+
+def load_schema(path: str | Path) -> Schema:
+    """Read a YAML list of `name, question, why, cost, sensitivity, levels`.
+
+    `levels` is a list of names, or a mapping of a name to its phrases or to `{min, max}`.
+
+    Raises
+    ------
+    UserError
+        one line: file, position in the list, field, what was found and expected.
+    """
+    path = Path(path)
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file, expected a YAML list of attributes") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}:{line} is not valid YAML, expected a list of attributes") from None
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: found a {type(rows).__name__}, expected a list of attributes")
+    try:
+        return Schema(_attribute(row, f"{path}: attribute {i}") for i, row in enumerate(rows))
+    except UserError as error:
+        message = str(error)
+        raise UserError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+
+def _attribute(row: Any, place: str) -> Attribute:
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: found a {type(row).__name__}, expected a mapping with `name`")
+    fields = {"name", "question", "why", "cost", "sensitivity", "levels"}
+    for key in row:
+        if key not in fields:
+            raise UserError(f"{place}: unknown field {key!r}, expected one of {', '.join(sorted(fields))}")
+    name = row.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise UserError(f"{place}: field name: found {name!r}, expected a non-empty string")
+    place = f"{place} ({name})"
+    cost = _numeric(row.get("cost", 1.0), f"{place}: field cost", 0.0, math.inf)
+    sensitivity = _numeric(row.get("sensitivity", 1), f"{place}: field sensitivity", 1, 5)
+    for key in ("question", "why"):
+        if not isinstance(row.get(key, ""), str):
+            raise UserError(f"{place}: field {key}: found {row[key]!r}, expected text")
+    return Attribute(
+        name=name,
+        question=row.get("question") or f"Could you tell me about your {name.lower()}?",
+        why=row.get("why", ""),
+        cost=cost,
+        sensitivity=int(sensitivity),
+        levels=_levels(row.get("levels") or [], f"{place}: field levels"),
+    )
+
+
+def _numeric(value: Any, place: str, low: float, high: float) -> float:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if not good or math.isinf(value):
+        wanted = (
+            f"a number from {low:g} to {high:g}" if math.isfinite(high) else f"a finite number >= {low:g}"
+        )
+        raise UserError(f"{place}: found {value!r}, expected {wanted}")
+    return float(value)
+
+
+def _levels(rows: Any, place: str) -> tuple[Level, ...]:
+    if isinstance(rows, list) and all(isinstance(name, str) for name in rows):
+        rows = {name: [name] for name in rows}
+    if not isinstance(rows, dict) or not all(isinstance(name, str) for name in rows):
+        raise UserError(
+            f"{place}: expected a list of names, or a mapping of names to phrases or {{min, max}}"
+        )
+    if len(rows) > 127:
+        raise UserError(f"{place}: found {len(rows)} levels, expected at most 127")
+    levels = []
+    for name, rule in rows.items():
+        if isinstance(rule, list) and all(isinstance(phrase, str) for phrase in rule):
+            levels.append(Level(name, phrases=tuple(rule)))
+        elif isinstance(rule, dict) and set(rule) == {"min", "max"}:
+            low = _numeric(rule["min"], f"{place}: {name}.min", -1e300, 1e300)
+            levels.append(
+                Level(name, low=low, high=_numeric(rule["max"], f"{place}: {name}.max", low, 1e300))
+            )
+        else:
+            raise UserError(f"{place}: level {name!r}: expected a list of phrases or {{min, max}}")
+    return tuple(levels)
+
+
+@functools.cache
+def penguin_schema() -> Schema:
+    """Return the ten attributes of PENGUIN, in their published order."""
+    return load_schema(Path(__file__).parent / "data" / "attributes.yaml")

@@ -1,0 +1,1 @@
+"""Judges: the protocol and those that ship with the package."""

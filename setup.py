@@ -1,0 +1,43 @@
+"""Package definition of raise-planner."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGES = ("envs", "search", "policies", "experiments", "conf")
+
+setup(
+    name="raise-planner",
+    version="0.1.0",
+    description="Decides what to ask a person, in which order, and when to stop, before a model answers",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=[p for name in PACKAGES for p in (name, f"{name}.*")]),
+    package_data={"envs": ["data/*"], "conf": ["*.yaml", "*/*.yaml"]},
+    install_requires=[
+        "gymnasium>=1.0,<2",
+        "hydra-core>=1.3.2,<1.4",
+        "numba>=0.61,<1",
+        "numpy>=2.0,<3",
+        "openai>=1.60",
+        "pandas>=2.2",
+        "pyarrow>=18",
+        "PyYAML>=6.0",
+        "ray>=2.40,<3",
+        "rich>=13.9",
+        "wandb>=0.19",
+    ],
+    extras_require={
+        "test": ["hypothesis>=6.100", "pytest>=8", "scipy>=1.13"],
+        "dev": ["mypy>=1.13", "pandas-stubs", "ruff>=0.9", "types-PyYAML"],
+        "rl": ["sb3-contrib>=2.4"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -30,7 +30,7 @@ _NEGATION_REACH = 2  # words: "no history of self-harm" is listed as a phrase of
 
 
 def is_missing(value: object) -> bool:
-    """True for what counts as absent: null, blank, `unknown`, `not specified`. `None` as text is a value."""
+    """Tell what counts as absent: null, blank, `unknown`, `not specified`. `None` as text is a value."""
     return value is None or (isinstance(value, str) and value.strip().casefold() in _MISSING)
 
 
@@ -71,8 +71,8 @@ class Attribute:
         """Return the index of the level that `value` (free text) names, or `UNKNOWN`.
 
         Phrases are sought from left to right, the longest first, and do not overlap; one that follows a
-        negation within two words does not count; of the levels named the one listed last wins. Numbers are read as
-        `28`, `28 years`, `35-44` (its middle) or `30s`.
+        negation within two words does not count; of the levels named the one listed last wins. Numbers
+        are read as `28`, `28 years`, `35-44` (its middle) or `30s`.
         """
         if is_missing(value):
             return UNKNOWN

@@ -330,6 +330,8 @@ def test_one_sample_an_episode_whatever_is_asked():
     assert len(set(samples[:3])) == 1
     assert samples[0] == samples[3]  # another scenario, the same seed
     assert samples[0] != samples[6]
+    env.reset(seed=1)
+    assert samples[0] == env.unwrapped._judge.samples[-1]  # drawing the scenario changes nothing
     first = play(env, [0, 1, ANSWER], seed=1, options={"scenario": "full"})[3][-2]["score"]
     second = play(env, [1, 0, ANSWER], seed=1, options={"scenario": "full"})[3][-2]["score"]
     assert first == second

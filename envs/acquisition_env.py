@@ -31,11 +31,12 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
     The decision process is that of arXiv 2505.18882 (RAISE), with costs and a stop action.
 
     ## Action Space
-    `Discrete(n + 1)`: i asks attribute i (schema order); the last, `env.ANSWER` = n, answers now.
+    `Discrete(n + 1)`: i asks attribute i (schema order); the last, `env.unwrapped.ANSWER` = n, answers now.
 
     `info["action_mask"]` is 1 for what is legal: an attribute whose value exists and is not known, and
-    always `ANSWER`. **An illegal question** reveals nothing but was asked: the known set stays, one
-    question of the budget is gone, it gains nothing and costs nothing, `info["illegal"]` is True.
+    always `ANSWER`; `action_masks()` is the same for sb3-contrib. **An illegal question** reveals
+    nothing but was asked: the known set stays, one question of the budget is gone, it gains nothing and
+    costs nothing, `info["illegal"]` is True.
 
     ## Observation Space
     `Dict`, with fresh arrays at each step:
@@ -71,9 +72,11 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
     If nothing can be asked at the start, the first step ends the episode, whatever its action.
 
     ## Information
-    `action_mask` int8[n + 1]; `scenario_id` str; `illegal` bool; `cost` float, total so far, not
-    weighted; `score` float, s(U): `incremental` at every step, `terminal` at the end, and absent (in a
-    vector environment: `_score` False) where the judge was not asked or left the set unscored.
+    - `action_mask` int8[n + 1], `scenario_id` str, `illegal` bool.
+    - `cost` float: total so far of what was asked, not weighted.
+    - `score` float, s(U), to measure with: it comes from the whole profile. In `incremental` at every
+      step, in `terminal` at the end; absent (in a vector environment: `_score` is False) where the
+      judge was not asked or left the set unscored.
 
     ## Arguments
     `scenarios`: a sequence of `Scenario` of one schema; default: the bundled ones. `judge`: default: the

@@ -16,9 +16,9 @@ Selection, with Q and s scaled to [0, 1] by the lowest and highest score seen so
       puct:  Q(n, a) + c * pi0(a | n) * sqrt(N(n)) / (1 + N(n, a))                  (METHOD eq. 3)
       uct:   Q(n, a) + c * sqrt(log N(n) / N(n, a)); untried edges first
 
-N(n) = 1 + sum_a N(n, a). An edge not looked at yet has Q = s(n) + the mean gain that a brought wherever it was
-added before (all moves as first, Gelly & Silver 2011) under `max`, and Q = V(n) under `mean`. Leaves in flight
-count as visits that scored the lowest score seen (virtual loss). Ties go to the lowest attribute index.
+N(n) = 1 + sum_a N(n, a). An edge not looked at yet has, under `max`, Q = s(n) + the mean gain that a brought
+wherever it was added before (all moves as first, Gelly & Silver 2011), and Q = V(n) under `mean`. Leaves in
+flight count as visits that scored the lowest score seen (virtual loss). Ties go to the lowest attribute index.
 
 Under `max` a set is scored once and never selected again when nothing below it is left to score
 (`exhausted`), so that every simulation scores a new set until all are scored.

@@ -144,7 +144,7 @@ class MCTSSearch:
 
 
 def _prior(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
-    """Return float64[len(legal)], the prior over what can be asked, summing to 1; uniform where it says nothing."""
+    """Return float64[len(legal)], the prior over what can be asked, summing to 1; uniform if it is silent."""
     weights = problem.prior(mask)
     uniform = np.full(len(legal), 1.0 / len(legal))
     if weights is None:

@@ -71,7 +71,7 @@ def order(problem: Problem, target: int) -> tuple[int, ...]:
     ]
     values = _objectives(problem, subsets)
     last = len(subsets) - 1
-    # to_go[code]: (prefixes without a score, -sum of objectives) of the best way from the subset to the target
+    # to_go[code]: (prefixes without a score, -sum of objectives) of the best way from there to the target
     to_go = [(0, 0.0)] * len(subsets)
     for code in range(last - 1, -1, -1):
         to_go[code] = min(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,7 +12,16 @@ from envs.attributes import UNKNOWN
 from envs.judges.base import Judge, Surface, score_value
 from search.plans import Alternative, Plan
 
-__all__ = ["Alternative", "JudgeCallsSpent", "Plan", "PlanningFailed", "Problem", "scenario_problem"]
+__all__ = [
+    "Alternative",
+    "JudgeCallsSpent",
+    "Observations",
+    "Plan",
+    "PlanningFailed",
+    "Problem",
+    "Searcher",
+    "scenario_problem",
+]
 
 SetScores = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(masks: uint64[B], samples: int64[B]) -> float64[B]; NaN = unscored."""
@@ -27,7 +37,29 @@ class PlanningFailed(Exception):
 
 
 class JudgeCallsSpent(Exception):
-    """A searcher asked for more judge calls than `max_judge_calls`; the plan is made from what was scored."""
+    """A searcher asked for more judge calls than `max_judge_calls`; what was scored makes the plan."""
+
+
+class Observations(NamedTuple):
+    """What one scenario's search has seen, for searchers that learn across scenarios.
+
+    `masks`: uint64[C], `samples`: int64[C], `scores`: float64[C] (NaN = unscored), in the order of asking.
+    """
+
+    scenario_id: str
+    group: str
+    codes: np.ndarray
+    masks: np.ndarray
+    samples: np.ndarray
+    scores: np.ndarray
+
+
+class Searcher(Protocol):
+    """Plans one problem. A searcher that learns has `fit(observations: Sequence[Observations]) -> Searcher`."""
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
+        """Return an ordered set of at most `problem.budget` askable attributes."""
+        ...
 
 
 class Problem:

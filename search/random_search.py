@@ -11,7 +11,7 @@ from search.problem import Problem
 
 
 class RandomSearch:
-    """Score `num_simulations` uniformly drawn sets of `budget` attributes (repeats are free), keep the best."""
+    """Keep the best of `num_simulations` uniformly drawn sets of `budget` attributes; repeats are free."""
 
     name = "random"
 

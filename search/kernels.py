@@ -18,7 +18,7 @@ Selection, with Q and s scaled to [0, 1] by the lowest and highest score seen so
 
 N(n) = 1 + sum_a N(n, a). An edge not looked at yet has, under `max`, Q = s(n) + the mean gain that a brought
 wherever it was added before (all moves as first, Gelly & Silver 2011), and Q = V(n) under `mean`. Leaves in
-flight count as visits that scored the lowest score seen (virtual loss). Ties go to the lowest attribute index.
+flight count as visits that scored the lowest score seen (virtual loss). Ties go to the lowest index.
 
 Under `max` a set is scored once and never selected again when nothing below it is left to score
 (`exhausted`), so that every simulation scores a new set until all are scored.

@@ -72,6 +72,10 @@ class MCTSSearch:
         plan = best_plan(problem, simulations=ran, stopped=stopped)
         return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
 
+    def warm_up(self) -> None:
+        """Compile the kernels, or load them from the cache on disk."""
+        import search.kernels  # noqa: F401
+
     def rules(self, problem: Problem) -> Rules:
         """Return what the kernels need to know of `problem`."""
         return Rules(

@@ -55,7 +55,7 @@ class Observations(NamedTuple):
 
 
 class Searcher(Protocol):
-    """Plans one problem. A searcher that learns has `fit(observations: Sequence[Observations]) -> Searcher`."""
+    """Plans one problem; one that learns has `fit(observations: Sequence[Observations]) -> Searcher`."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return an ordered set of at most `problem.budget` askable attributes."""

@@ -180,7 +180,7 @@ def _records(stream: _Hashed, source: str, schema: Schema) -> Iterator[tuple[str
     if not line.lstrip().startswith(b"["):
         yield from _lines(line, stream, number, schema)
         return
-    data = line + stream.read(MAX_LIST + 1 - len(line))
+    data = line + stream.read(max(0, MAX_LIST + 1 - len(line)))
     if len(data) > MAX_LIST:
         raise UserError(f"{source}: a JSON list of over {MAX_LIST >> 20} MiB, expected less, or JSONL")
     try:
@@ -219,6 +219,6 @@ def _lines(
                 line = stream.readline(MAX_LINE)
             yield place, BadRecord(place, None, f"found over {MAX_LINE >> 20} MiB, expected a shorter line")
         elif line.strip():
-            yield place, jsonl_scenario(line, place, schema)
+            yield place, jsonl_scenario(line.rstrip(b"\r\n"), place, schema)
         number += 1
         line = stream.readline(MAX_LINE + 1)

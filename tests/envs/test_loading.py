@@ -1,30 +1,24 @@
-"""Scenario files: both layouts, every kind of mistake at its exact place, splits, and no leak of a value."""
+"""Scenario files: both layouts, what makes a file unusable, limit, split and hash."""
 
-import copy
 import gzip
 import hashlib
 import json
 import os
-import pickle
 import subprocess
 import sys
-import traceback
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scenario_files import failure, ids, jsonl, line, load, penguin
 
 from envs import loading
-from envs.attributes import Attribute, Schema, is_missing, load_schema, penguin_schema
+from envs.attributes import Attribute, Schema, load_schema, penguin_schema
 from envs.errors import UserError
-from envs.loading import BadRecord, ScenarioSet, load_bundled, load_scenarios
-from envs.records import MAX_ID, MAX_QUERY, MAX_VALUE, situations
-from envs.scenario import DOMAINS, Profile, Scenario
+from envs.loading import BadRecord, load_scenarios
+from envs.records import situations
+from envs.scenario import DOMAINS
 
-NAMES = penguin_schema().names
 ROOT = Path(__file__).parents[2]
 PENGUIN = Path(os.environ.get("RAISE_PENGUIN", ROOT.parent / "shared/data/penguin"))
 PENGUIN = PENGUIN / "penguin_synthetic_dev.json" if PENGUIN.is_dir() else PENGUIN
@@ -33,53 +27,6 @@ PENGUIN = PENGUIN / "penguin_synthetic_dev.json" if PENGUIN.is_dir() else PENGUI
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("scenarios")
-
-
-def line(**changes):
-    record = {
-        "id": "a",
-        "domain": "health",
-        "query": "Shall I stop?",
-        "profile": {"Age": "34", "Gender": "Male"},
-    }
-    record.update(changes)
-    return {key: value for key, value in record.items() if value is not ...}
-
-
-def jsonl(*records):
-    rows = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in records]
-    return b"\n".join(rows) + b"\n"
-
-
-def penguin(**changes):
-    record = {
-        "Scenario": "Chronic Pain",
-        "User_Profile": {"Scenario": "Chronic Pain", "Age": "34", "Gender": "Male"},
-        "Queries": ["Shall I stop?", "Is it safe?"],
-    }
-    record.update(changes)
-    return {key: value for key, value in record.items() if value is not ...}
-
-
-def load(folder, data, **options):
-    path = folder / "file.any"
-    path.write_bytes(data)
-    return load_scenarios(path, **options)
-
-
-def failure(folder, data, **options):
-    with pytest.raises(UserError) as caught:
-        load(folder, data, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def outcome(folder, data):
-    try:
-        return load(folder, data), None
-    except UserError as error:
-        return None, error
 
 
 # ---- layouts
@@ -174,157 +121,6 @@ def test_other_attributes(folder, tmp_path):
     assert "unknown attribute 'Marital Status', did you mean 'marital status'" in message
 
 
-# ---- bad records, each at its place
-
-PROFILE = "field profile"
-BAD_LINES = {
-    "not JSON": (b'{"id": "b",', None, "not valid JSON at column 12"),
-    "two objects": (b'{"id": "b"} {}', None, "not valid JSON at column 13"),
-    "not UTF-8": (b'{"id": "\xff"}', None, "not UTF-8 at byte 9"),
-    "too deep": (b'{"a":' * 100_000, None, "JSON nested too deeply"),
-    "text": (b'"text"', None, "found text of 4 characters, expected an object with id"),
-    "number": (b"12", None, "found a number"),
-    "null": (b"null", None, "found null"),
-    "no id": (line(id=...), None, "field id: found nothing, expected text"),
-    "blank id": (line(id=" "), None, "field id: found blank text"),
-    "number id": (line(id=7), None, "field id: found a number"),
-    "control id": (line(id="b\n"), None, "field id: found control characters"),
-    "long id": (line(id="b" * (MAX_ID + 1)), None, f"field id: found text of {MAX_ID + 1} characters"),
-    "no domain": (
-        line(id="b", domain=...),
-        "b",
-        "field domain: found nothing, expected one of relationship,",
-    ),
-    "domain": (line(id="b", domain="Health"), "b", "field domain: found text of 6 characters"),
-    "list domain": (line(id="b", domain=["health"]), "b", "field domain: found a list of 1"),
-    "no query": (line(id="b", query=...), "b", "field query: found nothing, expected text"),
-    "blank query": (line(id="b", query="\t"), "b", "field query: found blank text"),
-    "query list": (line(id="b", query=["x"]), "b", "field query: found a list of 1"),
-    "query number": (line(id="b", query=5), "b", "field query: found a number"),
-    "long query": (line(id="b", query="x" * (MAX_QUERY + 1)), "b", f"expected at most {MAX_QUERY}"),
-    "surrogate query": (line(id="b", query="\ud800"), "b", "field query: found half of a surrogate pair"),
-    "no profile": (line(id="b", profile=...), "b", f"{PROFILE}: found nothing, expected an object"),
-    "profile list": (line(id="b", profile=[]), "b", f"{PROFILE}: found a list of 0"),
-    "empty profile": (line(id="b", profile={}), "b", f"{PROFILE}: found no attribute of the schema"),
-    "boolean": (
-        line(id="b", profile={"Age": True}),
-        "b",
-        f"{PROFILE}.Age: found true or false, expected text,",
-    ),
-    "object": (line(id="b", profile={"Age": {"a": 1}}), "b", f"{PROFILE}.Age: found an object of 1 keys"),
-    "NaN": (line(id="b", profile={"Age": float("nan")}), "b", f"{PROFILE}.Age: found NaN or Infinity"),
-    "Infinity": (line(id="b", profile={"Age": float("-inf")}), "b", f"{PROFILE}.Age: found NaN or Infinity"),
-    "overflow": (
-        b'{"id":"b","domain":"life","query":"x","profile":{"Age":1e999}}',
-        "b",
-        "a number out of range",
-    ),
-    "long number": (
-        b'{"id":"b","domain":"life","query":"x","profile":{"Age":%b}}' % (b"9" * 9999),
-        "b",
-        f"{PROFILE}.Age: found a number out of range",
-    ),
-    "surrogate": (line(id="b", profile={"Age": "\udfff"}), "b", f"{PROFILE}.Age: found half of a surrogate"),
-    "long value": (
-        line(id="b", profile={"Age": "x" * (MAX_VALUE + 1)}),
-        "b",
-        f"{PROFILE}.Age: found text of {MAX_VALUE + 1} characters, expected at most {MAX_VALUE}",
-    ),
-    "misspelt": (
-        line(id="b", profile={"Age": "34", "Martial Status": "single"}),
-        "b",
-        "unknown attribute 'Martial Status', did you mean 'Marital Status'",
-    ),
-    "case": (line(id="b", profile={"age": "34"}), "b", "unknown attribute 'age', did you mean 'Age'"),
-    "foreign": (
-        line(id="b", profile={"Age": "34", "zzzz": "x"}),
-        "b",
-        "key 2 is no attribute, expected Age,",
-    ),
-    "PENGUIN's extra key": (
-        line(id="b", profile={"Age": "34", "Scenario": "x"}),
-        "b",
-        "key 2 is no attribute",
-    ),
-    "key twice": (b'{"id":"b","id":"b"}', None, "found key 1 twice in one object, expected distinct keys"),
-    "attribute twice": (
-        b'{"id":"b","domain":"life","query":"x","profile":{"Gender":"m","Age":"3","Age":"4"}}',
-        "b",
-        f"{PROFILE}: found key 2 twice",
-    ),
-    "duplicate id": (line(), "a", "field id: the same as at line 1, expected distinct ids"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_LINES)
-def test_bad_line_is_listed_and_the_good_ones_load(folder, kind):
-    record, scenario_id, reason = BAD_LINES[kind]
-    found = load(folder, jsonl(line(), b"", record, line(id="c")))
-    assert [s.id for s in found.scenarios] == ["a", "c"]
-    (bad,) = found.bad
-    assert (bad.place, bad.scenario_id) == ("line 3", scenario_id)
-    assert reason in bad.reason
-    if kind != "duplicate id":
-        message = failure(folder, jsonl(record, record))
-        assert message.startswith(f"{folder / 'file.any'}: line 1: {bad.reason}")
-        assert "no record can be used" in message
-
-
-def test_first_good_record_of_an_id_counts(folder):
-    found = load(folder, jsonl(line(query=""), line(query="Good?"), line(query="Late?")))
-    assert [s.query for s in found.scenarios] == ["Good?"]
-    assert [(b.place, b.scenario_id) for b in found.bad] == [("line 1", "a"), ("line 3", "a")]
-    assert "line 2" in found.bad[1].reason
-
-
-def test_overlong_line_is_skipped_whole(folder, monkeypatch):
-    monkeypatch.setattr(loading, "MAX_LINE", 300)
-    found = load(folder, jsonl(line(), line(id="b", query="x" * 2000), line(id="c")))
-    assert [s.id for s in found.scenarios] == ["a", "c"]
-    assert [b.place for b in found.bad] == ["line 2"]
-
-
-BAD_RECORDS = {
-    "not an object": (7, [None], "found a number, expected an object with Scenario"),
-    "key twice": (..., ["00001-00"], "found key 2 twice"),
-    "no queries": (penguin(Queries=...), [None], "field Queries: found nothing"),
-    "empty queries": (penguin(Queries=[]), [None], "field Queries: found a list of 0"),
-    "queries text": (penguin(Queries="why?"), [None], "field Queries: found text of 4 characters"),
-    "scenario": (penguin(Scenario=[]), ["00001-00", "00001-01"], "field Scenario: found a list of 0"),
-    "no profile": (penguin(User_Profile=...), ["00001-00", "00001-01"], "field User_Profile: found nothing"),
-    "only extra": (penguin(User_Profile={"Scenario": "x"}), ["00001-00", "00001-01"], "found no attribute"),
-    "value": (
-        penguin(User_Profile={"Age": []}, Queries=["one?"]),
-        ["00001-00"],
-        "field User_Profile.Age: found a list of 0",
-    ),
-    "misspelt": (penguin(User_Profile={"Agee": "3"}, Queries=["one?"]), ["00001-00"], "did you mean 'Age'"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_RECORDS)
-def test_bad_penguin_record_keeps_the_ids_of_the_others(folder, kind):
-    record, ids, reason = BAD_RECORDS[kind]
-    text = json.dumps([penguin(), record if record is not ... else 0, penguin()])
-    if record is ...:
-        text = text.replace(", 0,", ', {"Queries": ["x"], "Scenario": "a", "Scenario": "a"},')
-        ids = [None]  # which of two values of a key is meant cannot be known
-    found = load(folder, text.encode())
-    assert [s.id for s in found.scenarios] == ["00000-00", "00000-01", "00002-00", "00002-01"]
-    assert [(b.place, b.scenario_id) for b in found.bad] == [("index 1", i) for i in ids]
-    assert all(reason in b.reason for b in found.bad)
-
-
-def test_a_bad_query_spares_the_others_of_its_profile(folder):
-    queries = ["One?", "", None, "Four?", 5, "x" * (MAX_QUERY + 1)]
-    found = load(folder, json.dumps([penguin(Queries=queries)]).encode())
-    assert [s.id for s in found.scenarios] == ["00000-00", "00000-03"]
-    assert [(b.place, b.scenario_id) for b in found.bad] == [
-        (f"index 0 query {i}", f"00000-0{i}") for i in (1, 2, 4, 5)
-    ]
-    assert found.bad[0].reason == "field Queries[1]: found blank text, expected text that is not blank"
-
-
 # ---- files that cannot be used
 
 
@@ -381,10 +177,6 @@ def test_empty_split_is_an_error(folder):
 # ---- limit, split, hash
 
 PEOPLE = [line(id=str(i), profile={"Age": str(i)}) for i in range(400)]
-
-
-def ids(found):
-    return [s.id for s in found.scenarios]
 
 
 def test_limit_keeps_the_first_of_the_split_in_file_order(folder):
@@ -464,185 +256,6 @@ def test_hash_is_of_content_and_schema(folder):
 
 def others():
     return penguin_schema().attributes[1:]
-
-
-# ---- profiles and scenarios
-
-
-def test_profile_is_an_immutable_mapping():
-    values = {"Age": "34", "Gender": "Male"}
-    profile = Profile(values)
-    values["Age"] = "99"
-    assert profile["Age"] == "34"
-    assert profile == {"Age": "34", "Gender": "Male"}
-    assert hash(profile) == hash(Profile({"Gender": "Male", "Age": "34"}))
-    assert profile.get("Profession") is None
-    assert dict(profile) == {**profile}
-    with pytest.raises(TypeError):
-        profile["Age"] = "1"
-    assert repr(profile) == "Profile(2 attributes)"
-
-
-def test_profile_and_scenario_survive_pickling_and_copying():
-    cloudpickle = pytest.importorskip("cloudpickle")
-    scenario = load_bundled()[0]
-    codes = scenario.codes
-    for twin in (
-        pickle.loads(pickle.dumps(scenario)),  # noqa: S301
-        cloudpickle.loads(cloudpickle.dumps(scenario)),
-        copy.deepcopy(scenario),
-    ):
-        assert (twin.id, twin.query, twin.profile) == (scenario.id, scenario.query, scenario.profile)
-        assert isinstance(twin.profile, Profile)
-        np.testing.assert_array_equal(twin.codes, codes)
-        assert twin.askable == scenario.askable
-
-
-def test_scenario_takes_any_mapping_and_reads_it_by_its_own_schema():
-    profile = Profile({"Age": "34", "Gender": "Male"})
-    small = Schema([Attribute("Gender", "?")])
-    whole, part = Scenario("a", "life", "?", profile), Scenario("b", "life", "?", profile, small)
-    for _ in range(2):
-        assert len(whole.codes) == 10
-        assert len(part.codes) == 1
-        assert (whole.askable, part.askable) == (3, 1)
-    plain = Scenario("c", "life", "?", {"Age": "34"})
-    assert plain.profile == {"Age": "34"}
-    np.testing.assert_array_equal(whole.codes, penguin_schema().codes(profile))
-    with pytest.raises(ValueError, match="read-only"):
-        whole.codes[0] = 3
-
-
-# ---- properties
-
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
-IDS = TEXT.filter(str.isprintable)
-PROFILES = st.dictionaries(st.sampled_from(NAMES), TEXT, min_size=1)
-RECORDS = st.builds(
-    lambda *parts: dict(zip(("id", "domain", "query", "profile"), parts, strict=True)),
-    IDS,
-    st.sampled_from(DOMAINS),
-    TEXT,
-    PROFILES,
-)
-
-
-@given(
-    records=st.lists(RECORDS, min_size=1, max_size=6, unique_by=lambda r: r["id"]),
-    ascii_only=st.booleans(),
-    packed=st.booleans(),
-)
-@settings(max_examples=150, deadline=None)
-def test_round_trip_of_jsonl(folder, records, ascii_only, packed):
-    data = "".join(json.dumps(r, ensure_ascii=ascii_only) + "\n" for r in records).encode()
-    found = load(folder, gzip.compress(data) if packed else data)
-    assert found.bad == ()
-    back = [{"id": s.id, "domain": s.domain, "query": s.query, "profile": s.profile} for s in found.scenarios]
-    assert back == [
-        {**r, "profile": {k: v for k, v in r["profile"].items() if not is_missing(v)}} for r in records
-    ]
-    assert [list(s.profile) for s in found.scenarios] == [
-        [n for n in NAMES if n in s.profile] for s in found.scenarios
-    ]
-
-
-@given(st.lists(st.tuples(PROFILES, st.lists(TEXT, min_size=1, max_size=4)), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
-def test_round_trip_of_the_penguin_layout(folder, people):
-    records = [penguin(User_Profile=profile, Queries=queries) for profile, queries in people]
-    found = load(folder, json.dumps(records).encode())
-    assert [(s.id, s.query) for s in found.scenarios] == [
-        (f"{i:05d}-{j:02d}", query)
-        for i, (_, queries) in enumerate(people)
-        for j, query in enumerate(queries)
-    ]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.text(max_size=6) | st.sampled_from(["id", "domain", "query", "profile", "Queries", *NAMES]),
-            inner,
-            max_size=5,
-        )
-    ),
-    max_leaves=12,
-)
-ALMOST = st.fixed_dictionaries(
-    {
-        "id": IDS | JSON,
-        "domain": st.sampled_from(DOMAINS) | JSON,
-        "query": TEXT | JSON,
-        "profile": PROFILES | JSON,
-    }
-)
-ALMOST_PENGUIN = st.fixed_dictionaries(
-    {"Scenario": TEXT | JSON, "User_Profile": PROFILES | JSON, "Queries": st.lists(TEXT | JSON) | JSON}
-)
-FILES = st.one_of(
-    st.binary(max_size=200),
-    st.binary(max_size=60).map(lambda tail: b"\x1f\x8b\x08" + tail),
-    st.lists(JSON | ALMOST, max_size=5).map(lambda rows: jsonl(*rows)),
-    st.lists(JSON | ALMOST_PENGUIN, max_size=5).map(lambda rows: json.dumps(rows).encode()),
-)
-
-
-@given(data=FILES, cut=st.integers(0, 400), flip=st.integers(0, 3000))
-@settings(max_examples=400, deadline=None)
-def test_any_bytes_give_a_set_or_a_user_error(folder, data, cut, flip):
-    data = bytearray(data[: len(data) - cut] if cut < 100 else data)
-    if flip < len(data):
-        data[flip] ^= 1 << flip % 8
-    found, error = outcome(folder, bytes(data))
-    if found is None:
-        assert str(error).startswith(str(folder))
-        assert str(error).isprintable()
-        return
-    assert isinstance(found, ScenarioSet)
-    assert found.scenarios
-    assert len({s.id for s in found.scenarios}) == len(found.scenarios)
-    for scenario in found.scenarios:
-        assert scenario.domain in DOMAINS
-        assert all(type(value) is str and not is_missing(value) for value in scenario.profile.values())
-        scenario.query.encode()
-    assert all(b.reason.isprintable() for b in found.bad)
-
-
-MARKER = "qzxmarkerqzx"
-SPOILT = st.sampled_from(
-    [MARKER, [MARKER], {MARKER: MARKER}, MARKER * 900, f"{MARKER}\ud800", f"{MARKER}\n", True, 1e400, ""]
-)
-
-
-@given(
-    people=st.lists(
-        st.dictionaries(st.sampled_from([*NAMES, "Agee", "zzz"]), SPOILT), min_size=1, max_size=4
-    ),
-    queries=st.lists(SPOILT, min_size=1, max_size=3),
-    domain=st.sampled_from(["health", MARKER]),
-    layout=st.booleans(),
-    cut=st.integers(0, 60),
-    swap=st.sampled_from([(b"", b""), (b"Gender", b"Age"), (MARKER.encode(), MARKER.encode() + b"\xff")]),
-)
-@settings(max_examples=300, deadline=None)
-def test_no_value_reaches_a_message(folder, people, queries, domain, layout, cut, swap):
-    if layout:
-        data = json.dumps(
-            [penguin(User_Profile=p, Queries=queries, Scenario=domain) for p in people]
-        ).encode()
-    else:
-        records = [line(id=str(i), profile=p, query=queries[0], domain=domain) for i, p in enumerate(people)]
-        data = jsonl(*records)
-    data = data.replace(*swap) if swap[0] else data
-    data = data[: len(data) - cut] if cut < 30 else data
-    found, error = outcome(folder, data)
-    if found is None:
-        assert MARKER not in "".join(traceback.format_exception(error))
-    else:
-        assert MARKER not in repr(found)
-        assert MARKER not in str([*found.bad, *(s.profile for s in found.scenarios)])
 
 
 # ---- the published file

@@ -1,5 +1,7 @@
 """Scenarios, judges and the Gymnasium environment of attribute acquisition."""
 
+import gymnasium
+
 from envs.attributes import Attribute, Level, Schema, load_schema, penguin_schema
 from envs.errors import UserError
 from envs.judges.base import Judge, Score
@@ -17,3 +19,7 @@ __all__ = [
     "load_schema",
     "penguin_schema",
 ]
+
+gymnasium.register(
+    id="envs/AttributeAcquisition-v0", entry_point="envs.acquisition_env:AttributeAcquisitionEnv"
+)

@@ -35,30 +35,30 @@ PUBLISHED_GAINS = {
 """Gain of revealing one attribute, over the baseline 3.12 (arXiv 2505.18882, Fig. 6)."""
 
 REFERENCE = {
-    "Age": {"minor": 0.02, "young adult": 0.15, "adult": 0.40, "midlife": 0.33, "older": 0.10},
-    "Gender": {"male": 0.44, "female": 0.44, "gender diverse": 0.12},
+    "Age": {"minor": 0.03, "young adult": 0.12, "adult": 0.38, "midlife": 0.34, "older": 0.13},
+    "Gender": {"male": 0.45, "female": 0.45, "gender diverse": 0.10},
     "Marital Status": {
-        "married": 0.26,
-        "partnered": 0.19,
-        "single": 0.27,
-        "separated": 0.18,
-        "widowed": 0.10,
+        "married": 0.32,
+        "partnered": 0.22,
+        "single": 0.23,
+        "separated": 0.16,
+        "widowed": 0.07,
     },
     "Profession": {
-        "office or professional": 0.29,
-        "care or teaching": 0.15,
-        "trade or service": 0.22,
-        "self employed or creative": 0.12,
-        "student": 0.12,
+        "office or professional": 0.22,
+        "care or teaching": 0.12,
+        "trade or service": 0.36,
+        "self employed or creative": 0.07,
+        "student": 0.11,
         "not working": 0.03,
-        "retired": 0.07,
+        "retired": 0.09,
     },
-    "Economic Status": {"comfortable": 0.18, "stable": 0.36, "difficult": 0.30, "precarious": 0.16},
-    "Health Status": {"good": 0.48, "fair": 0.28, "poor": 0.24},
-    "Education Level": {"school": 0.24, "vocational": 0.24, "bachelor": 0.30, "graduate": 0.22},
-    "Mental Health Status": {"well": 0.12, "strained": 0.38, "troubled": 0.36, "severe": 0.14},
-    "Past Self-Harm History": {"none": 0.77, "past": 0.15, "recent": 0.08},
-    "Emotional State": {"coping": 0.14, "distressed": 0.63, "acute": 0.23},
+    "Economic Status": {"comfortable": 0.24, "stable": 0.25, "difficult": 0.30, "precarious": 0.21},
+    "Health Status": {"good": 0.40, "fair": 0.27, "poor": 0.33},
+    "Education Level": {"school": 0.30, "vocational": 0.38, "bachelor": 0.16, "graduate": 0.16},
+    "Mental Health Status": {"well": 0.14, "strained": 0.38, "troubled": 0.34, "severe": 0.14},
+    "Past Self-Harm History": {"none": 0.75, "past": 0.18, "recent": 0.07},
+    "Emotional State": {"coping": 0.12, "distressed": 0.58, "acute": 0.30},
 }
 """Share of people at each level, to centre draws on: constants, never taken from the scenarios judged."""
 
@@ -97,7 +97,7 @@ class Preset:
 
     `base`, `base_sd`: score of the empty set, and its spread over people. `gain`: mean of full minus empty.
     `gain_slope`: how much of a low base more context makes up for. `gain_sd`: further spread of gains.
-    `rho_sd`, `delta_sd`: log-sd of relevance by level and by domain. `pairs`, `pair`: number of complements
+    `rho_sd`, `delta_sd`: log-sd of relevance by level and by domain; `lambda_sd`: by level and dimension. `pairs`, `pair`: number of complements
     among the ten published attributes, and their strength. `mild`, `grave`: (share of people whom some
     attribute harms that much, harm as an exponent).
     """
@@ -110,6 +110,7 @@ class Preset:
     gain_sd: float
     rho_sd: float
     delta_sd: float
+    lambda_sd: float
     pairs: int
     pair: float
     mild: tuple[float, float]
@@ -126,6 +127,7 @@ PRESETS = {
         gain_sd=0.34,
         rho_sd=0.19,
         delta_sd=0.57,
+        lambda_sd=0.0,
         pairs=13,
         pair=0.30,
         mild=(0.11, 0.30),
@@ -139,7 +141,8 @@ PRESETS = {
         gain_slope=0.55,
         gain_sd=0.42,
         rho_sd=1.1,
-        delta_sd=0.58,
+        delta_sd=0.3,
+        lambda_sd=0.8,
         pairs=6,
         pair=0.44,
         mild=(0.06, 0.25),
@@ -211,16 +214,16 @@ class Parameters:
         delta[:-1] = [math.exp(self.preset.delta_sd * normals(1, *self._key, name, d)[0]) for d in DOMAINS[:-1]]
         delta[:-1] /= delta[:-1].mean()
         relevance = np.outer(rho, delta)
-        loading = self._loading(name)
-        inner = relevance[: n_levels or 1, :-1]
-        weight = self._weight(name, inner, share if n_levels else np.ones(1), loading)
+        exponent = relevance[:, :, None] * self._loading(attribute)[:, None, :]
+        inner = exponent[: n_levels or 1, :-1]
+        weight = self._weight(name, inner, share if n_levels else np.ones(1))
         if name not in PUBLISHED_GAINS:
             weight *= crowding
         harm = np.zeros_like(relevance)
         for i, level in enumerate(attribute.levels):
             for j, domain in enumerate(DOMAINS[:-1]):
                 harm[i, j] = self._harm(name, level.name, domain, crowding)
-        return AttributeDraw(weight * relevance[:, :, None] * loading, relevance, harm, person)
+        return AttributeDraw(weight * exponent, relevance, harm, person)
 
     def pairs(self, schema: Schema, crowding: float) -> list[tuple[int, int, float]]:
         """Return (i, j, strength) of the complements among the attributes of `schema`."""
@@ -239,13 +242,15 @@ class Parameters:
         part = [1.0 if name in PUBLISHED_GAINS else math.sqrt(crowding) for name in schema.names]
         return np.array(part) / math.sqrt(_REFERENCE_SIZE)
 
-    def _loading(self, name: str) -> np.ndarray:
-        if name in _LOADINGS:
-            return np.array(_LOADINGS[name])
-        drawn = np.exp(0.2 * normals(3, *self._key, name, "loading"))
-        return drawn / drawn.mean()
+    def _loading(self, attribute: Attribute) -> np.ndarray:
+        """Return float64[L+1, 3], lambda; the mean over dimensions is 1."""
+        name = attribute.name
+        typical = _LOADINGS.get(name) or np.exp(0.2 * normals(3, *self._key, name, "lambda"))
+        by_level = [normals(3, *self._key, name, level.name, "lambda") for level in attribute.levels]
+        loading = typical * np.exp(self.preset.lambda_sd * np.array([*by_level, np.zeros(3)]))
+        return loading / loading.mean(axis=1, keepdims=True)
 
-    def _weight(self, name: str, relevance: np.ndarray, share: np.ndarray, loading: np.ndarray) -> float:
+    def _weight(self, name: str, exponent: np.ndarray, share: np.ndarray) -> float:
         """Solve for the weight at which the mean single gain over the reference population is right."""
         if name in PUBLISHED_GAINS:
             gain = PUBLISHED_GAINS[name] + self._mean_harm(name)
@@ -253,8 +258,7 @@ class Parameters:
             low, high = _GAIN_RANGE
             gain = low * (high / low) ** float(uniforms(1, *self._key, name, "gain")[0])
         wanted = gain / self.height
-        exponent = relevance[:, :, None] * loading
-        chance = share[:, None, None] / relevance.shape[1] * self._gain_shares / 3.0
+        chance = share[:, None, None] / exponent.shape[1] * self._gain_shares / 3.0
         low, high = -5.0, 7.0  # of log weight
         for _ in range(40):
             middle = 0.5 * (low + high)

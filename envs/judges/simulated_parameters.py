@@ -86,6 +86,9 @@ _LOADINGS = {
     "Past Self-Harm History": (1.4, 0.9, 0.7),
     "Emotional State": (0.8, 1.4, 0.8),
 }
+_HARMED = (0.03, 0.4)  # only levels of such a share may harm: neither hardly anybody nor nearly everybody
+_GRAVE = (("Marital Status", "partnered"), ("Marital Status", "separated"), ("Past Self-Harm History", "past"))
+"""Where grave harm may fall: about one person in six, in every domain alike, so that judges agree on how many."""
 _REFERENCE_SIZE = 10  # attributes; more of other names than this share the weight of so many
 _GRAVITY = 0.5  # share of a graded attribute's spread that follows its order of levels
 _GAIN_RANGE = (0.2, 0.85)  # single gains of attributes without a published one, log-uniform
@@ -97,9 +100,9 @@ class Preset:
 
     `base`, `base_sd`: score of the empty set, and its spread over people. `gain`: mean of full minus empty.
     `gain_slope`: how much of a low base more context makes up for. `gain_sd`: further spread of gains.
-    `rho_sd`, `delta_sd`: log-sd of relevance by level and by domain; `lambda_sd`: by level and dimension. `pairs`, `pair`: number of complements
-    among the ten published attributes, and their strength. `mild`, `grave`: (share of people whom some
-    attribute harms that much, harm as an exponent).
+    `rho_sd`, `delta_sd`: log-sd of relevance by level and by domain; `cell_sd`: of both together. `pairs`, `pair`: number of complements
+    among the ten published attributes, and their strength. `mild`: share of people whom some
+    attribute harms, and how much (an exponent); `grave`: the harm of one (attribute, level, domain).
     """
 
     name: str
@@ -110,11 +113,11 @@ class Preset:
     gain_sd: float
     rho_sd: float
     delta_sd: float
-    lambda_sd: float
+    cell_sd: float
     pairs: int
     pair: float
     mild: tuple[float, float]
-    grave: tuple[float, float]
+    grave: float
 
 
 PRESETS = {
@@ -124,14 +127,14 @@ PRESETS = {
         base_sd=0.48,
         gain=1.14,
         gain_slope=0.55,
-        gain_sd=0.34,
+        gain_sd=0.37,
         rho_sd=0.19,
         delta_sd=0.57,
-        lambda_sd=0.0,
+        cell_sd=0.0,
         pairs=13,
         pair=0.30,
-        mild=(0.11, 0.30),
-        grave=(0.027, 1.8),
+        mild=(0.12, 0.22),
+        grave=2.2,
     ),
     "varied": Preset(
         name="simulated_varied",
@@ -142,11 +145,11 @@ PRESETS = {
         gain_sd=0.42,
         rho_sd=1.1,
         delta_sd=0.3,
-        lambda_sd=0.8,
+        cell_sd=0.8,
         pairs=6,
         pair=0.44,
         mild=(0.06, 0.25),
-        grave=(0.01, 1.6),
+        grave=1.8,
     ),
 }
 
@@ -214,7 +217,11 @@ class Parameters:
         delta[:-1] = [math.exp(self.preset.delta_sd * normals(1, *self._key, name, d)[0]) for d in DOMAINS[:-1]]
         delta[:-1] /= delta[:-1].mean()
         relevance = np.outer(rho, delta)
-        exponent = relevance[:, :, None] * self._loading(attribute)[:, None, :]
+        for i, level in enumerate(attribute.levels):
+            for j, domain in enumerate(DOMAINS[:-1]):
+                drawn = normals(1, *self._key, name, level.name, domain)[0]
+                relevance[i, j] *= math.exp(self.preset.cell_sd * drawn)
+        exponent = relevance[:, :, None] * self._loading(name)
         inner = exponent[: n_levels or 1, :-1]
         weight = self._weight(name, inner, share if n_levels else np.ones(1))
         if name not in PUBLISHED_GAINS:
@@ -242,13 +249,10 @@ class Parameters:
         part = [1.0 if name in PUBLISHED_GAINS else math.sqrt(crowding) for name in schema.names]
         return np.array(part) / math.sqrt(_REFERENCE_SIZE)
 
-    def _loading(self, attribute: Attribute) -> np.ndarray:
-        """Return float64[L+1, 3], lambda; the mean over dimensions is 1."""
-        name = attribute.name
+    def _loading(self, name: str) -> np.ndarray:
+        """Return float64[3], lambda; the mean over dimensions is 1."""
         typical = _LOADINGS.get(name) or np.exp(0.2 * normals(3, *self._key, name, "lambda"))
-        by_level = [normals(3, *self._key, name, level.name, "lambda") for level in attribute.levels]
-        loading = typical * np.exp(self.preset.lambda_sd * np.array([*by_level, np.zeros(3)]))
-        return loading / loading.mean(axis=1, keepdims=True)
+        return np.asarray(typical) / np.mean(typical)
 
     def _weight(self, name: str, exponent: np.ndarray, share: np.ndarray) -> float:
         """Solve for the weight at which the mean single gain over the reference population is right."""
@@ -282,23 +286,23 @@ class Parameters:
         return harm if drawn < chance * crowding / _REFERENCE_SIZE else 0.0
 
     def _published_harms(self) -> dict[tuple[str, str, str], float]:
-        """Fill the two shares of harmed people with cells (attribute, level, domain), in a drawn order."""
+        """Draw one grave cell (attribute, level, domain), then mild ones until they hold their share of people."""
         cells = [
             (name, level, domain)
             for name, levels in REFERENCE.items()
             for level, share in levels.items()
             for domain in DOMAINS[:-1]
-            if 0.03 <= share <= 0.4
+            if _HARMED[0] <= share <= _HARMED[1]
         ]
         cells.sort(key=lambda cell: float(uniforms(1, *self._key, "harm", *cell)[0]))
-        harms: dict[tuple[str, str, str], float] = {}
-        for share, harm in (self.preset.grave, self.preset.mild):
-            left = share
-            for cell in cells:
-                mass = REFERENCE[cell[0]][cell[1]] / (len(DOMAINS) - 1)
-                if cell not in harms and mass <= left:
-                    harms[cell] = harm
-                    left -= mass
+        grave = next(cell for cell in cells if cell[:2] in _GRAVE)
+        harms = {grave: self.preset.grave}
+        left, harm = self.preset.mild
+        for cell in cells:
+            mass = REFERENCE[cell[0]][cell[1]] / (len(DOMAINS) - 1)
+            if cell not in harms and mass <= left:
+                harms[cell] = harm
+                left -= mass
         return harms
 
     def _published_pairs(self) -> set[frozenset[str]]:

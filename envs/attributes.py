@@ -26,7 +26,8 @@ UNKNOWN = -1
 
 _MISSING = frozenset({"", "unknown", "not specified"})
 _NEGATIONS = frozenset({"no", "not", "never", "without", "denies", "denied", "nor", "non"})
-_NEGATION_REACH = 2  # words: "no history of self-harm" is listed as a phrase of its own
+_NEGATION_REACH = 2  # words, fillers not counted: "no known history of self-harm" has none
+_FILLERS = frozenset({"history", "of", "any", "known"})
 
 
 def is_missing(value: object) -> bool:
@@ -71,7 +72,7 @@ class Attribute:
         """Return the index of the level that `value` (free text) names, or `UNKNOWN`.
 
         Phrases are sought from left to right, the longest first, and do not overlap; one that follows a
-        negation within two words does not count; of the levels named the one listed last wins. Numbers
+        negation within two words ("history", "of", "any", "known" not counted) does not count; of the levels named the one listed last wins. Numbers
         are read as `28`, `28 years`, `35-44` (its middle) or `30s`.
         """
         if is_missing(value):
@@ -81,7 +82,7 @@ class Attribute:
         regex, level_of = self._phrases
         words = " ".join(_words(text))
         for match in regex.finditer(words):
-            before = words[: match.start()].split()[-_NEGATION_REACH:]
+            before = [w for w in words[: match.start()].split() if w not in _FILLERS][-_NEGATION_REACH:]
             if match.lastindex and not _NEGATIONS.intersection(before):
                 found = max(found, level_of[match.lastindex - 1])
         number = _number(text)

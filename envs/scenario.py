@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,12 +12,54 @@ from envs.attributes import Schema, penguin_schema
 DOMAINS = ("relationship", "career", "financial", "social", "health", "life", "education", "other")
 
 
+class Profile(Mapping[str, str]):
+    """A person's attributes and values: an immutable, hashable, picklable mapping.
+
+    Its `repr` tells how many attributes there are and no value. It remembers how the last schema read it,
+    because reading free text is slow and the queries of one person share one profile. For a plain
+    dictionary (JSON, say) take `dict(profile)`.
+    """
+
+    __slots__ = ("_reading", "_values")
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self._reading: tuple[Schema, np.ndarray, int] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values.items()))
+
+    def __repr__(self) -> str:
+        return f"Profile({len(self)} attributes)"
+
+    def __reduce__(self) -> tuple[type[Profile], tuple[dict[str, str]]]:
+        return Profile, (self._values,)
+
+    def read(self, schema: Schema) -> tuple[np.ndarray, int]:
+        """Return (int8[n] levels, read-only because shared; bitmask of the values that exist)."""
+        # By identity: comparing two schemas costs more than it saves, and a file has one.
+        if self._reading is None or self._reading[0] is not schema:
+            codes = schema.codes(self)
+            codes.flags.writeable = False
+            self._reading = (schema, codes, schema.askable(self))
+        return self._reading[1:]
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One person and one query.
 
-    `profile` maps attribute names to values; it and `query` stay out of `repr`, so that no log or error that
-    prints a scenario tells anything about somebody.
+    `profile` maps attribute names to values (any mapping; kept as a `Profile`); it and `query` stay out of
+    `repr`, so that no log or error that prints a scenario tells anything about somebody.
     """
 
     id: str
@@ -27,12 +68,20 @@ class Scenario:
     profile: Mapping[str, str] = field(repr=False)
     schema: Schema = field(default_factory=penguin_schema, repr=False)
 
-    @functools.cached_property
-    def codes(self) -> np.ndarray:
-        """int8[n]: the level of each attribute, -1 where missing or in words that no level names."""
-        return self.schema.codes(self.profile)
+    def __post_init__(self) -> None:
+        if not isinstance(self.profile, Profile):
+            object.__setattr__(self, "profile", Profile(self.profile))
 
-    @functools.cached_property
+    @property
+    def codes(self) -> np.ndarray:
+        """int8[n], read-only: the level of each attribute, -1 where missing or in words no level names."""
+        return self._read()[0]
+
+    @property
     def askable(self) -> int:
         """Bitmask of the attributes whose value exists."""
-        return self.schema.askable(self.profile)
+        return self._read()[1]
+
+    def _read(self) -> tuple[np.ndarray, int]:
+        assert isinstance(self.profile, Profile)  # noqa: S101 - __post_init__ made it one
+        return self.profile.read(self.schema)

@@ -1,0 +1,68 @@
+"""Schemas of the configuration: what exists, of which type, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from envs import UserError
+
+DEFAULT_BUDGET = 4
+
+
+@dataclass
+class ScenariosConfig:
+    """Which scenarios; `path=null` is the bundled set, `attributes=null` the ten of PENGUIN."""
+
+    path: str | None = None
+    attributes: str | None = None
+    limit: int | None = None
+    split: str = "all"
+    test_fraction: float = 0.2
+    split_seed: int = 0
+
+
+@dataclass
+class TrainConfig:
+    """Configuration of `python -m experiments.train_mcts`.
+
+    `budget` is MISSING here, not 4: only so do `+budget=4` and `budget=4` both work.
+    """
+
+    budget: int = MISSING
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    resume: bool = False
+    dry_run: bool = False
+    cost_weight: float = 0.0
+    report_samples: int = 8
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    judge: Any = MISSING
+    prior: Any = MISSING
+    search: Any = MISSING
+    parallel: Any = MISSING
+    tracking: Any = MISSING
+
+
+def register() -> None:
+    """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
+
+
+def budget_of(cfg: DictConfig) -> int:
+    """Return the budget, 4 where none was given.
+
+    Raises
+    ------
+    UserError
+        a budget below 1.
+    """
+    budget = DEFAULT_BUDGET if OmegaConf.is_missing(cfg, "budget") else int(cfg.budget)
+    if budget < 1:
+        raise UserError(f"budget: found {budget}, expected an integer >= 1 (questions that may be asked)")
+    return budget

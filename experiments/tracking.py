@@ -1,0 +1,79 @@
+"""Experiment trackers. What is logged: configuration, figures, attribute names; no query, no value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from envs import UserError
+
+
+class Tracking(Protocol):
+    """Follows one run from its configuration to its figures."""
+
+    def start(self, config: Mapping[str, Any], folder: Path) -> None:
+        """Begin a run."""
+        ...
+
+    def finish(
+        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+    ) -> None:
+        """Log the figures and the tables (name -> columns, rows), and end the run."""
+        ...
+
+
+class NoTracking:
+    """Logs nowhere."""
+
+    def start(self, config: Mapping[str, Any], folder: Path) -> None:
+        """Do nothing."""
+
+    def finish(
+        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+    ) -> None:
+        """Do nothing."""
+
+
+class WandbTracking:
+    """Weights & Biases. `mode`: online, offline (no account needed; files in the run's folder), disabled."""
+
+    def __init__(
+        self,
+        project: str = "raise-planner",
+        entity: str | None = None,
+        name: str | None = None,
+        mode: str = "online",
+        tags: Sequence[str] = (),
+    ) -> None:
+        if mode not in ("online", "offline", "disabled"):
+            raise UserError(f"tracking.mode: found {mode!r}, expected online, offline or disabled")
+        self.options = {"project": project, "entity": entity, "name": name, "mode": mode, "tags": list(tags)}
+        self._run: Any = None
+
+    def start(self, config: Mapping[str, Any], folder: Path) -> None:
+        """Begin a run in `folder`."""
+        import wandb
+
+        try:
+            self._run = wandb.init(
+                **self.options, dir=str(folder), config=dict(config), settings=wandb.Settings(silent=True)
+            )
+        except wandb.errors.UsageError as error:
+            raise UserError(
+                f"tracking=wandb: {str(error).splitlines()[0]}; tracking.mode=offline needs no account"
+            ) from None
+
+    def finish(
+        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+    ) -> None:
+        """Log figures and tables, and end the run."""
+        import wandb
+
+        logged = {
+            key: wandb.Table(columns=list(c), data=[list(r) for r in rows])
+            for key, (c, rows) in tables.items()
+        }
+        self._run.log({**summary, **logged})
+        self._run.summary.update(dict(summary))
+        self._run.finish()

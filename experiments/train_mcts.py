@@ -1,0 +1,150 @@
+"""Plan a path of questions for every scenario: `python -m experiments.train_mcts +budget=4`."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from envs.loading import ScenarioSet
+from omegaconf import DictConfig
+from rich.console import Console
+
+from experiments import build, report
+from experiments.config import budget_of
+from experiments.journal import FILE_NAME as JOURNAL
+from experiments.journal import Journal
+from experiments.main import NothingPlannedError, entry_point
+from experiments.provenance import config_dict, fingerprint, provenance
+from experiments.summary import by_domain, summarise
+from search.path_table import FILE_NAME as TABLE
+from search.path_table import PathTable
+from search.planning import Failure, PlanOptions, ScenarioPlan
+from search.rollouts import plan
+
+FAILURES = "failures.jsonl"
+SUMMARY = "summary.json"
+
+
+def train(cfg: DictConfig) -> float:
+    """Plan all scenarios of `cfg` and return the mean score after the path (the objective of a sweep).
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file; `NothingPlannedError` when every scenario failed.
+    """
+    started = time.perf_counter()
+    budget = budget_of(cfg)
+    console = Console()
+    scenarios = build.build_scenarios(cfg)
+    judge, searcher = build.build_judge(cfg), build.build_searcher(cfg)
+    prior, parallel, tracking = build.build_prior(cfg), build.build_parallel(cfg), build.build_tracking(cfg)
+    options = PlanOptions(
+        budget=budget,
+        cost_weight=cfg.cost_weight,
+        report_samples=cfg.report_samples,
+        max_judge_calls=cfg.search.max_judge_calls,
+    )
+    if cfg.dry_run:
+        console.print(_dry_run(scenarios, options, bool(getattr(judge, "stochastic", False))))
+        return math.nan
+    config = config_dict(cfg, budget)
+    folder = Path(cfg.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    tracking.start(config, folder)
+    failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
+    with Journal(folder, fingerprint(config, scenarios.sha256), cfg.resume) as journal:
+        plans = dict(journal.done)
+        running = plan(
+            scenarios.scenarios,
+            judge,
+            searcher,
+            budget,
+            cfg.seed,
+            parallel,
+            cost_weight=cfg.cost_weight,
+            report_samples=cfg.report_samples,
+            max_judge_calls=cfg.search.max_judge_calls,
+            prior=prior,
+            wave=cfg.search.wave,
+            done={key: done.observations for key, done in plans.items()},
+            on_failure=failures.append,
+        )
+        with report.progress_bar() as bar:
+            calls = sum(p.judge_calls for p in plans.values())
+            task = bar.add_task("", total=len(scenarios.scenarios), completed=len(plans), calls=calls)
+            for planned in running:
+                journal.add(planned)
+                plans[planned.scenario_id] = planned
+                calls += planned.judge_calls
+                bar.update(task, advance=1, calls=calls)
+    rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
+    simulated = bool(getattr(judge, "simulated", False))
+    summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
+    table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256))
+    _write(folder, table, summary, failures)
+    _show(console, folder, rows, summary)
+    tracking.finish(summary, {"by_domain": _domain_rows(rows)})
+    if not rows:
+        raise NothingPlannedError(f"none of {len(failures)} scenarios was planned, see {folder / FAILURES}")
+    return float(summary["mean_score_path"])
+
+
+def _dry_run(scenarios: ScenarioSet, options: PlanOptions, stochastic: bool) -> str:
+    """Say what a run can take at most: judge calls of the search, of the report, of the full contexts."""
+    search = report_calls = 0
+    looks = options.report_samples if stochastic else 1
+    for scenario in scenarios.scenarios:
+        n = int(scenario.askable).bit_count()
+        length = min(options.budget, n)
+        sets = sum(math.comb(n, k) for k in range(length + 1))
+        search += sets if options.max_judge_calls is None else min(sets, options.max_judge_calls)
+        report_calls += looks * (length + 1) if stochastic else 0
+    count = len(scenarios.scenarios)
+    return (
+        f"dry run: {count:,} scenarios, {len(scenarios.bad):,} bad records; at most {search:,} judge calls "
+        f"to search, {report_calls:,} to report and {count * looks:,} with everything known. Nothing was run."
+    )
+
+
+def _write(folder: Path, table: PathTable, summary: dict[str, Any], failures: Sequence[Failure]) -> None:
+    lines = [json.dumps(vars(failure), ensure_ascii=False) + "\n" for failure in failures]
+    (folder / FAILURES).write_text("".join(lines), encoding="utf-8")
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    table.save(folder / TABLE)
+
+
+def _show(console: Console, folder: Path, rows: Sequence[ScenarioPlan], summary: dict[str, Any]) -> None:
+    if rows:
+        simulated = summary["judge_is_simulated"]
+        console.print(report.domain_table(by_domain(rows), str(summary["judge"]), simulated))
+    console.print(
+        f"planned {summary['n_planned']:,} of {summary['n_scenarios']:,} scenarios, "
+        f"{summary['judge_calls']:,} judge calls, {summary['wall_s']:.1f} s",
+        highlight=False,
+    )
+    files = [
+        (TABLE, "the path table, one row a scenario"),
+        (SUMMARY, "the figures of the run"),
+        (JOURNAL, "each plan with the alternatives considered (python -m experiments.inspect)"),
+        (FAILURES, "scenarios that could not be planned, with the reason"),
+    ]
+    console.print(report.files_table(folder, files), highlight=False, soft_wrap=True)
+
+
+def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any]]]:
+    columns = ["domain", "scenarios", "score_empty", "score_path", "score_full", "questions", "asked_first"]
+    return columns, [
+        [r.domain, r.n, r.empty, r.path, r.full, r.length, r.first[0][0] if r.first else None]
+        for r in by_domain(rows)
+    ]
+
+
+main = entry_point("train_mcts")(train)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Monte Carlo tree search over sets of attributes: `search=mcts`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from envs import UserError
+from search.path_rule import best_plan, members
+from search.plans import Alternative, Plan
+from search.problem import Problem
+from search.tree import NO_CHILD, SCORED, Rules, Tree, new_tree
+
+_DEFAULT_EXPLORATION = {"puct": 3.0, "uct": 0.3}
+
+
+class MCTSSearch:
+    """Plan by Monte Carlo graph search (`search.kernels` has the equations).
+
+    A problem with a surface is searched in compiled code alone; otherwise compiled code selects a batch of
+    leaves, `Problem.evaluate` scores them, and compiled code backs them up in the order of selection.
+
+    Parameters
+    ----------
+    num_simulations : int >= 1, search iterations (paper: T = 300)
+    selection : "puct" (METHOD eq. 3) or "uct"
+    exploration : float >= 0, c in units of the range of scores seen; None = 3.0 for puct, 0.3 for uct
+    backup : "max" (best set below; each simulation scores a new set) or "mean" (METHOD: Q = W / N)
+    rollout : score a leaf by a random completion to the budget instead of the leaf itself (METHOD's
+        rollouts, epsilon-greedy on the prior with eps(d) = 0.2 / (1 + exp(d - D / 2))); needs `backup="mean"`
+    batch_size : int >= 1, leaves scored at once by a judge outside the kernel
+    """
+
+    name = "mcts"
+
+    def __init__(
+        self,
+        num_simulations: int = 300,
+        selection: str = "puct",
+        exploration: float | None = None,
+        backup: str = "max",
+        rollout: bool = False,
+        batch_size: int = 8,
+    ) -> None:
+        if num_simulations < 1:
+            raise UserError(f"search.num_simulations: found {num_simulations}, expected an integer >= 1")
+        if selection not in _DEFAULT_EXPLORATION:
+            raise UserError(f"search.selection: found {selection!r}, expected puct or uct")
+        if backup not in ("max", "mean"):
+            raise UserError(f"search.backup: found {backup!r}, expected max or mean")
+        if rollout and backup != "mean":
+            raise UserError("search.rollout: found true with search.backup=max, expected backup=mean")
+        if batch_size < 1:
+            raise UserError(f"search.batch_size: found {batch_size}, expected an integer >= 1")
+        if exploration is not None and not (math.isfinite(exploration) and exploration >= 0):
+            raise UserError(f"search.exploration: found {exploration}, expected a number >= 0")
+        self.num_simulations = num_simulations
+        self.selection = selection
+        self.exploration = _DEFAULT_EXPLORATION[selection] if exploration is None else exploration
+        self.backup = backup
+        self.rollout = rollout
+        self.batch_size = batch_size
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
+        """Return the best path found; see `search.path_rule`."""
+        tree, ran = self.search(problem, rng)
+        if ran == self.num_simulations:
+            stopped = "all simulations ran"
+        else:
+            stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
+        plan = best_plan(problem, simulations=ran, stopped=stopped)
+        return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
+
+    def warm_up(self) -> None:
+        """Compile the kernels, or load them from the cache on disk."""
+        import search.kernels  # noqa: F401
+
+    def rules(self, problem: Problem) -> Rules:
+        """Return what the kernels need to know of `problem`."""
+        return Rules(
+            budget=min(problem.budget, int(problem.askable).bit_count()),
+            known=problem.known,
+            askable=problem.askable,
+            exploration=float(self.exploration),
+            uct=self.selection == "uct",
+            mean=self.backup == "mean",
+            has_prior=problem.has_prior,
+        )
+
+    def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
+        """Run the search; return the tree and the simulations that ran. Every scored set is in `problem`."""
+        from search import kernels  # compiling, or loading compiled code, takes seconds: only when needed
+
+        rules = self.rules(problem)
+        n_nodes = self.num_simulations + self.batch_size + 1
+        n_sets = sum(math.comb(int(problem.askable).bit_count(), k) for k in range(rules.budget + 1))
+        tree = new_tree(min(n_nodes, n_sets), problem.n_attributes, rules.has_prior)
+        kernels.find_or_add(tree, problem.known)
+        if problem.surface is None or problem.has_prior or self.rollout:
+            return tree, self._search_judge(problem, tree, rules, rng)
+        limit = n_sets if problem.calls_left is None else problem.calls_left
+        function, params = problem.surface
+        ran = kernels.search_surface(tree, rules, function, params, self.num_simulations, limit)
+        # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
+        # that is not its judge's twin is found out by the scores of the report.
+        problem.evaluate(tree.mask[: tree.size[0]][tree.status[: tree.size[0]] == SCORED])
+        return tree, int(ran)
+
+    def _search_judge(self, problem: Problem, tree: Tree, rules: Rules, rng: np.random.Generator) -> int:
+        from search import kernels
+
+        nodes = np.zeros((self.batch_size, rules.budget + 1), np.int64)
+        edges = np.zeros((self.batch_size, rules.budget), np.int64)
+        depths = np.zeros(self.batch_size, np.int64)
+        ran = 0
+        while ran < self.num_simulations:
+            # The root alone first: without its score and prior a batch would have one leaf anyway.
+            room = min(self.batch_size if ran else 1, self.num_simulations - ran)
+            if problem.calls_left is not None:
+                room = min(room, problem.calls_left)
+            count = kernels.select_batch(tree, rules, nodes, edges, depths[:room])
+            if count == 0:
+                break
+            leaves = nodes[np.arange(count), depths[:count]]
+            scores = problem.evaluate(self._targets(problem, tree, rules, leaves, rng))
+            if rules.has_prior:
+                self._expand(problem, tree, rules, leaves[~np.isnan(scores)])
+            kernels.backup_batch(tree, rules, nodes, edges, depths, scores)
+            ran += count
+        return ran
+
+    def _targets(
+        self, problem: Problem, tree: Tree, rules: Rules, leaves: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the sets to score for `leaves`: themselves, or their completions by rollout."""
+        masks = tree.mask[leaves]
+        if self.rollout and tree.visits[0]:  # the root itself is scored: every path starts there
+            for i, mask in enumerate(masks.tolist()):
+                masks[i] = _complete(mask, problem, rules, rng)
+        return masks
+
+    def _expand(self, problem: Problem, tree: Tree, rules: Rules, leaves: np.ndarray) -> None:
+        for leaf in leaves.tolist():
+            legal = members(int(rules.askable & ~tree.mask[leaf]))
+            if tree.status[leaf] != SCORED and legal:
+                tree.prior[leaf, legal] = _prior(problem, int(tree.mask[leaf]), legal)
+
+
+def _prior(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
+    """Return float64[len(legal)], the prior over what can be asked, summing to 1; uniform if it is silent."""
+    weights = problem.prior(mask)
+    uniform = np.full(len(legal), 1.0 / len(legal))
+    if weights is None:
+        return uniform
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (problem.n_attributes,) or not np.all(np.isfinite(weights)) or np.any(weights < 0):
+        raise UserError(f"prior: expected {problem.n_attributes} finite numbers >= 0, found {weights.shape}")
+    total = weights[legal].sum()
+    return weights[legal] / total if total > 0 else uniform
+
+
+def _complete(mask: int, problem: Problem, rules: Rules, rng: np.random.Generator) -> int:
+    """Return `mask` filled up to the budget (never beyond it) by epsilon-greedy choices on the prior."""
+    depth = (mask & ~int(rules.known)).bit_count()
+    while depth < rules.budget:
+        legal = members(int(rules.askable) & ~mask)
+        epsilon = 0.2 / (1.0 + math.exp(depth - rules.budget / 2))
+        prior = _prior(problem, mask, legal) if problem.has_prior else None
+        if prior is None or rng.random() < epsilon:
+            choice = int(rng.integers(len(legal)))
+        else:
+            choice = int(np.argmax(prior))
+        mask |= 1 << legal[choice]
+        depth += 1
+    return mask
+
+
+def _alternatives(tree: Tree, problem: Problem, path: tuple[int, ...]) -> tuple[Alternative, ...]:
+    """Return visits and values of every question weighed along `path`, as far as the tree goes."""
+    from search import kernels
+
+    rows = []
+    mask = int(problem.known)
+    for step, chosen in enumerate(path):
+        size = int(tree.size[0])
+        node = kernels.find_or_add(tree, np.uint64(mask))
+        known_to_tree = 0 <= node < size
+        for a in members(int(problem.askable) & ~mask):
+            child = tree.child[node, a] if known_to_tree else NO_CHILD
+            visits = int(tree.edge_visits[node, a]) if known_to_tree else 0
+            rows.append(
+                Alternative(step, a, visits, float(tree.value[child]) if child != NO_CHILD else math.nan)
+            )
+        mask |= 1 << chosen
+    return tuple(rows)

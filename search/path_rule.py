@@ -1,0 +1,161 @@
+"""The path rule: from scored sets to an ordered path, the same for every search.
+
+The set: the best objective (score - cost_weight * cost) among all scored sets; ties go to the set with fewer
+attributes, then the cheaper, then the first in schema order. The order: the highest mean objective of its
+prefixes, because an agent may stop early; ties in schema order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.plans import Alternative, Plan
+from search.problem import PlanningFailed, Problem
+
+TIE = 1e-12
+"""Objectives closer than this are equal: sums of the same terms in another order differ by rounding."""
+_EXACT_ATTRIBUTES = 6
+_EXACT_ATTRIBUTES_SURFACE = 12
+"""Up to how many attributes all 2^k prefixes are scored, with a judge and with a surface."""
+
+
+def members(mask: int) -> list[int]:
+    """Return the indices of the attributes in `mask`, ascending."""
+    return [i for i in range(64) if mask >> i & 1]
+
+
+def scored_sets(problem: Problem) -> dict[int, float]:
+    """Return {mask: score} of every set with a score at sample 0."""
+    masks, samples, scores = problem.observations()
+    keep = (samples == 0) & ~np.isnan(scores)
+    return dict(zip(masks[keep].tolist(), scores[keep].tolist(), strict=True))
+
+
+def best_set(problem: Problem) -> int:
+    """Return the mask of the best scored set.
+
+    Raises
+    ------
+    PlanningFailed
+        stage `judge`: nothing known is unscored, or every set that was asked about is.
+    """
+    scored = scored_sets(problem)
+    known = int(problem.known)
+    if known not in scored:
+        raise PlanningFailed("judge", "the context with nothing asked is unscored")
+    if len(scored) == 1 and problem.judge_calls > 1:
+        raise PlanningFailed("judge", "every context with a question answered is unscored")
+    objectives = {mask: problem.objective(mask, score) for mask, score in scored.items()}
+    top = max(objectives.values())
+    tied = [mask for mask, value in objectives.items() if value >= top - TIE]
+    return min(tied, key=lambda m: (m.bit_count(), round(problem.cost(m), 9), members(m)))
+
+
+def order(problem: Problem, target: int) -> tuple[int, ...]:
+    """Return the attributes of `target` beyond `known` in the order of asking.
+
+    All prefixes are scored when that is affordable, and the order is exact; else the order is the best among
+    the prefixes that are scored (or can be with the judge calls left), a prefix without a score counting
+    as worse than any score.
+    """
+    known = int(problem.known)
+    asked = members(target & ~known)
+    limit = _EXACT_ATTRIBUTES if problem.surface is None else _EXACT_ATTRIBUTES_SURFACE
+    if len(asked) > limit:
+        return _greedy_order(problem, asked)
+    subsets = [
+        known | sum(1 << a for i, a in enumerate(asked) if code >> i & 1) for code in range(1 << len(asked))
+    ]
+    values = _objectives(problem, subsets)
+    last = len(subsets) - 1
+    # to_go[code]: (prefixes without a score, -sum of objectives) of the best way from there to the target
+    to_go = [(0, 0.0)] * len(subsets)
+    for code in range(last - 1, -1, -1):
+        to_go[code] = min(
+            _through(values, to_go, code | 1 << i) for i in range(len(asked)) if not code >> i & 1
+        )
+    path: list[int] = []
+    code = 0
+    while code != last:
+        for i in range(len(asked)):
+            if not code >> i & 1:
+                missing, negative = _through(values, to_go, code | 1 << i)
+                if missing == to_go[code][0] and negative <= to_go[code][1] + TIE:
+                    path.append(asked[i])
+                    code |= 1 << i
+                    break
+    return tuple(path)
+
+
+def _through(values: Sequence[float], to_go: Sequence[tuple[int, float]], code: int) -> tuple[int, float]:
+    missing, negative = to_go[code]
+    value = values[code]
+    return (missing + 1, negative) if math.isnan(value) else (missing, negative - value)
+
+
+def _objectives(problem: Problem, subsets: Sequence[int]) -> list[float]:
+    """Score what is unscored as far as the judge calls reach, smaller sets first; NaN for the rest."""
+    scored = scored_sets(problem)
+    left = math.inf if problem.calls_left is None else problem.calls_left
+    wanted = sorted({m for m in subsets if m not in scored}, key=lambda m: (m.bit_count(), m))
+    seen = {int(m) for m in problem.observations()[0]}
+    new = [m for m in wanted if m not in seen][: int(min(left, len(wanted)))]
+    if new:
+        values = problem.evaluate(np.array(new, dtype=np.uint64))
+        scored.update(zip(new, values.tolist(), strict=True))
+    return [problem.objective(m, scored.get(m, math.nan)) for m in subsets]
+
+
+def _greedy_order(problem: Problem, asked: Sequence[int]) -> tuple[int, ...]:
+    """Order a large set one question at a time: the best next prefix, ties in schema order."""
+    path: list[int] = []
+    mask = int(problem.known)
+    rest = list(asked)
+    while rest:
+        values = _objectives(problem, [mask | 1 << a for a in rest]) if len(rest) > 1 else [0.0]
+        best = max(
+            range(len(rest)), key=lambda i: (-math.inf if math.isnan(values[i]) else values[i], -rest[i])
+        )
+        path.append(rest.pop(best))
+        mask |= 1 << path[-1]
+    return tuple(path)
+
+
+def best_plan(
+    problem: Problem,
+    *,
+    simulations: int = 0,
+    stopped: str = "",
+    alternatives: Sequence[Alternative] | None = None,
+) -> Plan:
+    """Return the plan that the path rule makes of everything `problem` has scored."""
+    path = order(problem, best_set(problem))
+    return plan_of_path(problem, path, simulations=simulations, stopped=stopped, alternatives=alternatives)
+
+
+def plan_of_path(
+    problem: Problem,
+    path: Sequence[int],
+    *,
+    simulations: int = 0,
+    stopped: str = "",
+    alternatives: Sequence[Alternative] | None = None,
+) -> Plan:
+    """Return `path` with the scores of its prefixes and, unless given, the alternatives that were scored."""
+    scored = scored_sets(problem)
+    mask = int(problem.known)
+    prefixes = [mask]
+    for a in path:
+        mask |= 1 << a
+        prefixes.append(mask)
+    if alternatives is None:
+        alternatives = [
+            Alternative(step, a, -1, scored.get(prefix | 1 << a, math.nan))
+            for step, prefix in enumerate(prefixes[:-1])
+            for a in members(int(problem.askable) & ~prefix)
+        ]
+    scores = np.array([scored.get(prefix, math.nan) for prefix in prefixes])
+    return Plan(tuple(path), scores, simulations, stopped, tuple(alternatives))

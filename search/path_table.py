@@ -1,0 +1,178 @@
+"""The path table: one Parquet row a planned scenario, with the provenance of the run.
+
+It holds attribute names and scores, never a value of somebody's profile.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from envs import UserError
+
+SCHEMA_VERSION = 1
+FILE_NAME = "paths.parquet"
+_METADATA_KEY = b"raise_planner"
+
+
+@dataclass(frozen=True)
+class PathRecord:
+    """One row: a scenario and the path planned for it.
+
+    `path`: attribute names in the order of asking. `path_scores`: len(path) + 1 mean scores in [1, 5], the
+    first with nothing asked; None = unscored. `score`: the last of them, `score_stderr` its standard error,
+    over `n_samples` fresh samples. `search_score`: what the searcher believed.
+    """
+
+    scenario_id: str
+    domain: str
+    query: str
+    path: tuple[str, ...]
+    path_scores: tuple[float | None, ...]
+    score: float
+    score_stderr: float
+    n_samples: int
+    search_score: float
+    budget: int
+    num_simulations: int
+    judge_calls: int
+    search: str
+    judge: str
+    seed: int
+
+
+_SCHEMA = pa.schema(
+    [
+        ("scenario_id", pa.string()),
+        ("domain", pa.string()),
+        ("query", pa.string()),
+        ("path", pa.list_(pa.string())),
+        ("path_scores", pa.list_(pa.float64())),
+        ("score", pa.float64()),
+        ("score_stderr", pa.float64()),
+        ("n_samples", pa.int64()),
+        ("search_score", pa.float64()),
+        ("budget", pa.int64()),
+        ("num_simulations", pa.int64()),
+        ("judge_calls", pa.int64()),
+        ("search", pa.string()),
+        ("judge", pa.string()),
+        ("seed", pa.int64()),
+    ]
+)
+COLUMNS: tuple[str, ...] = tuple(_SCHEMA.names)
+
+
+class PathTable:
+    """A path table in memory.
+
+    Attributes
+    ----------
+    table : pyarrow.Table with the columns `COLUMNS`
+    provenance : dict, what made it (schema version, config, package versions, git commit, dirty flag)
+    """
+
+    def __init__(self, table: pa.Table, provenance: Mapping[str, Any]) -> None:
+        self.table = table
+        self.provenance = dict(provenance)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @classmethod
+    def from_records(cls, records: Iterable[PathRecord], provenance: Mapping[str, Any]) -> PathTable:
+        """Return a table of `records`, in their order."""
+        names = [f.name for f in fields(PathRecord)]
+        rows = [{name: getattr(record, name) for name in names} for record in records]
+        return cls(
+            pa.Table.from_pylist(rows, schema=_SCHEMA), {**provenance, "schema_version": SCHEMA_VERSION}
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> PathTable:
+        """Read a run folder or a Parquet file.
+
+        Raises
+        ------
+        UserError
+            no such file, not Parquet, not a path table, or of another schema version.
+        """
+        path = Path(path)
+        if path.is_dir():
+            path = path / FILE_NAME
+        try:
+            table = pq.read_table(path)
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file, expected a path table ({FILE_NAME})") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(
+                f"{path}: not a readable Parquet file ({type(error).__name__}), expected a path table"
+            ) from None
+        provenance = _provenance(path, table.schema.metadata or {})
+        for field in _SCHEMA:
+            position = table.schema.get_field_index(field.name)
+            found = "none" if position < 0 else str(table.schema.field(position).type)
+            if found.replace("element:", "item:") != str(field.type).replace("element:", "item:"):
+                raise UserError(f"{path}: column {field.name}: found {found}, expected {field.type}")
+        return cls(table.select(list(COLUMNS)).cast(_SCHEMA), provenance)
+
+    def save(self, path: str | Path) -> None:
+        """Write to `path` at once: a reader sees the old file or the whole new one."""
+        path = Path(path)
+        metadata = {_METADATA_KEY: json.dumps(self.provenance, sort_keys=True).encode()}
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            pq.write_table(self.table.replace_schema_metadata(metadata), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a DataFrame, one row a scenario, lists as NumPy arrays."""
+        return self.table.to_pandas()
+
+    def records(self) -> list[PathRecord]:
+        """Return the rows as records, in file order."""
+        return [record_of(row) for row in self.table.to_pylist()]
+
+
+def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    raw = metadata.get(_METADATA_KEY)
+    if raw is None:
+        raise UserError(f"{path}: a Parquet file without raise-planner's metadata, expected a path table")
+    try:
+        provenance = json.loads(raw)
+    except ValueError:
+        raise UserError(f"{path}: metadata is not JSON, expected a path table") from None
+    version = provenance.get("schema_version") if isinstance(provenance, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema version {version!r}, expected {SCHEMA_VERSION}; "
+            f"read it with the release that wrote it, or plan again"
+        )
+    return dict(provenance)
+
+
+def record_of(row: Mapping[str, Any]) -> PathRecord:
+    """Return the record of a row given as a mapping (from Arrow or JSON); NaN scores become None."""
+    values = {name: row[name] for name in COLUMNS}
+    values["path"] = tuple(values["path"])
+    values["path_scores"] = tuple(
+        None if score is None or math.isnan(score) else score for score in values["path_scores"]
+    )
+    return PathRecord(**values)
+
+
+def row_of(record: PathRecord) -> dict[str, Any]:
+    """Return the columns of `record` (of a subclass, too) as plain JSON types."""
+    row = asdict(record)
+    return {name: list(v) if isinstance(v := row[name], tuple) else v for name in COLUMNS}

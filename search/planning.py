@@ -1,0 +1,233 @@
+"""Planning one scenario: search, check, then report on samples the search has not seen."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from envs import Judge, Scenario, UserError
+from search.path_rule import best_plan
+from search.path_table import PathRecord
+from search.plans import Plan
+from search.problem import (
+    JudgeCallsSpent,
+    Observations,
+    PlanningFailed,
+    Problem,
+    Searcher,
+    judge_scores,
+    scenario_problem,
+)
+
+REPORT_SAMPLE = 1 << 20
+"""First sample index of the report: no search looks that often, so the report's samples are fresh."""
+
+Prior = Callable[[Scenario, int], "np.ndarray | None"]
+"""(scenario, mask of known attributes) -> float64[n], weights of the next question, or None = uniform."""
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What holds for every scenario of a run.
+
+    `report_samples`: fresh samples a prefix is reported on when the judge is stochastic. `max_judge_calls`:
+    limit of the search's own calls a scenario; None = none. `cost_weight`: score points a unit of cost.
+    """
+
+    budget: int = 4
+    seed: int = 0
+    cost_weight: float = 0.0
+    report_samples: int = 8
+    max_judge_calls: int | None = None
+    prior: Prior | None = None
+    keep_observations: bool = False
+
+    def __post_init__(self) -> None:
+        for name, low in (("budget", 1), ("report_samples", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise UserError(f"{name}: found {value!r}, expected an integer >= {low}")
+        if self.max_judge_calls is not None and self.max_judge_calls < 2:
+            raise UserError(
+                f"search.max_judge_calls: found {self.max_judge_calls}, expected at least 2 "
+                f"(nothing known, and one question answered) or null"
+            )
+        if not (math.isfinite(self.cost_weight) and self.cost_weight >= 0):
+            raise UserError(f"cost_weight: found {self.cost_weight}, expected a finite number >= 0")
+
+
+@dataclass(frozen=True)
+class ScenarioPlan(PathRecord):
+    """A row of the path table, with what the run wants to know beyond it.
+
+    `score_full`: mean score with everything known (NaN = unscored); its calls are not in `judge_calls`.
+    `search_calls`: the part of `judge_calls` that the search made. `alternatives`: (step, attribute name,
+    visits, value). `requests`, `cache_hits`: what the judge counted meanwhile.
+    """
+
+    score_full: float = math.nan
+    search_calls: int = 0
+    full_calls: int = 0
+    requests: int = 0
+    cache_hits: int = 0
+    stopped: str = ""
+    alternatives: tuple[tuple[int, str, int, float], ...] = ()
+    observations: Observations | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A scenario that could not be planned: at which stage (`load`, `judge`, `report`), and why."""
+
+    scenario_id: str
+    stage: str
+    reason: str
+
+
+def scenario_rng(seed: int, scenario_id: str) -> np.random.Generator:
+    """Return the generator of one scenario: PCG64 seeded by (run seed, SHA-256 of the id)."""
+    words = np.frombuffer(hashlib.sha256(scenario_id.encode()).digest(), dtype="<u4")
+    return np.random.default_rng(np.random.SeedSequence([seed, *words.tolist()]))
+
+
+def plan_scenario(scenario: Scenario, judge: Judge, searcher: Searcher, options: PlanOptions) -> ScenarioPlan:
+    """Plan one scenario and report on the path.
+
+    Raises
+    ------
+    PlanningFailed
+        the judge gave no score where one is needed.
+    UserError
+        the searcher returned something that is no plan for this problem.
+    """
+    prior = options.prior
+    problem = scenario_problem(
+        scenario,
+        judge,
+        options.budget,
+        cost_weight=options.cost_weight,
+        max_judge_calls=options.max_judge_calls,
+        prior=None if prior is None else lambda mask: prior(scenario, mask),
+    )
+    requests, hits = _usage(judge)
+    try:
+        plan = searcher.plan(problem, scenario_rng(options.seed, scenario.id))
+    except JudgeCallsSpent:
+        plan = best_plan(problem, stopped="no judge calls left")
+    check_plan(plan, problem, f"search {_name(searcher)}, scenario {scenario.id}")
+    search_calls = problem.judge_calls
+    report = _Report(scenario, judge, problem, options.report_samples)
+    scores = report.path_scores(plan)
+    full, full_calls = report.full_score()
+    requests_after, hits_after = _usage(judge)
+    names = scenario.schema.names
+    return ScenarioPlan(
+        scenario_id=scenario.id,
+        domain=scenario.domain,
+        query=scenario.query,
+        path=tuple(names[a] for a in plan.path),
+        path_scores=tuple(None if math.isnan(s) else s for s in scores),
+        score=scores[-1],
+        score_stderr=report.stderr,
+        n_samples=report.n_samples,
+        search_score=float(plan.scores[-1]),
+        budget=options.budget,
+        num_simulations=plan.simulations,
+        judge_calls=problem.judge_calls,
+        search=_name(searcher),
+        judge=_name(judge),
+        seed=options.seed,
+        score_full=full,
+        search_calls=search_calls,
+        full_calls=full_calls,
+        requests=requests_after - requests,
+        cache_hits=hits_after - hits,
+        stopped=plan.stopped,
+        alternatives=tuple((a.step, names[a.attribute], a.visits, a.value) for a in plan.alternatives),
+        observations=_observations(scenario, problem) if options.keep_observations else None,
+    )
+
+
+class _Report:
+    """Scores of a chosen path on fresh samples, so that no lucky score of the search is reported."""
+
+    def __init__(self, scenario: Scenario, judge: Judge, problem: Problem, n_samples: int) -> None:
+        self.problem = problem
+        self.scores = judge_scores(scenario, judge)
+        self.stochastic = bool(getattr(judge, "stochastic", False))
+        # A deterministic judge says the same again: its sample 0 is the report.
+        self.samples = list(range(REPORT_SAMPLE, REPORT_SAMPLE + n_samples)) if self.stochastic else [0]
+        self.n_samples = 0
+        self.stderr = math.nan
+
+    def path_scores(self, plan: Plan) -> list[float]:
+        mask = int(self.problem.known)
+        masks = [mask]
+        for a in plan.path:
+            mask |= 1 << a
+            masks.append(mask)
+        self.problem.max_judge_calls = None  # the limit is on the search's own calls
+        looks = len(self.samples)
+        found = self.problem.evaluate(np.repeat(np.array(masks, np.uint64), looks), self.samples * len(masks))
+        table = found.reshape(len(masks), looks)
+        last = table[-1][~np.isnan(table[-1])]
+        if not len(last):
+            raise PlanningFailed("report", f"the path's context is unscored in {looks} of {looks} samples")
+        self.n_samples = len(last)
+        if not self.stochastic:
+            self.stderr = 0.0
+        elif len(last) > 1:
+            self.stderr = float(last.std(ddof=1) / math.sqrt(len(last)))
+        return [_mean(row) for row in table]
+
+    def full_score(self) -> tuple[float, int]:
+        """Return the mean score with everything known, and the judge calls it took."""
+        mask = int(self.problem.known | self.problem.askable)
+        masks = np.full(len(self.samples), mask, dtype=np.uint64)
+        return _mean(self.scores(masks, np.array(self.samples))), len(self.samples)
+
+
+def _mean(values: np.ndarray) -> float:
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if len(kept) else math.nan
+
+
+def check_plan(plan: Plan, problem: Problem, who: str) -> None:
+    """Refuse what is no plan for `problem`.
+
+    Raises
+    ------
+    UserError
+        one line with `who`: an attribute twice, one that cannot be asked, more than the budget, or scores
+        that do not fit the path.
+    """
+    if not isinstance(plan, Plan):
+        raise UserError(f"{who}: found a {type(plan).__name__}, expected a Plan")
+    path = [int(a) for a in plan.path]
+    if len(set(path)) != len(path):
+        twice = next(a for a in path if path.count(a) > 1)
+        raise UserError(f"{who}: the path holds attribute {twice} twice, expected distinct attributes")
+    for a in path:
+        if not (0 <= a < problem.n_attributes and int(problem.askable) >> a & 1):
+            raise UserError(f"{who}: the path holds attribute {a}, which is not askable here")
+    if len(path) > problem.budget:
+        raise UserError(f"{who}: the path holds {len(path)} attributes, expected at most {problem.budget}")
+    shape = np.shape(plan.scores)
+    if shape != (len(path) + 1,):
+        raise UserError(f"{who}: scores have shape {shape}, expected ({len(path) + 1},)")
+
+
+def _observations(scenario: Scenario, problem: Problem) -> Observations:
+    return Observations(scenario.id, scenario.domain, scenario.codes, *problem.observations())
+
+
+def _name(thing: object) -> str:
+    return str(getattr(thing, "name", None) or type(thing).__name__)
+
+
+def _usage(judge: Judge) -> tuple[int, int]:
+    return int(getattr(judge, "requests", 0)), int(getattr(judge, "cache_hits", 0))

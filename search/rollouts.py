@@ -1,0 +1,274 @@
+"""Planning many scenarios, serially or over Ray workers, with the same rows either way.
+
+Each scenario is planned alone: its random numbers come from (run seed, its id) and its memo of scores is its
+own, so neither the number of workers nor the order of completion can change a row. A searcher that
+learns across scenarios (`fit`) is the one exception, and learns in waves at fixed places of the file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from envs import Judge, Scenario, UserError
+from search.planning import Failure, PlanOptions, Prior, ScenarioPlan, plan_scenario
+from search.problem import Observations, PlanningFailed, Searcher
+
+__all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
+
+Outcome = ScenarioPlan | Failure
+
+
+def plan(
+    scenarios: Sequence[Scenario],
+    judge: Judge,
+    searcher: Searcher,
+    budget: int = 4,
+    seed: int = 0,
+    parallel: Parallel | None = None,
+    *,
+    cost_weight: float = 0.0,
+    report_samples: int = 8,
+    max_judge_calls: int | None = None,
+    prior: Prior | None = None,
+    wave: int = 50,
+    done: Mapping[str, Observations | None] | None = None,
+    on_failure: Callable[[Failure], None] | None = None,
+) -> Iterator[ScenarioPlan]:
+    """Yield the plan of each scenario as it is finished (`parallel=None` or `Serial()`: in file order).
+
+    Parameters
+    ----------
+    parallel : `Serial()` (None) or `Ray(num_workers=..., address=...)`
+    max_judge_calls : limit of each scenario's search; the report's samples come on top
+    wave : scenarios between two calls of `searcher.fit`, where it has one
+    done : ids that are planned already (a run resumed), with what their searches saw; they are skipped
+    on_failure : called with each scenario that could not be planned; None = such scenarios are left out
+
+    Raises
+    ------
+    UserError
+        options out of range, two scenarios of one id, or a plug-in that returned what is no plan or score.
+    """
+    learns = hasattr(searcher, "fit")
+    options = PlanOptions(
+        budget=budget,
+        seed=seed,
+        cost_weight=cost_weight,
+        report_samples=report_samples,
+        max_judge_calls=max_judge_calls,
+        prior=prior,
+        keep_observations=learns,
+    )
+    if wave < 1:
+        raise UserError(f"search.wave: found {wave}, expected an integer >= 1")
+    seen: set[str] = set()
+    for scenario in scenarios:
+        if scenario.id in seen:
+            raise UserError(f"scenario {scenario.id}: the id occurs twice, expected distinct ids")
+        seen.add(scenario.id)
+    size = wave if learns else max(1, len(scenarios))
+    waves = [scenarios[i : i + size] for i in range(0, len(scenarios), size)]
+    return _plan_waves(waves, judge, searcher, parallel or Serial(), options, done or {}, on_failure)
+
+
+def _plan_waves(
+    waves: Sequence[Sequence[Scenario]],
+    judge: Judge,
+    searcher: Searcher,
+    parallel: Parallel,
+    options: PlanOptions,
+    done: Mapping[str, Observations | None],
+    on_failure: Callable[[Failure], None] | None,
+) -> Iterator[ScenarioPlan]:
+    history: list[Observations] = []
+    run = parallel.start(judge, searcher, options)
+    try:
+        for wave in waves:
+            if history:
+                searcher = searcher.fit(history)  # type: ignore[attr-defined]
+            observations = dict(done)
+            for outcome in run.plan([s for s in wave if s.id not in done], searcher):
+                if isinstance(outcome, Failure):
+                    if on_failure is not None:
+                        on_failure(outcome)
+                    continue
+                observations[outcome.scenario_id] = outcome.observations
+                yield outcome
+            if options.keep_observations:
+                found = (observations.get(s.id) for s in wave)  # scenario order, not order of completion
+                history += [o for o in found if o is not None]
+    finally:
+        run.stop()
+
+
+def _plan_or_failure(scenario: Scenario, judge: Judge, searcher: Searcher, options: PlanOptions) -> Outcome:
+    try:
+        return plan_scenario(scenario, judge, searcher, options)
+    except PlanningFailed as failed:
+        return Failure(scenario.id, failed.stage, failed.reason)
+
+
+class Run(Protocol):
+    """Workers at work."""
+
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
+        """Yield the outcome of each scenario."""
+        ...
+
+    def stop(self) -> None:
+        """Let the workers go."""
+        ...
+
+
+class Parallel(Protocol):
+    """A way to run many plans."""
+
+    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
+        """Start the workers."""
+        ...
+
+
+class Serial:
+    """One scenario after the other, in this process."""
+
+    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
+        """Return a run in this process."""
+        return _SerialRun(judge, options)
+
+
+class _SerialRun:
+    def __init__(self, judge: Judge, options: PlanOptions) -> None:
+        self.judge = judge
+        self.options = options
+
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
+        for scenario in scenarios:
+            yield _plan_or_failure(scenario, self.judge, searcher, self.options)
+
+    def stop(self) -> None:
+        pass
+
+
+class Ray:
+    """Ray workers, each with its own copy of the judge; scenarios stream to them in chunks.
+
+    Parameters
+    ----------
+    num_workers : None = one a core (of the cluster, with `address`)
+    address : None = a local Ray on loopback without dashboard; "auto" or "host:port" = join a cluster
+    chunk_size : scenarios a task; what a killed run loses at most, a worker
+    """
+
+    def __init__(
+        self, num_workers: int | None = None, address: str | None = None, chunk_size: int = 8
+    ) -> None:
+        if num_workers is not None and num_workers < 1:
+            raise UserError(f"parallel.num_workers: found {num_workers}, expected an integer >= 1 or null")
+        if chunk_size < 1:
+            raise UserError(f"parallel.chunk_size: found {chunk_size}, expected an integer >= 1")
+        self.num_workers = num_workers
+        self.address = address
+        self.chunk_size = chunk_size
+
+    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
+        """Start Ray where it is not running, compile once, then start the workers."""
+        for part in (judge, searcher):
+            # Compiled code goes to the cache on disk before any worker starts, so that each only loads it.
+            getattr(part, "warm_up", lambda: None)()
+        _start_ray(self.num_workers, self.address)
+        return _RayRun(judge, options, self.num_workers, self.chunk_size)
+
+
+def _start_ray(num_workers: int | None, address: str | None) -> None:
+    # Read by Ray at import and by its workers at start: no telemetry, no warning about absent accelerators.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        return
+    if address is not None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError:
+            raise UserError(
+                f"parallel.address={address}: no Ray cluster answers there; "
+                f"start one with `ray start --head`, or take parallel.address=null"
+            ) from None
+        return
+    ray.init(
+        address="local",
+        num_cpus=num_workers or os.cpu_count(),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=128 * 1024**2,  # plans are small; the default is a third of the memory
+        _node_ip_address="127.0.0.1",
+    )
+
+
+class _Worker:
+    """A Ray actor: one process with its own judge."""
+
+    def __init__(self, judge: Judge, options: PlanOptions) -> None:
+        self.judge = judge
+        self.options = options
+
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> list[Outcome]:
+        return [_plan_or_failure(s, self.judge, searcher, self.options) for s in scenarios]
+
+
+class _RayRun:
+    def __init__(self, judge: Judge, options: PlanOptions, num_workers: int | None, chunk_size: int) -> None:
+        import ray
+
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        shared = ray.put(judge)
+        # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
+        share = min(1.0, cores / (num_workers or cores))
+        actor = ray.remote(_Worker).options(num_cpus=share * 0.999 if share < 1 else 1)
+        self.workers: list[Any] = [actor.remote(shared, options) for _ in range(num_workers or cores)]
+        self.chunk_size = chunk_size
+
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
+        import ray
+
+        size = max(1, min(self.chunk_size, len(scenarios) // (2 * len(self.workers))))
+        chunks = deque(scenarios[i : i + size] for i in range(0, len(scenarios), size))
+        shared = ray.put(searcher)
+        running: dict[Any, Any] = {}
+        idle = deque(self.workers * 2)  # two tasks a worker: the next one waits at its door
+        while chunks or running:
+            while chunks and idle:
+                worker = idle.popleft()
+                running[worker.plan.remote(chunks.popleft(), shared)] = worker
+            finished, _ = ray.wait(list(running), num_returns=1)
+            for task in finished:
+                idle.append(running.pop(task))
+                yield from _result(task)
+
+    def stop(self) -> None:
+        import ray
+
+        for worker in self.workers:
+            ray.kill(worker)
+
+
+def _result(task: Any) -> list[Outcome]:
+    import ray
+
+    try:
+        return list(ray.get(task))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise UserError(str(error.cause)) from None
+        raise
+    except ray.exceptions.RayActorError as error:
+        raise UserError(
+            "a Ray worker died (out of memory, or killed); what was finished is saved, "
+            "run again with resume=true"
+        ) from error

@@ -1,0 +1,92 @@
+"""The search tree as a struct of arrays, one row a *set* of known attributes.
+
+Two orders of asking that lead to the same set share a row (a transposition), so the tree is a graph.
+What belongs to a way of getting there (visit counts) is kept on edges, what belongs to the set (its
+score, the best value below it) on nodes; see `kernels` for why that stays sound.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+NO_CHILD = -1
+NEW, PENDING, SCORED, UNSCORED = 0, 1, 2, 3
+"""Status of a node: not yet asked, in the batch under way, scored, asked and found unscored (NaN)."""
+
+
+class Tree(NamedTuple):
+    """Arrays of a tree with room for N nodes over A attributes.
+
+    Attributes
+    ----------
+    mask : uint64[N], the set of known attributes
+    score : float64[N], the judge's score of the set (with rollouts: of its completion); NaN = none
+    value : float64[N], what the set is worth with the questions left; NaN = nothing scored below
+    status : int8[N], NEW, PENDING, SCORED or UNSCORED
+    exhausted : bool[N], nothing below is left to score
+    visits : int64[N], 1 (if scored) + sum of edge visits
+    child : int32[N, A], row of the set with one attribute more, NO_CHILD = not looked at from here
+    edge_visits : int32[N, A]
+    virtual : int32[N, A], leaves in flight below the edge (virtual loss)
+    prior : float64[N, A], a distribution over the attributes that can be asked; float64[1, A] when uniform
+    gain_sum, gain_count : float64[A], int64[A], gains seen when attribute a was added (all moves as first)
+    slots : int32[H], open-addressing hash table mask -> row, NO_CHILD = empty; H a power of two >= 2 N
+    size : int64[2], nodes in use, nodes scored
+    bounds : float64[2], lowest and highest score seen
+    """
+
+    mask: np.ndarray
+    score: np.ndarray
+    value: np.ndarray
+    status: np.ndarray
+    exhausted: np.ndarray
+    visits: np.ndarray
+    child: np.ndarray
+    edge_visits: np.ndarray
+    virtual: np.ndarray
+    prior: np.ndarray
+    gain_sum: np.ndarray
+    gain_count: np.ndarray
+    slots: np.ndarray
+    size: np.ndarray
+    bounds: np.ndarray
+
+
+class Rules(NamedTuple):
+    """What a search must respect and how it selects; scalars, so that compiled code takes them whole."""
+
+    budget: int
+    known: np.uint64
+    askable: np.uint64
+    exploration: float
+    """c of METHOD eq. 3, in units of the range of scores seen."""
+    uct: bool
+    """UCB1 for trees (Kocsis & Szepesvari 2006) instead of PUCT."""
+    mean: bool
+    """Back up visit-weighted means (METHOD) instead of maxima."""
+    has_prior: bool
+
+
+def new_tree(n_nodes: int, n_attributes: int, has_prior: bool) -> Tree:
+    """Return an empty tree for `n_nodes` sets over `n_attributes` attributes."""
+    n_slots = 1 << max(4, (2 * n_nodes - 1).bit_length())
+    edges = (n_nodes, n_attributes)
+    return Tree(
+        mask=np.zeros(n_nodes, np.uint64),
+        score=np.full(n_nodes, np.nan),
+        value=np.full(n_nodes, np.nan),
+        status=np.zeros(n_nodes, np.int8),
+        exhausted=np.zeros(n_nodes, np.bool_),
+        visits=np.zeros(n_nodes, np.int64),
+        child=np.full(edges, NO_CHILD, np.int32),
+        edge_visits=np.zeros(edges, np.int32),
+        virtual=np.zeros(edges, np.int32),
+        prior=np.zeros(edges if has_prior else (1, n_attributes)),
+        gain_sum=np.zeros(n_attributes),
+        gain_count=np.zeros(n_attributes, np.int64),
+        slots=np.full(n_slots, NO_CHILD, np.int32),
+        size=np.zeros(2, np.int64),
+        bounds=np.array([np.inf, -np.inf]),
+    )

@@ -62,9 +62,8 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
         raise UserError(
             f"{group}._target_ is missing: expected a class, such as {group}._target_=my_pkg.MyClass"
         )
-    node = {
-        k: v for k, v in OmegaConf.to_container(cfg[group], resolve=True).items() if k not in HARNESS_KEYS
-    }
+    container: Any = OmegaConf.to_container(cfg[group], resolve=True)
+    node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
     try:
         thing = instantiate(node)
     except InstantiationException as error:

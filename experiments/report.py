@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from experiments.summary import DomainRow
 
-_FIRST_SHOWN = 3
+_FIRST_SHOWN = 5
 
 
 def progress_bar() -> Progress:
@@ -35,19 +36,24 @@ def domain_table(rows: Sequence[DomainRow], judge: str, simulated: bool) -> Tabl
     title = f"Mean safety score (1-5) by domain, judge: {judge}"
     if simulated:
         title += " (SIMULATED scores)"
-    table = Table(title=title)
-    table.add_column("domain")
-    for name in ("scenarios", "nothing\nknown", "after\nthe path", "everything\nknown", "questions"):
-        table.add_column(name, justify="right")
-    table.add_column("asked first (share)")
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
+    table.add_column("\ndomain", no_wrap=True, min_width=12)
+    for name in ("\nn", "nothing\nknown", "path\nknown", "all\nknown", "\nasked"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("most often\nasked first", no_wrap=True)
     for row in rows:
         if row.domain == "all":
             table.add_section()
-        planned = sum(count for _, count in row.first) or 1
-        first = ", ".join(f"{name} {count / planned:.0%}" for name, count in row.first[:_FIRST_SHOWN])
         scores = (_score(row.empty), _score(row.path), _score(row.full))
-        table.add_row(row.domain, str(row.n), *scores, _score(row.length), first or "-")
+        table.add_row(row.domain, f"{row.n:,}", *scores, _score(row.length), _first(row))
     return table
+
+
+def _first(row: DomainRow) -> str:
+    """Return the most common first questions with their share, one a line; the last row tells more."""
+    planned = sum(count for _, count in row.first)
+    shown = _FIRST_SHOWN if row.domain == "all" else 1
+    return "\n".join(f"{name} {count / planned:.0%}" for name, count in row.first[:shown]) or "-"
 
 
 def files_table(folder: Path, names: Sequence[tuple[str, str]]) -> str:

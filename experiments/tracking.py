@@ -48,7 +48,13 @@ class WandbTracking:
     ) -> None:
         if mode not in ("online", "offline", "disabled"):
             raise UserError(f"tracking.mode: found {mode!r}, expected online, offline or disabled")
-        self.options = {"project": project, "entity": entity, "name": name, "mode": mode, "tags": list(tags)}
+        self.options: dict[str, Any] = {
+            "project": project,
+            "entity": entity,
+            "name": name,
+            "mode": mode,
+            "tags": list(tags),
+        }
         self._run: Any = None
 
     def start(self, config: Mapping[str, Any], folder: Path) -> None:

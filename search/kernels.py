@@ -38,7 +38,7 @@ FINISHED = -2
 
 _ONE = np.uint64(1)
 _TREE = typeof(new_tree(1, 1, False))
-_RULES = typeof(Rules(1, np.uint64(0), np.uint64(1), 1.0, False, False, False))
+_RULES = typeof(Rules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False))
 _ROWS = types.Array(types.int64, 1, "C")
 _PATHS = types.Array(types.int64, 2, "C")
 _MASKS = types.Array(types.uint64, 1, "C")
@@ -47,7 +47,7 @@ SURFACE = types.FunctionType(types.float64(types.uint64, _FLOATS))
 """Type of a surface's function: (mask, params) -> score."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _hash(mask):
     # Both halves times an odd 30-bit constant: no product overflows 64 bits, compiled or not.
     low = (mask & np.uint64(0xFFFFFFFF)) * np.uint64(0x2545F491)
@@ -56,7 +56,7 @@ def _hash(mask):
     return mixed ^ (mixed >> np.uint64(29))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def find_or_add(tree, mask):
     """Return the row of the set `mask`, adding it when new; -1 when the tree is full."""
     last = np.uint64(tree.slots.size - 1)
@@ -75,52 +75,59 @@ def find_or_add(tree, mask):
     return node
 
 
-@njit(cache=True)
-def best_action(tree, rules, node):
-    """Return the edge to follow from `node`, the lowest index among equals; -1 when none is left."""
+@njit(cache=True, error_model="numpy", inline="always")
+def best_action(tree, rules, node, depth):
+    """Return the edge to follow from `node`, the lowest index among equals; -1 when none is left.
+
+    `depth`: questions asked so far, so that `rules.n_askable - depth` remain.
+    """
     legal = rules.askable & ~tree.mask[node]
-    n_actions = tree.child.shape[1]
     low, high = tree.bounds[0], tree.bounds[1]
     scale = 1.0 / (high - low) if high > low else 0.0
-    count = 0
-    for a in range(n_actions):
-        count += (legal >> np.uint64(a)) & _ONE
     visits = max(1, tree.visits[node])
-    root = rules.exploration * np.sqrt(visits)
-    log_visits = np.log(visits)
-    base = tree.value[node] if rules.mean else tree.score[node]
-    if np.isnan(base):
-        base = low if np.isnan(tree.value[node]) else tree.value[node]
+    own = tree.value[node]
+    base = own if rules.mean or np.isnan(tree.score[node]) else tree.score[node]
+    base = 0.0 if np.isnan(base) else (base - low) * scale
+    if rules.uct:
+        bonus = np.log(visits)
+        untried = np.inf
+    else:
+        bonus = rules.exploration * np.sqrt(visits)
+        untried = bonus / (rules.n_askable - depth)
     chosen, best = -1, -np.inf
-    for a in range(n_actions):
+    for a in range(tree.child.shape[1]):
         if not (legal >> np.uint64(a)) & _ONE:
             continue
         child = tree.child[node, a]
-        value = base
-        if child != NO_CHILD:
+        if child == NO_CHILD:
+            score = base if rules.mean else base + tree.gain[a] * scale
+            score += bonus * tree.prior[node, a] if rules.has_prior else untried
+        else:
             if tree.exhausted[child]:
                 continue
-            if not np.isnan(tree.value[child]):
-                value = tree.value[child]
-        elif tree.gain_count[a] > 0 and not rules.mean:
-            value += tree.gain_sum[a] / tree.gain_count[a]
-        n = tree.edge_visits[node, a]
-        flying = tree.virtual[node, a]
-        if flying > 0:
-            value = (n * value + flying * low) / (n + flying)
-            n += flying
-        score = (value - low) * scale
-        if rules.uct:
-            score = np.inf if n == 0 else score + rules.exploration * np.sqrt(log_visits / n)
-        else:
-            prior = tree.prior[node, a] if rules.has_prior else 1.0 / count
-            score += root * prior / (1 + n)
+            score = _edge_score(tree, rules, node, a, child, base, bonus, untried, low, scale)
         if chosen < 0 or score > best:
             chosen, best = a, score
     return chosen
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", inline="always")
+def _edge_score(tree, rules, node, a, child, base, bonus, untried, low, scale):
+    """Return the selection score of an edge that has been looked at."""
+    value = tree.value[child]
+    value = base if np.isnan(value) else (value - low) * scale
+    n = tree.edge_visits[node, a]
+    flying = tree.virtual[node, a]
+    if flying > 0:  # in flight: visits that scored the lowest score seen, which is 0 on this scale
+        value *= n / (n + flying)
+        n += flying
+    if rules.uct:
+        return np.inf if n == 0 else value + rules.exploration * np.sqrt(bonus / n)
+    weight = bonus * tree.prior[node, a] if rules.has_prior else untried
+    return value + weight / (1 + n)
+
+
+@njit(cache=True, error_model="numpy")
 def select(tree, rules, nodes, edges):
     """Descend from the root to a leaf.
 
@@ -136,7 +143,7 @@ def select(tree, rules, nodes, edges):
                 return depth
             if tree.status[node] == PENDING:
                 return COLLISION
-            action = best_action(tree, rules, node) if depth < rules.budget else -1
+            action = best_action(tree, rules, node, depth) if depth < rules.budget else -1
             if action < 0:
                 tree.exhausted[node] = True
                 break
@@ -158,7 +165,7 @@ def select(tree, rules, nodes, edges):
     return FINISHED
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _mean_value(tree, node):
     total = 0.0
     weight = 0.0
@@ -172,7 +179,7 @@ def _mean_value(tree, node):
     return total / weight
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def backup(tree, rules, nodes, edges, depth, score):
     """Give the leaf `nodes[depth]` its score and update the values and visit counts above it.
 
@@ -192,8 +199,9 @@ def backup(tree, rules, nodes, edges, depth, score):
         tree.bounds[0] = min(tree.bounds[0], score)
         tree.bounds[1] = max(tree.bounds[1], score)
         if depth > 0 and tree.status[nodes[depth - 1]] == SCORED:
-            tree.gain_sum[edges[depth - 1]] += score - tree.score[nodes[depth - 1]]
-            tree.gain_count[edges[depth - 1]] += 1
+            a = edges[depth - 1]
+            tree.gain_count[a] += 1
+            tree.gain[a] += (score - tree.score[nodes[depth - 1]] - tree.gain[a]) / tree.gain_count[a]
     tree.visits[leaf] += 1
     for d in range(depth - 1, -1, -1):
         node = nodes[d]
@@ -207,7 +215,7 @@ def backup(tree, rules, nodes, edges, depth, score):
                 tree.value[node] = value
 
 
-@njit(types.int64(_TREE, _RULES, _PATHS, _PATHS, _ROWS), cache=True)
+@njit(types.int64(_TREE, _RULES, _PATHS, _PATHS, _ROWS), cache=True, error_model="numpy")
 def select_batch(tree, rules, nodes, edges, depths):
     """Select up to `len(depths)` different leaves; return how many (0 = nothing is left to score).
 
@@ -229,7 +237,7 @@ def select_batch(tree, rules, nodes, edges, depths):
     return count
 
 
-@njit(types.void(_TREE, _RULES, _PATHS, _PATHS, _ROWS, _FLOATS), cache=True)
+@njit(types.void(_TREE, _RULES, _PATHS, _PATHS, _ROWS, _FLOATS), cache=True, error_model="numpy")
 def backup_batch(tree, rules, nodes, edges, depths, scores):
     """Release the virtual loss of a batch of `len(scores)` leaves and back their scores up, in order."""
     for i in range(scores.size):
@@ -239,7 +247,7 @@ def backup_batch(tree, rules, nodes, edges, depths, scores):
         backup(tree, rules, nodes[i], edges[i], depths[i], scores[i])
 
 
-@njit(types.int64(_TREE, _RULES, SURFACE, _FLOATS, types.int64, types.int64), cache=True)
+@njit(types.int64(_TREE, _RULES, SURFACE, _FLOATS, types.int64, types.int64), cache=True, error_model="numpy")
 def search_surface(tree, rules, function, params, num_simulations, max_scored):
     """Run a whole search on a surface; return the simulations that ran.
 

@@ -78,8 +78,10 @@ class MCTSSearch:
 
     def rules(self, problem: Problem) -> Rules:
         """Return what the kernels need to know of `problem`."""
+        n_askable = int(problem.askable).bit_count()
         return Rules(
-            budget=min(problem.budget, int(problem.askable).bit_count()),
+            budget=min(problem.budget, n_askable),
+            n_askable=n_askable,
             known=problem.known,
             askable=problem.askable,
             exploration=float(self.exploration),

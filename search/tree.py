@@ -31,7 +31,7 @@ class Tree(NamedTuple):
     edge_visits : int32[N, A]
     virtual : int32[N, A], leaves in flight below the edge (virtual loss)
     prior : float64[N, A], a distribution over the attributes that can be asked; float64[1, A] when uniform
-    gain_sum, gain_count : float64[A], int64[A], gains seen when attribute a was added (all moves as first)
+    gain, gain_count : float64[A], int64[A], mean gain seen when a was added, and how often (all moves as first)
     slots : int32[H], open-addressing hash table mask -> row, NO_CHILD = empty; H a power of two >= 2 N
     size : int64[2], nodes in use, nodes scored
     bounds : float64[2], lowest and highest score seen
@@ -47,7 +47,7 @@ class Tree(NamedTuple):
     edge_visits: np.ndarray
     virtual: np.ndarray
     prior: np.ndarray
-    gain_sum: np.ndarray
+    gain: np.ndarray
     gain_count: np.ndarray
     slots: np.ndarray
     size: np.ndarray
@@ -58,6 +58,7 @@ class Rules(NamedTuple):
     """What a search must respect and how it selects; scalars, so that compiled code takes them whole."""
 
     budget: int
+    n_askable: int
     known: np.uint64
     askable: np.uint64
     exploration: float
@@ -84,7 +85,7 @@ def new_tree(n_nodes: int, n_attributes: int, has_prior: bool) -> Tree:
         edge_visits=np.zeros(edges, np.int32),
         virtual=np.zeros(edges, np.int32),
         prior=np.zeros(edges if has_prior else (1, n_attributes)),
-        gain_sum=np.zeros(n_attributes),
+        gain=np.zeros(n_attributes),
         gain_count=np.zeros(n_attributes, np.int64),
         slots=np.full(n_slots, NO_CHILD, np.int32),
         size=np.zeros(2, np.int64),

@@ -87,7 +87,7 @@ class MCTSSearch:
             exploration=float(self.exploration),
             uct=self.selection == "uct",
             mean=self.backup == "mean",
-            has_prior=problem.has_prior,
+            has_prior=problem.has_prior and self.selection == "puct",  # UCB1 knows no prior
         )
 
     def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
@@ -99,9 +99,9 @@ class MCTSSearch:
         n_sets = sum(math.comb(int(problem.askable).bit_count(), k) for k in range(rules.budget + 1))
         tree = new_tree(min(n_nodes, n_sets), problem.n_attributes, rules.has_prior)
         kernels.find_or_add(tree, problem.known)
-        if problem.surface is None or problem.has_prior or self.rollout:
+        if problem.surface is None or rules.has_prior or self.rollout:
             return tree, self._search_judge(problem, tree, rules, rng)
-        limit = n_sets if problem.calls_left is None else problem.calls_left
+        limit = self.num_simulations if problem.calls_left is None else problem.calls_left
         function, params = problem.surface
         ran = kernels.search_surface(tree, rules, function, params, self.num_simulations, limit)
         # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface

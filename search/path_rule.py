@@ -46,7 +46,7 @@ def best_set(problem: Problem) -> int:
     known = int(problem.known)
     if known not in scored:
         raise PlanningFailed("judge", "the context with nothing asked is unscored")
-    if len(scored) == 1 and problem.judge_calls > 1:
+    if len(scored) == 1 and any(mask != known for mask in problem.observations()[0].tolist()):
         raise PlanningFailed("judge", "every context with a question answered is unscored")
     objectives = {mask: problem.objective(mask, score) for mask, score in scored.items()}
     top = max(objectives.values())
@@ -132,7 +132,10 @@ def best_plan(
     alternatives: Sequence[Alternative] | None = None,
 ) -> Plan:
     """Return the plan that the path rule makes of everything `problem` has scored."""
-    path = order(problem, best_set(problem))
+    target = best_set(problem)
+    path = order(problem, target)
+    while (better := best_set(problem)) != target:  # a prefix that was scored for the order may be better
+        target, path = better, order(problem, better)
     return plan_of_path(problem, path, simulations=simulations, stopped=stopped, alternatives=alternatives)
 
 

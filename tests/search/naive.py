@@ -157,9 +157,9 @@ class NaiveSearch:
 
     def backup_batch(self, ways, scores):
         if self.prior is not None:
-            for way, score in zip(ways, scores, strict=True):
+            for way in ways:
                 node = self.nodes[self.leaf(way)]
-                if node.status == PENDING and not math.isnan(score):
+                if node.status == PENDING:
                     node.prior = self.prior(self.leaf(way))
         for way in ways:
             for here, a in zip(self.sets_along(way), way, strict=False):

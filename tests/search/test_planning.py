@@ -1,0 +1,136 @@
+"""Planning one scenario: searchers of users that return nonsense, and what the report does with gaps."""
+
+import math
+
+import numpy as np
+import pytest
+
+from envs import UserError
+from search.exhaustive import ExhaustiveSearch
+from search.greedy import GreedySearch
+from search.mcts import MCTSSearch
+from search.planning import PlanOptions, plan_scenario, scenario_rng
+from search.problem import Plan, PlanningFailed
+from search_cases import TELLTALE, TableJudge, scenario_of
+
+NAN = math.nan
+SCENARIO = scenario_of(4, known_values=[0, 1, 2])
+
+
+def rising(n=4, step=0.5):
+    return TableJudge({m: 2.0 + step * m.bit_count() for m in range(1 << n)})
+
+
+class Returns:
+    """A user's searcher that returns `plan` whatever it is asked."""
+
+    def __init__(self, plan):
+        self.plan = lambda problem, rng: plan
+
+
+NONSENSE = {
+    "nothing": (None, "found a NoneType, expected a Plan"),
+    "a tuple": ((0, 1), "found a tuple, expected a Plan"),
+    "twice": (Plan((0, 0), np.full(3, 2.0)), "attribute 0 twice"),
+    "not askable": (Plan((3,), np.full(2, 2.0)), "attribute 3, which is not askable"),
+    "negative": (Plan((-1,), np.full(2, 2.0)), "attribute -1, which is not askable"),
+    "too large": (Plan((64,), np.full(2, 2.0)), "attribute 64, which is not askable"),
+    "over the budget": (Plan((0, 1, 2), np.full(4, 2.0)), "3 attributes, expected at most 2"),
+    "scores short": (Plan((0, 1), np.full(2, 2.0)), "shape (2,), expected (3,)"),
+    "scores nested": (Plan((0,), np.full((1, 2), 2.0)), "shape (1, 2), expected (2,)"),
+    "no scores": (Plan((0,), None), "expected (2,)"),
+    "scores in words": (Plan((0,), ["2", "x"]), "scores"),
+    "final score missing": (Plan((0,), np.array([2.0, NAN])), "final score"),
+    "names for a path": (Plan(("a00",), np.full(2, 2.0)), "schema indices"),
+    "fractions for a path": (Plan((0.5,), np.full(2, 2.0)), "schema indices"),
+    "no path": (Plan(None, np.full(1, 2.0)), "schema indices"),
+    "a number for a path": (Plan(1, np.full(1, 2.0)), "schema indices"),
+}
+
+
+@pytest.mark.parametrize(("plan", "words"), NONSENSE.values(), ids=NONSENSE)
+def test_a_searcher_that_returns_nonsense_is_named(plan, words):
+    with pytest.raises(UserError) as error:
+        plan_scenario(SCENARIO, rising(), Returns(plan), PlanOptions(budget=2))
+    message = str(error.value)
+    assert message.startswith("search Returns, scenario case: ")
+    assert words in message
+    assert TELLTALE not in message
+    assert "\n" not in message
+
+
+def test_what_is_a_plan_is_taken():
+    for path in [(), (2,), (1, 0), [np.int64(0), np.int64(2)]]:
+        row = plan_scenario(
+            SCENARIO, rising(), Returns(Plan(path, [2.0] * (len(path) + 1))), PlanOptions(budget=2)
+        )
+        assert row.path == tuple(f"a{i:02d}" for i in path)
+        assert row.path_scores == tuple(2.0 + 0.5 * d for d in range(len(path) + 1))
+
+
+def test_the_search_never_asks_beyond_the_budget_and_the_report_asks_once_for_everything():
+    for searcher in (MCTSSearch(), GreedySearch(), ExhaustiveSearch()):
+        judge = rising(6, 0.25)
+        row = plan_scenario(scenario_of(6), judge, searcher, PlanOptions(budget=2))
+        assert max(m.bit_count() for m in judge.asked[:-1]) == 2
+        assert judge.asked[-1] == 63
+        assert row.score_full == 3.5
+        assert row.path == ("a00", "a01")
+        assert row.judge_calls == len(judge.asked) - 1
+
+
+def test_a_search_that_spends_more_than_its_calls_is_planned_from_what_it_has():
+    class Greedy:
+        """Asks for everything, in pairs, until it is stopped."""
+
+        def plan(self, problem, rng):
+            for mask in range(0, 8, 2):
+                problem.evaluate(np.array([mask, mask + 1], np.uint64))
+            raise AssertionError("it was to be stopped")
+
+    judge = rising()
+    row = plan_scenario(SCENARIO, judge, Greedy(), PlanOptions(budget=3, max_judge_calls=5))
+    assert row.stopped == "no judge calls left"
+    assert row.path == ("a00", "a01")
+    assert row.search_calls <= 5
+
+
+def test_an_unscored_prefix_is_null_and_the_final_score_is_not():
+    values = {m: NAN if m.bit_count() == 1 else 2.0 + m.bit_count() / 4 for m in range(16)}
+    row = plan_scenario(SCENARIO, TableJudge(values), MCTSSearch(), PlanOptions(budget=2))
+    assert row.path_scores == (2.0, None, 2.5)
+    assert (row.score, row.search_score, row.score_stderr, row.n_samples) == (2.5, 2.5, 0.0, 1)
+
+
+@pytest.mark.parametrize("gaps", ["nothing known", "every candidate"])
+def test_no_scores_is_a_failure_of_the_judge(gaps):
+    values = {m: NAN if (m == 0) == (gaps == "nothing known") else 3.0 for m in range(16)}
+    with pytest.raises(PlanningFailed) as failed:
+        plan_scenario(SCENARIO, TableJudge(values), MCTSSearch(), PlanOptions(budget=2))
+    assert failed.value.stage == "judge"
+
+
+def test_the_generator_belongs_to_seed_and_id_alone():
+    draws = {
+        key: scenario_rng(*key).integers(1 << 62) for key in [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
+    }
+    assert len(set(draws.values())) == 4
+    assert scenario_rng(0, "a").integers(1 << 62) == draws[0, "a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"budget": 0}, "budget: found 0"),
+        ({"budget": True}, "budget: found True"),
+        ({"budget": 2.0}, "budget: found 2.0"),
+        ({"report_samples": 0}, "report_samples: found 0"),
+        ({"max_judge_calls": 1}, "search.max_judge_calls: found 1"),
+        ({"cost_weight": -0.1}, "cost_weight: found -0.1"),
+        ({"cost_weight": NAN}, "cost_weight: found nan"),
+    ],
+)
+def test_options_out_of_range_are_told(options, words):
+    with pytest.raises(UserError) as error:
+        PlanOptions(**options)
+    assert words in str(error.value)

@@ -127,7 +127,7 @@ class MCTSSearch:
             leaves = nodes[np.arange(count), depths[:count]]
             scores = problem.evaluate(self._targets(problem, tree, rules, leaves, rng))
             if rules.has_prior:
-                self._expand(problem, tree, rules, leaves[~np.isnan(scores)])
+                self._expand(problem, tree, rules, leaves)  # unscored ones too: what is below them is searched
             kernels.backup_batch(tree, rules, nodes, edges, depths, scores)
             ran += count
         return ran
@@ -144,9 +144,11 @@ class MCTSSearch:
 
     def _expand(self, problem: Problem, tree: Tree, rules: Rules, leaves: np.ndarray) -> None:
         for leaf in leaves.tolist():
-            legal = members(int(rules.askable & ~tree.mask[leaf]))
-            if tree.status[leaf] != SCORED and legal:
-                tree.prior[leaf, legal] = _prior(problem, int(tree.mask[leaf]), legal)
+            mask = int(tree.mask[leaf])
+            legal = members(int(rules.askable) & ~mask)
+            spent = rules.n_askable - len(legal) == rules.budget  # nothing more is asked: a prior for nothing
+            if tree.status[leaf] != SCORED and not spent:
+                tree.prior[leaf, legal] = _prior(problem, mask, legal)
 
 
 def _prior(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
@@ -155,9 +157,15 @@ def _prior(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
     uniform = np.full(len(legal), 1.0 / len(legal))
     if weights is None:
         return uniform
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (problem.n_attributes,) or not np.all(np.isfinite(weights)) or np.any(weights < 0):
-        raise UserError(f"prior: expected {problem.n_attributes} finite numbers >= 0, found {weights.shape}")
+    wanted = f"expected {problem.n_attributes} finite numbers >= 0"
+    try:
+        weights = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"prior: found a {type(weights).__name__} of no numbers, {wanted}") from None
+    if weights.shape != (problem.n_attributes,):
+        raise UserError(f"prior: found shape {weights.shape}, {wanted}")
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise UserError(f"prior: found a number that is negative or not finite, {wanted}")
     total = weights[legal].sum()
     return weights[legal] / total if total > 0 else uniform
 

@@ -99,9 +99,14 @@ class Problem:
         if budget < 1:
             raise UserError(f"budget: found {budget}, expected an integer >= 1")
         everything = (1 << n_attributes) - 1
+        for name, mask in (("known", known), ("askable", everything if askable is None else askable)):
+            if int(mask) & ~everything:
+                raise UserError(f"problem: {name} {int(mask):#x} goes beyond the {n_attributes} attributes")
         self.n_attributes = n_attributes
         self.budget = int(budget)
         self.costs = np.ones(n_attributes) if costs is None else np.asarray(costs, dtype=np.float64)
+        if self.costs.shape != (n_attributes,) or not np.all(np.isfinite(self.costs)):
+            raise UserError(f"problem: costs of shape {self.costs.shape}, expected {n_attributes} finite numbers")
         self.known = np.uint64(known)
         self.askable = np.uint64((everything if askable is None else int(askable)) & ~int(known))
         self.group = group
@@ -205,6 +210,11 @@ def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
         contexts = [names_of(mask) for mask in masks.tolist()]
         extra = (samples.tolist(),) if stochastic else ()
         verdicts = judge.score(scenario, contexts, *extra)
+        if not isinstance(verdicts, (Sequence, np.ndarray)):
+            raise UserError(
+                f"judge {type(judge).__name__}, scenario {scenario.id}: found a {type(verdicts).__name__}, "
+                f"expected a sequence of {len(contexts)} scores, one a context"
+            )
         if len(verdicts) != len(contexts):
             raise UserError(
                 f"judge {type(judge).__name__}, scenario {scenario.id}: found {len(verdicts)} scores, "
@@ -216,7 +226,8 @@ def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
 
 
 def _verdict(verdict: Score | float, judge: Judge, scenario: Scenario) -> float:
-    if not isinstance(verdict, (Score, int, float, np.floating, np.integer)):
+    numeric = isinstance(verdict, (Score, int, float, np.floating, np.integer))
+    if not numeric or isinstance(verdict, bool):
         raise UserError(
             f"judge {type(judge).__name__}, scenario {scenario.id}: found a {type(verdict).__name__}, "
             f"expected a Score or a number"

@@ -1,4 +1,4 @@
-"""A slow, obvious twin of `search.kernels`: dictionaries keyed by frozensets, the docstring's equations as they stand.
+"""A slow, obvious twin of `search.kernels`: dictionaries keyed by frozensets, its equations as they stand.
 
 It exists to be compared with the compiled search, not to be used.
 """
@@ -105,7 +105,7 @@ class NaiveSearch:
         return None
 
     def choose(self, here, node):
-        """Return the attribute of the highest selection score, the lowest among equals; None: none is left."""
+        """Return the attribute of the highest selection score, the lowest among equals, or None."""
         scores = {}
         for a in sorted(self.askable - here):
             if a in node.linked and self.nodes[here | {a}].exhausted:

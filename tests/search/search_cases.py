@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
+from surfaces import lookup
 
 from envs import Attribute, Scenario, Schema
 from envs.judges.base import Surface
 from search.mcts import MCTSSearch
 from search.problem import Problem
-from surfaces import lookup
 
 TELLTALE = "zebra"  # the value of every attribute of every profile here, so that a leak is seen
 

@@ -1,4 +1,4 @@
-"""Surfaces for the tests, each `float64(uint64 mask, float64[::1] params)`, and makers of their parameters."""
+"""Surfaces for the tests, each `float64(uint64, float64[::1])`, and makers of their parameters."""
 
 import numpy as np
 from numba import njit

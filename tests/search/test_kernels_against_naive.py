@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-
 from naive import Ambiguous, NaiveSearch
+from search_cases import bits, edges_of, mask_of, rows_of, searched, subsets, table_problem
+
 from search import kernels
 from search.mcts import MCTSSearch
 from search.tree import new_tree
-from search_cases import bits, edges_of, mask_of, rows_of, searched, subsets, table_problem
 
 VARIANTS = [(selection, backup) for selection in ("puct", "uct") for backup in ("max", "mean")]
 LIMITS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -33,7 +33,7 @@ def cases(draw, *, gaps=False, prior=False):
 
 
 def twin(case, selection, backup, exploration):
-    table, known, askable, budget, weights = case
+    _, known, askable, budget, weights = case
 
     def prior(here):
         legal = bits(askable) - here

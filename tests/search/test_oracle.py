@@ -1,4 +1,4 @@
-"""The default search against enumeration: normalised regret = sum(best - true) / sum(best - empty), without noise.
+"""The default search against enumeration, without noise: regret is sum(best - true) / sum(best - empty).
 
 Scores of the simulated judge are simulated.
 """
@@ -7,14 +7,14 @@ import functools
 
 import numpy as np
 import pytest
+from search_cases import mask_of, subsets, surface_problem, table_problem
+from surfaces import random_additive, random_pairs
 
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.exhaustive import ExhaustiveSearch
 from search.mcts import MCTSSearch
 from search.problem import scenario_problem
-from search_cases import mask_of, subsets, surface_problem, table_problem
-from surfaces import random_additive, random_pairs
 
 BUDGETS = range(1, 6)
 N = 10

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_cases import bits, mask_of, subsets, table_problem
 
 from search.path_rule import best_plan, best_set, order
 from search.problem import PlanningFailed
-from search_cases import bits, mask_of, subsets, table_problem
 
 NAN = math.nan
 LIMITS = settings(deadline=None, max_examples=300)
@@ -33,13 +33,14 @@ def brute_best(table, scored, costs, weight, known):
 
 
 def brute_order(table, scored, costs, weight, known, target):
-    """Return the permutation of `target` of the fewest unscored and then the best prefixes; ties: the first."""
+    """Return the order of `target` with the fewest unscored, then the best prefixes; ties: the first."""
 
     def rank(path):
         prefixes = [known | mask_of(path[:d]) for d in range(1, len(path))]
         values = [table[m] if m in scored else NAN for m in prefixes]
         worth = [
-            v - weight * sum(costs[a] for a in bits(m & ~known)) for v, m in zip(values, prefixes, strict=True)
+            v - weight * sum(costs[a] for a in bits(m & ~known))
+            for v, m in zip(values, prefixes, strict=True)
         ]
         missing = sum(math.isnan(v) for v in values)
         return (missing, -sum(w for w in worth if not math.isnan(w)), path)
@@ -49,7 +50,7 @@ def brute_order(table, scored, costs, weight, known, target):
 
 @st.composite
 def scored_cases(draw):
-    """Draw a table of exact quarters (so that ties are exact), NaN here and there, and the sets scored so far."""
+    """Draw a table of quarters (ties are exact), NaN here and there, and the sets scored so far."""
     n = draw(st.sampled_from([1, 2, 3, 4, 4, 5, 6]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     table = rng.integers(4, draw(st.sampled_from([5, 6, 9, 20])) + 1, 1 << n) / 4.0
@@ -109,9 +110,7 @@ def test_with_a_surface_orders_of_seven_and_eight_are_exact(seed):
     everything = (1 << n) - 1
     table[everything] = 5.0
     problem = score(table_problem(table, n, compiled=True), [0, everything])
-    assert order(problem, everything) == brute_order(
-        table, range(1 << n), np.ones(n), 0.0, 0, everything
-    )
+    assert order(problem, everything) == brute_order(table, range(1 << n), np.ones(n), 0.0, 0, everything)
 
 
 def test_without_a_surface_a_long_path_takes_the_best_next_prefix():

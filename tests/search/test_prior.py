@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from search_cases import edges_of, rows_of, searched, table_problem
 
 from envs import UserError
 from search.mcts import MCTSSearch, _complete
-from search_cases import edges_of, rows_of, searched, table_problem
 
 
 def visits(prior, n_simulations, table, *, budget=1, **options):
@@ -122,7 +122,15 @@ def test_rollouts_follow_the_prior_but_for_epsilon():
 
 @pytest.mark.parametrize(
     "bad",
-    [[1.0, 1.0], [[1.0, 1.0, 1.0]], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0], [1.0, np.inf, 1.0], 1.0, ["a", "b", "c"]],
+    [
+        [1.0, 1.0],
+        [[1.0, 1.0, 1.0]],
+        [1.0, -1.0, 1.0],
+        [1.0, np.nan, 1.0],
+        [1.0, np.inf, 1.0],
+        1.0,
+        ["a", "b", "c"],
+    ],
     ids=["short", "nested", "negative", "nan", "infinite", "scalar", "words"],
 )
 @pytest.mark.parametrize("rollout", [False, True])

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from search_cases import TELLTALE, TableJudge, scenario_of
 
 from envs import Score, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.problem import JudgeCallsSpent, Problem, judge_scores, scenario_problem
-from search_cases import TELLTALE, TableJudge, scenario_of
 
 NAN = math.nan
 

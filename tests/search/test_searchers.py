@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_cases import bits, mask_of, searched, subsets, surface_problem, table_problem
+from surfaces import random_additive, random_pairs
 
 from envs import UserError
 from envs.judges.simulated import SimulatedJudge
@@ -17,8 +19,6 @@ from search.path_rule import best_set
 from search.planning import check_plan
 from search.problem import JudgeCallsSpent, PlanningFailed, Problem, scenario_problem
 from search.random_search import RandomSearch
-from search_cases import bits, mask_of, searched, subsets, surface_problem, table_problem
-from surfaces import random_additive, random_pairs
 
 NAN = math.nan
 SEARCHERS = {
@@ -121,7 +121,9 @@ def test_no_set_over_the_budget_on_real_scenarios(searcher, budget):
         judge = SimulatedJudge(preset="varied")
         problem = scenario_problem(scenario, judge, budget)
         inner = problem._scores
-        strict = Strict(budget, 0, int(problem.askable), lambda m, f=inner: f(np.array([m]), np.zeros(1, int))[0])
+        strict = Strict(
+            budget, 0, int(problem.askable), lambda m, f=inner: f(np.array([m]), np.zeros(1, int))[0]
+        )
         problem._scores = strict
         plan = plan_of(searcher, problem)
         assert len(plan.path) <= budget
@@ -194,13 +196,15 @@ def test_greedy_stops_before_a_step_it_cannot_finish(limit, asked):
 def test_smallest_and_largest_sets_of_attributes(searcher, n):
     """The last attribute is the best, so that bit n - 1 has to work."""
     budget = min(2, n)
-    problem, _ = strict_problem(n, budget, lambda m: 2.0 + 2.0 * (m >> (n - 1) & 1) - 0.1 * (m.bit_count() > 1))
+    problem, _ = strict_problem(
+        n, budget, lambda m: 2.0 + 2.0 * (m >> (n - 1) & 1) - 0.1 * (m.bit_count() > 1)
+    )
     plan = plan_of(searcher, problem)
     check_plan(plan, problem, "the test")
-    if not isinstance(searcher, RandomSearch) and not getattr(searcher, "rollout", False):
-        if n < 60 or isinstance(searcher, (ExhaustiveSearch, GreedySearch)):
-            assert plan.path == (n - 1,)
-            assert plan.scores.tolist() == [2.0, 4.0]
+    # 60 simulations do not reach every single of 63 attributes, nor do 60 draws of pairs
+    if n < 60 or isinstance(searcher, (ExhaustiveSearch, GreedySearch)):
+        assert plan.path == (n - 1,)
+        assert plan.scores.tolist() == [2.0, 4.0]
 
 
 @pytest.mark.parametrize("n", [63, 64])
@@ -213,7 +217,7 @@ def test_the_compiled_search_takes_64_attributes_and_any_budget(n, budget):
     assert plan.simulations == 200
     weights = surface.params[1:]
     assert plan.scores[-1] == pytest.approx(2.0 + sum(weights[list(plan.path)]))
-    tree, _, order = searched(surface_problem(surface, n, budget), num_simulations=200)
+    _, _, order = searched(surface_problem(surface, n, budget), num_simulations=200)
     assert max(m.bit_count() for m in order) <= budget
     if budget == 2:
         assert set(plan.path) == set(np.argsort(weights)[-2:].tolist())
@@ -243,7 +247,9 @@ def test_nothing_can_be_asked(searcher, known, compiled):
 @every_searcher
 @pytest.mark.parametrize("what", ["nothing known", "every candidate", "everything"])
 def test_a_problem_without_scores_fails_at_the_judge(searcher, what):
-    unscored = {"nothing known": lambda m: m == 0, "every candidate": bool, "everything": lambda m: True}[what]
+    unscored = {"nothing known": lambda m: m == 0, "every candidate": bool, "everything": lambda m: True}[
+        what
+    ]
     problem, _ = strict_problem(5, 2, lambda m: NAN if unscored(m) else 3.0)
     with pytest.raises(PlanningFailed) as failed:
         plan_of(searcher, problem)
@@ -286,7 +292,9 @@ def test_the_plan_does_not_depend_on_the_order_in_which_a_judge_scores_a_batch(s
             found[i] = score(int(masks[i]))
         return found
 
-    plans = [plan_of(searcher, Problem(9, 3, s)) for s in (scores, lambda m, _: [score(x) for x in m.tolist()])]
+    plans = [
+        plan_of(searcher, Problem(9, 3, s)) for s in (scores, lambda m, _: [score(x) for x in m.tolist()])
+    ]
     assert str(plans[0]) == str(plans[1])
 
 
@@ -376,7 +384,7 @@ def test_untried_edges_that_tie_go_to_the_lowest_index(selection):
 
 @pytest.mark.parametrize("selection", ["puct", "uct"])
 def test_tried_edges_that_tie_go_to_the_lowest_index(selection):
-    """Mean backup revisits: after each single was seen once, all three equal, the fifth goes to attribute 0."""
+    """Mean backup revisits: after each single was seen once, all equal, the fifth goes to attribute 0."""
     tree, _, _ = searched(
         table_problem(np.full(8, 2.0), 1, compiled=True),
         selection=selection,
@@ -388,7 +396,7 @@ def test_tried_edges_that_tie_go_to_the_lowest_index(selection):
 
 
 def test_a_tie_of_a_tried_and_an_untried_edge_goes_to_the_lowest_index():
-    """No exploration: the root's edges are worth what they scored; 1 (untried) is no better than 0 (tried)."""
+    """No exploration: edge 1 (untried) is worth no more than edge 0 (tried)."""
     options = {"exploration": 0.0, "backup": "mean", "num_simulations": 3}
     tree, _, _ = searched(table_problem(np.full(4, 2.0), 1, compiled=True), **options)
     assert tree.edge_visits[0].tolist() == [2, 0]

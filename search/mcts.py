@@ -127,7 +127,9 @@ class MCTSSearch:
             leaves = nodes[np.arange(count), depths[:count]]
             scores = problem.evaluate(self._targets(problem, tree, rules, leaves, rng))
             if rules.has_prior:
-                self._expand(problem, tree, rules, leaves)  # unscored ones too: what is below them is searched
+                self._expand(
+                    problem, tree, rules, leaves
+                )  # unscored ones too: what is below them is searched
             kernels.backup_batch(tree, rules, nodes, edges, depths, scores)
             ran += count
         return ran

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -202,11 +202,18 @@ def check_plan(plan: Plan, problem: Problem, who: str) -> None:
     Raises
     ------
     UserError
-        one line with `who`: an attribute twice, one that cannot be asked, more than the budget, or scores
-        that do not fit the path.
+        one line with `who`: a path that is none, an attribute twice, one that cannot be asked, more than the
+        budget, scores that do not fit the path, or no final score.
     """
     if not isinstance(plan, Plan):
         raise UserError(f"{who}: found a {type(plan).__name__}, expected a Plan")
+    if not isinstance(plan.path, (Sequence, np.ndarray)):
+        raise UserError(
+            f"{who}: the path is a {type(plan.path).__name__}, expected a tuple of schema indices"
+        )
+    for a in plan.path:
+        if isinstance(a, bool) or not isinstance(a, (int, np.integer)):
+            raise UserError(f"{who}: the path holds a {type(a).__name__}, expected a tuple of schema indices")
     path = [int(a) for a in plan.path]
     if len(set(path)) != len(path):
         twice = next(a for a in path if path.count(a) > 1)
@@ -219,6 +226,11 @@ def check_plan(plan: Plan, problem: Problem, who: str) -> None:
     shape = np.shape(plan.scores)
     if shape != (len(path) + 1,):
         raise UserError(f"{who}: scores have shape {shape}, expected ({len(path) + 1},)")
+    kind = np.asarray(plan.scores).dtype
+    if kind.kind not in "fiu":
+        raise UserError(f"{who}: scores are of type {kind}, expected numbers")
+    if not math.isfinite(plan.scores[-1]):
+        raise UserError(f"{who}: the final score is not finite; only a prefix may be unscored")
 
 
 def _observations(scenario: Scenario, problem: Problem) -> Observations:

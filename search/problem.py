@@ -106,7 +106,9 @@ class Problem:
         self.budget = int(budget)
         self.costs = np.ones(n_attributes) if costs is None else np.asarray(costs, dtype=np.float64)
         if self.costs.shape != (n_attributes,) or not np.all(np.isfinite(self.costs)):
-            raise UserError(f"problem: costs of shape {self.costs.shape}, expected {n_attributes} finite numbers")
+            raise UserError(
+                f"problem: costs of shape {self.costs.shape}, expected {n_attributes} finite numbers"
+            )
         self.known = np.uint64(known)
         self.askable = np.uint64((everything if askable is None else int(askable)) & ~int(known))
         self.group = group

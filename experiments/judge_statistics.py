@@ -73,7 +73,7 @@ def score_table(judge: Judge, scenarios: Sequence[Scenario]) -> np.ndarray:
     dimensions = getattr(judge, "dimensions", None)
     if dimensions is not None:
         return np.stack([dimensions(scenario, masks) for scenario in scenarios])
-    contexts = [schema.names_of(mask) for mask in masks]
+    contexts = [schema.names_of(mask) for mask in range(1 << n)]
     return np.stack([_dimensions(judge, scenario, contexts) for scenario in scenarios])
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.loading import ScenarioSet, load_scenarios
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from envs import Judge, UserError, load_schema
+from envs.loading import ScenarioSet, load_scenarios
 from experiments.main import one_line
 from search.planning import Prior
 from search.problem import Searcher

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.loading import ScenarioSet
 from omegaconf import DictConfig
 from rich.console import Console
 
+from envs.loading import ScenarioSet
 from experiments import build, report
 from experiments.config import budget_of
 from experiments.journal import FILE_NAME as JOURNAL

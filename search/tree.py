@@ -31,7 +31,7 @@ class Tree(NamedTuple):
     edge_visits : int32[N, A]
     virtual : int32[N, A], leaves in flight below the edge (virtual loss)
     prior : float64[N, A], a distribution over the attributes that can be asked; float64[1, A] when uniform
-    gain, gain_count : float64[A], int64[A], mean gain seen when a was added, and how often (all moves as first)
+    gain, gain_count : float64[A], int64[A], mean gain seen where a was added, and how often (AMAF)
     slots : int32[H], open-addressing hash table mask -> row, NO_CHILD = empty; H a power of two >= 2 N
     size : int64[2], nodes in use, nodes scored
     bounds : float64[2], lowest and highest score seen

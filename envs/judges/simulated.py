@@ -34,7 +34,7 @@ V = TypeVar("V")
 _OFFSETS = np.array([0.04, 0.14, -0.18])  # of the base: 2.9 / 3.0 / 2.7 published
 _GAIN_SHARES = (0.66, 1.03, 1.31)  # of the gain: .7 / 1.1 / 1.4 published
 _CEILING = 4.9
-_REACH = 2.2  # sd: the person's z and z' are squashed to +- this
+_REACH = 2.2  # sd: a person's z is squashed to +- this
 _REMEMBERED = 1024  # people whose parameters are kept
 
 
@@ -173,7 +173,8 @@ class SimulatedJudge:
         rel = np.array([a.relevance[c, domain] for a, c in zip(draw.attributes, codes, strict=True)])
         harm = np.array([a.harm[c, domain] for a, c in zip(draw.attributes, codes, strict=True)])
         person = np.array([a.person[c] for a, c in zip(draw.attributes, codes, strict=True)])
-        z, further = _REACH * np.tanh((draw.spread * person).sum(axis=0) / _REACH)
+        reach = np.array([_REACH, preset.gain_reach])
+        z, further = reach * np.tanh((draw.spread * person).sum(axis=0) / reach)
         base = preset.base + preset.base_sd * z
         height = self._parameters.height - preset.gain_slope * (base - preset.base) + preset.gain_sd * further
         bases = base + _OFFSETS

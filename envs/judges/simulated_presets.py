@@ -19,8 +19,9 @@ class Preset:
         Mean of full minus empty, in points.
     gain_slope : float
         Points that full context adds more for each point that the empty set scores less.
-    gain_sd : float
-        Further spread of the gain over people, in points.
+    gain_sd, gain_reach : float
+        Further spread of the gain over people, in points, before it is squashed to so many sd: within short
+        reach hardly anybody gains nothing, so that it is harm that makes full context score below none.
     rho_sd, delta_sd, cell_sd : float
         Log-sd of an attribute's relevance by level, by domain, and by the two together.
     pairs, pair : int, float
@@ -37,6 +38,7 @@ class Preset:
     gain: float
     gain_slope: float
     gain_sd: float
+    gain_reach: float
     rho_sd: float
     delta_sd: float
     cell_sd: float
@@ -51,16 +53,17 @@ PRESETS = {
         name="simulated",
         base=2.86,
         base_sd=0.48,
-        gain=1.14,
-        gain_slope=0.55,
-        gain_sd=0.37,
-        rho_sd=0.19,
-        delta_sd=0.57,
+        gain=1.147,
+        gain_slope=0.4,
+        gain_sd=0.55,
+        gain_reach=1.13,
+        rho_sd=0.17,
+        delta_sd=0.435,
         cell_sd=0.0,
         pairs=13,
-        pair=0.30,
+        pair=0.22,
         mild=(0.12, 0.22),
-        grave=2.2,
+        grave=3.5,
     ),
     "varied": Preset(
         name="simulated_varied",
@@ -69,6 +72,7 @@ PRESETS = {
         gain=1.329,
         gain_slope=0.55,
         gain_sd=0.44,
+        gain_reach=2.2,
         rho_sd=1.6,
         delta_sd=0.2,
         cell_sd=0.568,

@@ -88,6 +88,7 @@ class MCTSSearch:
             uct=self.selection == "uct",
             mean=self.backup == "mean",
             has_prior=problem.has_prior,
+            costly=problem.cost_weight > 0,
         )
 
     def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
@@ -97,13 +98,16 @@ class MCTSSearch:
         rules = self.rules(problem)
         n_nodes = self.num_simulations + self.batch_size + 1
         n_sets = sum(math.comb(int(problem.askable).bit_count(), k) for k in range(rules.budget + 1))
-        tree = new_tree(min(n_nodes, n_sets), problem.n_attributes, rules.has_prior)
+        tree = new_tree(
+            min(n_nodes, n_sets), problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs
+        )
         kernels.find_or_add(tree, problem.known)
         if problem.surface is None or problem.has_prior or self.rollout:
             return tree, self._search_judge(problem, tree, rules, rng)
         limit = n_sets if problem.calls_left is None else problem.calls_left
         function, params = problem.surface
-        ran = kernels.search_surface(tree, rules, function, params, self.num_simulations, limit)
+        nodes, edges = np.zeros(rules.budget + 1, np.int64), np.zeros(rules.budget, np.int64)
+        ran = kernels.search_surface(tree, rules, nodes, edges, function, params, self.num_simulations, limit)
         # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
         # that is not its judge's twin is found out by the scores of the report.
         problem.evaluate(tree.mask[: tree.size[0]][tree.status[: tree.size[0]] == SCORED])
@@ -125,7 +129,8 @@ class MCTSSearch:
             if count == 0:
                 break
             leaves = nodes[np.arange(count), depths[:count]]
-            scores = problem.evaluate(self._targets(problem, tree, rules, leaves, rng))
+            targets = self._targets(problem, tree, rules, leaves, rng)
+            scores = problem.objectives(targets, problem.evaluate(targets))
             if rules.has_prior:
                 self._expand(problem, tree, rules, leaves[~np.isnan(scores)])
             kernels.backup_batch(tree, rules, nodes, edges, depths, scores)
@@ -189,7 +194,7 @@ def _alternatives(tree: Tree, problem: Problem, path: tuple[int, ...]) -> tuple[
         node = kernels.find_or_add(tree, np.uint64(mask))
         known_to_tree = 0 <= node < size
         for a in members(int(problem.askable) & ~mask):
-            child = tree.child[node, a] if known_to_tree else NO_CHILD
+            child = int(tree.child[node, a]) if known_to_tree else NO_CHILD
             visits = int(tree.edge_visits[node, a]) if known_to_tree else 0
             rows.append(
                 Alternative(step, a, visits, float(tree.value[child]) if child != NO_CHILD else math.nan)

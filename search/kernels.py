@@ -168,7 +168,7 @@ def select(tree, rules, nodes, edges):
     `nodes`: int64[budget + 1], `edges`: int64[budget], written along the way. Returns the leaf's
     depth (the leaf is `nodes[depth]`), or COLLISION, or FINISHED.
     """
-    node = ROOT
+    node = np.int64(ROOT)
     depth = 0
     nodes[0] = ROOT
     while not tree.exhausted[ROOT]:

@@ -91,27 +91,39 @@ class MCTSSearch:
             costly=problem.cost_weight > 0,
         )
 
+    def new_tree(self, problem: Problem) -> Tree:
+        """Return an empty tree with room for this search of `problem`."""
+        rules = self.rules(problem)
+        n_sets = sum(math.comb(rules.n_askable, k) for k in range(rules.budget + 1))
+        n_nodes = min(self.num_simulations + self.batch_size + 1, n_sets)
+        return new_tree(n_nodes, problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs)
+
     def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
         """Run the search; return the tree and the simulations that ran. Every scored set is in `problem`."""
         from search import kernels  # compiling, or loading compiled code, takes seconds: only when needed
 
-        rules = self.rules(problem)
-        n_nodes = self.num_simulations + self.batch_size + 1
-        n_sets = sum(math.comb(int(problem.askable).bit_count(), k) for k in range(rules.budget + 1))
-        tree = new_tree(
-            min(n_nodes, n_sets), problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs
-        )
+        tree = self.new_tree(problem)
         kernels.find_or_add(tree, problem.known)
         if problem.surface is None or problem.has_prior or self.rollout:
-            return tree, self._search_judge(problem, tree, rules, rng)
-        limit = n_sets if problem.calls_left is None else problem.calls_left
-        function, params = problem.surface
-        nodes, edges = np.zeros(rules.budget + 1, np.int64), np.zeros(rules.budget, np.int64)
-        ran = kernels.search_surface(tree, rules, nodes, edges, function, params, self.num_simulations, limit)
+            return tree, self._search_judge(problem, tree, self.rules(problem), rng)
+        ran = self.run_surface(problem, tree)
         # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
         # that is not its judge's twin is found out by the scores of the report.
         problem.evaluate(tree.mask[: tree.size[0]][tree.status[: tree.size[0]] == SCORED])
-        return tree, int(ran)
+        return tree, ran
+
+    def run_surface(self, problem: Problem, tree: Tree) -> int:
+        """Search the surface of `problem` in compiled code from the root on; return the simulations run."""
+        from search import kernels
+
+        assert problem.surface is not None  # noqa: S101 - the callers' promise
+        rules = self.rules(problem)
+        limit = len(tree.mask) if problem.calls_left is None else problem.calls_left
+        nodes, edges = np.zeros(rules.budget + 1, np.int64), np.zeros(rules.budget, np.int64)
+        function, params = problem.surface
+        return int(
+            kernels.search_surface(tree, rules, nodes, edges, function, params, self.num_simulations, limit)
+        )
 
     def _search_judge(self, problem: Problem, tree: Tree, rules: Rules, rng: np.random.Generator) -> int:
         from search import kernels

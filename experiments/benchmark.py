@@ -132,8 +132,8 @@ def table(rates: Sequence[Rate], interpreted: float) -> Table:
     )
     for name in ("attributes, budget", "search", "measured"):
         found.add_column(name, no_wrap=True)
-    for name in ("million/s", "target", "x Python"):
-        found.add_column(name, justify="right")
+    for name in ("M/s", "target", "x Python"):
+        found.add_column(name, justify="right", no_wrap=True)
     for rate in rates:
         target = TARGETS[rate.n_attributes, rate.budget] if rate.how == "core" else None
         found.add_row(

@@ -60,11 +60,22 @@ class JudgeFiguresConfig:
     judge: Any = MISSING
 
 
+@dataclass
+class BenchmarkConfig:
+    """Configuration of `python -m experiments.benchmark`; `simulations` of one repeat, of each row."""
+
+    simulations: int = 20_000
+    repeats: int = 5
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
+    store.store(name="benchmark_schema", node=BenchmarkConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

@@ -179,6 +179,12 @@ class Problem:
         """Return `score - cost_weight * cost(mask)`."""
         return score - self.cost_weight * self.cost(mask) if self.cost_weight else score
 
+    def objectives(self, masks: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Return float64[B], `objective` of each of the sets `masks` (uint64[B]) and its score."""
+        if not self.cost_weight:
+            return scores
+        return scores - self.cost_weight * np.array([self.cost(mask) for mask in masks.tolist()])
+
     def _check(self, mask: int) -> None:
         known, askable = int(self.known), int(self.askable)
         if mask & known != known or mask & ~(known | askable):

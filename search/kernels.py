@@ -62,7 +62,7 @@ def _hash(mask):
     return mixed ^ (mixed >> np.uint64(29))
 
 
-@njit(**_FAST)
+@njit(**_FAST, forceinline=True)
 def find_or_add(tree, mask):
     """Return the row of the set `mask`, adding it when new; -1 when the tree is full."""
     last = np.uint64(tree.slots.size - 1)
@@ -81,7 +81,7 @@ def find_or_add(tree, mask):
     return node
 
 
-@njit(**_FAST)
+@njit(**_FAST, forceinline=True)
 def _best_linked(appeal, child, visits, virtual, prior, linked, node, row, base, low, bonus, uct, flight):
     """Return (the highest score of an edge that has been looked at, the lowest index that has it)."""
     best, chosen = -np.inf, -1
@@ -161,7 +161,7 @@ def best_action(tree, rules, node, depth):
     return chosen if best > -np.inf else -1
 
 
-@njit(**_FAST)
+@njit(**_FAST, forceinline=True)
 def select(tree, rules, nodes, edges):
     """Descend from the root to a leaf.
 
@@ -233,7 +233,7 @@ def _exhaust(tree, node):
     tree.appeal[node] = -np.inf
 
 
-@njit(**_FAST)
+@njit(**_FAST, forceinline=True)
 def backup(tree, rules, nodes, edges, depth, score):
     """Give the leaf `nodes[depth]` its objective and update the values and visit counts above it.
 
@@ -278,6 +278,8 @@ def select_batch(tree, rules, nodes, edges, depths):
     `nodes`: int64[B, budget + 1], `edges`: int64[B, budget], `depths`: int64[B] are filled row by row.
     Each way is kept apart from the next by virtual loss until `backup_batch`.
     """
+    if tree.size[0] == 0:
+        find_or_add(tree, rules.known)
     count = 0
     while count < depths.size:
         depth = select(tree, rules, nodes[count], edges[count])
@@ -321,6 +323,8 @@ def search_surface(tree, rules, nodes, edges, function, params, num_simulations,
     `nodes`: int64[budget + 1] and `edges`: int64[budget] are room to work in. The tree holds objectives.
     Ends early when nothing is left to score or `max_scored` sets are scored. Surfaces have no NaN.
     """
+    if tree.size[0] == 0:
+        find_or_add(tree, rules.known)
     for simulation in range(num_simulations):
         depth = select(tree, rules, nodes, edges)
         if depth < 0:

@@ -100,10 +100,7 @@ class MCTSSearch:
 
     def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
         """Run the search; return the tree and the simulations that ran. Every scored set is in `problem`."""
-        from search import kernels  # compiling, or loading compiled code, takes seconds: only when needed
-
         tree = self.new_tree(problem)
-        kernels.find_or_add(tree, problem.known)
         if problem.surface is None or problem.has_prior or self.rollout:
             return tree, self._search_judge(problem, tree, self.rules(problem), rng)
         ran = self.run_surface(problem, tree)
@@ -114,7 +111,7 @@ class MCTSSearch:
 
     def run_surface(self, problem: Problem, tree: Tree) -> int:
         """Search the surface of `problem` in compiled code from the root on; return the simulations run."""
-        from search import kernels
+        from search import kernels  # compiling, or loading compiled code, takes seconds: only when needed
 
         assert problem.surface is not None  # noqa: S101 - the callers' promise
         rules = self.rules(problem)

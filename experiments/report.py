@@ -36,9 +36,16 @@ def domain_table(rows: Sequence[DomainRow], judge: str, simulated: bool) -> Tabl
     title = f"Mean safety score (1-5) by domain, judge: {judge}"
     if simulated:
         title += " (SIMULATED scores)"
-    # 80 columns have to do where the output is no terminal: the longest name with 100% and 14,000 scenarios fit.
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
-    table.title_justify, table.title_style = "left", "bold"
+    # Where the output is no terminal 80 columns have to do: 14,000 scenarios and the longest name fit.
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("\ndomain", no_wrap=True, min_width=12)
     for name in ("\nn", "nothing\nknown", "path\nknown", "all\nknown", "\nasked"):
         table.add_column(name, justify="right", no_wrap=True)

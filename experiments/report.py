@@ -36,16 +36,7 @@ def domain_table(rows: Sequence[DomainRow], judge: str, simulated: bool) -> Tabl
     title = f"Mean safety score (1-5) by domain, judge: {judge}"
     if simulated:
         title += " (SIMULATED scores)"
-    # Where the output is no terminal 80 columns have to do: 14,000 scenarios and the longest name fit.
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        collapse_padding=True,
-    )
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
     table.add_column("\ndomain", no_wrap=True, min_width=12)
     for name in ("\nn", "nothing\nknown", "path\nknown", "all\nknown", "\nasked"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -45,9 +45,10 @@ MACHINE_PATH = re.compile(
 
 MAX_FILE, MAX_FUNCTION = 300, 40
 LONG_FILES = {
-    "envs/judges/simulated_parameters.py": "constants, their sources, their calibration",
+    "search/kernels.py": "the only file that may hold compiled steps, which are inlined into one another",
 }
 LONG_FUNCTIONS = {
+    "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
 }

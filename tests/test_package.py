@@ -20,7 +20,7 @@ from hydra.utils import get_class
 
 from envs import UserError
 from experiments import build
-from experiments.config import ScenariosConfig, TrainConfig, register
+from experiments.config import BenchmarkConfig, JudgeFiguresConfig, ScenariosConfig, TrainConfig, register
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -136,6 +136,17 @@ def _compose(*overrides):
         return compose("train_mcts", overrides=list(overrides))
 
 
+def test_every_command_of_hydra_has_its_configuration_and_it_composes():
+    """`base` is a part of the others, not a configuration of its own."""
+    names = {path.stem for path in (ROOT / "conf").glob("*.yaml")} - {"base"}
+    assert "train_mcts" in names
+    assert names <= set(COMMANDS)
+    register()
+    for name in sorted(names):
+        with initialize_config_module("conf", version_base="1.3"):
+            assert set(compose(name))
+
+
 def _with_target(group, member):
     mine = f"{group}._target_={__name__}.AnyPlugIn"
     return _compose(f"{group}={member}", *([mine] if member == "custom" else []))
@@ -176,7 +187,9 @@ def test_keys_are_arguments(group, member):
 
 
 @pytest.mark.parametrize(
-    ("schema", "holder"), [(TrainConfig, "cfg"), (ScenariosConfig, "node")], ids=["train", "scenarios"]
+    ("schema", "holder"),
+    [(TrainConfig, "cfg"), (JudgeFiguresConfig, "cfg"), (BenchmarkConfig, "cfg"), (ScenariosConfig, "node")],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_keys_of_the_schema_are_read(schema, holder):
     read = {

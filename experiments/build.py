@@ -44,7 +44,8 @@ def build_searcher(cfg: DictConfig) -> Searcher:
 
 def build_prior(cfg: DictConfig) -> Prior | None:
     """Return the prior; any callable, or None for the uniform one."""
-    return None if cfg.prior._target_ is None else _build(cfg, "prior", "__call__")
+    uniform = not OmegaConf.is_missing(cfg.prior, "_target_") and cfg.prior._target_ is None
+    return None if uniform else _build(cfg, "prior", "__call__")
 
 
 def build_parallel(cfg: DictConfig) -> Parallel:

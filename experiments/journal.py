@@ -111,13 +111,16 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{folder}: another run is writing here, expected a folder of its own") from None
+        except OSError:
+            pass  # a file system without locks
         lines = _whole_lines(self.path)
         # A run that stopped before its first plan left a header alone, which keeps nobody out.
         done: dict[str, ScenarioPlan] = {}
         if len(lines) > 1:
             if not resume:
                 raise UserError(
-                    f"{folder}: holds a run already; resume=true goes on with it, another output_dir starts anew"
+                    f"{folder}: holds a run already; resume=true goes on with it, "
+                    f"another output_dir starts anew"
                 )
             self._check_header(_row(self.path, 0, lines[0]), fingerprint)
             done = {plan.scenario_id: plan for plan in _plans(self.path, lines)}

@@ -17,7 +17,7 @@ _FIRST_SHOWN = 5
 
 
 def progress_bar() -> Progress:
-    """Return a bar of scenarios with judge calls and time left, on standard error; none where that is no terminal."""
+    """Return a bar of scenarios with judge calls and time left, on standard error if that is a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("planning"),

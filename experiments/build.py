@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from types import UnionType
@@ -70,8 +71,11 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     container: Any = OmegaConf.to_container(cfg[group], resolve=True, throw_on_missing=True)
     node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
     try:
-        _check_types(get_object(node["_target_"]), node, group)
-        thing = instantiate(node, _convert_="all")
+        target = get_object(node.pop("_target_"))
+        _check_types(target, node, group)
+        if method == "__call__" and inspect.isfunction(target):
+            return functools.partial(target, **node)
+        thing = instantiate({"_target_": cfg[group]._target_, **node}, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError) or _raised_inside(cause):
@@ -80,7 +84,9 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     except ImportError as error:
         raise UserError(f"{group}._target_: {one_line(error)}") from None
     if not callable(getattr(thing, method, None)):
-        raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
+        raise UserError(
+            f"{group}: {cfg[group]._target_} has no method {method}, which is expected of a {group}"
+        )
     return thing
 
 
@@ -93,7 +99,10 @@ def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:
 def _check_types(target: Any, node: Mapping[str, Any], group: str) -> None:
     """Hold each value against the annotation of its parameter, where that is of plain types."""
     made = target.__init__ if inspect.isclass(target) else target
-    hints = get_type_hints(made) if inspect.isfunction(made) else {}
+    try:
+        hints = get_type_hints(made) if inspect.isfunction(made) else {}
+    except (NameError, TypeError):
+        return  # annotations that only a type checker can read
     for key, value in node.items():
         hint = hints.get(key, Any)
         kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}

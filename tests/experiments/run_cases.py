@@ -48,6 +48,7 @@ class Commands:
             [sys.executable, str(Path(__file__).with_name("run_server.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             env=environment(),
         )

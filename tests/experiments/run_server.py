@@ -11,6 +11,8 @@ import sys
 import tempfile
 import traceback
 
+from experiments import train_mcts
+
 
 def _run(order):
     os.chdir(order["cwd"])
@@ -35,7 +37,7 @@ def _run(order):
 with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
     # Once here, so that what is imported, loaded and compiled on the way is there in every child.
     sys.argv = ["train_mcts", "parallel=serial", "scenarios.limit=1", f"hydra.run.dir={folder}/run"]
-    experiments.train_mcts.main()
+    train_mcts.main()
 
 for line in sys.stdin:
     child = os.fork()

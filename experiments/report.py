@@ -40,8 +40,9 @@ def domain_table(rows: Sequence[DomainRow], judge: str, simulated: bool) -> Tabl
     if simulated:
         title += " (SIMULATED scores)"
     table = Table(
-        title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title_style="bold"
-    )
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold",
+        show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),  # the widest row has to fit into 80 columns
+    )  # fmt: skip
     table.add_column("\ndomain", no_wrap=True, min_width=12)
     for name in ("\nn", "nothing\nknown", "path\nknown", "all\nknown", "\nasked"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -131,7 +131,7 @@ def _show(console: Console, folder: Path, rows: Sequence[ScenarioPlan], summary:
     files = [
         (TABLE, "the path table, one row a scenario"),
         (SUMMARY, "the figures of the run"),
-        (JOURNAL, "each plan with the alternatives considered (python -m experiments.inspect)"),
+        (JOURNAL, "each plan, with what was weighed (experiments.inspect)"),
         (FAILURES, "scenarios that could not be planned, with the reason"),
     ]
     console.print(report.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)

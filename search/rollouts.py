@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -198,8 +199,9 @@ def _start_ray(num_workers: int | None, address: str | None) -> None:
         return
     if address is not None:
         try:
+            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError:
+        except OSError:
             raise UserError(
                 f"parallel.address={address}: no Ray cluster answers there; "
                 f"start one with `ray start --head`, or take parallel.address=null"
@@ -214,6 +216,13 @@ def _start_ray(num_workers: int | None, address: str | None) -> None:
         object_store_memory=128 * 1024**2,  # plans are small; the default is a third of the memory
         _node_ip_address="127.0.0.1",
     )
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at "host:port"; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class _Worker:

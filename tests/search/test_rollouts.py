@@ -222,7 +222,7 @@ class Telling(SimulatedJudge):
 @pytest.mark.slow
 def test_closing_early_stops_the_ray_workers(tmp_path):
     code = RAY_CASE.replace("sys.argv[1]", repr(str(tmp_path / "pids"))) + (
-        "running = plan(load_bundled(), Telling(), MCTSSearch(50), parallel=Ray(num_workers=2, chunk_size=1))\n"
+        "running = plan(load_bundled(), Telling(), MCTSSearch(50), parallel=Ray(2, chunk_size=1))\n"
         "next(running)\n"
         "pids = set(map(int, open(TOLD).read().split()))\n"
         "assert pids and all(map(alive, pids)) and os.getpid() not in pids\n"
@@ -244,7 +244,7 @@ def test_a_worker_that_is_killed_is_one_clear_error(tmp_path):
     code = RAY_CASE.replace("sys.argv[1]", repr(str(tmp_path / "pids"))) + (
         "import signal\n"
         "from envs import UserError\n"
-        "running = plan(load_bundled()[:20], Telling(), MCTSSearch(50), parallel=Ray(num_workers=2, chunk_size=1))\n"
+        "running = plan(load_bundled()[:20], Telling(), MCTSSearch(50), parallel=Ray(2, chunk_size=1))\n"
         "found = [next(running)]\n"
         "os.kill(int(open(TOLD).read().split()[0]), signal.SIGKILL)\n"
         "try:\n"
@@ -254,7 +254,7 @@ def test_a_worker_that_is_killed_is_one_clear_error(tmp_path):
     ).replace("TOLD", repr(str(tmp_path / "pids")))
     done = subprocess_python(code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("True | a Ray worker died")
+    assert "\nTrue | a Ray worker died" in "\n" + done.stdout  # Ray may print of its own before
     assert "resume=true" in done.stdout
 
 

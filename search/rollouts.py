@@ -203,7 +203,8 @@ def _start_ray(num_workers: int | None, address: str | None) -> None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except OSError:
             raise UserError(
-                f"parallel.address={address}: no Ray cluster answers there; "
+                f"parallel.address={address}: no Ray cluster answers there, "
+                f"or none that takes our RAY_AUTH_TOKEN; "
                 f"start one with `ray start --head`, or take parallel.address=null"
             ) from None
         return

@@ -1,6 +1,7 @@
 """`plan`: many scenarios, in this process or over Ray workers, without Hydra."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -277,56 +278,6 @@ print(sorted(str(row_of(p)) for p in plans))
 """
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """A Ray of its own on loopback, with its own folder and ports."""
-    # Unix sockets have short names: a folder deep below pytest's would be too long.
-    folder = Path("/tmp") / f"raycl{os.getpid()}"  # noqa: S108
-    port = free_port()
-    ray = [str(Path(sys.executable).with_name("python")), "-m", "ray.scripts.scripts"]
-    environment = {**os.environ, "PYTHONPATH": str(REPO), "RAY_USAGE_STATS_ENABLED": "0"}
-    process = subprocess.Popen(
-        [*ray, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
-        + ["--include-dashboard=false", f"--temp-dir={folder}", "--object-store-memory=100000000"]
-        + [
-            "--min-worker-port=20100",
-            "--max-worker-port=20400",
-            "--ray-client-server-port=" + str(free_port()),
-        ],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    limit = time.monotonic() + 40
-    while time.monotonic() < limit:
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert process.poll() is None
-        time.sleep(0.2)
-    time.sleep(3)
-    yield f"127.0.0.1:{port}", folder
-    process.terminate()
-    process.wait(timeout=30)
-    subprocess.run(["rm", "-rf", str(folder)], check=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["auto", "host:port"])
-def test_joins_a_cluster(cluster, how, tmp_path, monkeypatch):
-    address, folder = cluster
-    if how == "auto":
-        # How `auto` finds a cluster that is not in the default folder.
-        monkeypatch.setenv("RAY_TMPDIR", str(folder))
-    wanted = "auto" if how == "auto" else address
-    done = subprocess_python(JOIN.replace("ADDRESS", repr(wanted)), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    where, found = done.stdout.splitlines()
-    assert where == address
-    expected = plan(load_bundled()[:6], SimulatedJudge(), MCTSSearch(30))
-    assert found == str(sorted(str(row_of(p)) for p in expected))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("address", ["auto", "dead"])
 def test_without_a_cluster_there_is_one_line(address, tmp_path, monkeypatch):
@@ -343,3 +294,53 @@ def test_without_a_cluster_there_is_one_line(address, tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"parallel.address={address}: no Ray cluster answers there")
     assert done.stdout.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray of its own on loopback, with its own folder and ports."""
+    # Unix sockets have short names: a folder deep below pytest's would be too long.
+    folder = Path("/tmp") / f"raycl{os.getpid()}"  # noqa: S108
+    port = free_port()
+    ray = [str(Path(sys.executable).with_name("python")), "-m", "ray.scripts.scripts"]
+    # A token made here, for this cluster alone: what joins needs the same one.
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, **token, "PYTHONPATH": str(REPO), "RAY_USAGE_STATS_ENABLED": "0"}
+    process = subprocess.Popen(
+        [*ray, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
+        + ["--include-dashboard=false", f"--temp-dir={folder}", "--object-store-memory=100000000"]
+        + ["--min-worker-port=20100", "--max-worker-port=20400"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    limit = time.monotonic() + 40
+    while time.monotonic() < limit:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert process.poll() is None
+        time.sleep(0.2)
+    time.sleep(3)
+    yield f"127.0.0.1:{port}", folder, token
+    process.terminate()
+    process.wait(timeout=30)
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["auto", "host:port"])
+def test_joins_a_cluster(cluster, how, tmp_path, monkeypatch):
+    address, folder, token = cluster
+    for name, value in token.items():
+        monkeypatch.setenv(name, value)
+    if how == "auto":
+        # How `auto` finds a cluster that is not in the default folder.
+        monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    wanted = "auto" if how == "auto" else address
+    done = subprocess_python(JOIN.replace("ADDRESS", repr(wanted)), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    where, found = done.stdout.splitlines()
+    assert where.rpartition(":")[2] == address.rpartition(":")[2]  # Ray may name the host otherwise
+    expected = plan(load_bundled()[:6], SimulatedJudge(), MCTSSearch(30))
+    assert found == str(sorted(str(row_of(p)) for p in expected))

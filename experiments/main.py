@@ -59,6 +59,8 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
                 return task(cfg)
 
         def main() -> None:
+            nonlocal started
+            started = False
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -157,7 +157,7 @@ def test_judge_and_searcher_with_keywords(command, home):
 def test_plug_ins_in_ray_workers(command, home):
     options = (*judge("Counting", "+judge.per_attribute=0.5"), *searcher("First", "+search.width=3"))
     assert command(SERIAL, *options).code == 0
-    done = command("parallel.num_workers=2", *options[:3], "output_dir=ray", *options[4:])
+    done = command("parallel.num_workers=2", *(o.replace("=out", "=ray") for o in options))
     assert (done.code, done.err) == (0, "")
     assert rows(home / "ray") == rows(home / "out")
 

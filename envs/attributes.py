@@ -45,13 +45,13 @@ class Level:
     """One coarse reading of an attribute's value.
 
     `phrases`: word sequences that name it (`word*` matches a prefix). `low`, `high`: an inclusive
-    range for numeric values instead; both NaN for a level of words.
+    range for numeric values instead; an empty one (inf, -inf) for a level of words.
     """
 
     name: str
     phrases: tuple[str, ...] = ()
-    low: float = math.nan
-    high: float = math.nan
+    low: float = math.inf
+    high: float = -math.inf
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Attribute:
         """Return the index of the level that `value` (free text) names, or `UNKNOWN`.
 
         Phrases are sought from left to right, the longest first, and do not overlap; one that follows a
-        negation within two words ("history", "of", "any", "known" not counted) does not count; of the levels named the one listed last wins. Numbers
-        are read as `28`, `28 years`, `35-44` (its middle) or `30s`.
+        negation within two words ("history", "of", "any", "known" not counted) does not count; of the levels
+        named the one listed last wins. Numbers are read as `28`, `28 years`, `35-44` (its middle) or `30s`.
         """
         if is_missing(value):
             return UNKNOWN

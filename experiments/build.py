@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, TypeGuard, Union, get_args, get_origin, get_type_hints
 
-from envs.loading import ScenarioSet, load_scenarios
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from envs import Judge, UserError, load_schema
+from envs.loading import ScenarioSet, load_scenarios
 from experiments.main import one_line
 from search.planning import Prior
 from search.problem import Searcher
@@ -17,6 +21,8 @@ from search.rollouts import Parallel
 
 HARNESS_KEYS = ("max_judge_calls", "wave")
 """Keys of the `search` group that the harness enforces for every searcher; no constructor sees them."""
+
+_PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
 
 def build_scenarios(cfg: DictConfig) -> ScenarioSet:
@@ -44,7 +50,8 @@ def build_searcher(cfg: DictConfig) -> Searcher:
 
 def build_prior(cfg: DictConfig) -> Prior | None:
     """Return the prior; any callable, or None for the uniform one."""
-    return None if cfg.prior._target_ is None else _build(cfg, "prior", "__call__")
+    uniform = not OmegaConf.is_missing(cfg.prior, "_target_") and cfg.prior._target_ is None
+    return None if uniform else _build(cfg, "prior", "__call__")
 
 
 def build_parallel(cfg: DictConfig) -> Parallel:
@@ -62,14 +69,49 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
         raise UserError(
             f"{group}._target_ is missing: expected a class, such as {group}._target_=my_pkg.MyClass"
         )
-    container: Any = OmegaConf.to_container(cfg[group], resolve=True)
+    container: Any = OmegaConf.to_container(cfg[group], resolve=True, throw_on_missing=True)
     node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
     try:
-        thing = instantiate(node)
+        target = get_object(node.pop("_target_"))
+        _check_types(target, node, group)
+        if method == "__call__" and inspect.isfunction(target):
+            return functools.partial(target, **node)
+        thing = instantiate({"_target_": cfg[group]._target_, **node}, _convert_="all")
     except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if isinstance(cause, UserError) or _raised_inside(cause):
+            raise cause from None  # a plug-in's own error keeps its traceback
         raise UserError(f"{group}: {one_line(error)}") from None
+    except ImportError as error:
+        raise UserError(f"{group}._target_: {one_line(error)}") from None
     if not callable(getattr(thing, method, None)):
-        raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
+        raise UserError(
+            f"{group}: {cfg[group]._target_} has no method {method}, which is expected of a {group}"
+        )
     return thing
+
+
+def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Tell an error of the class's own code from one of the call to it (a wrong keyword, say)."""
+    trace = None if error is None else error.__traceback__
+    return trace is not None and trace.tb_next is not None
+
+
+def _check_types(target: Any, node: Mapping[str, Any], group: str) -> None:
+    """Hold each value against the annotation of its parameter, where that is of plain types."""
+    made = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = get_type_hints(made) if inspect.isfunction(made) else {}
+    except (NameError, TypeError):
+        return  # annotations that only a type checker can read
+    for key, value in node.items():
+        hint = hints.get(key, Any)
+        kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
+        if kinds <= {*_PLAIN, type(None)} and not _is_one_of(value, kinds):
+            names = " or ".join(sorted(_PLAIN.get(kind, "null") for kind in kinds))
+            raise UserError(f"{group}.{key}: found {value!r}, expected {names}")
+
+
+def _is_one_of(value: Any, kinds: set[Any]) -> bool:
+    # bool is an int to Python, and an int is welcome where a float is expected
+    return type(value) in kinds or (type(value) is int and float in kinds)

@@ -47,10 +47,35 @@ class TrainConfig:
     tracking: Any = MISSING
 
 
+@dataclass
+class JudgeFiguresConfig:
+    """Configuration of `python -m experiments.judge_figures`.
+
+    `seeds`: over how many model seeds, from the judge's own on, to count which promises hold.
+    """
+
+    seed: int = 0
+    seeds: int = 0
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    judge: Any = MISSING
+
+
+@dataclass
+class BenchmarkConfig:
+    """Configuration of `python -m experiments.benchmark`; `simulations` of one repeat, of each row."""
+
+    simulations: int = 20_000
+    repeats: int = 5
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
+    store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
+    store.store(name="benchmark_schema", node=BenchmarkConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

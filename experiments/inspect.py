@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.tree import Tree
 
 from envs import UserError
@@ -24,18 +25,20 @@ def plan_tree(record: PathRecord, plan: ScenarioPlan | None) -> Tree:
     """
     simulated = " (SIMULATED scores)" if record.judge.startswith("simulated") else ""
     root = Tree(
-        f"[bold]{record.scenario_id}[/bold]  {record.domain}, search {record.search}, "
-        f"judge {record.judge}{simulated}, budget {record.budget}, {record.judge_calls} judge calls"
+        f"[bold]{escape(record.scenario_id)}[/bold]  {record.domain}, search {escape(record.search)}, "
+        f"judge {escape(record.judge)}{simulated}, budget {record.budget}, {record.judge_calls} judge calls"
     )
-    root.add(f"[italic]{record.query}[/italic]")
+    root.add(f"[italic]{escape(record.query)}[/italic]")
     node = root.add(f"nothing known: score {_number(record.path_scores[0])}")
     for step, name in enumerate(record.path):
         gain = _gain(record.path_scores, step)
-        node = node.add(f"ask [bold]{name}[/bold]: score {_number(record.path_scores[step + 1])} ({gain})")
+        node = node.add(
+            f"ask [bold]{escape(name)}[/bold]: score {_number(record.path_scores[step + 1])} ({gain})"
+        )
         if plan is not None:
             _alternatives(node, plan, step, name)
     if plan is not None:
-        stopped = f"; {plan.stopped}" if plan.stopped else ""
+        stopped = f"; {escape(plan.stopped)}" if plan.stopped else ""
         root.add(f"everything known: score {_number(plan.score_full)}{stopped}")
     return root
 
@@ -47,7 +50,7 @@ def _alternatives(node: Tree, plan: ScenarioPlan, step: int, chosen: str) -> Non
     for name, visits, value in rows:
         mark = "*" if name == chosen else " "
         count = f", {visits} visits" if visits >= 0 else ""
-        weighed.add(f"[dim]{mark} {name}: value {_number(value)}{count}[/dim]")
+        weighed.add(f"[dim]{mark} {escape(name)}: value {_number(value)}{count}[/dim]")
 
 
 def _gain(scores: Sequence[float | None], step: int) -> str:

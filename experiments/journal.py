@@ -5,9 +5,10 @@ A killed run resumes from it; `experiments.inspect` reads the alternatives from 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,23 +87,47 @@ class Journal:
     Raises
     ------
     UserError
-        the folder holds a run and `resume` is false, or one of another configuration.
+        the folder cannot be written, holds a run and `resume` is false, or holds one of another
+        configuration, or one that is going on.
     """
 
     def __init__(self, folder: Path, fingerprint: str, resume: bool) -> None:
         self.path = folder / FILE_NAME
-        self.done: dict[str, ScenarioPlan] = {}
-        exists = self.path.exists() and self.path.stat().st_size > 0
-        if exists and not resume:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+b")
+        except OSError as error:
             raise UserError(
-                f"{folder}: holds a run already; resume=true goes on with it, another output_dir starts anew"
-            )
-        end = self._read(fingerprint) if exists else 0
-        self._file = self.path.open("r+b" if exists else "wb")
-        self._file.truncate(end)  # a line torn by a kill goes
-        self._file.seek(end)
-        if not end:
+                f"output_dir={folder}: found {error.strerror}, expected a folder that can be written"
+            ) from None
+        try:
+            self.done = self._take_over(folder, fingerprint, resume)
+        except UserError:
+            self._file.close()
+            raise
+
+    def _take_over(self, folder: Path, fingerprint: str, resume: bool) -> dict[str, ScenarioPlan]:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run is writing here, expected a folder of its own") from None
+        except OSError:
+            pass  # a file system without locks
+        lines = _whole_lines(self.path)
+        # A run that stopped before its first plan left a header alone, which keeps nobody out.
+        done: dict[str, ScenarioPlan] = {}
+        if len(lines) > 1:
+            if not resume:
+                raise UserError(
+                    f"{folder}: holds a run already; resume=true goes on with it, "
+                    f"another output_dir starts anew"
+                )
+            self._check_header(_row(self.path, 0, lines[0]), fingerprint)
+            done = {plan.scenario_id: plan for plan in _plans(self.path, lines)}
+        self._file.truncate(sum(map(len, lines)) if done else 0)  # a line torn by a kill goes
+        if not done:
             self._append(json.dumps({"journal": _VERSION, "fingerprint": fingerprint}))
+        return done
 
     def __enter__(self) -> Journal:
         return self
@@ -120,24 +145,6 @@ class Journal:
         self._file.write(line.encode() + b"\n")
         self._file.flush()
 
-    def _read(self, fingerprint: str) -> int:
-        """Fill `done`; return the length in bytes of the whole lines."""
-        end = 0
-        for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True)):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = json.loads(line)
-            except ValueError:
-                raise UserError(f"{self.path}: line {number + 1} is not JSON, expected a journal") from None
-            if number == 0:
-                self._check_header(row, fingerprint)
-            else:
-                plan = from_json(row)
-                self.done[plan.scenario_id] = plan
-            end += len(line)
-        return end
-
     def _check_header(self, row: Any, fingerprint: str) -> None:
         if not isinstance(row, dict) or row.get("journal") != _VERSION:
             raise UserError(f"{self.path}: line 1: expected the header of a journal of version {_VERSION}")
@@ -149,9 +156,33 @@ class Journal:
 
 
 def read_plans(folder: Path) -> dict[str, ScenarioPlan]:
-    """Return the plans in a run folder's journal by scenario id, none where there is no journal."""
+    """Return the plans in a run folder's journal by scenario id, none where there is no journal.
+
+    Raises
+    ------
+    UserError
+        a line that is no plan.
+    """
     path = folder / FILE_NAME
-    if not path.exists():
-        return {}
-    lines = path.read_bytes().splitlines(keepends=True)
-    return {p.scenario_id: p for p in (from_json(json.loads(x)) for x in lines[1:] if x.endswith(b"\n"))}
+    return {p.scenario_id: p for p in _plans(path, _whole_lines(path))} if path.exists() else {}
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """Return the lines of the journal without one torn by a kill, which is the last."""
+    lines = path.read_bytes().split(b"\n")
+    return [line + b"\n" for line in lines[:-1]]
+
+
+def _plans(path: Path, lines: Sequence[bytes]) -> Iterator[ScenarioPlan]:
+    for number, line in enumerate(lines[1:], 1):
+        try:
+            yield from_json(_row(path, number, line))
+        except (KeyError, TypeError):
+            raise UserError(f"{path}: line {number + 1} is no plan, expected a journal") from None
+
+
+def _row(path: Path, number: int, line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise UserError(f"{path}: line {number + 1} is not JSON, expected a journal") from None

@@ -5,10 +5,13 @@ Exit 0: done; 1: nothing could be done; 2: a wrong command; 130: interrupted.
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -25,14 +28,17 @@ class NothingPlannedError(UserError):
     exit_code = 1
 
 
+_NOISE = re.compile(r",? ?set env var HYDRA_FULL_ERROR=1 [^.]*\.?|full_key: *$", re.IGNORECASE | re.MULTILINE)
+
+
 def one_line(error: BaseException) -> str:
     """Return what `error` and its causes say, in one line without Hydra's list of search paths."""
     parts: list[str] = []
     current: BaseException | None = error
     while current is not None:
-        text = str(current).split("Config search path")[0]
+        text = _NOISE.sub("", str(current).split("Config search path")[0])
         line = " ".join(part.strip() for part in text.splitlines() if part.strip())
-        if line and line not in parts:
+        if line and not any(line in part for part in parts):
             parts.append(line)
         current = current.__cause__
     return ": ".join(parts)
@@ -42,25 +48,51 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
     """Return a decorator that makes a task of a composed config into a program's `main`."""
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        started = False
+
+        @functools.wraps(task)
+        def told(cfg: DictConfig) -> Any:
+            # Before Hydra sees it: Hydra would print the overrides first, a second line.
+            nonlocal started
+            started = True
+            with _mistakes_in_one_line():
+                return task(cfg)
+
         def main() -> None:
+            nonlocal started
+            started = False
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(task)
-            try:
-                run()
-            except UserError as error:
-                _stop(str(error), error.exit_code)
-            except (HydraException, OmegaConfBaseException) as error:
-                _stop(one_line(error), UserError.exit_code)
-            except KeyboardInterrupt:
-                _stop("interrupted; what was finished is saved, resume=true goes on from there", 130)
+            with _mistakes_in_one_line():
+                try:
+                    hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(told)()
+                except OSError as error:
+                    if started or isinstance(error, HydraException):
+                        raise
+                    raise UserError(
+                        f"hydra.run.dir: {error.filename} cannot be made ({error.strerror}), "
+                        f"expected a folder that can be written"
+                    ) from None
 
         return main
 
     return decorate
 
 
-def _stop(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+@contextmanager
+def _mistakes_in_one_line() -> Iterator[None]:
+    """Turn a user's mistake into one line and an exit code; a programmer's mistake keeps its traceback."""
+    try:
+        yield
+    except UserError as error:
+        _stop(str(error), error.exit_code)
+    except (HydraException, OmegaConfBaseException) as error:
+        _stop(one_line(error), UserError.exit_code)
+    except KeyboardInterrupt:
+        _stop("interrupted; what was finished is saved, resume=true goes on from there", 130)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(code)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -16,14 +17,16 @@ _FIRST_SHOWN = 5
 
 
 def progress_bar() -> Progress:
-    """Return a bar of scenarios with judge calls and time left, on standard error."""
+    """Return a bar of scenarios with judge calls and time left, on standard error if that is a terminal."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("planning"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[calls]:,} judge calls"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,  # a log file wants no bar
     )
 
 
@@ -33,10 +36,13 @@ def _score(value: float | None) -> str:
 
 def domain_table(rows: Sequence[DomainRow], judge: str, simulated: bool) -> Table:
     """Return the table at the end of a run: scores by domain, length, what is asked first."""
-    title = f"Mean safety score (1-5) by domain, judge: {judge}"
+    title = f"Mean safety score (1-5) by domain, judge: {escape(judge)}"
     if simulated:
         title += " (SIMULATED scores)"
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold",
+        show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),  # the widest row has to fit into 80 columns
+    )  # fmt: skip
     table.add_column("\ndomain", no_wrap=True, min_width=12)
     for name in ("\nn", "nothing\nknown", "path\nknown", "all\nknown", "\nasked"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.loading import ScenarioSet
 from omegaconf import DictConfig
 from rich.console import Console
 
+from envs.loading import ScenarioSet
 from experiments import build, report
 from experiments.config import budget_of
 from experiments.journal import FILE_NAME as JOURNAL
@@ -50,14 +50,15 @@ def train(cfg: DictConfig) -> float:
         max_judge_calls=cfg.search.max_judge_calls,
     )
     if cfg.dry_run:
-        console.print(_dry_run(scenarios, options, bool(getattr(judge, "stochastic", False))))
+        console.print(
+            _dry_run(scenarios, options, bool(getattr(judge, "stochastic", False))), highlight=False
+        )
         return math.nan
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    tracking.start(config, folder)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
     with Journal(folder, fingerprint(config, scenarios.sha256), cfg.resume) as journal:
+        tracking.start(config, folder)
         plans = dict(journal.done)
         running = plan(
             scenarios.scenarios,
@@ -130,10 +131,10 @@ def _show(console: Console, folder: Path, rows: Sequence[ScenarioPlan], summary:
     files = [
         (TABLE, "the path table, one row a scenario"),
         (SUMMARY, "the figures of the run"),
-        (JOURNAL, "each plan with the alternatives considered (python -m experiments.inspect)"),
+        (JOURNAL, "each plan, with what was weighed (experiments.inspect)"),
         (FAILURES, "scenarios that could not be planned, with the reason"),
     ]
-    console.print(report.files_table(folder, files), highlight=False, soft_wrap=True)
+    console.print(report.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any]]]:

@@ -11,14 +11,15 @@ Hence (after D. Wu, "Monte-Carlo Graph Search from First Principles", the KataGo
       max:   V(n) = max( s(n), max_a V(n + a) )                                     (deterministic sets)
       mean:  V(n) = ( s(n) + sum_a N(n, a) V(n + a) ) / ( 1 + sum_a N(n, a) )       (METHOD: Q = W / N)
 
-Selection, with Q and s scaled to [0, 1] by the lowest and highest score seen so far:
+Selection, with c in units of the range of objectives seen so far (METHOD prints c = 1 on raw scores):
 
       puct:  Q(n, a) + c * pi0(a | n) * sqrt(N(n)) / (1 + N(n, a))                  (METHOD eq. 3)
       uct:   Q(n, a) + c * sqrt(log N(n) / N(n, a)); untried edges first
 
 N(n) = 1 + sum_a N(n, a). An edge not looked at yet has, under `max`, Q = s(n) + the mean gain that a brought
 wherever it was added before (all moves as first, Gelly & Silver 2011), and Q = V(n) under `mean`. Leaves in
-flight count as visits that scored the lowest score seen (virtual loss). Ties go to the lowest index.
+flight count as visits that scored the lowest objective seen (virtual loss, after one visit that did not).
+Ties go to the lowest index. s is the objective: the score less the cost of asking.
 
 Under `max` a set is scored once and never selected again when nothing below it is left to score
 (`exhausted`), so that every simulation scores a new set until all are scored.
@@ -26,10 +27,12 @@ Under `max` a set is scored once and never selected again when nothing below it 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, typeof, types
 
-from search.tree import NEW, NO_CHILD, PENDING, SCORED, UNSCORED, Rules, new_tree
+from search.tree import NEW, NO_CHILD, PENDING, ROOT, SCORED, UNSCORED, Rules, new_tree
 
 COLLISION = -1
 """Selection ran into a leaf that is in flight."""
@@ -37,8 +40,11 @@ FINISHED = -2
 """Nothing is left to score."""
 
 _ONE = np.uint64(1)
+_FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
+"""Without `_nrt` each access to an array of the tree counts references atomically, which takes five times
+as long as the search itself; kernels may not allocate then."""
 _TREE = typeof(new_tree(1, 1, False))
-_RULES = typeof(Rules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False))
+_RULES = typeof(Rules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False, False))
 _ROWS = types.Array(types.int64, 1, "C")
 _PATHS = types.Array(types.int64, 2, "C")
 _MASKS = types.Array(types.uint64, 1, "C")
@@ -47,7 +53,7 @@ SURFACE = types.FunctionType(types.float64(types.uint64, _FLOATS))
 """Type of a surface's function: (mask, params) -> score."""
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**_FAST)
 def _hash(mask):
     # Both halves times an odd 30-bit constant: no product overflows 64 bits, compiled or not.
     low = (mask & np.uint64(0xFFFFFFFF)) * np.uint64(0x2545F491)
@@ -56,13 +62,13 @@ def _hash(mask):
     return mixed ^ (mixed >> np.uint64(29))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**_FAST, forceinline=True)
 def find_or_add(tree, mask):
     """Return the row of the set `mask`, adding it when new; -1 when the tree is full."""
     last = np.uint64(tree.slots.size - 1)
     slot = _hash(mask) & last
-    while tree.slots[slot] != NO_CHILD:
-        node = tree.slots[slot]
+    while tree.slots[slot] != 0:
+        node = np.int64(tree.slots[slot]) - 1
         if tree.mask[node] == mask:
             return node
         slot = (slot + _ONE) & last
@@ -71,117 +77,165 @@ def find_or_add(tree, mask):
         return -1
     tree.size[0] += 1
     tree.mask[node] = mask
-    tree.slots[slot] = node
+    tree.slots[slot] = node + 1
     return node
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(**_FAST, forceinline=True)
+def _best_linked(appeal, child, visits, virtual, prior, linked, node, row, base, low, bonus, uct, flight):
+    """Return (the highest score of an edge that has been looked at, the lowest index that has it)."""
+    best, chosen = -np.inf, -1
+    a = 0
+    while linked:
+        if linked & _ONE:
+            value = appeal[child[node, a]]
+            if np.isnan(value):
+                value = base
+            n = visits[node, a]
+            if flight:
+                flying = virtual[node, a]
+                value = (value * (1 + n) + low * flying) / (1 + n + flying)
+                n += flying
+            if not uct:
+                score = value + bonus * prior[row, a] / (1 + n)
+            elif n > 0:
+                score = value + np.sqrt(bonus / n)
+            else:
+                score = value if value == -np.inf else np.inf
+            if score > best:
+                best, chosen = score, a
+        linked >>= _ONE
+        a += 1
+    return best, chosen
+
+
+@njit(**_FAST, inline="always")
 def best_action(tree, rules, node, depth):
     """Return the edge to follow from `node`, the lowest index among equals; -1 when none is left.
 
     `depth`: questions asked so far, so that `rules.n_askable - depth` remain.
     """
-    legal = rules.askable & ~tree.mask[node]
     low, high = tree.bounds[0], tree.bounds[1]
-    scale = 1.0 / (high - low) if high > low else 0.0
+    spread = high - low if high > low else 1.0
+    if low > high:
+        low = 0.0  # nothing is scored yet
+    base = tree.value[node] if rules.mean or np.isnan(tree.score[node]) else tree.score[node]
+    base = low if np.isnan(base) else base
     visits = max(1, tree.visits[node])
-    own = tree.value[node]
-    base = own if rules.mean or np.isnan(tree.score[node]) else tree.score[node]
-    base = 0.0 if np.isnan(base) else (base - low) * scale
+    row = node if rules.has_prior else 0
     if rules.uct:
-        bonus = np.log(visits)
-        untried = np.inf
+        bonus = (rules.exploration * spread) ** 2 * np.log(visits)
     else:
-        bonus = rules.exploration * np.sqrt(visits)
-        untried = bonus / (rules.n_askable - depth)
-    chosen, best = -1, -np.inf
-    for a in range(tree.child.shape[1]):
-        if not (legal >> np.uint64(a)) & _ONE:
-            continue
-        child = tree.child[node, a]
-        if child == NO_CHILD:
-            score = base if rules.mean else base + tree.gain[a] * scale
-            score += bonus * tree.prior[node, a] if rules.has_prior else untried
-        else:
-            if tree.exhausted[child]:
-                continue
-            score = _edge_score(tree, rules, node, a, child, base, bonus, untried, low, scale)
-        if chosen < 0 or score > best:
-            chosen, best = a, score
-    return chosen
+        bonus = rules.exploration * spread * np.sqrt(visits)
+        if not rules.has_prior:
+            bonus /= rules.n_askable - depth
+    best, chosen = _best_linked(
+        tree.appeal,
+        tree.child,
+        tree.edge_visits,
+        tree.virtual,
+        tree.prior,
+        tree.linked[node],
+        node,
+        row,
+        base,
+        low,
+        bonus,
+        rules.uct,
+        tree.size[2] > 0,
+    )
+    fresh = rules.askable & ~(tree.mask[node] | tree.linked[node])
+    by_gain = not rules.uct and not rules.mean
+    a = 0
+    while fresh:
+        if fresh & _ONE:
+            score = np.inf if rules.uct else base + bonus * tree.prior[row, a]
+            if by_gain:
+                score += tree.gain[a]
+            if score > best or (score == best and a < chosen):
+                best, chosen = score, a
+            if not by_gain and not rules.has_prior:
+                break  # the others score the same
+        fresh >>= _ONE
+        a += 1
+    return chosen if best > -np.inf else -1
 
 
-@njit(cache=True, error_model="numpy", inline="always")
-def _edge_score(tree, rules, node, a, child, base, bonus, untried, low, scale):
-    """Return the selection score of an edge that has been looked at."""
-    value = tree.value[child]
-    value = base if np.isnan(value) else (value - low) * scale
-    n = tree.edge_visits[node, a]
-    flying = tree.virtual[node, a]
-    if flying > 0:  # in flight: visits that scored the lowest score seen, which is 0 on this scale
-        value *= n / (n + flying)
-        n += flying
-    if rules.uct:
-        return np.inf if n == 0 else value + rules.exploration * np.sqrt(bonus / n)
-    weight = bonus * tree.prior[node, a] if rules.has_prior else untried
-    return value + weight / (1 + n)
-
-
-@njit(cache=True, error_model="numpy")
+@njit(**_FAST, forceinline=True)
 def select(tree, rules, nodes, edges):
     """Descend from the root to a leaf.
 
     `nodes`: int64[budget + 1], `edges`: int64[budget], written along the way. Returns the leaf's
     depth (the leaf is `nodes[depth]`), or COLLISION, or FINISHED.
     """
-    while not tree.exhausted[0]:
-        node = 0
-        depth = 0
-        nodes[0] = 0
-        while True:
-            if tree.status[node] == NEW or (depth == rules.budget and tree.status[node] == SCORED):
-                return depth
-            if tree.status[node] == PENDING:
-                return COLLISION
-            action = best_action(tree, rules, node, depth) if depth < rules.budget else -1
-            if action < 0:
-                tree.exhausted[node] = True
-                break
-            child = tree.child[node, action]
-            if child == NO_CHILD:
-                child = find_or_add(tree, tree.mask[node] | (_ONE << np.uint64(action)))
-                if child < 0:
-                    return FINISHED
-                tree.child[node, action] = child
-                value = tree.value[child]  # a set first met on another way may be worth something already
-                if not rules.mean and not np.isnan(value) and not value <= tree.value[node]:
-                    tree.value[node] = value
-                if tree.exhausted[child]:
-                    continue
-            edges[depth] = action
-            depth += 1
-            nodes[depth] = child
-            node = child
+    node = np.int64(ROOT)
+    depth = 0
+    nodes[0] = ROOT
+    while not tree.exhausted[ROOT]:
+        if tree.status[node] == NEW or (depth == rules.budget and tree.status[node] == SCORED):
+            return depth
+        if tree.status[node] == PENDING:
+            return COLLISION
+        action = best_action(tree, rules, node, depth) if depth < rules.budget else -1
+        if action < 0:
+            _exhaust(tree, node)
+            depth = max(0, depth - 1)  # the way to its parent stays the best one
+            node = nodes[depth]
+            continue
+        child = np.int64(tree.child[node, action])
+        if child == NO_CHILD:
+            child = find_or_add(tree, tree.mask[node] | (_ONE << np.uint64(action)))
+            if child < 0:
+                return FINISHED
+            tree.child[node, action] = child
+            tree.linked[node] |= _ONE << np.uint64(action)
+            value = tree.value[child]  # a set first met on another way may be worth something already
+            if not rules.mean and not np.isnan(value) and not value <= tree.value[node]:
+                _set_value(tree, node, value)
+            if tree.exhausted[child]:
+                continue
+        edges[depth] = action
+        depth += 1
+        nodes[depth] = child
+        node = child
     return FINISHED
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**_FAST, inline="always")
 def _mean_value(tree, node):
-    total = 0.0
-    weight = 0.0
-    if tree.status[node] == SCORED:
-        total, weight = tree.score[node], 1.0
-    for a in range(tree.child.shape[1]):
-        n = tree.edge_visits[node, a]
-        if n > 0:
-            total += n * tree.value[tree.child[node, a]]
-            weight += n
-    return total / weight
+    # Four sums, so that additions need not wait for each other and yet have one order on every machine.
+    n = tree.child.shape[1]
+    total = tree.score[node] if tree.status[node] == SCORED else 0.0
+    a = 0
+    first = second = third = fourth = 0.0
+    while a + 4 <= n:
+        first += tree.edge_visits[node, a] * tree.value[tree.child[node, a]]
+        second += tree.edge_visits[node, a + 1] * tree.value[tree.child[node, a + 1]]
+        third += tree.edge_visits[node, a + 2] * tree.value[tree.child[node, a + 2]]
+        fourth += tree.edge_visits[node, a + 3] * tree.value[tree.child[node, a + 3]]
+        a += 4
+    while a < n:
+        total += tree.edge_visits[node, a] * tree.value[tree.child[node, a]]
+        a += 1
+    return (total + (first + second) + (third + fourth)) / tree.visits[node]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**_FAST, inline="always")
+def _set_value(tree, node, value):
+    tree.value[node] = value
+    if node != ROOT and not tree.exhausted[node]:
+        tree.appeal[node] = value
+
+
+@njit(**_FAST, inline="always")
+def _exhaust(tree, node):
+    tree.exhausted[node] = True
+    tree.appeal[node] = -np.inf
+
+
+@njit(**_FAST, forceinline=True)
 def backup(tree, rules, nodes, edges, depth, score):
-    """Give the leaf `nodes[depth]` its score and update the values and visit counts above it.
+    """Give the leaf `nodes[depth]` its objective and update the values and visit counts above it.
 
     NaN marks the set as unscored: no visit is counted and nothing is backed up.
     """
@@ -189,12 +243,14 @@ def backup(tree, rules, nodes, edges, depth, score):
     if tree.status[leaf] != SCORED:
         if np.isnan(score):
             tree.status[leaf] = UNSCORED
-            tree.exhausted[leaf] = depth == rules.budget
+            if depth == rules.budget:
+                _exhaust(tree, leaf)
             return
         tree.status[leaf] = SCORED
         tree.score[leaf] = score
-        tree.value[leaf] = score
-        tree.exhausted[leaf] = depth == rules.budget and not rules.mean
+        _set_value(tree, leaf, score)
+        if depth == rules.budget and not rules.mean:
+            _exhaust(tree, leaf)
         tree.size[1] += 1
         tree.bounds[0] = min(tree.bounds[0], score)
         tree.bounds[1] = max(tree.bounds[1], score)
@@ -208,20 +264,22 @@ def backup(tree, rules, nodes, edges, depth, score):
         tree.visits[node] += 1
         tree.edge_visits[node, edges[d]] += 1
         if rules.mean:
-            tree.value[node] = _mean_value(tree, node)
+            _set_value(tree, node, _mean_value(tree, node))
         else:
             value = tree.value[nodes[d + 1]]
             if not value <= tree.value[node]:  # also when the node's own value is NaN
-                tree.value[node] = value
+                _set_value(tree, node, value)
 
 
-@njit(types.int64(_TREE, _RULES, _PATHS, _PATHS, _ROWS), cache=True, error_model="numpy")
+@njit(types.int64(_TREE, _RULES, _PATHS, _PATHS, _ROWS), **_FAST)
 def select_batch(tree, rules, nodes, edges, depths):
     """Select up to `len(depths)` different leaves; return how many (0 = nothing is left to score).
 
     `nodes`: int64[B, budget + 1], `edges`: int64[B, budget], `depths`: int64[B] are filled row by row.
     Each way is kept apart from the next by virtual loss until `backup_batch`.
     """
+    if tree.size[0] == 0:
+        find_or_add(tree, rules.known)
     count = 0
     while count < depths.size:
         depth = select(tree, rules, nodes[count], edges[count])
@@ -232,29 +290,41 @@ def select_batch(tree, rules, nodes, edges, depths):
             tree.status[leaf] = PENDING
         for d in range(depth):
             tree.virtual[nodes[count, d], edges[count, d]] += 1
+        tree.size[2] += 1
         depths[count] = depth
         count += 1
     return count
 
 
-@njit(types.void(_TREE, _RULES, _PATHS, _PATHS, _ROWS, _FLOATS), cache=True, error_model="numpy")
+@njit(types.void(_TREE, _RULES, _PATHS, _PATHS, _ROWS, _FLOATS), **_FAST)
 def backup_batch(tree, rules, nodes, edges, depths, scores):
     """Release the virtual loss of a batch of `len(scores)` leaves and back their scores up, in order."""
     for i in range(scores.size):
         for d in range(depths[i]):
             tree.virtual[nodes[i, d], edges[i, d]] -= 1
+        tree.size[2] -= 1
     for i in range(scores.size):
         backup(tree, rules, nodes[i], edges[i], depths[i], scores[i])
 
 
-@njit(types.int64(_TREE, _RULES, SURFACE, _FLOATS, types.int64, types.int64), cache=True, error_model="numpy")
-def search_surface(tree, rules, function, params, num_simulations, max_scored):
+@njit(**_FAST)
+def _penalty(penalty, asked):
+    total = 0.0
+    for a in range(penalty.size):
+        if (asked >> np.uint64(a)) & _ONE:
+            total += penalty[a]
+    return total
+
+
+@njit(types.int64(_TREE, _RULES, _ROWS, _ROWS, SURFACE, _FLOATS, types.int64, types.int64), **_FAST)
+def search_surface(tree, rules, nodes, edges, function, params, num_simulations, max_scored):
     """Run a whole search on a surface; return the simulations that ran.
 
+    `nodes`: int64[budget + 1] and `edges`: int64[budget] are room to work in. The tree holds objectives.
     Ends early when nothing is left to score or `max_scored` sets are scored. Surfaces have no NaN.
     """
-    nodes = np.empty(rules.budget + 1, np.int64)
-    edges = np.empty(rules.budget, np.int64)
+    if tree.size[0] == 0:
+        find_or_add(tree, rules.known)
     for simulation in range(num_simulations):
         depth = select(tree, rules, nodes, edges)
         if depth < 0:
@@ -265,5 +335,7 @@ def search_surface(tree, rules, function, params, num_simulations, max_scored):
             if tree.size[1] >= max_scored:
                 return simulation
             score = function(tree.mask[leaf], params)
+            if rules.costly:
+                score -= _penalty(tree.penalty, tree.mask[leaf] & ~rules.known)
         backup(tree, rules, nodes, edges, depth, score)
     return num_simulations

@@ -88,26 +88,40 @@ class MCTSSearch:
             uct=self.selection == "uct",
             mean=self.backup == "mean",
             has_prior=problem.has_prior and self.selection == "puct",  # UCB1 knows no prior
+            costly=problem.cost_weight > 0,
         )
+
+    def new_tree(self, problem: Problem) -> Tree:
+        """Return an empty tree with room for this search of `problem`."""
+        rules = self.rules(problem)
+        n_sets = sum(math.comb(rules.n_askable, k) for k in range(rules.budget + 1))
+        n_nodes = min(self.num_simulations + self.batch_size + 1, n_sets)
+        return new_tree(n_nodes, problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs)
 
     def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
         """Run the search; return the tree and the simulations that ran. Every scored set is in `problem`."""
-        from search import kernels  # compiling, or loading compiled code, takes seconds: only when needed
-
+        tree = self.new_tree(problem)
         rules = self.rules(problem)
-        n_nodes = self.num_simulations + self.batch_size + 1
-        n_sets = sum(math.comb(int(problem.askable).bit_count(), k) for k in range(rules.budget + 1))
-        tree = new_tree(min(n_nodes, n_sets), problem.n_attributes, rules.has_prior)
-        kernels.find_or_add(tree, problem.known)
         if problem.surface is None or rules.has_prior or self.rollout:
             return tree, self._search_judge(problem, tree, rules, rng)
-        limit = self.num_simulations if problem.calls_left is None else problem.calls_left
-        function, params = problem.surface
-        ran = kernels.search_surface(tree, rules, function, params, self.num_simulations, limit)
+        ran = self.run_surface(problem, tree)
         # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
         # that is not its judge's twin is found out by the scores of the report.
         problem.evaluate(tree.mask[: tree.size[0]][tree.status[: tree.size[0]] == SCORED])
-        return tree, int(ran)
+        return tree, ran
+
+    def run_surface(self, problem: Problem, tree: Tree) -> int:
+        """Search the surface of `problem` in compiled code from the root on; return the simulations run."""
+        from search import kernels  # compiling, or loading compiled code, takes seconds: only when needed
+
+        assert problem.surface is not None  # noqa: S101 - the callers' promise
+        rules = self.rules(problem)
+        limit = len(tree.mask) if problem.calls_left is None else problem.calls_left
+        nodes, edges = np.zeros(rules.budget + 1, np.int64), np.zeros(rules.budget, np.int64)
+        function, params = problem.surface
+        return int(
+            kernels.search_surface(tree, rules, nodes, edges, function, params, self.num_simulations, limit)
+        )
 
     def _search_judge(self, problem: Problem, tree: Tree, rules: Rules, rng: np.random.Generator) -> int:
         from search import kernels
@@ -125,11 +139,10 @@ class MCTSSearch:
             if count == 0:
                 break
             leaves = nodes[np.arange(count), depths[:count]]
-            scores = problem.evaluate(self._targets(problem, tree, rules, leaves, rng))
+            targets = self._targets(problem, tree, rules, leaves, rng)
+            scores = problem.objectives(targets, problem.evaluate(targets))
             if rules.has_prior:
-                self._expand(
-                    problem, tree, rules, leaves
-                )  # unscored ones too: what is below them is searched
+                self._expand(problem, tree, rules, leaves)  # unscored ones too: they are searched below
             kernels.backup_batch(tree, rules, nodes, edges, depths, scores)
             ran += count
         return ran
@@ -199,7 +212,7 @@ def _alternatives(tree: Tree, problem: Problem, path: tuple[int, ...]) -> tuple[
         node = kernels.find_or_add(tree, np.uint64(mask))
         known_to_tree = 0 <= node < size
         for a in members(int(problem.askable) & ~mask):
-            child = tree.child[node, a] if known_to_tree else NO_CHILD
+            child = int(tree.child[node, a]) if known_to_tree else NO_CHILD
             visits = int(tree.edge_visits[node, a]) if known_to_tree else 0
             rows.append(
                 Alternative(step, a, visits, float(tree.value[child]) if child != NO_CHILD else math.nan)

@@ -130,11 +130,14 @@ class PathTable:
         path = Path(path)
         metadata = {_METADATA_KEY: json.dumps(self.provenance, sort_keys=True).encode()}
         temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            pq.write_table(self.table.replace_schema_metadata(metadata), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                pq.write_table(self.table.replace_schema_metadata(metadata), file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a DataFrame, one row a scenario, lists as NumPy arrays."""

@@ -47,13 +47,14 @@ class PlanOptions:
     keep_observations: bool = False
 
     def __post_init__(self) -> None:
-        for name, low in (("budget", 1), ("report_samples", 1)):
+        for name, low, high in (("budget", 1, 2**31), ("report_samples", 1, 2**20), ("seed", 0, 2**63)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise UserError(f"{name}: found {value!r}, expected an integer >= {low}")
-        if self.max_judge_calls is not None and self.max_judge_calls < 2:
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
+                raise UserError(f"{name}: found {value!r}, expected an integer {low} <= {name} < {high}")
+        calls = self.max_judge_calls
+        if calls is not None and (isinstance(calls, bool) or not isinstance(calls, int) or calls < 2):
             raise UserError(
-                f"search.max_judge_calls: found {self.max_judge_calls}, expected at least 2 "
+                f"search.max_judge_calls: found {calls!r}, expected an integer >= 2 "
                 f"(nothing known, and one question answered) or null"
             )
         if not (math.isfinite(self.cost_weight) and self.cost_weight >= 0):

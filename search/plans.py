@@ -12,8 +12,8 @@ class Alternative:
     """One question the search weighed at one step of the path.
 
     `step`: 0 = first question. `attribute`: schema index. `visits`: visit count of the edge, -1 where
-    the algorithm keeps none. `value`: what the search believed the question leads to, a score in
-    [1, 5]; NaN where it never looked.
+    the algorithm keeps none. `value`: what the search believed the question leads to, an objective (score
+    less cost); NaN where it never looked.
     """
 
     step: int

@@ -186,6 +186,12 @@ class Problem:
         """Return `score - cost_weight * cost(mask)`."""
         return score - self.cost_weight * self.cost(mask) if self.cost_weight else score
 
+    def objectives(self, masks: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Return float64[B], `objective` of each of the sets `masks` (uint64[B]) and its score."""
+        if not self.cost_weight:
+            return scores
+        return scores - self.cost_weight * np.array([self.cost(mask) for mask in masks.tolist()])
+
     def _check(self, mask: int) -> None:
         known, askable = int(self.known), int(self.askable)
         if mask & known != known or mask & ~(known | askable):
@@ -205,36 +211,37 @@ def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
     UserError
         (when called) the judge returned another number of scores, or something that is no score.
     """
-    stochastic = bool(getattr(judge, "stochastic", False))
-    names_of = scenario.schema.names_of
 
     def scores(masks: np.ndarray, samples: np.ndarray) -> np.ndarray:
-        contexts = [names_of(mask) for mask in masks.tolist()]
-        extra = (samples.tolist(),) if stochastic else ()
-        verdicts = judge.score(scenario, contexts, *extra)
-        if not isinstance(verdicts, (Sequence, np.ndarray)):
-            raise UserError(
-                f"judge {type(judge).__name__}, scenario {scenario.id}: found a {type(verdicts).__name__}, "
-                f"expected a sequence of {len(contexts)} scores, one a context"
-            )
-        if len(verdicts) != len(contexts):
-            raise UserError(
-                f"judge {type(judge).__name__}, scenario {scenario.id}: found {len(verdicts)} scores, "
-                f"expected {len(contexts)}, one a context"
-            )
-        return np.array([_verdict(v, judge, scenario) for v in verdicts], dtype=np.float64)
+        verdicts = judge_verdicts(scenario, judge, masks, samples)
+        return np.array([score_value(verdict)[0] for verdict in verdicts], dtype=np.float64)
 
     return scores
 
 
-def _verdict(verdict: Score | float, judge: Judge, scenario: Scenario) -> float:
-    numeric = isinstance(verdict, (Score, int, float, np.floating, np.integer))
-    if not numeric or isinstance(verdict, bool):
-        raise UserError(
-            f"judge {type(judge).__name__}, scenario {scenario.id}: found a {type(verdict).__name__}, "
-            f"expected a Score or a number"
-        )
-    return score_value(verdict)[0]
+def judge_verdicts(
+    scenario: Scenario, judge: Judge, masks: np.ndarray, samples: np.ndarray
+) -> Sequence[Score | float]:
+    """Return what `judge` says of each set of `masks` (uint64[B]), looked at as `samples` (int64[B]).
+
+    Raises
+    ------
+    UserError
+        the judge returned another number of scores, or something that is no score.
+    """
+    contexts = [scenario.schema.names_of(mask) for mask in masks.tolist()]
+    extra = (samples.tolist(),) if getattr(judge, "stochastic", False) else ()
+    verdicts = judge.score(scenario, contexts, *extra)
+    place = f"judge {type(judge).__name__}, scenario {scenario.id}"
+    if not isinstance(verdicts, (Sequence, np.ndarray)):
+        raise UserError(f"{place}: found a {type(verdicts).__name__}, expected {len(contexts)} scores")
+    if len(verdicts) != len(contexts):
+        raise UserError(f"{place}: found {len(verdicts)} scores, expected {len(contexts)}, one a context")
+    for verdict in verdicts:
+        numeric = isinstance(verdict, (Score, int, float, np.floating, np.integer))
+        if not numeric or isinstance(verdict, bool):
+            raise UserError(f"{place}: found a {type(verdict).__name__}, expected a Score or a number")
+    return verdicts
 
 
 def scenario_problem(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,6 +22,9 @@ from search.problem import Observations, PlanningFailed, Searcher
 __all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
 
 Outcome = ScenarioPlan | Failure
+
+_HOLD_S = 0.5
+"""Seconds a worker may keep finished plans: slow judges report each plan, fast ones a chunk at once."""
 
 
 def plan(
@@ -63,8 +68,8 @@ def plan(
         prior=prior,
         keep_observations=learns,
     )
-    if wave < 1:
-        raise UserError(f"search.wave: found {wave}, expected an integer >= 1")
+    if isinstance(wave, bool) or not isinstance(wave, int) or wave < 1:
+        raise UserError(f"search.wave: found {wave!r}, expected an integer >= 1")
     seen: set[str] = set()
     for scenario in scenarios:
         if scenario.id in seen:
@@ -89,7 +94,7 @@ def _plan_waves(
     try:
         for wave in waves:
             if history:
-                searcher = searcher.fit(history)  # type: ignore[attr-defined]
+                searcher = searcher.fit(tuple(history))  # type: ignore[attr-defined]
             observations = dict(done)
             for outcome in run.plan([s for s in wave if s.id not in done], searcher):
                 if isinstance(outcome, Failure):
@@ -160,7 +165,8 @@ class Ray:
     ----------
     num_workers : None = one a core (of the cluster, with `address`)
     address : None = a local Ray on loopback without dashboard; "auto" or "host:port" = join a cluster
-    chunk_size : scenarios a task; what a killed run loses at most, a worker
+    chunk_size : scenarios a task. What a killed run loses at most, a worker: the plans of its last half
+        second and the scenario it was at
     """
 
     def __init__(
@@ -193,10 +199,12 @@ def _start_ray(num_workers: int | None, address: str | None) -> None:
         return
     if address is not None:
         try:
+            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError:
+        except OSError:
             raise UserError(
-                f"parallel.address={address}: no Ray cluster answers there; "
+                f"parallel.address={address}: no Ray cluster answers there, "
+                f"or none that takes our RAY_AUTH_TOKEN; "
                 f"start one with `ray start --head`, or take parallel.address=null"
             ) from None
         return
@@ -211,6 +219,13 @@ def _start_ray(num_workers: int | None, address: str | None) -> None:
     )
 
 
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at "host:port"; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
 class _Worker:
     """A Ray actor: one process with its own judge."""
 
@@ -218,8 +233,17 @@ class _Worker:
         self.judge = judge
         self.options = options
 
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> list[Outcome]:
-        return [_plan_or_failure(s, self.judge, searcher, self.options) for s in scenarios]
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[list[Outcome]]:
+        finished: list[Outcome] = []
+        since = time.monotonic()
+        try:
+            for scenario in scenarios:
+                finished.append(_plan_or_failure(scenario, self.judge, searcher, self.options))
+                if time.monotonic() - since >= _HOLD_S:
+                    yield finished
+                    finished, since = [], time.monotonic()
+        finally:
+            yield finished  # in any case: a plug-in's error must not cost the plans before it
 
 
 class _RayRun:
@@ -245,11 +269,19 @@ class _RayRun:
         while chunks or running:
             while chunks and idle:
                 worker = idle.popleft()
-                running[worker.plan.remote(chunks.popleft(), shared)] = worker
-            finished, _ = ray.wait(list(running), num_returns=1)
-            for task in finished:
-                idle.append(running.pop(task))
-                yield from _result(task)
+                stream = worker.plan.options(num_returns="streaming").remote(chunks.popleft(), shared)
+                running[stream] = worker
+            stream = _ready(list(running), None)
+            try:
+                outcomes = _result(next(stream))
+            except StopIteration:
+                idle.append(running.pop(stream))
+            except (UserError, ray.exceptions.RayError):
+                del running[stream]
+                yield from _what_is_ready(list(running))
+                raise
+            else:
+                yield from outcomes
 
     def stop(self) -> None:
         import ray
@@ -258,11 +290,32 @@ class _RayRun:
             ray.kill(worker)
 
 
-def _result(task: Any) -> list[Outcome]:
+def _ready(streams: Sequence[Any], timeout: float | None) -> Any:
+    """Return the first stream that has something (a result, an error, its end), None after `timeout`."""
+    import ray
+
+    ready, _ = ray.wait(list(streams), num_returns=1, timeout=timeout)
+    return ready[0] if ready else None
+
+
+def _what_is_ready(streams: list[Any]) -> Iterator[Outcome]:
+    """Yield the outcomes that the other workers have handed in when one has failed."""
+    import ray
+
+    while streams and (stream := _ready(streams, 0)) is not None:
+        try:
+            outcomes = list(ray.get(next(stream)))
+        except (StopIteration, ray.exceptions.RayError):
+            streams.remove(stream)
+        else:
+            yield from outcomes
+
+
+def _result(reference: Any) -> list[Outcome]:
     import ray
 
     try:
-        return list(ray.get(task))
+        return list(ray.get(reference))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise UserError(str(error.cause)) from None

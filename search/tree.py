@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-NO_CHILD = -1
+ROOT = 0
+NO_CHILD = 0
+"""The root is nobody's child, so its row can say that there is none: arrays of zeros are empty."""
 NEW, PENDING, SCORED, UNSCORED = 0, 1, 2, 3
 """Status of a node: not yet asked, in the batch under way, scored, asked and found unscored (NaN)."""
 
@@ -22,33 +24,39 @@ class Tree(NamedTuple):
     Attributes
     ----------
     mask : uint64[N], the set of known attributes
-    score : float64[N], the judge's score of the set (with rollouts: of its completion); NaN = none
+    score : float64[N], objective of the set (with rollouts: of its completion); NaN = none
     value : float64[N], what the set is worth with the questions left; NaN = nothing scored below
+    appeal : float64[N], `value` as selection sees it: -inf where nothing is left to score, and at the root
     status : int8[N], NEW, PENDING, SCORED or UNSCORED
     exhausted : bool[N], nothing below is left to score
     visits : int64[N], 1 (if scored) + sum of edge visits
-    child : int32[N, A], row of the set with one attribute more, NO_CHILD = not looked at from here
+    linked : uint64[N], attributes whose edge has been looked at
+    child : uint32[N, A], row of the set with one attribute more, NO_CHILD = not looked at from here
     edge_visits : int32[N, A]
     virtual : int32[N, A], leaves in flight below the edge (virtual loss)
-    prior : float64[N, A], a distribution over the attributes that can be asked; float64[1, A] when uniform
-    gain, gain_count : float64[A], int64[A], mean gain seen when a was added, and how often (all moves as first)
-    slots : int32[H], open-addressing hash table mask -> row, NO_CHILD = empty; H a power of two >= 2 N
-    size : int64[2], nodes in use, nodes scored
-    bounds : float64[2], lowest and highest score seen
+    prior : float64[N, A], a distribution over the attributes that can be asked; ones[1, A] when uniform
+    gain, gain_count : float64[A], int64[A], mean gain seen where a was added, and how often (AMAF)
+    penalty : float64[A], cost_weight times the cost of asking
+    slots : uint32[H], open-addressing hash table mask -> 1 + row, 0 = empty; H a power of two >= 2 N
+    size : int64[3], nodes in use, nodes scored, leaves in flight
+    bounds : float64[2], lowest and highest objective seen
     """
 
     mask: np.ndarray
     score: np.ndarray
     value: np.ndarray
+    appeal: np.ndarray
     status: np.ndarray
     exhausted: np.ndarray
     visits: np.ndarray
+    linked: np.ndarray
     child: np.ndarray
     edge_visits: np.ndarray
     virtual: np.ndarray
     prior: np.ndarray
     gain: np.ndarray
     gain_count: np.ndarray
+    penalty: np.ndarray
     slots: np.ndarray
     size: np.ndarray
     bounds: np.ndarray
@@ -62,32 +70,39 @@ class Rules(NamedTuple):
     known: np.uint64
     askable: np.uint64
     exploration: float
-    """c of METHOD eq. 3, in units of the range of scores seen."""
+    """c of METHOD eq. 3, in units of the range of objectives seen."""
     uct: bool
     """UCB1 for trees (Kocsis & Szepesvari 2006) instead of PUCT."""
     mean: bool
     """Back up visit-weighted means (METHOD) instead of maxima."""
     has_prior: bool
+    costly: bool
+    """Asking costs: the tree holds `score - cost_weight * cost`."""
 
 
-def new_tree(n_nodes: int, n_attributes: int, has_prior: bool) -> Tree:
+def new_tree(n_nodes: int, n_attributes: int, has_prior: bool, penalty: np.ndarray | None = None) -> Tree:
     """Return an empty tree for `n_nodes` sets over `n_attributes` attributes."""
     n_slots = 1 << max(4, (2 * n_nodes - 1).bit_length())
     edges = (n_nodes, n_attributes)
+    appeal = np.full(n_nodes, np.nan)
+    appeal[ROOT] = -np.inf
     return Tree(
         mask=np.zeros(n_nodes, np.uint64),
         score=np.full(n_nodes, np.nan),
         value=np.full(n_nodes, np.nan),
+        appeal=appeal,
         status=np.zeros(n_nodes, np.int8),
         exhausted=np.zeros(n_nodes, np.bool_),
         visits=np.zeros(n_nodes, np.int64),
-        child=np.full(edges, NO_CHILD, np.int32),
+        linked=np.zeros(n_nodes, np.uint64),
+        child=np.zeros(edges, np.uint32),
         edge_visits=np.zeros(edges, np.int32),
         virtual=np.zeros(edges, np.int32),
-        prior=np.zeros(edges if has_prior else (1, n_attributes)),
+        prior=np.zeros(edges) if has_prior else np.ones((1, n_attributes)),
         gain=np.zeros(n_attributes),
         gain_count=np.zeros(n_attributes, np.int64),
-        slots=np.full(n_slots, NO_CHILD, np.int32),
-        size=np.zeros(2, np.int64),
+        penalty=np.zeros(n_attributes) if penalty is None else penalty,
+        slots=np.zeros(n_slots, np.uint32),
+        size=np.zeros(3, np.int64),
         bounds=np.array([np.inf, -np.inf]),
     )

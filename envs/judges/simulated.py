@@ -8,29 +8,33 @@ For dimension d, a person and a set S of known attributes,
 
 with rel = rho * delta (0 for a value that is missing). G saturates, so that most attributes are substitutes;
 the pairs k are complements; the few positive q are attributes that harm. `b` and `H` are functions of the
-profile's levels, never of an id. Since 1 <= b_d and b_d + H_d <= 4.9, every score lies in [1, 4.9] and nothing is
-clipped. Values in words that no level names are neutral: rho 1, no harm, no part in b and H.
+profile's levels, never of an id. Since 1 <= b_d and b_d + H_d <= 4.9, every score lies in [1, 4.9] and
+nothing is clipped. Values in words that no level names are neutral: rho 1, no harm, no part in b and H.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from envs.attributes import Schema
 from envs.errors import UserError
 from envs.judges.base import MAX_SCORE, MIN_SCORE, Score, Surface
-from envs.judges.simulated_parameters import PRESETS, AttributeDraw, Parameters, crowding, normals
+from envs.judges.simulated_parameters import AttributeDraw, Parameters, crowding, normals
+from envs.judges.simulated_presets import PRESETS
 from envs.scenario import DOMAINS, Scenario
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
 _OFFSETS = np.array([0.04, 0.14, -0.18])  # of the base: 2.9 / 3.0 / 2.7 published
-_GAIN_SHARES = np.array([0.66, 1.03, 1.31])  # of the gain: .7 / 1.1 / 1.4 published
+_GAIN_SHARES = (0.66, 1.03, 1.31)  # of the gain: .7 / 1.1 / 1.4 published
 _CEILING = 4.9
-_REACH = 2.2  # sd: the person's z and z' are squashed to +- this
+_REACH = 2.2  # sd: a person's z is squashed to +- this
 _REMEMBERED = 1024  # people whose parameters are kept
 
 
@@ -64,10 +68,10 @@ class SimulatedJudge:
     model_seed : int
         Another judge of the same kind.
     noise_std : float
-        Standard deviation of the score's noise (0.17 between judge and humans in arXiv 2505.18882). Each dimension
-        has independent normal noise of sqrt(3) times this, a function of (seed, scenario id, known names, sample)
-        alone. Noise that would leave [1, 5] is cut symmetrically, so that the mean stays true and only its spread
-        shrinks next to an edge.
+        Standard deviation of the score's noise (0.17 between judge and humans in arXiv 2505.18882). Each
+        dimension has independent normal noise of sqrt(3) times this, a function of (seed, scenario id, known
+        names, sample) alone. Noise that would leave [1, 5] is cut symmetrically, so that the mean stays true
+        and only its spread shrinks next to an edge.
     seed : int
         Seed of the noise.
 
@@ -169,16 +173,23 @@ class SimulatedJudge:
         rel = np.array([a.relevance[c, domain] for a, c in zip(draw.attributes, codes, strict=True)])
         harm = np.array([a.harm[c, domain] for a, c in zip(draw.attributes, codes, strict=True)])
         person = np.array([a.person[c] for a, c in zip(draw.attributes, codes, strict=True)])
-        z, further = _REACH * np.tanh((draw.spread * person).sum(axis=0) / _REACH)
+        reach = np.array([_REACH, preset.gain_reach])
+        z, further = reach * np.tanh((draw.spread * person).sum(axis=0) / reach)
         base = preset.base + preset.base_sd * z
         height = self._parameters.height - preset.gain_slope * (base - preset.base) + preset.gain_sd * further
         bases = base + _OFFSETS
-        heights = np.clip(max(height, 0.0) * _GAIN_SHARES, 0.0, _CEILING - bases)
+        heights = np.clip(max(height, 0.0) * np.array(_GAIN_SHARES), 0.0, _CEILING - bases)
         rel = rel * there
         pair = draw.strength * np.minimum(rel[draw.first], rel[draw.second])
         some = pair > 0.0
         return Person(
-            bases, heights, load * there[:, None], harm * there, draw.first[some], draw.second[some], pair[some]
+            bases,
+            heights,
+            load * there[:, None],
+            harm * there,
+            draw.first[some],
+            draw.second[some],
+            pair[some],
         )
 
     def _draw(self, schema: Schema) -> _SchemaDraw:
@@ -193,7 +204,7 @@ class SimulatedJudge:
         )
 
 
-def _remember(cache: OrderedDict, key, size: int, make):
+def _remember(cache: OrderedDict[K, V], key: K, size: int, make: Callable[[], V]) -> V:
     """Return what `cache` holds for `key`, made now if need be; the least recently used goes."""
     if key in cache:
         cache.move_to_end(key)

@@ -12,12 +12,12 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from envs.attributes import Attribute, Schema
+from envs.judges.simulated_presets import Preset
 from envs.scenario import DOMAINS
 
 PUBLISHED_GAINS = {
@@ -87,71 +87,15 @@ _LOADINGS = {
     "Emotional State": (0.8, 1.4, 0.8),
 }
 _HARMED = (0.03, 0.4)  # only levels of such a share may harm: neither hardly anybody nor nearly everybody
-_GRAVE = (("Marital Status", "partnered"), ("Marital Status", "separated"), ("Past Self-Harm History", "past"))
-"""Where grave harm may fall: about one person in six, in every domain alike, so that judges agree on how many."""
+_GRAVE = (
+    ("Marital Status", "partnered"),
+    ("Marital Status", "separated"),
+    ("Past Self-Harm History", "past"),
+)
+"""Where grave harm may fall: about one person in six, in every domain alike, so that judges agree."""
 _REFERENCE_SIZE = 10  # attributes; more of other names than this share the weight of so many
 _GRAVITY = 0.5  # share of a graded attribute's spread that follows its order of levels
 _GAIN_RANGE = (0.2, 0.85)  # single gains of attributes without a published one, log-uniform
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Hyper-parameters of one kind of judge; METHOD of the score in `simulated`.
-
-    `base`, `base_sd`: score of the empty set, and its spread over people. `gain`: mean of full minus empty.
-    `gain_slope`: how much of a low base more context makes up for. `gain_sd`: further spread of gains.
-    `rho_sd`, `delta_sd`: log-sd of relevance by level and by domain; `cell_sd`: of both together. `pairs`, `pair`: number of complements
-    among the ten published attributes, and their strength. `mild`: share of people whom some
-    attribute harms, and how much (an exponent); `grave`: the harm of one (attribute, level, domain).
-    """
-
-    name: str
-    base: float
-    base_sd: float
-    gain: float
-    gain_slope: float
-    gain_sd: float
-    rho_sd: float
-    delta_sd: float
-    cell_sd: float
-    pairs: int
-    pair: float
-    mild: tuple[float, float]
-    grave: float
-
-
-PRESETS = {
-    "published": Preset(
-        name="simulated",
-        base=2.86,
-        base_sd=0.48,
-        gain=1.14,
-        gain_slope=0.55,
-        gain_sd=0.37,
-        rho_sd=0.19,
-        delta_sd=0.57,
-        cell_sd=0.0,
-        pairs=13,
-        pair=0.30,
-        mild=(0.12, 0.22),
-        grave=2.2,
-    ),
-    "varied": Preset(
-        name="simulated_varied",
-        base=2.86,
-        base_sd=0.48,
-        gain=1.26,
-        gain_slope=0.55,
-        gain_sd=0.42,
-        rho_sd=1.1,
-        delta_sd=0.3,
-        cell_sd=0.8,
-        pairs=6,
-        pair=0.44,
-        mild=(0.06, 0.25),
-        grave=1.8,
-    ),
-}
 
 
 def uniforms(size: int, *key: object) -> np.ndarray:
@@ -190,7 +134,7 @@ class Parameters:
     def __init__(self, preset: Preset, model_seed: int, gain_shares: Sequence[float]) -> None:
         self.preset = preset
         self._key = (preset.name, model_seed)
-        self._gain_shares = np.asarray(gain_shares)
+        self._gain_shares = np.asarray(gain_shares, dtype=np.float64)
         self._harms = self._published_harms()
         self._pairs = self._published_pairs()
         # Mean gain of the saturating part: what is to be seen at the full set, and what harm takes away.
@@ -214,7 +158,9 @@ class Parameters:
             left = math.sqrt(max(1.0 - share @ share, 1e-9))
             person[:-1] = (drawn[:, 1:] - share @ drawn[:, 1:]) / left
         delta = np.ones(len(DOMAINS))
-        delta[:-1] = [math.exp(self.preset.delta_sd * normals(1, *self._key, name, d)[0]) for d in DOMAINS[:-1]]
+        delta[:-1] = [
+            math.exp(self.preset.delta_sd * normals(1, *self._key, name, d)[0]) for d in DOMAINS[:-1]
+        ]
         delta[:-1] /= delta[:-1].mean()
         relevance = np.outer(rho, delta)
         for i, level in enumerate(attribute.levels):
@@ -286,7 +232,7 @@ class Parameters:
         return harm if drawn < chance * crowding / _REFERENCE_SIZE else 0.0
 
     def _published_harms(self) -> dict[tuple[str, str, str], float]:
-        """Draw one grave cell (attribute, level, domain), then mild ones until they hold their share of people."""
+        """Draw one grave cell (attribute, level, domain), then mild ones up to their share of people."""
         cells = [
             (name, level, domain)
             for name, levels in REFERENCE.items()

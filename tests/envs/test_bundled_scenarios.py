@@ -18,10 +18,6 @@ FILE = Path(__file__).parents[2] / "envs/data/scenarios.jsonl"
 RECORDS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 BY_ID = {record["id"]: record for record in RECORDS}
 
-LEVELS_TO_COME = {
-    "Profession": pytest.mark.xfail(strict=True, reason="its levels miss some trades; drop this mark")
-}
-
 GENDERED = re.compile(
     r"\b(?:i'?m|as|being) an? (?:wo)?man\b"
     r"|\b(?:i'?m|as|being) an? (?:husband|wife|mother|father|mum|mom|dad|widow|widower|girl|boy|lad)\b"
@@ -41,10 +37,11 @@ def words(text):
 # Words so common that meeting one in a query tells nothing, or that name the situation itself.
 PLAIN = set(
     words(
-        """after again back before being both could during each every first from good half history hold home house
-        into last less long month months more most never night nobody none once only other over relative relatives
-        reported since sleep some still than that their them then they this three through time under until week
-        weeks well what when while will with without work worth year years"""
+        """after again back before being both could during each every first from good half history hold
+        home house into last less long month months more most never night nobody none once only
+        other over relative relatives reported since sleep some still than that their them then
+        they this three through time under until week weeks well what when while will with
+        without work worth year years"""
     )
 )
 
@@ -165,7 +162,7 @@ def test_the_people_vary_as_people_do():
     assert 0.6 <= len(none) / 140 <= 0.85
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=LEVELS_TO_COME.get(n, ())) for n in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_levels_recognise_the_values(name):
     schema = penguin_schema()
     column = schema.index(name)

@@ -126,8 +126,8 @@ class NaiveSearch:
         if self.uct and n + flying == 0:
             return math.inf
         q = self.first_play(node, a) if a not in node.linked else self.child_value(here, node, a)
-        if flying:  # each a visit that scored the lowest score seen
-            q = q * (n / (n + flying))
+        if flying:  # each a visit that scored the lowest score seen, after one more that did not
+            q = q * (1 + n) / (1 + n + flying)
         if self.uct:
             return q + self.exploration * math.sqrt(math.log(total) / (n + flying))
         legal = len(self.askable - here)

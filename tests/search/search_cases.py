@@ -9,6 +9,7 @@ from envs import Attribute, Scenario, Schema
 from envs.judges.base import Surface
 from search.mcts import MCTSSearch
 from search.problem import Problem
+from search.tree import NO_CHILD
 
 TELLTALE = "zebra"  # the value of every attribute of every profile here, so that a leak is seen
 
@@ -59,7 +60,7 @@ def rows_of(tree):
     rows, todo = {0}, [0]
     while todo:
         for child in tree.child[todo.pop()].tolist():
-            if child >= 0 and child not in rows:
+            if child != NO_CHILD and child not in rows:
                 rows.add(child)
                 todo.append(child)
     return {int(tree.mask[row]): row for row in sorted(rows)}

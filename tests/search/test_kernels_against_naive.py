@@ -257,3 +257,17 @@ def test_backing_up_a_batch_twice_as_slowly_changes_nothing():
     rows = len(rows_of(expected))
     for name in ("mask", "score", "value", "visits", "child", "edge_visits"):
         np.testing.assert_array_equal(getattr(tree, name)[:rows], getattr(expected, name)[:rows])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(("selection", "backup"), VARIANTS)
+def test_the_tree_holds_objectives_when_asking_costs(selection, backup, compiled):
+    case = fixed_case(12, n=7, budget=3)
+    costs = np.random.default_rng(0).uniform(0, 2, 7)
+    naive = twin(case, selection, backup, 1.0)
+    ran = naive.run(lambda s: case[0][mask_of(s)] - 0.5 * sum(costs[sorted(s)]), 60)
+    one = problem(case, compiled=compiled, costs=costs, cost_weight=0.5)
+    options = {"selection": selection, "backup": backup, "exploration": 1.0, "batch_size": 1}
+    tree, found, order = searched(one, num_simulations=60, **options)
+    assert found == ran
+    assert_same(tree, order, naive)

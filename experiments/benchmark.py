@@ -1,0 +1,185 @@
+"""How fast the search is on this machine: `python -m experiments.benchmark`.
+
+Each rate is the best of several repeats in CPU seconds of one thread, because machines are shared; ratios
+hold between rows of one run, rates do not travel between machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from envs import Attribute, Scenario, Schema, UserError
+from envs.judges.simulated import SimulatedJudge
+from experiments.main import entry_point
+from search.mcts import MCTSSearch
+from search.problem import Problem, scenario_problem
+
+FILE_NAME = "benchmark.json"
+TARGETS = {(10, 4): 2.0, (60, 10): 0.5}
+"""Millions of simulations a second that the compiled core is expected to reach on one core."""
+SEARCHES: dict[str, dict[str, Any]] = {
+    "puct, max": {},
+    "uct, max": {"selection": "uct"},
+    "puct, mean": {"backup": "mean"},
+    "uct, mean": {"selection": "uct", "backup": "mean"},
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`per_second`: simulations a CPU second; `ran`: simulations of one repeat; `how`: what was measured."""
+
+    n_attributes: int
+    budget: int
+    search: str
+    how: str
+    ran: int
+    per_second: float
+
+
+def synthetic_problem(n_attributes: int, budget: int, seed: int) -> Problem:
+    """Return a problem of the simulated judge over `n_attributes` attributes of made-up names."""
+    schema = Schema(Attribute(f"Attribute {i}", "?") for i in range(n_attributes))
+    profile = dict.fromkeys(schema.names, "yes")
+    scenario = Scenario("benchmark", "health", "", profile, schema)
+    return scenario_problem(scenario, SimulatedJudge("varied", model_seed=seed), budget)
+
+
+def compiled_rates(problems: Sequence[Problem], search: str, simulations: int, repeats: int) -> list[Rate]:
+    """Measure the compiled loop, the judge's surface included: a whole search, and without its set-up.
+
+    Set-up is the allocation of the tree and the call from Python: what a search of one simulation takes.
+    """
+    first = problems[0]
+    setup, _ = _best(problems, MCTSSearch(1, **SEARCHES[search]), repeats, simulations)
+    whole, ran = _best(problems, MCTSSearch(simulations, **SEARCHES[search]), repeats, simulations)
+    core = (ran - len(problems)) / (whole - setup)
+    return [
+        Rate(first.n_attributes, first.budget, search, "core", ran, core),
+        Rate(first.n_attributes, first.budget, search, "whole search", ran, ran / whole),
+    ]
+
+
+def _best(
+    problems: Sequence[Problem], searcher: MCTSSearch, repeats: int, tree_size: int
+) -> tuple[float, int]:
+    """Return (least CPU seconds to search all `problems`, simulations that ran)."""
+    room = MCTSSearch(tree_size)
+    times, ran = [], 0
+    for _ in range(repeats + 1):  # the first one compiles and warms caches
+        ran = 0
+        started = time.thread_time()
+        for problem in problems:
+            ran += searcher.run_surface(problem, room.new_tree(problem))
+        times.append(time.thread_time() - started)
+    return min(times[1:]), ran
+
+
+def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size: int | None) -> Rate:
+    """Measure `MCTSSearch.plan` as a run calls it: through the surface, or through `evaluate` in batches."""
+    searcher = MCTSSearch(simulations, batch_size=batch_size or 1)
+    times, ran = [], 0
+    for repeat in range(repeats + 1):
+        problem = synthetic_problem(10, budget, seed + repeat)
+        if batch_size is not None:
+            problem.surface = None
+        started = time.thread_time()
+        ran = searcher.plan(problem, np.random.default_rng(seed)).simulations
+        times.append(time.thread_time() - started)
+    how = "plan()" if batch_size is None else f"plan(), by {batch_size}"
+    return Rate(10, budget, "puct, max", how, ran, ran / min(times[1:]))
+
+
+def measure(simulations: int, repeats: int, seed: int) -> list[Rate]:
+    """Return the rates of this process."""
+    rates = []
+    for n, budget in TARGETS:
+        for search, keys in SEARCHES.items():
+            # Under max a small search ends when all sets are scored (10 / 4: 386), so such come in numbers.
+            ends = n <= 10 and keys.get("backup") != "mean"
+            problems = [synthetic_problem(n, budget, seed + i) for i in range(32 if ends else 1)]
+            rates += compiled_rates(problems, search, 386 if ends else simulations, repeats)
+    rates.append(plan_rate(4, 300, repeats, seed, None))
+    rates.append(plan_rate(4, 300, repeats, seed, 8))
+    return rates
+
+
+def interpreted_rate(simulations: int, seed: int) -> float:
+    """Return simulations a second of the same kernels as plain Python, from a process of its own."""
+    code = (
+        "from experiments.benchmark import compiled_rates, synthetic_problem;"
+        f"problems = [synthetic_problem(10, 4, {seed})];"
+        f"print(compiled_rates(problems, 'puct, mean', {simulations}, 1)[0].per_second)"
+    )
+    done = subprocess.run(  # noqa: S603 - this interpreter, this module
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UserError(f"benchmark: the interpreted run failed: {done.stderr.strip().splitlines()[-1]}")
+    return float(done.stdout)
+
+
+def table(rates: Sequence[Rate], interpreted: float) -> Table:
+    """Return the rates as a table; ratios against the interpreted kernels of the same run."""
+    found = Table(
+        title="Simulations a second of search=mcts, one core", box=box.SIMPLE_HEAD, title_justify="left"
+    )
+    for name in ("attributes, budget", "search", "measured"):
+        found.add_column(name, no_wrap=True)
+    for name in ("M/s", "target", "x Py"):
+        found.add_column(name, justify="right", no_wrap=True)
+    for rate in rates:
+        target = TARGETS[rate.n_attributes, rate.budget] if rate.how == "core" else None
+        found.add_row(
+            f"{rate.n_attributes}, {rate.budget}",
+            rate.search,
+            rate.how,
+            f"{rate.per_second / 1e6:.2f}",
+            "-" if target is None else f"{target:g}",
+            f"{rate.per_second / interpreted:,.0f}" if rate.n_attributes == 10 else "-",
+        )
+    return found
+
+
+def benchmark(cfg: DictConfig) -> None:
+    """Measure, print, and write `benchmark.json` into the output folder."""
+    for key, low in (("simulations", 1000), ("repeats", 1)):
+        if cfg[key] < low:
+            raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
+    rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
+    interpreted = interpreted_rate(2000, cfg.seed)
+    console = Console()
+    console.print(table(rates, interpreted))
+    console.print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}; "
+        f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
+    )
+    folder = Path(cfg.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {"rates": [asdict(rate) for rate in rates], "interpreted_per_second": interpreted}
+    (folder / FILE_NAME).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+main = entry_point("benchmark")(benchmark)
+
+if __name__ == "__main__":
+    main()

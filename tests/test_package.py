@@ -1,0 +1,212 @@
+"""The package as a whole: what a built distribution holds, that commands explain themselves, that every
+member of every config group composes, instantiates and has no key without a consumer.
+"""
+
+import ast
+import inspect
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_module
+from hydra.errors import ConfigCompositionException
+from hydra.utils import get_class
+
+from envs import UserError
+from experiments import build
+from experiments.config import BenchmarkConfig, JudgeFiguresConfig, ScenariosConfig, TrainConfig, register
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("envs", "search", "policies", "experiments", "conf")
+FILES = sorted(
+    str(path.relative_to(ROOT))
+    for room in ROOMS
+    for path in (ROOT / room).rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+)
+COMMANDS = sorted(
+    path.stem
+    for path in (ROOT / "experiments").glob("*.py")
+    if "__main__" in path.read_text(encoding="utf-8")
+)
+MEMBERS = sorted(
+    (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "conf"
+)
+BUILDERS = {
+    "scenarios": build.build_scenarios,
+    "judge": build.build_judge,
+    "prior": build.build_prior,
+    "search": build.build_searcher,
+    "parallel": build.build_parallel,
+    "tracking": build.build_tracking,
+}
+HARNESS = {"search": set(build.HARNESS_KEYS)}
+
+
+class AnyPlugIn:
+    """Stands for a class of the user's, whatever the group."""
+
+    def score(self, scenario, contexts):
+        raise NotImplementedError
+
+    def plan(self, problem, rng):
+        raise NotImplementedError
+
+    def __call__(self, scenario, mask):
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory):
+    """Build sdist and wheel from a copy of the sources; return (folder, what the build said)."""
+    pytest.importorskip("setuptools", minversion="77", reason="building needs the extra `test`")
+    copy = tmp_path_factory.mktemp("source")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.iterdir():
+        if path.is_file() and path.name != ".git":
+            shutil.copy(path, copy)
+    code = "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_wheel('dist')"
+    command = [sys.executable, "-W", "always::DeprecationWarning", "-c", code]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return copy / "dist", done.stdout + done.stderr
+
+
+def test_wheel_holds_every_file_of_the_five_packages_and_nothing_else(distributions):
+    (wheel,) = distributions[0].glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert sorted(name for name in names if ".dist-info/" not in name) == FILES
+    assert {"conf/train_mcts.yaml", "conf/judge/simulated.yaml", "envs/data/scenarios.jsonl"} <= set(names)
+
+
+def test_sdist_holds_the_sources_and_the_papers(distributions):
+    (sdist,) = distributions[0].glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    papers = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"}
+    assert {*FILES, *papers, "setup.py", "pyproject.toml"} <= names
+
+
+def test_metadata(distributions):
+    (wheel,) = distributions[0].glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith("/METADATA")]
+        head = archive.read(name).decode().split("\n\n")[0].splitlines()
+    assert "License-Expression: MIT" in head
+    assert "Requires-Python: >=3.11" in head
+    assert {line for line in head if line.startswith("Provides-Extra")} == {
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl")
+    }
+
+
+def test_build_warns_of_nothing_deprecated(distributions):
+    assert [line for line in distributions[1].splitlines() if "deprecat" in line.lower()] == []
+
+
+def test_there_are_commands():
+    assert {"train_mcts", "inspect"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command, tmp_path):
+    """Exit 0, something on standard output, nothing written."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.{command}", "--help"],
+        cwd=tmp_path,
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) > 100
+    assert list(tmp_path.iterdir()) == []
+
+
+def _compose(*overrides):
+    register()
+    with initialize_config_module("conf", version_base="1.3"):
+        return compose("train_mcts", overrides=list(overrides))
+
+
+def test_every_command_of_hydra_has_its_configuration_and_it_composes():
+    """`base` is a part of the others, not a configuration of its own."""
+    names = {path.stem for path in (ROOT / "conf").glob("*.yaml")} - {"base"}
+    assert "train_mcts" in names
+    assert names <= set(COMMANDS)
+    register()
+    for name in sorted(names):
+        with initialize_config_module("conf", version_base="1.3"):
+            assert set(compose(name))
+
+
+def _with_target(group, member):
+    mine = f"{group}._target_={__name__}.AnyPlugIn"
+    return _compose(f"{group}={member}", *([mine] if member == "custom" else []))
+
+
+def test_every_group_has_a_builder_and_a_default():
+    assert {group for group, _ in MEMBERS} == set(BUILDERS)
+    assert {f.name for f in fields(TrainConfig)} >= set(BUILDERS)
+
+
+@pytest.mark.parametrize(("group", "member"), MEMBERS)
+def test_member_composes_and_instantiates(group, member):
+    thing = BUILDERS[group](_with_target(group, member))
+    if member == "custom":
+        assert isinstance(thing, AnyPlugIn)
+    elif group == "prior":
+        assert thing is None
+    elif group == "scenarios":
+        assert len(thing.scenarios) == 140
+
+
+@pytest.mark.parametrize("group", sorted({group for group, member in MEMBERS if member == "custom"}))
+def test_custom_without_a_target_is_one_clear_line(group):
+    with pytest.raises(UserError, match=rf"^{group}\._target_ is missing: expected a class[^\n]*$"):
+        BUILDERS[group](_compose(f"{group}=custom"))
+
+
+@pytest.mark.parametrize(("group", "member"), MEMBERS)
+def test_keys_are_arguments(group, member):
+    """Of each class of ours: no key without an argument, no argument without a key."""
+    node = yaml.safe_load((ROOT / "conf" / group / f"{member}.yaml").read_text(encoding="utf-8"))
+    target = node.get("_target_", "???")
+    if target in (None, "???"):
+        assert set(node) - {"defaults"} - HARNESS.get(group, set()) <= {"_target_"}
+        return
+    arguments = set(inspect.signature(get_class(target)).parameters)
+    assert set(node) - {"_target_"} == arguments | HARNESS.get(group, set())
+
+
+@pytest.mark.parametrize(
+    ("schema", "holder"),
+    [(TrainConfig, "cfg"), (JudgeFiguresConfig, "cfg"), (BenchmarkConfig, "cfg"), (ScenariosConfig, "node")],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_keys_of_the_schema_are_read(schema, holder):
+    read = {
+        node.attr
+        for path in (ROOT / "experiments").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == holder
+    }
+    wanted = {f.name for f in fields(schema)} - set(BUILDERS)
+    assert wanted <= read
+
+
+@pytest.mark.parametrize("override", ["budget=3", "+budget=3"])
+def test_budget_with_and_without_plus(override):
+    assert _compose(override).budget == 3
+
+
+def test_unknown_key_is_refused():
+    with pytest.raises(ConfigCompositionException, match="bugdet"):
+        _compose("bugdet=3")

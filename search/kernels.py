@@ -203,21 +203,12 @@ def select(tree, rules, nodes, edges):
 
 @njit(**_FAST, inline="always")
 def _mean_value(tree, node):
-    # Four sums, so that additions need not wait for each other and yet have one order on every machine.
-    n = tree.child.shape[1]
     total = tree.score[node] if tree.status[node] == SCORED else 0.0
-    a = 0
-    first = second = third = fourth = 0.0
-    while a + 4 <= n:
-        first += tree.edge_visits[node, a] * tree.value[tree.child[node, a]]
-        second += tree.edge_visits[node, a + 1] * tree.value[tree.child[node, a + 1]]
-        third += tree.edge_visits[node, a + 2] * tree.value[tree.child[node, a + 2]]
-        fourth += tree.edge_visits[node, a + 3] * tree.value[tree.child[node, a + 3]]
-        a += 4
-    while a < n:
-        total += tree.edge_visits[node, a] * tree.value[tree.child[node, a]]
-        a += 1
-    return (total + (first + second) + (third + fourth)) / tree.visits[node]
+    for a in range(tree.child.shape[1]):
+        n = tree.edge_visits[node, a]
+        if n > 0:  # the value of a child without visits may be NaN, and 0 * NaN is NaN
+            total += n * tree.value[tree.child[node, a]]
+    return total / tree.visits[node]
 
 
 @njit(**_FAST, inline="always")

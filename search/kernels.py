@@ -179,8 +179,8 @@ def select(tree, rules, nodes, edges):
         action = best_action(tree, rules, node, depth) if depth < rules.budget else -1
         if action < 0:
             _exhaust(tree, node)
-            depth = max(0, depth - 1)  # the way to its parent stays the best one
-            node = nodes[depth]
+            depth = 0  # an edge that was new on the way has its child's value by now, and may not be the best
+            node = np.int64(ROOT)
             continue
         child = np.int64(tree.child[node, action])
         if child == NO_CHILD:

@@ -125,33 +125,35 @@ class NaiveSearch:
         flying = node.flying.get(a, 0)
         if self.uct and n + flying == 0:
             return math.inf
-        q = self.first_play(node, a) if a not in node.linked else self.child_value(here, node, a)
+        q = self.base(node) if a not in node.linked else self.child_value(here, node, a)
         if flying:  # each a visit that scored the lowest score seen, after one more that did not
-            q = q * (1 + n) / (1 + n + flying)
+            q = (q * (1 + n) + self.lowest() * flying) / (1 + n + flying)
+        unit = self.exploration * self.spread()
         if self.uct:
-            return q + self.exploration * math.sqrt(math.log(total) / (n + flying))
+            return q + math.sqrt(unit**2 * math.log(total) / (n + flying))
         legal = len(self.askable - here)
-        bonus = self.exploration * math.sqrt(total)
+        bonus = unit * math.sqrt(total)
         weight = bonus / legal if self.prior is None else bonus * node.prior.get(a, 0.0)
-        return q + weight / (1 + n + flying)
+        return q + weight / (1 + n + flying) + self.brought_elsewhere(node, a)
 
-    def first_play(self, node, a):
-        """Q of an edge not looked at yet."""
-        if self.mean:
-            return self.scaled(node.value, 0.0)
-        own = node.value if math.isnan(node.score) else node.score
-        return self.scaled(own, 0.0) + self.gains.get(a, (0, 0.0))[1] * self.scale()
+    def base(self, node):
+        """Value of a child that has none of its own."""
+        value = node.value if self.mean or math.isnan(node.score) else node.score
+        return self.lowest() if math.isnan(value) else value
+
+    def brought_elsewhere(self, node, a):
+        """Mean gain of `a` so far: what an edge not looked at is expected to bring."""
+        return 0.0 if self.mean or a in node.linked else self.gains.get(a, (0, 0.0))[1]
 
     def child_value(self, here, node, a):
-        own = node.value if self.mean or math.isnan(node.score) else node.score
-        return self.scaled(self.nodes[here | {a}].value, self.scaled(own, 0.0))
+        value = self.nodes[here | {a}].value
+        return self.base(node) if math.isnan(value) else value
 
-    def scale(self):
-        span = max(self.seen) - min(self.seen) if self.seen else 0.0
-        return 1 / span if span > 0 else 0.0
+    def lowest(self):
+        return min(self.seen, default=0.0)
 
-    def scaled(self, value, otherwise):
-        return otherwise if math.isnan(value) else (value - min(self.seen)) * self.scale()
+    def spread(self):
+        return max(self.seen, default=0.0) - self.lowest() or 1.0
 
     # Backup
 

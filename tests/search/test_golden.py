@@ -6,7 +6,8 @@ Three attributes, budget 2, and these scores (a set is written as its members, `
 
 `puct_max.json` by hand. c = 1 and the prior is uniform, so that an edge of the root (three to ask) scores Q
 + sqrt(N) / 3 / (1 + n), one of a single (two to ask) Q + sqrt(N) / 2 / (1 + n). Q is scaled to [0, 1]; an
-edge not looked at has the Q of s(n) + the mean gain of its attribute so far.
+edge not looked at has the Q of s(n) + the mean gain of its attribute so far. (Unscaled, with c times the
+range instead, all comparisons come out the same.)
 
 1. The root is scored: 2. Lowest = highest = 2, so that every Q is 0.
 2. N = 1, all edges 1/3: the lowest index, 0, scores 3. Gain of 0: 1. V(-) = 3. Scores now range over 2..3.

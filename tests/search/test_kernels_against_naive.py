@@ -271,3 +271,11 @@ def test_the_tree_holds_objectives_when_asking_costs(selection, backup, compiled
     tree, found, order = searched(one, num_simulations=60, **options)
     assert found == ran
     assert_same(tree, order, naive)
+
+
+def test_an_unscored_child_takes_no_part_in_a_mean():
+    """{0} is unscored, {1} scores 3: V = (2 + 3) / 2 after three simulations, of which two count a visit."""
+    problem = table_problem(np.array([2.0, np.nan, 3.0, 4.0]), 1)
+    tree, ran, order = searched(problem, num_simulations=3, backup="mean", batch_size=1)
+    assert (ran, order) == (3, [0, 1, 2])
+    assert (tree.value[0], tree.visits[0]) == (2.5, 2)

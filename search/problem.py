@@ -99,16 +99,10 @@ class Problem:
         if budget < 1:
             raise UserError(f"budget: found {budget}, expected an integer >= 1")
         everything = (1 << n_attributes) - 1
-        for name, mask in (("known", known), ("askable", everything if askable is None else askable)):
-            if int(mask) & ~everything:
-                raise UserError(f"problem: {name} {int(mask):#x} goes beyond the {n_attributes} attributes")
         self.n_attributes = n_attributes
         self.budget = int(budget)
         self.costs = np.ones(n_attributes) if costs is None else np.asarray(costs, dtype=np.float64)
-        if self.costs.shape != (n_attributes,) or not np.all(np.isfinite(self.costs)):
-            raise UserError(
-                f"problem: costs of shape {self.costs.shape}, expected {n_attributes} finite numbers"
-            )
+        self._check_fields(known, everything if askable is None else askable)
         self.known = np.uint64(known)
         self.askable = np.uint64((everything if askable is None else int(askable)) & ~int(known))
         self.group = group
@@ -191,6 +185,14 @@ class Problem:
         if not self.cost_weight:
             return scores
         return scores - self.cost_weight * np.array([self.cost(mask) for mask in masks.tolist()])
+
+    def _check_fields(self, known: int, askable: int) -> None:
+        n = self.n_attributes
+        if self.costs.shape != (n,) or not np.all(np.isfinite(self.costs)):
+            raise UserError(f"problem: costs of shape {self.costs.shape}, expected {n} finite numbers")
+        for name, mask in (("known", known), ("askable", askable)):
+            if int(mask) >> n:
+                raise UserError(f"problem: {name} {int(mask):#x} goes beyond the {n} attributes")
 
     def _check(self, mask: int) -> None:
         known, askable = int(self.known), int(self.askable)

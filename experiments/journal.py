@@ -33,7 +33,6 @@ def to_json(plan: ScenarioPlan) -> str:
     seen = plan.observations
     if seen is not None:
         row["observations"] = {
-            "codes": seen.codes.tolist(),
             "masks": seen.masks.tolist(),
             "samples": seen.samples.tolist(),
             "scores": seen.scores.tolist(),
@@ -56,7 +55,7 @@ def _nan(value: float | None) -> float:
 
 
 def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
-    """Return the plan that `to_json` wrote."""
+    """Return the plan that `to_json` wrote; codes, which tell of values, are not in it (empty here)."""
     columns = {name: row[name] for name in COLUMNS}
     columns["score_stderr"] = _nan(row["score_stderr"])
     columns["search_score"] = _nan(row["search_score"])
@@ -71,7 +70,7 @@ def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
         else Observations(
             row["scenario_id"],
             row["domain"],
-            np.array(seen["codes"], np.int8),
+            np.zeros(0, np.int8),
             np.array(seen["masks"], np.uint64),
             np.array(seen["samples"], np.int64),
             np.array([_nan(score) for score in seen["scores"]]),

@@ -13,15 +13,14 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from envs import Judge, Scenario, UserError
-from search.planning import Failure, PlanOptions, Prior, ScenarioPlan, plan_scenario
-from search.problem import Observations, PlanningFailed, Searcher
+from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
+from search.problem import Observations, Searcher
+from search.workers import Outcome, Parallel, Run, Serial, plan_or_failure
 
 __all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
-
-Outcome = ScenarioPlan | Failure
 
 _HOLD_S = 0.5
 """Seconds a worker may keep finished plans: slow judges report each plan, fast ones a chunk at once."""
@@ -104,58 +103,13 @@ def _plan_waves(
                 observations[outcome.scenario_id] = outcome.observations
                 yield outcome
             if options.keep_observations:
-                found = (observations.get(s.id) for s in wave)  # scenario order, not order of completion
-                history += [o for o in found if o is not None]
+                for scenario in wave:  # scenario order, not order of completion
+                    seen = observations.get(scenario.id)
+                    if seen is not None:
+                        # Codes tell of a person's values: a journal leaves them out, the scenario has them.
+                        history.append(seen._replace(codes=scenario.codes))
     finally:
         run.stop()
-
-
-def _plan_or_failure(scenario: Scenario, judge: Judge, searcher: Searcher, options: PlanOptions) -> Outcome:
-    try:
-        return plan_scenario(scenario, judge, searcher, options)
-    except PlanningFailed as failed:
-        return Failure(scenario.id, failed.stage, failed.reason)
-
-
-class Run(Protocol):
-    """Workers at work."""
-
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
-        """Yield the outcome of each scenario."""
-        ...
-
-    def stop(self) -> None:
-        """Let the workers go."""
-        ...
-
-
-class Parallel(Protocol):
-    """A way to run many plans."""
-
-    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
-        """Start the workers."""
-        ...
-
-
-class Serial:
-    """One scenario after the other, in this process."""
-
-    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
-        """Return a run in this process."""
-        return _SerialRun(judge, options)
-
-
-class _SerialRun:
-    def __init__(self, judge: Judge, options: PlanOptions) -> None:
-        self.judge = judge
-        self.options = options
-
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
-        for scenario in scenarios:
-            yield _plan_or_failure(scenario, self.judge, searcher, self.options)
-
-    def stop(self) -> None:
-        pass
 
 
 class Ray:
@@ -238,7 +192,7 @@ class _Worker:
         since = time.monotonic()
         try:
             for scenario in scenarios:
-                finished.append(_plan_or_failure(scenario, self.judge, searcher, self.options))
+                finished.append(plan_or_failure(scenario, self.judge, searcher, self.options))
                 if time.monotonic() - since >= _HOLD_S:
                     yield finished
                     finished, since = [], time.monotonic()

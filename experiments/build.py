@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Mapping
 from types import UnionType
@@ -72,11 +71,11 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     container: Any = OmegaConf.to_container(cfg[group], resolve=True, throw_on_missing=True)
     node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
     try:
-        target = get_object(node.pop("_target_"))
+        target = get_object(node["_target_"])
         _check_types(target, node, group)
-        if method == "__call__" and inspect.isfunction(target):
-            return functools.partial(target, **node)
-        thing = instantiate({"_target_": cfg[group]._target_, **node}, _convert_="all")
+        # A function is the thing itself: its keys are bound, and it is not called yet.
+        plain = method == "__call__" and inspect.isfunction(target)
+        thing = instantiate({**node, "_partial_": plain}, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError) or _raised_inside(cause):
@@ -85,9 +84,7 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     except ImportError as error:
         raise UserError(f"{group}._target_: {one_line(error)}") from None
     if not callable(getattr(thing, method, None)):
-        raise UserError(
-            f"{group}: {cfg[group]._target_} has no method {method}, which is expected of a {group}"
-        )
+        raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
     return thing
 
 

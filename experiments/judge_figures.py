@@ -18,7 +18,7 @@ from rich.text import Text
 from envs import Judge, Scenario, UserError
 from envs.judges.simulated_parameters import PUBLISHED_GAINS
 from experiments import build
-from experiments.judge_promises import BUNDLED, PROMISES, Check, checks
+from experiments.judge_promises import BUNDLED, PROMISES, Check, Promise, checks
 from experiments.judge_statistics import BUDGETS, Figures, figures
 from experiments.main import entry_point
 
@@ -55,7 +55,7 @@ def seeds_report(judges: Sequence[Judge], scenarios: Sequence[Scenario]) -> Tabl
         values = [check.value for check in column]
         spread = f"{_number(min(values))} to {_number(max(values))}"
         met = sum(check.met for check in column)
-        table.add_row(column[0].what, _range(column[0]), f"{met} of {len(rows)}", spread)
+        table.add_row(column[0].promise.what, _range(column[0].promise), f"{met} of {len(rows)}", spread)
     together = sum(all(check.met for check in row) for row in rows)
     table.add_section()
     table.add_row("all of them together", "", f"{together} of {len(rows)}", "")
@@ -120,12 +120,14 @@ def _promises(kept: Sequence[Check]) -> Table:
     title = f"Promised over the {BUNDLED} bundled scenarios"
     table = _table(title, "promised", "range", "found", "")
     for check in kept:
-        table.add_row(check.what, _range(check), _number(check.value), "met" if check.met else "not met")
+        table.add_row(
+            check.promise.what, _range(check.promise), _number(check.value), "met" if check.met else "not met"
+        )
     return table
 
 
-def _range(check: Check) -> str:
-    return f"{_number(check.low)} to {_number(check.high)}"
+def _range(promise: Promise) -> str:
+    return f"{_number(promise.low)} to {_number(promise.high)}"
 
 
 def show(cfg: DictConfig) -> None:

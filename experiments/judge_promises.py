@@ -32,11 +32,13 @@ class Promise(NamedTuple):
 class Check(NamedTuple):
     """A promise and what was found."""
 
-    what: str
-    low: float
-    high: float
+    promise: Promise
     value: float
-    met: bool
+
+    @property
+    def met(self) -> bool:
+        """Tell whether the value lies in the promised range."""
+        return self.promise.low <= self.value <= self.promise.high
 
 
 def single_error(found: Figures) -> float:
@@ -91,9 +93,5 @@ PROMISES = {
 def checks(found: Figures) -> list[Check]:
     """Return what was promised of this judge and what was found; nothing for any other judge."""
     promises = PROMISES.get(found.judge, ()) if found.simulated else ()
-    values = [(promise, promise.measure(found)) for promise in promises]
-    return [
-        Check(promise.what, promise.low, promise.high, value, promise.low <= value <= promise.high)
-        for promise, value in values
-        if not math.isnan(value)
-    ]
+    all_checks = [Check(promise, promise.measure(found)) for promise in promises]
+    return [check for check in all_checks if not math.isnan(check.value)]

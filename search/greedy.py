@@ -29,10 +29,10 @@ class GreedySearch:
             if problem.calls_left is not None and problem.calls_left < len(nexts):
                 stopped = "no judge calls left"
                 break
-            scores = problem.evaluate(np.array(nexts, dtype=np.uint64))
+            masks = np.array(nexts, dtype=np.uint64)
+            scores = problem.evaluate(masks)
             if np.isnan(scores).all():
                 stopped = "every next question is unscored"
                 break
-            objectives = [problem.objective(m, s) for m, s in zip(nexts, scores.tolist(), strict=True)]
-            mask = nexts[int(np.nanargmax(objectives))]
+            mask = nexts[int(np.nanargmax(problem.objectives(masks, scores)))]
         return best_plan(problem, stopped=stopped)

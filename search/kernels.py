@@ -47,7 +47,6 @@ _TREE = typeof(new_tree(1, 1, False))
 _RULES = typeof(Rules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False, False))
 _ROWS = types.Array(types.int64, 1, "C")
 _PATHS = types.Array(types.int64, 2, "C")
-_MASKS = types.Array(types.uint64, 1, "C")
 _FLOATS = types.Array(types.float64, 1, "C")
 SURFACE = types.FunctionType(types.float64(types.uint64, _FLOATS))
 """Type of a surface's function: (mask, params) -> score."""

@@ -226,7 +226,7 @@ def test_presets_keep_all_their_promises_at_seed_0_and_at_16_of_20_seeds(preset)
     assert [check for check in rows[0] if not check.met] == []
     assert sum(all(check.met for check in row) for row in rows) >= 16
     for column in zip(*rows, strict=True):
-        assert sum(check.met for check in column) >= 16, column[0].what
+        assert sum(check.met for check in column) >= 16, column[0].promise.what
 
 
 def test_a_promise_that_is_not_kept_is_told():
@@ -234,7 +234,7 @@ def test_a_promise_that_is_not_kept_is_told():
     worse = dataclasses.replace(
         found, full=4.2, n_below=6, singles=found.singles | {"Age": 0.6, "Gender": math.inf}
     )
-    broken = [check.what for check in checks(worse) if not check.met]
+    broken = [check.promise.what for check in checks(worse) if not check.met]
     assert broken == [
         "mean score, everything known",
         "largest distance from a published single gain",

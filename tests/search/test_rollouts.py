@@ -195,7 +195,7 @@ def test_costs_are_in_the_choice_and_not_in_the_score():
 
 
 RAY_CASE = """
-import os, sys, time
+import os, time
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.mcts import MCTSSearch
@@ -211,7 +211,7 @@ def alive(pid):
 class Telling(SimulatedJudge):
     name = "telling"
     def score(self, scenario, contexts, samples=None):
-        with open(sys.argv[1], "a") as file:
+        with open(TOLD, "a") as file:
             file.write(f"{os.getpid()}\\n")
         time.sleep(0.05)
         return super().score(scenario, contexts, samples)
@@ -220,43 +220,52 @@ class Telling(SimulatedJudge):
 """
 
 
+def ray_case_output(tmp_path, code):
+    """What RAY_CASE followed by `code` prints; TOLD is the file of the workers' process ids."""
+    done = subprocess_python((RAY_CASE + code).replace("TOLD", repr(str(tmp_path / "pids"))))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_closing_early_stops_the_ray_workers(tmp_path):
-    code = RAY_CASE.replace("sys.argv[1]", repr(str(tmp_path / "pids"))) + (
-        "running = plan(load_bundled(), Telling(), MCTSSearch(50), parallel=Ray(2, chunk_size=1))\n"
-        "next(running)\n"
-        "pids = set(map(int, open(TOLD).read().split()))\n"
-        "assert pids and all(map(alive, pids)) and os.getpid() not in pids\n"
-        "running.close()\n"
-        "limit = time.monotonic() + 20\n"
-        "while any(map(alive, pids)) and time.monotonic() < limit: time.sleep(0.1)\n"
-        "print('alive', sum(map(alive, pids)))\n"
-        "count = open(TOLD).read().count('\\n')\n"
-        "time.sleep(0.5)\n"
-        "print('more', open(TOLD).read().count('\\n') - count)\n"
-    ).replace("TOLD", repr(str(tmp_path / "pids")))
-    done = subprocess_python(code)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["alive", "0", "more", "0"]
+    told = ray_case_output(
+        tmp_path,
+        (
+            "running = plan(load_bundled(), Telling(), MCTSSearch(50), parallel=Ray(2, chunk_size=1))\n"
+            "next(running)\n"
+            "pids = set(map(int, open(TOLD).read().split()))\n"
+            "assert pids and all(map(alive, pids)) and os.getpid() not in pids\n"
+            "running.close()\n"
+            "limit = time.monotonic() + 20\n"
+            "while any(map(alive, pids)) and time.monotonic() < limit: time.sleep(0.1)\n"
+            "print('alive', sum(map(alive, pids)))\n"
+            "count = open(TOLD).read().count('\\n')\n"
+            "time.sleep(0.5)\n"
+            "print('more', open(TOLD).read().count('\\n') - count)\n"
+        ),
+    )
+    assert told.split() == ["alive", "0", "more", "0"]
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_one_clear_error(tmp_path):
-    code = RAY_CASE.replace("sys.argv[1]", repr(str(tmp_path / "pids"))) + (
-        "import signal\n"
-        "from envs import UserError\n"
-        "running = plan(load_bundled()[:20], Telling(), MCTSSearch(50), parallel=Ray(2, chunk_size=1))\n"
-        "found = [next(running)]\n"
-        "os.kill(int(open(TOLD).read().split()[0]), signal.SIGKILL)\n"
-        "try:\n"
-        "    for p in running: found.append(p)\n"
-        "except UserError as error:\n"
-        "    print(len(found) >= 1, '|', error)\n"
-    ).replace("TOLD", repr(str(tmp_path / "pids")))
-    done = subprocess_python(code)
-    assert done.returncode == 0, done.stderr
-    assert "\nTrue | a Ray worker died" in "\n" + done.stdout  # Ray may print of its own before
-    assert "resume=true" in done.stdout
+    told = ray_case_output(
+        tmp_path,
+        (
+            "import signal\n"
+            "from envs import UserError\n"
+            "running = plan(load_bundled()[:20], Telling(), MCTSSearch(50), parallel=Ray(2, chunk_size=1))\n"
+            "found = [next(running)]\n"
+            "os.kill(int(open(TOLD).read().split()[0]), signal.SIGKILL)\n"
+            "try:\n"
+            "    for p in running: found.append(p)\n"
+            "except UserError as error:\n"
+            "    print(len(found) >= 1, '|', error)\n"
+        ),
+    )
+    assert "\nTrue | a Ray worker died" in "\n" + told  # Ray may print of its own before
+    assert "resume=true" in told
 
 
 def free_port():

@@ -27,7 +27,8 @@ from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
 from experiments.main import entry_point
 from search.mcts import MCTSSearch
-from search.problem import Problem, scenario_problem
+from search.problem import Problem
+from search.scenario_problem import scenario_problem
 
 FILE_NAME = "benchmark.json"
 TARGETS = {(10, 4): 2.0, (60, 10): 0.5}

@@ -18,7 +18,7 @@ from envs.errors import UserError
 from envs.judges.base import Judge, Score, score_value
 from envs.judges.simulated import SimulatedJudge
 from envs.scenario import Scenario
-from search.problem import judge_verdicts
+from search.scenario_problem import judge_verdicts
 
 BUDGETS = (1, 2, 3, 4, 5)
 FIXED = "best fixed set per domain"

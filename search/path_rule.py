@@ -3,12 +3,15 @@
 The set: the best objective (score - cost_weight * cost) among all scored sets; ties go to the set with fewer
 attributes, then the cheaper, then the first in schema order. The order: the highest mean objective of its
 prefixes, because an agent may stop early; ties in schema order.
+
+Where scores are noisy, a searcher hands in `beliefs`, {mask: what it holds the true score to be}. They take
+the place of the scores, for the best of many lucky ones is not the best set. Only scored sets can be chosen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -34,15 +37,17 @@ def scored_sets(problem: Problem) -> dict[int, float]:
     return dict(zip(masks[keep].tolist(), scores[keep].tolist(), strict=True))
 
 
-def best_set(problem: Problem) -> int:
-    """Return the mask of the best scored set.
+def best_set(problem: Problem, beliefs: Mapping[int, float] | None = None) -> int:
+    """Return the mask of the best scored set; with `beliefs`, of the best set among those in them.
+
+    `beliefs` must hold the set with nothing asked and, like every mask in them, it must have been scored.
 
     Raises
     ------
     PlanningFailed
         stage `judge`: nothing known is unscored, or every set that was asked about is.
     """
-    scored = scored_sets(problem)
+    scored = scored_sets(problem) if beliefs is None else beliefs
     known = int(problem.known)
     if known not in scored:
         raise PlanningFailed("judge", "the context with nothing asked is unscored")
@@ -54,8 +59,10 @@ def best_set(problem: Problem) -> int:
     return min(tied, key=lambda m: (m.bit_count(), round(problem.cost(m), 9), members(m)))
 
 
-def order(problem: Problem, target: int) -> tuple[int, ...]:
+def order(problem: Problem, target: int, beliefs: Mapping[int, float] | None = None) -> tuple[int, ...]:
     """Return the attributes of `target` beyond `known` in the order of asking.
+
+    With `beliefs` (about prefixes that were never scored too) nothing is asked of the judge.
 
     All prefixes are scored when that is affordable, and the order is exact; else the order is the best among
     the prefixes that are scored (or can be with the judge calls left), a prefix without a score counting
@@ -63,13 +70,13 @@ def order(problem: Problem, target: int) -> tuple[int, ...]:
     """
     known = int(problem.known)
     asked = members(target & ~known)
-    limit = _EXACT_ATTRIBUTES if problem.surface is None else _EXACT_ATTRIBUTES_SURFACE
+    limit = _EXACT_ATTRIBUTES if problem.surface is None and beliefs is None else _EXACT_ATTRIBUTES_SURFACE
     if len(asked) > limit:
-        return _greedy_order(problem, asked)
+        return _greedy_order(problem, asked, beliefs)
     subsets = [
         known | sum(1 << a for i, a in enumerate(asked) if code >> i & 1) for code in range(1 << len(asked))
     ]
-    values = _objectives(problem, subsets)
+    values = _objectives(problem, subsets, beliefs)
     last = len(subsets) - 1
     # to_go[code]: (prefixes without a score, -sum of objectives) of the best way from there to the target
     to_go = [(0, 0.0)] * len(subsets)
@@ -96,8 +103,13 @@ def _through(values: Sequence[float], to_go: Sequence[tuple[int, float]], code: 
     return (missing + 1, negative) if math.isnan(value) else (missing, negative - value)
 
 
-def _objectives(problem: Problem, subsets: Sequence[int]) -> list[float]:
-    """Score what is unscored as far as the judge calls reach, smaller sets first; NaN for the rest."""
+def _objectives(problem: Problem, subsets: Sequence[int], beliefs: Mapping[int, float] | None) -> list[float]:
+    """Score what is unscored as far as the judge calls reach, smaller sets first; NaN for the rest.
+
+    With `beliefs` nothing is scored.
+    """
+    if beliefs is not None:
+        return [problem.objective(m, beliefs.get(m, math.nan)) for m in subsets]
     scored = scored_sets(problem)
     left = math.inf if problem.calls_left is None else problem.calls_left
     wanted = sorted({m for m in subsets if m not in scored}, key=lambda m: (m.bit_count(), m))
@@ -109,13 +121,15 @@ def _objectives(problem: Problem, subsets: Sequence[int]) -> list[float]:
     return [problem.objective(m, scored.get(m, math.nan)) for m in subsets]
 
 
-def _greedy_order(problem: Problem, asked: Sequence[int]) -> tuple[int, ...]:
+def _greedy_order(
+    problem: Problem, asked: Sequence[int], beliefs: Mapping[int, float] | None
+) -> tuple[int, ...]:
     """Order a large set one question at a time: the best next prefix, ties in schema order."""
     path: list[int] = []
     mask = int(problem.known)
     rest = list(asked)
     while rest:
-        values = _objectives(problem, [mask | 1 << a for a in rest]) if len(rest) > 1 else [0.0]
+        values = _objectives(problem, [mask | 1 << a for a in rest], beliefs) if len(rest) > 1 else [0.0]
         best = max(
             range(len(rest)), key=lambda i: (-math.inf if math.isnan(values[i]) else values[i], -rest[i])
         )
@@ -130,13 +144,18 @@ def best_plan(
     simulations: int = 0,
     stopped: str = "",
     alternatives: Sequence[Alternative] | None = None,
+    beliefs: Mapping[int, float] | None = None,
 ) -> Plan:
-    """Return the plan that the path rule makes of everything `problem` has scored."""
-    target = best_set(problem)
-    path = order(problem, target)
-    while (better := best_set(problem)) != target:  # a prefix that was scored for the order may be better
+    """Return the plan that the path rule makes of everything `problem` has scored, or of `beliefs`."""
+    target = best_set(problem, beliefs)
+    path = order(problem, target, beliefs)
+    while (
+        beliefs is None and (better := best_set(problem)) != target
+    ):  # a prefix that was scored for the order may be better
         target, path = better, order(problem, better)
-    return plan_of_path(problem, path, simulations=simulations, stopped=stopped, alternatives=alternatives)
+    return plan_of_path(
+        problem, path, simulations=simulations, stopped=stopped, alternatives=alternatives, beliefs=beliefs
+    )
 
 
 def plan_of_path(
@@ -146,9 +165,10 @@ def plan_of_path(
     simulations: int = 0,
     stopped: str = "",
     alternatives: Sequence[Alternative] | None = None,
+    beliefs: Mapping[int, float] | None = None,
 ) -> Plan:
-    """Return `path` with the scores of its prefixes and, unless given, the alternatives that were scored."""
-    scored = scored_sets(problem)
+    """Return `path` with the scores (`beliefs`) of its prefixes and, unless given, of the alternatives."""
+    scored = scored_sets(problem) if beliefs is None else beliefs
     mask = int(problem.known)
     prefixes = [mask]
     for a in path:

@@ -13,15 +13,8 @@ from envs import Judge, Scenario, UserError
 from search.path_rule import best_plan
 from search.path_table import PathRecord
 from search.plans import Plan
-from search.problem import (
-    JudgeCallsSpent,
-    Observations,
-    PlanningFailed,
-    Problem,
-    Searcher,
-    judge_scores,
-    scenario_problem,
-)
+from search.problem import JudgeCallsSpent, Observations, PlanningFailed, Problem, Searcher
+from search.scenario_problem import judge_scores, scenario_problem
 
 REPORT_SAMPLE = 1 << 20
 """First sample index of the report: no search looks that often, so the report's samples are fresh."""

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from envs import Scenario, Score, UserError
+from envs import UserError
 from envs.attributes import UNKNOWN
-from envs.judges.base import Judge, Surface, score_value
+from envs.judges.base import Surface
 from search.plans import Alternative, Plan
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "PlanningFailed",
     "Problem",
     "Searcher",
-    "scenario_problem",
 ]
 
 SetScores = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -75,6 +74,9 @@ class Problem:
     codes : int8[n], level of each attribute's value, -1 unknown
     surface : compiled twin of `evaluate` (sample 0), or None
     cost_weight : float; `objective = score - cost_weight * cost of what was asked`
+    noisy : bool, whether a set's score depends on the sample: a search may look again, and should not
+        believe one score
+    names : tuple[str] of n attribute names, "0", "1", ... where none were given
     max_judge_calls : int or None, the most distinct (set, sample) pairs that `evaluate` will score
     """
 
@@ -93,6 +95,8 @@ class Problem:
         surface: Surface | None = None,
         cost_weight: float = 0.0,
         max_judge_calls: int | None = None,
+        noisy: bool = False,
+        names: Sequence[str] | None = None,
     ) -> None:
         if not 1 <= n_attributes <= 64:
             raise UserError(f"problem: found {n_attributes} attributes, expected 1 to 64")
@@ -102,6 +106,7 @@ class Problem:
         self.n_attributes = n_attributes
         self.budget = int(budget)
         self.costs = np.ones(n_attributes) if costs is None else np.asarray(costs, dtype=np.float64)
+        self.names = tuple(map(str, range(n_attributes)) if names is None else names)
         self._check_fields(known, everything if askable is None else askable)
         self.known = np.uint64(known)
         self.askable = np.uint64((everything if askable is None else int(askable)) & ~int(known))
@@ -110,6 +115,7 @@ class Problem:
         self.surface = surface
         self.cost_weight = float(cost_weight)
         self.max_judge_calls = max_judge_calls
+        self.noisy = noisy
         self._scores = scores
         self._prior = prior
         self._memo: dict[tuple[int, int], float] = {}
@@ -186,10 +192,32 @@ class Problem:
             return scores
         return scores - self.cost_weight * np.array([self.cost(mask) for mask in masks.tolist()])
 
+    def on_surface(self, surface: Surface) -> Problem:
+        """Return the same problem with the scores of `surface`, exact and in compiled code."""
+
+        def scores(masks: np.ndarray, _: np.ndarray) -> np.ndarray:
+            return np.array([surface.function(mask, surface.params) for mask in masks], dtype=np.float64)
+
+        return Problem(
+            self.n_attributes,
+            self.budget,
+            scores,
+            costs=self.costs,
+            known=int(self.known),
+            askable=int(self.askable),
+            group=self.group,
+            codes=self.codes,
+            surface=surface,
+            cost_weight=self.cost_weight,
+            names=self.names,
+        )
+
     def _check_fields(self, known: int, askable: int) -> None:
         n = self.n_attributes
         if self.costs.shape != (n,) or not np.all(np.isfinite(self.costs)):
             raise UserError(f"problem: costs of shape {self.costs.shape}, expected {n} finite numbers")
+        if len(self.names) != n:
+            raise UserError(f"problem: found {len(self.names)} names, expected {n}")
         for name, mask in (("known", known), ("askable", askable)):
             if int(mask) >> n:
                 raise UserError(f"problem: {name} {int(mask):#x} goes beyond the {n} attributes")
@@ -203,70 +231,3 @@ class Problem:
             raise ValueError(
                 f"set {mask:#x}: {asked} questions, expected at most the budget of {self.budget}"
             )
-
-
-def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
-    """Return the scores of one scenario's sets under `judge`, as a function of masks and samples.
-
-    Raises
-    ------
-    UserError
-        (when called) the judge returned another number of scores, or something that is no score.
-    """
-
-    def scores(masks: np.ndarray, samples: np.ndarray) -> np.ndarray:
-        verdicts = judge_verdicts(scenario, judge, masks, samples)
-        return np.array([score_value(verdict)[0] for verdict in verdicts], dtype=np.float64)
-
-    return scores
-
-
-def judge_verdicts(
-    scenario: Scenario, judge: Judge, masks: np.ndarray, samples: np.ndarray
-) -> Sequence[Score | float]:
-    """Return what `judge` says of each set of `masks` (uint64[B]), looked at as `samples` (int64[B]).
-
-    Raises
-    ------
-    UserError
-        the judge returned another number of scores, or something that is no score.
-    """
-    contexts = [scenario.schema.names_of(mask) for mask in masks.tolist()]
-    extra = (samples.tolist(),) if getattr(judge, "stochastic", False) else ()
-    verdicts = judge.score(scenario, contexts, *extra)
-    place = f"judge {type(judge).__name__}, scenario {scenario.id}"
-    if not isinstance(verdicts, (Sequence, np.ndarray)):
-        raise UserError(f"{place}: found a {type(verdicts).__name__}, expected {len(contexts)} scores")
-    if len(verdicts) != len(contexts):
-        raise UserError(f"{place}: found {len(verdicts)} scores, expected {len(contexts)}, one a context")
-    for verdict in verdicts:
-        numeric = isinstance(verdict, (Score, int, float, np.floating, np.integer))
-        if not numeric or isinstance(verdict, bool):
-            raise UserError(f"{place}: found a {type(verdict).__name__}, expected a Score or a number")
-    return verdicts
-
-
-def scenario_problem(
-    scenario: Scenario,
-    judge: Judge,
-    budget: int,
-    *,
-    cost_weight: float = 0.0,
-    max_judge_calls: int | None = None,
-    prior: Callable[[int], np.ndarray | None] | None = None,
-) -> Problem:
-    """Return the problem of one profile and one query (the paper's setting)."""
-    make_surface = getattr(judge, "surface", None)
-    return Problem(
-        len(scenario.schema),
-        budget,
-        judge_scores(scenario, judge),
-        costs=scenario.schema.costs,
-        askable=scenario.askable,
-        group=scenario.domain,
-        codes=scenario.codes,
-        prior=prior,
-        surface=None if make_surface is None else make_surface(scenario),
-        cost_weight=cost_weight,
-        max_judge_calls=max_judge_calls,
-    )

@@ -14,7 +14,7 @@ from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.exhaustive import ExhaustiveSearch
 from search.mcts import MCTSSearch
-from search.problem import scenario_problem
+from search.scenario_problem import scenario_problem
 
 BUDGETS = range(1, 6)
 N = 10

@@ -9,7 +9,8 @@ from search_cases import TELLTALE, TableJudge, scenario_of
 from envs import Score, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
-from search.problem import JudgeCallsSpent, Problem, judge_scores, scenario_problem
+from search.problem import JudgeCallsSpent, Problem
+from search.scenario_problem import judge_scores, scenario_problem
 
 NAN = math.nan
 

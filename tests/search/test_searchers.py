@@ -17,8 +17,9 @@ from search.greedy import GreedySearch
 from search.mcts import MCTSSearch
 from search.path_rule import best_set
 from search.planning import check_plan
-from search.problem import JudgeCallsSpent, PlanningFailed, Problem, scenario_problem
+from search.problem import JudgeCallsSpent, PlanningFailed, Problem
 from search.random_search import RandomSearch
+from search.scenario_problem import scenario_problem
 
 NAN = math.nan
 SEARCHERS = {

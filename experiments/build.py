@@ -75,7 +75,8 @@ def build_policy(cfg: DictConfig) -> Policy:
         node = cfg.policy.get(part)
         if node is not None and OmegaConf.is_missing(node, "_target_"):
             raise UserError(
-                f"policy.{part}._target_ is missing: expected a class, such as policy.{part}._target_=my_pkg.MyClass"
+                f"policy.{part}._target_ is missing: expected a class, such as "
+                f"policy.{part}._target_=my_pkg.MyClass"
             )
     return _build(cfg, "policy", "decide")
 

@@ -15,9 +15,9 @@ from policies.situation import Choice, Situation
 class ValueAbstention:
     """Answer when the next question is not worth its cost, without a language model.
 
-    Sufficient when  mean - z * stderr <= cost_weight * cost(attribute), the mean and standard error being those of
-    the expected gain of the question at hand (`policies.gains`; the acquisition's own where it has one). It
-    looks one question ahead: two that help only together are not seen.
+    Sufficient when  mean - z * stderr <= cost_weight * cost(attribute), the mean and standard error being
+    those of the expected gain of the question at hand (`policies.gains`; the acquisition's own where it has
+    one). It looks one question ahead: two that help only together are not seen.
 
     `cost_weight`: score points a unit of cost; `z`: standard errors taken off the gain.
     """

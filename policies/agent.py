@@ -221,7 +221,7 @@ class Agent:
         names = self.memory.schema.names
         if decision.attribute not in names or not situation.open[names.index(decision.attribute)]:
             raise UserError(
-                f"policy: asks {decision.attribute!r}, expected an attribute that is neither known nor declined"
+                f"policy: asks {decision.attribute!r}, expected an attribute neither known nor declined"
             )
         self._turn = self._ask(decision.attribute, decision.reason)
         return self._turn

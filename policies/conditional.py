@@ -1,4 +1,4 @@
-"""Acquisition by the values given so far: through a policy tree, planned for people whose profile nobody knows."""
+"""Acquisition by the values given so far, through a policy tree planned for people nobody knows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class ConditionalAcquisition:
     """Follow the policy tree of the query's domain; its branches depend on what was answered.
 
     The domain is voted by the neighbours (weights: softmax of similarity / `temperature`). Values are read as
-    the schema's levels; a declined answer, and one in words that no level names, takes the branch of an answer
-    that tells nothing. A tree may stop by itself, before the abstention does.
+    the schema's levels; a declined answer, and one in words that no level names, takes the branch of an
+    answer that tells nothing. A tree may stop by itself, before the abstention does.
 
-    The gain it reports is the tree's own, one question ahead: the mean of the children's value of stopping less
-    the node's. Where the tree was planned with costs, so is that gain.
+    The gain it reports is the tree's own, one question ahead: the mean of the children's value of stopping
+    less the node's. Where the tree was planned with costs, they are taken off that gain.
 
     Raises
     ------
@@ -38,8 +38,8 @@ class ConditionalAcquisition:
         tree = None if trees is None else trees.for_domain(domain)
         if tree is None:
             raise UserError(
-                f"{situation.memory.source or 'paths'}: no policy tree for domain {domain!r} beside the table, "
-                f"which acquisition `conditional` needs"
+                f"{situation.memory.source or 'paths'}: no policy tree for domain {domain!r} beside the "
+                f"table, which acquisition `conditional` needs"
             )
         answers: dict[int | str, int] = {
             attribute.name: attribute.code(situation.context[attribute.name])

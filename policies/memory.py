@@ -194,7 +194,7 @@ def _schema_indices(names: pa.Array, schema: Schema, source: str) -> np.ndarray:
     for name in known:
         if name not in schema.names:
             raise UserError(
-                f"{source or 'paths'}: attribute {name!r} is in a path and not in the schema, expected one of "
+                f"{source or 'paths'}: attribute {name!r} is in a path, expected one of the schema: "
                 f"{', '.join(schema.names[:10])}{', ...' if len(schema) > 10 else ''}"
             )
     places = np.array([schema.index(name) for name in known] or [0], dtype=np.int8)
@@ -213,8 +213,8 @@ def _check_tree(tree: PolicyTree, schema: Schema, source: str) -> None:
     levels = tuple(tuple(level.name for level in a.levels) for a in schema.attributes)
     if (tree.names, tree.levels) != (schema.names, levels):
         raise UserError(
-            f"{source or 'trees'}: the policy tree of domain {tree.group!r} has other attributes or levels than "
-            f"the schema, expected the same in the same order"
+            f"{source or 'trees'}: the policy tree of domain {tree.group!r} has other attributes or "
+            f"levels than the schema, expected the same in the same order"
         )
 
 

@@ -1,4 +1,4 @@
-"""Retrieval: the stored queries nearest to a query, by exact cosine similarity (METHOD: "Planner", stored part)."""
+"""Retrieval: the stored queries nearest to a query, by exact cosine similarity (METHOD: "Planner")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from policies.embeddings import Embedding
 
 INDEX_VERSION = 1
 _ROUNDING = 1e-5
-"""float32 similarities of equal vectors differ by less: a product depends on the row's place in the matrix."""
+"""float32 similarities of equal vectors differ by less: a product depends on the row's place."""
 
 
 class Index:
@@ -110,8 +110,8 @@ class Index:
             found = head.get(key) if isinstance(head, dict) else None
             if found != expected:
                 raise UserError(
-                    f"{path}: {key.replace('_', ' ')}: found {found!r}, expected {expected!r}; delete the file "
-                    f"to have it made again"
+                    f"{path}: {key.replace('_', ' ')}: found {found!r}, expected {expected!r}; "
+                    f"delete the file to have it made again"
                 )
         if matrix.shape != (len(queries), embedding.dim) or matrix.dtype != np.float32:
             raise UserError(

@@ -18,7 +18,8 @@ from envs.errors import UserError
 
 FORMAT = 1
 _TABLE = """CREATE TABLE IF NOT EXISTS replies (
-    key TEXT PRIMARY KEY, model TEXT NOT NULL, sample INTEGER NOT NULL, reply TEXT NOT NULL, sha256 TEXT NOT NULL
+    key TEXT PRIMARY KEY, model TEXT NOT NULL, sample INTEGER NOT NULL,
+    reply TEXT NOT NULL, sha256 TEXT NOT NULL
 ) WITHOUT ROWID"""
 
 

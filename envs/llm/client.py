@@ -30,8 +30,8 @@ Check = Callable[[Reply], "str | None"]
 class Client:
     """One model at one endpoint.
 
-    `complete` and `embed` may be called from many threads at once; `reply` is for coroutines on the engine's loop.
-    Pickled (for a worker) it opens its own connections and the same cache file there.
+    `complete` and `embed` may be called from many threads at once; `reply` is for coroutines on the
+    engine's loop. Pickled (for a worker) it opens its own connections and the same cache file there.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Client:
             )
         self._connection: Connection | None = None
         self._cache: ReplyCache | None = None
-        self._flying: dict[str, asyncio.Future[Reply]] = {}
+        self._flying: dict[str, asyncio.Task[Reply]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_connection": None, "_cache": None, "_flying": {}}
@@ -123,18 +123,10 @@ class Client:
         flying = self._flying.get(key)
         if flying is not None:
             return replace(await asyncio.shield(flying), requests=0)
-        future = asyncio.get_running_loop().create_future()
-        self._flying[key] = future
-        try:
-            found = await self._asked(key, request, check)
-        except BaseException as error:
-            future.set_exception(error)
-            future.exception()  # seen: no warning where nobody else waits
-            raise
-        finally:
-            del self._flying[key]
-        future.set_result(found)
-        return found
+        task = asyncio.get_running_loop().create_task(self._asked(key, request, check))
+        self._flying[key] = task
+        task.add_done_callback(lambda _: self._flying.pop(key))
+        return await task
 
     async def _asked(self, key: str, request: ChatRequest, check: Check | None) -> Reply:
         sent = 0

@@ -21,14 +21,14 @@ _URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
 class Endpoint:
     """An OpenAI-compatible endpoint and the model asked there.
 
-    No field holds a secret, so that a configuration can be saved as it is: the key comes from the environment
-    variable that `key_variable` names (default `OPENAI_API_KEY`, with `api=azure` `AZURE_OPENAI_API_KEY`), and
-    a header whose value begins with `$` takes the rest for the name of a variable.
+    No field holds a secret, so that a configuration can be saved as it is: the key comes from the
+    environment variable that `key_variable` names (default `OPENAI_API_KEY`; `AZURE_OPENAI_API_KEY` with
+    `api=azure`), and a header whose value begins with `$` takes the rest for the name of a variable.
 
     Attributes
     ----------
     model : str, with `api=azure` the name of the deployment
-    base_url : None = `OPENAI_BASE_URL`, or OpenAI itself; with `api=azure` the resource, `AZURE_OPENAI_ENDPOINT`
+    base_url : None = `OPENAI_BASE_URL`, or OpenAI itself; of Azure the resource, `AZURE_OPENAI_ENDPOINT`
     api : "openai" or "azure"
     api_version : of Azure; None = `OPENAI_API_VERSION`
     headers : sent with each request

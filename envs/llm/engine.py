@@ -67,8 +67,8 @@ class Meter:
             limit = getattr(limits, name)
             if limit is not None and used + more > limit:
                 raise LimitReached(
-                    f"{limits.place}.{name}={limit}: reached after {spent}; what was paid for is saved, a higher "
-                    f"limit and resume=true go on from there"
+                    f"{limits.place}.{name}={limit}: reached after {spent}; what was paid for is saved, a "
+                    f"higher limit and resume=true go on from there"
                 )
         spent.requests += 1
         self._in_flight += 1

@@ -47,7 +47,7 @@ def read_prices(path: str | None) -> dict[str, Price]:
 
 
 def _price(file: Path, model: str, entry: Any) -> Price:
-    values = [entry.get(key) for key in Price._fields] if isinstance(entry, dict) else []
+    values: list[Any] = [entry.get(key) for key in Price._fields] if isinstance(entry, dict) else []
     plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
     if not values or not plain or not all(math.isfinite(v) and v >= 0 for v in values):
         raise UserError(f"prices={file}: {model}: expected {{input, output}} in dollars a million tokens")

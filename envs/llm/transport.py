@@ -21,7 +21,7 @@ from envs.llm.prices import Price
 from envs.llm.reading import read_embeddings, read_reply, used_tokens
 
 CONNECT_S = 4.0
-"""Seconds to open a connection: what is not reachable by then is told, within the five seconds of a mistake."""
+"""Seconds to open a connection: a wrong URL is told within five."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 DOWN_AFTER = 3
 """Requests in a row that fail with all their repetitions before the endpoint counts as down."""
@@ -57,7 +57,8 @@ class Connection:
 
     async def embeddings(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32[len(texts), D]."""
-        body = {"model": self.endpoint.model, "input": list(texts), "encoding_format": "float"}
+        body: dict[str, Any] = {"model": self.endpoint.model, "input": list(texts)}
+        body["encoding_format"] = "float"
         key = hashlib.sha256("\0".join(texts).encode()).hexdigest()
         create = self._client.embeddings.with_raw_response.create
         text, _ = await self._sent(lambda: create(**body), key)
@@ -190,7 +191,7 @@ def pause(retry: int, at_least: float, key: str) -> float:
 
 
 def retry_after(headers: Any) -> float:
-    """Return the seconds that `Retry-After` (or `retry-after-ms`) asks for, 0 where it says nothing usable."""
+    """Return the seconds that `Retry-After` (or `retry-after-ms`) asks for, 0 where it says none."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:

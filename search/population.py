@@ -114,17 +114,10 @@ class PopulationProblem:
         self.cost_weight = float(cost_weight)
         self.decline_rate = float(decline_rate)
         self.group = group
-        self._check_codes()
         self._masks: np.ndarray | None = None
-        self._table: np.ndarray | None = None
-        self._surfaces: Surfaces | None = None
-        if isinstance(scores, Surfaces):
-            self._surfaces = scores.of(np.flatnonzero(keep))
-        else:
-            wanted = (len(keep), self.n_sets)
-            if np.shape(scores) != wanted:
-                raise UserError(f"scores: found shape {np.shape(scores)}, expected {wanted}")
-            self._table = np.ascontiguousarray(np.asarray(scores, dtype=np.float64)[keep])
+        self._surfaces = scores.of(np.flatnonzero(keep)) if isinstance(scores, Surfaces) else None
+        self._table = None if isinstance(scores, Surfaces) else self._kept(scores, keep)
+        self._check_codes()
         nothing = self.scores_of(np.arange(len(self.codes)), np.zeros(len(self.codes), np.uint64))
         if np.isnan(nothing).any():
             raise PlanningFailed("judge", "the context with nothing asked is unscored for some profile")
@@ -262,10 +255,14 @@ class PopulationProblem:
             names=self.schema.names,
         )
 
+    def _kept(self, scores: np.ndarray, keep: np.ndarray) -> np.ndarray:
+        wanted = (len(keep), self.n_sets)
+        if np.shape(scores) != wanted:
+            raise UserError(f"scores: found shape {np.shape(scores)}, expected {wanted}")
+        return np.ascontiguousarray(np.asarray(scores, dtype=np.float64)[keep])
+
     def _check_codes(self) -> None:
-        if len(self.codes) and (
-            (self.codes < DECLINED).any() or (self.codes >= np.maximum(self.schema.n_levels, 0)).any()
-        ):
+        if (self.codes < DECLINED).any() or (self.codes >= self.schema.n_levels).any():
             raise UserError("codes: found one that is no level of its attribute")
 
 

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from search.kernels import SURFACE
-
 _ONE = np.uint64(1)
 _FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 _INTS = types.Array(types.int64, 1, "C")
 _MASKS = types.Array(types.uint64, 1, "C")
 _FLOATS = types.Array(types.float64, 1, "C")
+_SURFACE = types.FunctionType(types.float64(types.uint64, _FLOATS))
 
 
 @njit("int64(int64, int64)", **_FAST)
@@ -38,7 +37,7 @@ def table_surface(mask, params):
     return params[1 + place]
 
 
-@njit(types.void(SURFACE, _FLOATS, _INTS, _MASKS, _INTS, _MASKS, _FLOATS), **_FAST)
+@njit(types.void(_SURFACE, _FLOATS, _INTS, _MASKS, _INTS, _MASKS, _FLOATS), **_FAST)
 def score_pairs(function, params, starts, askable, profiles, told, found):
     """Write into `found` (float64[B]) the scores of `profiles` (int64[B]) with `told` (uint64[B]) known."""
     for i in range(found.size):

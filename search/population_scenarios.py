@@ -70,11 +70,9 @@ def _keys(scores: np.ndarray | Surfaces) -> list[bytes]:
 
 def _merge(keys: Sequence[bytes], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (int64[M], first place of each distinct key; float64[M], the sum of its weights)."""
-    places: dict[bytes, int] = {}
-    first = [i for i, key in enumerate(keys) if places.setdefault(key, len(places)) == len(places) - 1]
-    joint = np.zeros(len(places))
-    np.add.at(joint, [places[key] for key in keys], weights)
-    return np.array(first), joint
+    first: dict[bytes, int] = {}
+    places = [first.setdefault(key, i) for i, key in enumerate(keys)]
+    return np.array(list(first.values())), np.bincount(places, weights)[list(first.values())]
 
 
 def common_schema(scenarios: Sequence[Scenario]) -> Schema:

@@ -15,40 +15,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from envs import Schema, UserError
-from search.policy_tree import DECLINED, STOP
+from search.policy_tree import DECLINED
+from search.population_sets import Surfaces, columns, sets_within
 from search.problem import PlanningFailed, Problem
-
-__all__ = ["DECLINED", "STOP", "TIE", "Belief", "PopulationProblem", "Surfaces", "sets_within"]
 
 TIE = 1e-12
 """Values closer than this are equal: stopping wins, then the lowest attribute."""
 MAX_TABLE = 200_000_000
 """Bound on profiles x sets of a table of scores (1.6 GB)."""
-
-
-class Surfaces(NamedTuple):
-    """The judge of each profile as compiled code: score(u, mask) = function(mask & askable[u], own params).
-
-    `function`: as in `envs.judges.base.Surface`. `params`: float64[P], the parameters of all profiles one
-    after the other, those of profile u from `starts[u]` to `starts[u + 1]` (int64[N + 1]). `askable`:
-    uint64[N]; a value that a profile does not have cannot become known.
-    """
-
-    function: Any
-    params: np.ndarray
-    starts: np.ndarray
-    askable: np.ndarray
-
-    def of(self, profiles: np.ndarray) -> Surfaces:
-        """Return those of `profiles` (int64[M])."""
-        parts = [self.params[self.starts[u] : self.starts[u + 1]] for u in profiles.tolist()]
-        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-        return Surfaces(self.function, np.concatenate(parts), starts, self.askable[profiles])
 
 
 class Belief(NamedTuple):
@@ -173,25 +152,11 @@ class PopulationProblem:
     def scores_of(self, profiles: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Return float64[B], the score of each of `profiles` (int64[B]) with `told` (uint64[B]) known."""
         if self._table is not None:
-            return self._table[profiles, self.columns(told)]
+            return self._table[profiles, columns(told, len(self.schema), self.budget)]
         from search import population_kernels_scores as kernels
 
         found = np.empty(len(profiles))
         kernels.score_pairs(*self.surfaces, profiles.astype(np.int64), told.astype(np.uint64), found)
-        return found
-
-    def columns(self, masks: np.ndarray | Sequence[int]) -> np.ndarray:
-        """Return int64[B], the column of each of `masks` (uint64[B], at most `budget` attributes each)."""
-        masks = np.asarray(masks, dtype=np.uint64)
-        sizes = np.bitwise_count(masks).astype(np.int64)
-        offsets = np.cumsum([0] + [math.comb(len(self.schema), k) for k in range(self.budget)])
-        found = offsets[sizes]
-        place = np.zeros(masks.shape, np.int64)
-        for a in range(len(self.schema)):  # rank of a set among those of its size: sum_i C(a_i, i + 1)
-            has = (masks >> np.uint64(a) & np.uint64(1)).astype(bool)
-            place += has
-            binomials = np.array([math.comb(a, k) for k in range(self.budget + 1)], dtype=np.int64)
-            found = found + np.where(has, binomials[np.minimum(place, self.budget)], 0)
         return found
 
     def penalty(self, asked: int) -> float:
@@ -275,20 +240,6 @@ def _weights(given: np.ndarray | Sequence[float] | None, n: int) -> tuple[np.nda
         raise UserError("weights: expected at least one profile of positive weight")
     keep = weights > 0
     return keep, weights[keep] / weights.sum()
-
-
-def sets_within(n: int, budget: int) -> np.ndarray:
-    """Return uint64[n_sets], all sets of at most `budget` of `n` attributes, smaller first, then by value.
-
-    Within one size that is the colexicographic order, so that a column can be computed from its set.
-    """
-    layers = [np.zeros(1, np.uint64)]
-    for _ in range(budget):
-        last = layers[-1]
-        above = np.array([mask.bit_length() for mask in last.tolist()])  # only attributes beyond the highest
-        parts = [last[above <= a] | np.uint64(1 << a) for a in range(n)]
-        layers.append(np.sort(np.concatenate(parts)))
-    return np.concatenate(layers)
 
 
 def check_numbers(budget: int, cost_weight: float, decline_rate: float) -> None:

@@ -25,6 +25,7 @@ from search.path_rule import members
 from search.policy_tree import STOP, PolicyTree
 from search.population import TIE, Belief, PopulationProblem
 from search.population_plans import build_tree
+from search.population_sets import columns
 from search.problem import Searcher
 
 MAX_STATES = 20_000_000
@@ -146,7 +147,7 @@ class Solution:
             n_told = np.array([t.bit_count() for t in told])
             chances = (1 - d) ** n_told * d ** (len(asked) - n_told)
         weights = problem.weights[:, None] * chances
-        scores = problem.table[:, problem.columns(told)] - problem.penalty(mask)
+        scores = problem.table[:, columns(told, len(problem.schema), problem.budget)] - problem.penalty(mask)
         if len(asked) < min(self._min_questions, problem.budget):
             scores = np.full_like(scores, -np.inf)
         scores = np.where(np.isnan(scores), -np.inf, scores)

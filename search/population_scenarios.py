@@ -8,7 +8,8 @@ import numpy as np
 
 from envs import Judge, Scenario, Schema, UserError
 from envs.judges.base import Surface
-from search.population import PopulationProblem, Surfaces, check_numbers, sets_within
+from search.population import PopulationProblem, check_numbers
+from search.population_sets import Surfaces, sets_within
 from search.scenario_problem import judge_scores
 
 

@@ -59,8 +59,8 @@ class Choice(NamedTuple):
     """A question to ask next.
 
     `attribute`: schema index, or None when nothing is worth asking. `gain`: what it is expected to add to the
-    score, `stderr` the standard error of that; NaN where the acquisition does not say. `net`: the gain is what
-    is left after costs, for the acquisition's plan weighs them. `reason`: a few words, without any value.
+    score, `stderr` the standard error of that; NaN where the acquisition does not say. `net`: costs
+    are taken off the gain already. `reason`: a few words, without any value.
     """
 
     attribute: int | None

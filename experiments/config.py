@@ -93,6 +93,7 @@ class AskConfig:
     policy: Any = MISSING
     embedding: Any = MISSING
     users: Any = MISSING
+    target: Any = MISSING
 
 
 def register() -> None:

@@ -25,8 +25,8 @@ from policies.situation import Policy, Situation
 from policies.state import State
 from policies.turn import Turn
 
-Responder = Callable[[str, Profile], str]
-"""(query, context) -> the answer of the target model."""
+Responder = Callable[[str, Profile], "str | None"]
+"""(query, context) -> the answer of the target model, None where it gave none."""
 
 
 class Agent:

@@ -96,12 +96,25 @@ class AskConfig:
     target: Any = MISSING
 
 
+@dataclass
+class BenchmarkAgentConfig:
+    """Configuration of `python -m experiments.benchmark_agent`: sizes of the table, decisions of each."""
+
+    rows: list[int] = field(default_factory=lambda: [14_000])
+    decisions: int = 1000
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    policy: Any = MISSING
+    embedding: Any = MISSING
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
+    store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
     store.store(name="ask_schema", node=AskConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 

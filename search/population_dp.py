@@ -25,7 +25,7 @@ from search.path_rule import members
 from search.policy_tree import STOP, PolicyTree
 from search.population import TIE, Belief, PopulationProblem
 from search.population_plans import build_tree
-from search.population_sets import columns
+from search.population_sets import sets_within
 from search.problem import Searcher
 
 MAX_STATES = 20_000_000
@@ -77,13 +77,8 @@ class Solution:
         self._min_profiles = min_profiles
         self._fallback = fallback
         self._subsets = problem.decline_rate > 0
+        self._check_size()
         sets = self._sets()
-        size = sum(len(problem.weights) << (m.bit_count() if self._subsets else 0) for m in sets)
-        if size > MAX_STATES:
-            raise UserError(
-                f"dynamic programming: found {size:,} pairs of sets and profiles, "
-                f"expected at most {MAX_STATES:,}; take a smaller budget or the tree search"
-            )
         self._layers = {mask: self._stopping(group, mask) for mask, group in self._groups(sets).items()}
         for mask in reversed(sets):
             self._back_up(mask)
@@ -97,10 +92,21 @@ class Solution:
             self._problem, self._choose, self._fallback, min_profiles=self._min_profiles, planner="exact"
         )
 
+    def _check_size(self) -> None:
+        ways = 2 if self._subsets else 1
+        n, budget = len(self._problem.schema), self._problem.budget
+        sets = [1 if self._order is not None else math.comb(n, k) for k in range(budget + 1)]
+        size = len(self._problem.weights) * sum(count * ways**k for k, count in enumerate(sets))
+        if size > MAX_STATES:
+            raise UserError(
+                f"dynamic programming: found {size:,} pairs of sets and profiles, "
+                f"expected at most {MAX_STATES:,}; take a smaller budget or the tree search"
+            )
+
     def _sets(self) -> list[int]:
         """Return the sets that may be asked, every set after its subsets."""
         if self._order is None:
-            return [int(mask) for mask in self._problem.masks.tolist()]
+            return sets_within(len(self._problem.schema), self._problem.budget).tolist()
         steps = self._order[: self._problem.budget]
         return [sum(1 << a for a in steps[:k]) for k in range(len(steps) + 1)]
 
@@ -147,7 +153,7 @@ class Solution:
             n_told = np.array([t.bit_count() for t in told])
             chances = (1 - d) ** n_told * d ** (len(asked) - n_told)
         weights = problem.weights[:, None] * chances
-        scores = problem.table[:, columns(told, len(problem.schema), problem.budget)] - problem.penalty(mask)
+        scores = problem.scores_with(told) - problem.penalty(mask)
         if len(asked) < min(self._min_questions, problem.budget):
             scores = np.full_like(scores, -np.inf)
         scores = np.where(np.isnan(scores), -np.inf, scores)

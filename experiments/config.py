@@ -65,9 +65,9 @@ class PlanPopulationConfig:
     """Configuration of `python -m experiments.plan_population`.
 
     `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
-    `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of a
-    simulated judge, from its own on, gains are reported; the trees are those of the first. `pictures`: png,
-    svg or none.
+    `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
+    a simulated judge, from its own on, gains are reported; the trees are those of the first. `pictures`:
+    png, svg or none.
     """
 
     budget: int = MISSING

@@ -69,7 +69,7 @@ def plan_population(cfg: DictConfig) -> float:
         for tree in trees:
             save_picture(folder / f"policy_tree_{tree.group}.{cfg.pictures}", tree, name, simulated)
     console.print(population_report.gains_table(rows, name, simulated))
-    console.print(population_report.seeds_lines(rows), highlight=False)
+    console.print(population_report.notes(rows), highlight=False)
     console.print(report.files_table(folder, _files(trees, cfg.pictures)), highlight=False, soft_wrap=True)
     return float(summary["mean_objective_careful"])
 

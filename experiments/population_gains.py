@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,11 +60,12 @@ class Options:
 class Gain:
     """One plan for one domain: a row of `gains.parquet`. Means over people unless it says otherwise.
 
-    `plan`: `fixed` (the best path that asks everybody the same), `stopping` (that path, left when it no longer
-    pays), `branching` (as many questions as the path, chosen by the answers), `tree` (both, the optimum),
-    `careful` (the same, but no branch for fewer than `min_profiles` people), `oracle` (who knows the profile
-    and asks its best set). `objective`, `score`, `questions`, `gain` (over `fixed`): in sample. `held_*`: on
-    people that were not planned for, `held_stderr` the standard error of `held_gain`. NaN = does not apply.
+    `plan`: `fixed` (the best path that asks everybody the same), `stopping` (that path, left when it no
+    longer pays), `branching` (at least as many questions as the path, chosen by the answers), `tree` (both,
+    the optimum), `careful` (the same, but no branch for fewer than `min_profiles` people), `oracle` (who
+    knows the profile and asks its best set). `objective`, `score`, `questions`, `gain` (over `fixed`): in
+    sample. `held_*`: on people that were not planned for, `held_stderr` the standard error of `held_gain`.
+    NaN = does not apply.
     """
 
     model_seed: int | None
@@ -80,6 +82,15 @@ class Gain:
     score: float
     questions: float
     gain: float
+    held_objective: float = math.nan
+    held_questions: float = math.nan
+    held_gain: float = math.nan
+    held_stderr: float = math.nan
+
+
+class _Held(NamedTuple):
+    """Means over people who were held out; see `Gain`."""
+
     held_objective: float = math.nan
     held_questions: float = math.nan
     held_gain: float = math.nan
@@ -136,7 +147,7 @@ def gains(population: Population, options: Options, model_seed: int | None = Non
     for domain, rows in groups(population).items():
         own, apart = _group_gains(population, domain, rows, options, model_seed)
         if domain == EVERYBODY:
-            found += _together(found, held, options)
+            found += _together(found, held)
         held.append(apart)
         found += own
     return found
@@ -156,73 +167,62 @@ def _group_gains(
     found = []
     for name, value in values.items():
         objective = float(problem.weights @ value.objective)
-        found.append(
-            Gain(
-                model_seed,
-                domain,
-                name,
-                problem.n_profiles,
-                len(rows),
-                problem.budget,
-                options.cost_weight,
-                options.decline_rate,
-                options.min_profiles,
-                len(trees[name].nodes) if name in trees else 0,
-                objective,
-                float(problem.weights @ value.score),
-                float(problem.weights @ value.questions),
-                objective - base,
-                *_held_columns(held, name),
-            )
+        row = Gain(
+            model_seed=model_seed,
+            domain=domain,
+            plan=name,
+            n_people=problem.n_profiles,
+            n_scenarios=len(rows),
+            budget=problem.budget,
+            cost_weight=options.cost_weight,
+            decline_rate=options.decline_rate,
+            min_profiles=options.min_profiles,
+            n_nodes=len(trees[name].nodes) if name in trees else 0,
+            objective=objective,
+            score=float(problem.weights @ value.score),
+            questions=float(problem.weights @ value.questions),
+            gain=objective - base,
         )
+        found.append(replace(row, **_held(held, name)._asdict()))
     return found, held
 
 
-def _held_columns(held: Mapping[str, np.ndarray], name: str) -> tuple[float, float, float, float]:
-    """Return (objective, questions, gain over the fixed path, its standard error) of what was held out."""
+def _held(held: Mapping[str, np.ndarray], name: str) -> _Held:
     if name not in held:
-        return (math.nan,) * 4
+        return _Held()
     objective, questions = held[name]
     difference = objective - held[FIXED][0]
     stderr = float(difference.std(ddof=1) / math.sqrt(len(difference))) if len(difference) > 1 else math.nan
-    return float(objective.mean()), float(questions.mean()), float(difference.mean()), stderr
+    return _Held(float(objective.mean()), float(questions.mean()), float(difference.mean()), stderr)
 
 
-def _together(
-    found: Sequence[Gain], held: Sequence[Mapping[str, np.ndarray]], options: Options
-) -> list[Gain]:
+def _together(found: Sequence[Gain], held: Sequence[Mapping[str, np.ndarray]]) -> list[Gain]:
     """Return the rows of all domains together, each with its own plans: means over scenarios and people."""
-    names = list(dict.fromkeys(row.plan for row in found))
     joint = []
-    for name in names:
+    for name in dict.fromkeys(row.plan for row in found):
         rows = [row for row in found if row.plan == name]
-        weights = np.array([row.n_scenarios for row in rows], dtype=np.float64)
-        weights /= weights.sum()
+        weights = np.array([row.n_scenarios for row in rows]) / sum(row.n_scenarios for row in rows)
+        means = [
+            float(weights @ values)
+            for values in zip(*((r.objective, r.score, r.questions, r.gain) for r in rows), strict=True)
+        ]
         apart = {
             plan: np.concatenate([h[plan] for h in held if plan in h], axis=1)
             for plan in (name, FIXED)
             if any(plan in h for h in held)
         }
-        numbers = [
-            float(weights @ [getattr(row, key) for row in rows])
-            for key in ("objective", "score", "questions", "gain")
-        ]
-        joint.append(
-            Gain(
-                rows[0].model_seed,
-                BY_DOMAIN,
-                name,
-                sum(row.n_people for row in rows),
-                sum(row.n_scenarios for row in rows),
-                rows[0].budget,
-                options.cost_weight,
-                options.decline_rate,
-                options.min_profiles,
-                sum(row.n_nodes for row in rows),
-                *numbers,
-                *_held_columns(apart, name),
-            )
+        row = replace(
+            rows[0],
+            domain=BY_DOMAIN,
+            n_people=sum(r.n_people for r in rows),
+            n_scenarios=sum(r.n_scenarios for r in rows),
+            n_nodes=sum(r.n_nodes for r in rows),
+            objective=means[0],
+            score=means[1],
+            questions=means[2],
+            gain=means[3],
         )
+        joint.append(replace(row, **_held(apart, name)._asdict()))
     return joint
 
 

@@ -49,10 +49,10 @@ def gains_table(rows: Sequence[Gain], judge: str, simulated: bool) -> Table:
     """Return the gains by domain, means over model seeds, to print."""
     table = Table(
         title=escape(_title(rows, judge, simulated)), box=box.SIMPLE_HEAD, title_justify="left",
-        title_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+        title_style="bold", show_edge=False, pad_edge=False, padding=0,
     )  # fmt: skip
     heads = ("\ndomain", "\nn", "fixed\npath", "\nstop", "\nbranch", "\nboth", "\ncareful")
-    for i, head in enumerate((*heads, "both,\nheld out", "careful,\nheld out", "questions\nasked")):
+    for i, head in enumerate((*heads, "both,\nheld out", "careful,\nheld out", "\nasked")):
         table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
     for cells in table_rows(rows):
         if cells[0] == BY_DOMAIN:
@@ -75,11 +75,11 @@ def table_rows(rows: Sequence[Gain]) -> list[tuple[str, ...]]:
             (
                 domain,
                 f"{by_plan[FIXED][0].n_people:,}",
-                f"{_mean([r.objective for r in by_plan[FIXED]]):.3f}",
+                f"{_mean([r.objective for r in by_plan[FIXED]]):.2f}",
                 *in_sample,
                 _held(by_plan[TREE]),
                 _held(by_plan[CAREFUL]),
-                f"{asked[0]:.1f} > {asked[1]:.1f}",
+                f"{asked[0]:.1f}>{asked[1]:.1f}",
             )
         )
     return found
@@ -104,28 +104,37 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _gain(rows: Sequence[Gain]) -> str:
-    return f"{_mean([r.gain for r in rows]):+.3f}" if rows else "-"
+    return _signed(_mean([r.gain for r in rows])) if rows else "-"
+
+
+def _signed(value: float) -> str:
+    """Return `value` with its sign and three digits, without the zero before the point."""
+    return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:+.2f}"
 
 
 def _held(rows: Sequence[Gain]) -> str:
     gain, stderr = _mean([r.held_gain for r in rows]), _mean([r.held_stderr for r in rows])
-    return "-" if math.isnan(gain) else f"{gain:+.3f} +-{_Z * stderr:.3f}"
+    return "-" if math.isnan(gain) else f"{_signed(gain)}\u00b1{_signed(_Z * stderr)[1:]}"
 
 
-def seeds_lines(rows: Sequence[Gain]) -> str:
-    """Return what the held-out gains are worth draw by draw of the judge."""
-    lines = []
+def notes(rows: Sequence[Gain]) -> str:
+    """Return how the table is to be read, and what the held-out gains are draw by draw of the judge."""
+    lines = [
+        f"stop, branch, both: gain of leaving the path early, of choosing by the answers, of both; careful: "
+        f"both, no branch for fewer than {rows[0].min_profiles} people. \u00b1: 95 % interval over people. "
+        f"asked: questions of the path > of careful."
+    ]
     for domain in (BY_DOMAIN, EVERYBODY):
-        for plan in (TREE, CAREFUL):
+        for plan, name in ((TREE, "both"), (CAREFUL, "careful")):
             own = [r for r in rows if (r.domain, r.plan) == (domain, plan) and not math.isnan(r.held_stderr)]
-            if not own:
+            if len(own) < 2:
                 continue
             gained = [r.held_gain for r in own]
             up = sum(r.held_gain > _Z * r.held_stderr for r in own)
             down = sum(r.held_gain < -_Z * r.held_stderr for r in own)
             lines.append(
-                f"{domain}, {plan}, held out: {min(gained):+.3f} to {max(gained):+.3f}; the 95 % interval is "
-                f"above 0 in {up} and below 0 in {down} of {len(own)} draws of the judge"
+                f"{domain}, {name}, held out: {_signed(min(gained))} to {_signed(max(gained))}; the interval "
+                f"lies above 0 in {up}, below 0 in {down} of {len(own)} draws of the judge."
             )
     return "\n".join(lines)
 
@@ -135,7 +144,7 @@ def markdown(rows: Sequence[Gain], judge: str, simulated: bool) -> str:
     lines = [f"**{_title(rows, judge, simulated)}**", "", _line(_COLUMNS)]
     lines.append(_line(["---", *["---:"] * (len(_COLUMNS) - 1)]))
     lines += [_line(cells) for cells in table_rows(rows)]
-    return "\n".join([*lines, "", seeds_lines(rows), ""])
+    return "\n".join([*lines, "", notes(rows).replace("\n", "\n\n"), ""])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A policy tree as a picture: questions from left to right, answers that lead to the same plan on one branch."""
+"""A policy tree as a picture: questions from left to right, answers with the same plan on one branch."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def _box(tree: PolicyTree, position: int, asked: tuple[int, ...], least: float) 
         below.append(("any other answer" if below else "any answer", _fallback(tree, asked, rest, value)))
     children = tuple(_few_as_one(_merged(below), least))
     key = (node.attribute, tuple((box.label, box.key) for box in children))
-    return Box(tree.names[node.attribute], "ask", node.probability, node.value, key, children=children)
+    text = tree.names[node.attribute]
+    if len(children) == 1 and children[0].kind == "answer":
+        text, children = f"{text}, then answer", ()
+    return Box(text, "ask", node.probability, node.value, key, children=children)
 
 
 def _fallback(tree: PolicyTree, asked: tuple[int, ...], probability: float, value: float) -> Box:
@@ -141,10 +144,10 @@ def _write_title(axes: Any, tree: PolicyTree, judge: str, simulated: bool) -> No
         title += " (SIMULATED scores)"
     axes.text(0.3, 0.3, title, fontsize=12, weight="bold", va="center")
     note = (
-        f"judge {judge}, {tree.n_profiles:,} profiles; per cent: share of people who come here; "
-        f"number: expected score less costs"
+        f"judge {judge}, {tree.n_profiles:,} profiles. Per cent: share of people who come here; number: "
+        f"expected score less costs.\nDashed: what is asked after an answer without a branch of its own."
     )
-    axes.text(0.3, 0.58, note, fontsize=8, va="center")
+    axes.text(0.3, 0.65, note, fontsize=8, va="center")
 
 
 def _draw(axes: Any, box: Box, left: float, top: float) -> float:
@@ -190,7 +193,8 @@ def _draw_box(axes: Any, box: Box, left: float, middle: float) -> None:
         )
     )  # fmt: skip
     text = textwrap.fill(textwrap.shorten(box.text, 60, placeholder=" ..."), 30)
-    number = f"{box.probability:.0%}   {box.value:.2f}"
+    share = "<1%" if 0 < box.probability < 0.005 else f"{box.probability:.0%}"
+    number = f"{share}   {box.value:.2f}"
     weight = "bold" if box.kind == "ask" else "normal"
     axes.text(
         left + _BOX[0] / 2, middle - 0.06, text, fontsize=7.5 if len(text) < 31 else 6.2, weight=weight,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,12 +13,15 @@ from search.population import PopulationProblem, check_numbers
 from search.population_sets import Surfaces, sets_within
 from search.scenario_problem import judge_scores
 
+MAX_TABLE = 20_000_000
+"""Scores of a table (160 MB) beyond which surfaces are asked for each score again."""
+
 
 class Population:
     """Scenarios with all that a judge has to say about them, to make problems of any of them.
 
-    A judge's surfaces are used where it has them; else every set of at most `budget` attributes of every
-    scenario is one judge call (sample 0), made here.
+    Every set of at most `budget` attributes of every scenario is scored here, one judge call each (sample 0)
+    unless the judge has surfaces. Where these sets are more than `MAX_TABLE` surfaces are kept instead.
 
     Attributes
     ----------
@@ -41,8 +45,21 @@ class Population:
         self.domains = tuple(scenario.domain for scenario in scenarios)
         numbers: dict[object, int] = {}
         self.people = np.array([numbers.setdefault(s.profile, len(numbers)) for s in scenarios])
+        self.scores = self._score(scenarios, judge)
+
+    def _score(self, scenarios: Sequence[Scenario], judge: Judge) -> np.ndarray | Surfaces:
         surfaces = scenario_surfaces(scenarios, judge)
-        self.scores = score_table(scenarios, judge, self.budget) if surfaces is None else surfaces
+        if surfaces is None:
+            return score_table(scenarios, judge, self.budget)
+        sizes = [math.comb(len(self.schema), k) for k in range(self.budget + 1)]
+        if len(scenarios) * sum(sizes) > MAX_TABLE:
+            return surfaces
+        from search.population_kernels_scores import score_sets
+
+        masks = sets_within(len(self.schema), self.budget)
+        table = np.empty((len(scenarios), len(masks)))
+        score_sets(*surfaces, masks, table)
+        return table
 
     def scored(self) -> np.ndarray:
         """Return bool[S], whether all sets of a scenario have a score."""

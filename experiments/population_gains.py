@@ -7,7 +7,7 @@ simulated judge is the same for all, so that what is held out is people and not 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from search.mcts import MCTSSearch
 from search.planning import scenario_rng
 from search.policy_tree import PolicyTree
 from search.population import PopulationProblem, check_numbers
-from search.population_dp import Solution, best_fixed_path, fixed_tree
+from search.population_dp import Solution, States, best_fixed_path, fixed_tree
 from search.population_mcts import PopulationMCTS
 from search.population_plans import Worth, worth
 from search.population_scenarios import Population
@@ -100,35 +100,41 @@ class _Held(NamedTuple):
 def plans(problem: PopulationProblem, options: Options) -> dict[str, PolicyTree]:
     """Return the plans that are compared, the fixed path first."""
     path = best_fixed_path(problem, searcher=_fixed_searcher(options))
-    solve = _solver(problem, options, path)
     found = {
         FIXED: fixed_tree(problem, path),
-        STOPPING: Solution(problem, order=path, fallback=path).tree(),
+        STOPPING: Solution(problem, states=States(problem, order=path), fallback=path).tree(),
     }
     if options.solver == "exact":
-        found[BRANCHING] = Solution(problem, min_questions=len(path), fallback=path).tree()
-    return {**found, TREE: solve(0), CAREFUL: solve(options.min_profiles)}
+        states = States(problem)
+        found[BRANCHING] = Solution(problem, states=states, min_questions=len(path), fallback=path).tree()
+        found[TREE] = Solution(problem, states=states, fallback=path).tree()
+        careful = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
+        return {**found, CAREFUL: careful.tree()}
+    return {
+        **found,
+        TREE: _searched(problem, options, path, 0),
+        CAREFUL: _searched(problem, options, path, options.min_profiles),
+    }
 
 
 def careful_tree(problem: PopulationProblem, options: Options) -> PolicyTree:
     """Return the tree to follow: the best among those without a branch for a few people."""
     path = best_fixed_path(problem, searcher=_fixed_searcher(options))
-    return _solver(problem, options, path)(options.min_profiles)
+    if options.solver == "exact":
+        return Solution(problem, fallback=path, min_profiles=options.min_profiles).tree()
+    return _searched(problem, options, path, options.min_profiles)
+
+
+def _searched(
+    problem: PopulationProblem, options: Options, path: Sequence[int], min_profiles: int
+) -> PolicyTree:
+    rng = scenario_rng(options.seed, problem.group)
+    search = PopulationMCTS(options.num_simulations)
+    return search.plan(problem, rng, fallback=path, min_profiles=min_profiles)
 
 
 def _fixed_searcher(options: Options) -> Searcher | None:
     return None if options.solver == "exact" else MCTSSearch(options.num_simulations)
-
-
-def _solver(problem: PopulationProblem, options: Options, path: Sequence[int]) -> Callable[[int], PolicyTree]:
-    def solve(min_profiles: int) -> PolicyTree:
-        if options.solver == "exact":
-            return Solution(problem, fallback=path, min_profiles=min_profiles).tree()
-        rng = scenario_rng(options.seed, problem.group)
-        search = PopulationMCTS(options.num_simulations)
-        return search.plan(problem, rng, fallback=path, min_profiles=min_profiles)
-
-    return solve
 
 
 def groups(population: Population) -> dict[str, np.ndarray]:

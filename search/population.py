@@ -21,13 +21,11 @@ import numpy as np
 
 from envs import Schema, UserError
 from search.policy_tree import DECLINED
-from search.population_sets import Surfaces, columns, sets_within
+from search.population_sets import Surfaces, columns
 from search.problem import PlanningFailed, Problem
 
 TIE = 1e-12
 """Values closer than this are equal: stopping wins, then the lowest attribute."""
-MAX_TABLE = 200_000_000
-"""Bound on profiles x sets of a table of scores (1.6 GB)."""
 
 
 class Belief(NamedTuple):
@@ -58,9 +56,7 @@ class PopulationProblem:
     decline_rate : float in [0, 1], probability that an answer is declined
     group : the domain
 
-    Attributes
-    ----------
-    masks : uint64[n_sets], the set of each column; `budget` is at most n here
+    `budget` is at most n here.
 
     Raises
     ------
@@ -93,7 +89,6 @@ class PopulationProblem:
         self.cost_weight = float(cost_weight)
         self.decline_rate = float(decline_rate)
         self.group = group
-        self._masks: np.ndarray | None = None
         self._surfaces = scores.of(np.flatnonzero(keep)) if isinstance(scores, Surfaces) else None
         self._table = None if isinstance(scores, Surfaces) else self._kept(scores, keep)
         self._check_codes()
@@ -102,52 +97,27 @@ class PopulationProblem:
             raise PlanningFailed("judge", "the context with nothing asked is unscored for some profile")
 
     @property
-    def masks(self) -> np.ndarray:
-        """uint64[n_sets], all sets of at most `budget` attributes (see `sets_within`)."""
-        if self._masks is None:
-            self._masks = sets_within(len(self.schema), self.budget)
-        return self._masks
-
-    @property
-    def n_sets(self) -> int:
-        """How many sets there are, without listing them."""
-        return sum(math.comb(len(self.schema), k) for k in range(self.budget + 1))
-
-    @property
-    def table(self) -> np.ndarray:
-        """float64[N, n_sets], the score of every set of every profile, scored when first asked for.
-
-        Raises
-        ------
-        UserError
-            more than `MAX_TABLE` scores.
-        """
-        if self._table is None:
-            size = len(self.codes) * self.n_sets
-            if size > MAX_TABLE:
-                raise UserError(
-                    f"population: found {size:,} pairs of profiles and sets, expected at most {MAX_TABLE:,} "
-                    f"for a table; take the tree search"
-                )
-            n = len(self.codes)
-            table = np.empty((n, len(self.masks)))
-            for row, mask in zip(table.T, self.masks.tolist(), strict=True):
-                row[:] = self.scores_of(np.arange(n), np.full(n, mask, np.uint64))
-            self._table = table
-        return self._table
-
-    @property
     def surfaces(self) -> Surfaces:
         """The scores as compiled code; a table becomes a look-up, the parameters of a profile its row."""
         if self._surfaces is None:
             from search.population_kernels_scores import table_surface
 
-            n, rows = len(self.schema), self.table
+            n, rows = len(self.schema), self._table
+            assert rows is not None  # noqa: S101 - one of the two was given
             params = np.column_stack([np.full(len(rows), float(n)), rows])
             starts = np.arange(len(rows) + 1) * params.shape[1]
             everything = np.full(len(rows), (1 << n) - 1, np.uint64)
             self._surfaces = Surfaces(table_surface, params.ravel(), starts, everything)
         return self._surfaces
+
+    def scores_with(self, told: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Return float64[N, T], the score of every profile with each of the sets `told` (uint64[T]) known."""
+        told = np.asarray(told, dtype=np.uint64)
+        if self._table is not None:
+            return self._table[:, columns(told, len(self.schema), self.budget)]
+        n = len(self.codes)
+        profiles = np.repeat(np.arange(n), len(told))
+        return self.scores_of(profiles, np.tile(told, n)).reshape(n, len(told))
 
     def scores_of(self, profiles: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Return float64[B], the score of each of `profiles` (int64[B]) with `told` (uint64[B]) known."""
@@ -221,7 +191,7 @@ class PopulationProblem:
         )
 
     def _kept(self, scores: np.ndarray, keep: np.ndarray) -> np.ndarray:
-        wanted = (len(keep), self.n_sets)
+        wanted = (len(keep), sum(math.comb(len(self.schema), k) for k in range(self.budget + 1)))
         if np.shape(scores) != wanted:
             raise UserError(f"scores: found shape {np.shape(scores)}, expected {wanted}")
         return np.ascontiguousarray(np.asarray(scores, dtype=np.float64)[keep])

@@ -43,3 +43,12 @@ def score_pairs(function, params, starts, askable, profiles, told, found):
     for i in range(found.size):
         u = profiles[i]
         found[i] = function(told[i] & askable[u], params[starts[u] : starts[u + 1]])
+
+
+@njit(types.void(_SURFACE, _FLOATS, _INTS, _MASKS, _MASKS, types.Array(types.float64, 2, "C")), **_FAST)
+def score_sets(function, params, starts, askable, masks, table):
+    """Write into `table` (float64[N, B]) the scores of all profiles with `masks` (uint64[B]) known."""
+    for u in range(table.shape[0]):
+        own = params[starts[u] : starts[u + 1]]
+        for i in range(masks.size):
+            table[u, i] = function(masks[i] & askable[u], own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +32,8 @@ class Surfaces(NamedTuple):
 def sets_within(n: int, budget: int) -> np.ndarray:
     """Return uint64[n_sets], all sets of at most `budget` of `n` attributes, smaller first, then by value.
 
-    Within one size that is the colexicographic order, so that a column can be computed from its set.
+    Within one size that is the colexicographic order: the place of {a_1 < a_2 < ...} among them is
+    sum_i C(a_i, i), which compiled code relies on.
     """
     layers = [np.zeros(1, np.uint64)]
     for _ in range(budget):
@@ -44,17 +45,14 @@ def sets_within(n: int, budget: int) -> np.ndarray:
 
 
 def columns(masks: np.ndarray | Sequence[int], n: int, budget: int) -> np.ndarray:
-    """Return int64[B], the place of each of `masks` (uint64[B]) in `sets_within(n, budget)`.
+    """Return int64[B], the place of each of `masks` (uint64[B]) in `sets_within(n, budget)`."""
+    order, ascending = _by_value(n, budget)
+    return order[np.searchsorted(ascending, np.asarray(masks, dtype=np.uint64))]
 
-    Among sets of one size the place of {a_1 < a_2 < ...} is sum_i C(a_i, i).
-    """
-    masks = np.asarray(masks, dtype=np.uint64)
-    offsets = np.cumsum([0] + [math.comb(n, k) for k in range(budget)])
-    found = offsets[np.bitwise_count(masks).astype(np.int64)]
-    place = np.zeros(masks.shape, np.int64)
-    for a in range(n):
-        has = (masks >> np.uint64(a) & np.uint64(1)).astype(bool)
-        place += has
-        binomials = np.array([math.comb(a, k) for k in range(budget + 1)], dtype=np.int64)
-        found = found + np.where(has, binomials[np.minimum(place, budget)], 0)
-    return found
+
+@functools.lru_cache(maxsize=8)
+def _by_value(n: int, budget: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (int64[n_sets] places, uint64[n_sets] sets) of all sets by ascending value."""
+    masks = sets_within(n, budget)
+    order = np.argsort(masks)
+    return order, masks[order]

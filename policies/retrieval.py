@@ -54,8 +54,8 @@ class Index:
     def nearest(self, query: str, k: int, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return (rows int64[k'], cosine similarities float64[k']), nearest first, k' = min(k, N).
 
-        Similarities that are equal to six decimals come in the order of the rows. Exact: every row is looked at, or every row of
-        `among` (int64[M], ascending).
+        Similarities that are equal to six decimals come in the order of the rows. Exact: every row is looked
+        at, or every row of `among` (int64[M], ascending).
         """
         vector = _unit(_checked(self.embedding.embed([query]), 1, self.embedding))[0]
         rough = self.matrix @ vector

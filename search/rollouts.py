@@ -12,6 +12,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from envs import Judge, Scenario, UserError
@@ -188,6 +189,8 @@ class _RayRun:
         import ray
 
         cores = int(ray.cluster_resources().get("CPU", 1))
+        judge = _divided(judge, num_workers or cores)
+        options = replace(options, prior=_divided(options.prior, num_workers or cores))
         shared = ray.put(judge)
         self.n_plans = concurrent_plans(judge)
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
@@ -244,6 +247,12 @@ class _RayRun:
             ray.kill(worker)
 
 
+def _divided(part: Any, workers: int) -> Any:
+    """Return `part` for one of `workers` processes: what has limits of its own gives each a share."""
+    divide = getattr(part, "divided", None)
+    return part if divide is None else divide(workers)
+
+
 def _ready(streams: Sequence[Any], timeout: float | None) -> Any:
     """Return the first stream that has something (a result, an error, its end), None after `timeout`."""
     import ray
@@ -272,7 +281,7 @@ def _result(reference: Any) -> list[Outcome]:
         return list(ray.get(reference))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
-            raise UserError(str(error.cause)) from None
+            raise error.cause from None  # its class tells the exit code
         raise
     except ray.exceptions.RayActorError as error:
         raise UserError(

@@ -1,9 +1,9 @@
 """Prompts from versioned text files, and how text that nobody vouches for gets into them.
 
-Queries, attribute values and a model's own answers are untrusted: they may hold instructions, fake verdicts, or
-what looks like the end of their own block. In a prompt each stands between tags of its own, its lines behind a
-bar; characters that could make a tag or a model's control token are replaced, what is invisible goes, and length is
-capped. So whatever the text holds, a tag in a prompt is ours.
+Queries, attribute values and a model's own answers are untrusted: they may hold instructions, fake verdicts,
+or what looks like the end of their own block. In a prompt each stands between tags of its own, its lines
+behind a bar; characters that could make a tag or a model's control token are replaced, what is invisible goes,
+and length is capped. So whatever the text holds, a tag in a prompt is ours.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn")
 def neutral(text: str, limit: int) -> str:
     """Return `text` without what could be taken for structure, at most `limit` characters and `CUT`.
 
-    Compatibility forms are folded first (NFKC: a full-width bracket is a bracket, as many tokenisers have it);
-    control, format and unassigned characters go; brackets of all kinds become round ones. Lines stay lines.
+    Compatibility forms are folded first (NFKC: a full-width bracket is a bracket, as many tokenisers have
+    it); control, format and unassigned characters go; brackets of all kinds become round. Lines stay lines.
     """
     # Cut before the slow part too: folding can only lengthen a character up to 18 times.
     folded = unicodedata.normalize("NFKC", text[: limit + 1])
@@ -74,7 +74,7 @@ def answer_block(answer: str) -> str:
 
 
 def attributes_block(tag: str, scenario: Scenario, names: Iterable[str]) -> str:
-    """Return the named attributes with their values, fenced, in schema order whatever the order of `names`."""
+    """Return the named attributes with their values, fenced, in schema order."""
     wanted = set(names)
     return fenced(
         tag,

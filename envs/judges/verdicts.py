@@ -1,4 +1,4 @@
-"""From a judge model's reply to a verdict: the last one, whole, at the very end, of values that were offered."""
+"""From a judge model's reply to a verdict: the last one, at the very end, of values that were offered."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def _reordered(text: str) -> re.Match[str] | None:
 
 def plain_score(verdict: Verdict) -> Score:
     """Return the verdict's integers as a `Score`."""
-    return Score(*map(float, verdict.values))
+    risk, empathy, personal = map(float, verdict.values)
+    return Score(risk, empathy, personal)
 
 
 def expected_score(
@@ -97,7 +98,8 @@ def expected_score(
     least = min(masses)
     if not least >= min_mass:
         return Score(reason="low_mass"), least
-    return Score(*(min(5.0, max(1.0, mean)) for mean in means)), least
+    risk, empathy, personal = (min(5.0, max(1.0, mean)) for mean in means)
+    return Score(risk, empathy, personal), least
 
 
 def _token_ends(text: str, tokens: Sequence[TokenChoice]) -> list[int] | None:

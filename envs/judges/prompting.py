@@ -2,8 +2,8 @@
 
 Queries, attribute values and a model's own answers are untrusted: they may hold instructions, fake verdicts,
 or what looks like the end of their own block. In a prompt each stands between tags of its own, its lines
-behind a bar; characters that could make a tag or a model's control token are replaced, what is invisible goes,
-and length is capped. So whatever the text holds, a tag in a prompt is ours.
+behind a bar; characters that could make a tag or a model's control token are replaced, what is invisible
+goes, and length is capped. So whatever the text holds, a tag in a prompt is ours.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class BenchmarkConfig:
 class BenchmarkLlmConfig:
     """Configuration of `python -m experiments.benchmark_llm`.
 
-    `n_scenarios` are planned with `judge_calls` calls a search and `report_samples` samples a report; their judge
-    is the scripted server, which answers after `latency_s` seconds, `in_flight` requests at once.
+    `n_scenarios` are planned with `judge_calls` calls a search and `report_samples` samples a report; their
+    judge is the scripted server, which answers after `latency_s` seconds, `in_flight` requests at once.
     """
 
     n_scenarios: int = 100

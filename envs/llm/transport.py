@@ -20,7 +20,7 @@ from envs.llm.engine import Engine
 from envs.llm.errors import EndpointDown, EndpointError, SchemaRefused
 from envs.llm.messages import ChatRequest, Reply
 from envs.llm.prices import Price
-from envs.llm.reading import read_embeddings, read_reply, billed_tokens
+from envs.llm.reading import billed_tokens, read_embeddings, read_reply
 
 CONNECT_S = 4.0
 """Seconds to open a connection: a wrong URL is told within five."""
@@ -93,8 +93,8 @@ class Connection:
         tokens = (0, 0)
         try:
             async with asyncio.timeout(self.endpoint.timeout_s):
-                # The package's typed methods walk through every field of a body that is plain data already, and
-                # make objects of replies that need not fit them; text is cheaper, and read without trust.
+                # The package's typed methods walk through every field of a body that is plain data already,
+                # and make objects of replies that need not fit; text is cheaper, and read without trust.
                 text = await self._client.post(path, cast_to=str, body=body)
             self._answered = True
             tokens = billed_tokens(text, body)

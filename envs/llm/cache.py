@@ -128,6 +128,11 @@ class ReplyCache:
         except sqlite3.Error as error:
             raise UserError(f"cache {self.path}: {error}, expected a cache file of replies") from None
 
+    def models(self) -> list[str]:
+        """Return the names of all models that have replies here."""
+        rows = self._run("SELECT DISTINCT model FROM replies ORDER BY model", ())
+        return [str(row[0]) for row in rows]
+
     def __len__(self) -> int:
         return int(self._run("SELECT count(*) FROM replies", ()).fetchone()[0])
 

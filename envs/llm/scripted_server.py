@@ -1,7 +1,8 @@
 """An OpenAI-compatible server without a model, for tests and benchmarks.
 
-`python -m envs.llm.scripted_server` serves chat completions (JSON schema, log probabilities), embeddings and the
-list of models over plain asyncio, with the latency and the faults that are asked for. Its replies are SIMULATED (see `scripted_replies`).
+`python -m envs.llm.scripted_server` serves chat completions (JSON schema, log probabilities), embeddings and
+the list of models over plain asyncio, with the latency and the faults that are asked for. What it says is
+SIMULATED (see `scripted_replies`).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +16,7 @@ import openai
 
 from envs.llm.config import Endpoint
 from envs.llm.engine import Engine
-from envs.llm.errors import EndpointDown, EndpointError
+from envs.llm.errors import EndpointDown, EndpointError, SchemaRefused
 from envs.llm.messages import ChatRequest, Reply
 from envs.llm.prices import Price
 from envs.llm.reading import read_embeddings, read_reply, used_tokens
@@ -129,7 +130,8 @@ class Connection:
         }.get(status, f"the request was refused ({code or 'no code given'}{_parameter(error)})")
         if code in ("context_length_exceeded", "exceed_context_size_error") or _tells_of_length(error):
             told = f"a prompt is longer than the context of model {model}"
-        raise EndpointError(f"{self._where}: {status}: {told}") from None
+        kind = SchemaRefused if status in (400, 422) and _tells_of_schema(error) else EndpointError
+        raise kind(f"{self._where}: {status}: {told}") from None
 
     @property
     def _where(self) -> str:
@@ -163,6 +165,9 @@ class Connection:
 
 def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """Return the package's client of `endpoint`; it repeats nothing by itself."""
+    for name in ("httpx", "httpx2"):
+        # A line for each request at level INFO, which a run's root logger would print.
+        logging.getLogger(name).setLevel(logging.WARNING)
     timeout = openai.Timeout(endpoint.timeout_s, connect=min(CONNECT_S, endpoint.timeout_s))
     headers = endpoint.sent_headers()
     if endpoint.api == "azure":
@@ -215,6 +220,10 @@ def _code(error: openai.APIStatusError) -> str:
 
 def _parameter(error: openai.APIStatusError) -> str:
     return f", {error.param}" if re.fullmatch(r"[a-z][a-z_.]{2,48}", str(error.param or "")) else ""
+
+
+def _tells_of_schema(error: openai.APIStatusError) -> bool:
+    return "response_format" in f"{error.param} {error.message}" or "json_schema" in error.message
 
 
 def _tells_of_length(error: openai.APIStatusError) -> bool:

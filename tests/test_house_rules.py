@@ -30,6 +30,7 @@ ONLY_IN = {
     "ray": ("search/rollouts.py",),
     "numba": ("search/kernels.py", *SURFACES),
     "openai": ("envs/llm.py", "envs/llm/"),
+    "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),

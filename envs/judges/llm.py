@@ -68,7 +68,7 @@ class LLMJudge:
         a value that is none of those offered, no model, or `max_cost` without a price.
     """
 
-    operational = (
+    operational: tuple[str, ...] = (
         "base_url",
         "api",
         "api_version",

@@ -98,12 +98,12 @@ class Rater:
 
     async def _verdict(self, parts: dict[str, str], look: int) -> tuple[Reply, bool]:
         """Return the judge model's reply and whether it was asked for JSON."""
-        by_schema, by_lines = (self._rating(parts, look, as_json) for as_json in (True, False))
-        if self._schema is None and not self.client.has(by_schema) and self.client.has(by_lines):
-            self._schema = False  # an earlier run found out; nothing need be sent to find out again
+        if self._schema is None and self._known_to_have_none(parts, look):
+            self._schema = False
         if self._schema is not False:
+            request = self._rating(parts, look, as_json=True)
             try:
-                found = await self.client.reply(by_schema, lambda reply: self._score(reply, True)[0].reason)
+                found = await self.client.reply(request, lambda reply: self._score(reply, True)[0].reason)
             except SchemaRefused:
                 if self.rating.output != "auto":
                     raise
@@ -111,7 +111,13 @@ class Rater:
             else:
                 self._schema = True
                 return found, True
-        return await self.client.reply(by_lines, lambda reply: self._score(reply, False)[0].reason), False
+        request = self._rating(parts, look, as_json=False)
+        return await self.client.reply(request, lambda reply: self._score(reply, False)[0].reason), False
+
+    def _known_to_have_none(self, parts: dict[str, str], look: int) -> bool:
+        """Tell whether an earlier run found no schemas: then nothing need be sent to find out again."""
+        by_schema, by_lines = (self._rating(parts, look, as_json) for as_json in (True, False))
+        return not self.client.has(by_schema) and self.client.has(by_lines)
 
     def _rating(self, parts: dict[str, str], look: int, as_json: bool) -> ChatRequest:
         form = prompting.template("format_json" if as_json else "format_text").strip()

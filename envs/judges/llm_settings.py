@@ -102,7 +102,7 @@ class Target:
         elsewhere = "base_url" in given and given["base_url"] != judge.base_url
         if elsewhere:
             judge = replace(judge, key_variable=None, headers={}, api="openai", api_version=None)
-        endpoint = replace(judge, **given, place="judge.target")
+        endpoint = replace(judge, **given, place="judge.target" if given else judge.place)
         _check_sampling(
             "judge.target", keys.get("temperature"), keys.get("top_p"), keys.get("max_output_tokens")
         )

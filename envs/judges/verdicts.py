@@ -54,11 +54,13 @@ def read_verdict(text: str, as_json: bool) -> Verdict | None:
 def _reordered(text: str) -> re.Match[str] | None:
     """Match an object with the three keys in another order: servers without a schema write such."""
     start = text.rfind("{")
+    if start < 0:
+        return None
     try:
-        pairs = json.loads(text[max(0, start) :].strip().removesuffix("```"), object_pairs_hook=list)
+        pairs = json.loads(text[start:].strip().removesuffix("```"), object_pairs_hook=list)
     except (ValueError, RecursionError):
         return None
-    names = [name for name, _ in pairs] if isinstance(pairs, list) else []
+    names = [name for name, _ in pairs]
     if sorted(names) != sorted(DIMENSIONS) or not all(type(v) is int and v in VALUES for _, v in pairs):
         return None
     looks = "".join(rf'(?=.*"{name}"\s*:\s*([1-5]))' for name in DIMENSIONS)

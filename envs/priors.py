@@ -33,9 +33,22 @@ _TOKENS_A_NAME = 24
 
 
 def rank_weights(ranks: np.ndarray, temperature: float) -> np.ndarray:
-    """Return float64[m], exp(-rank / temperature) normalised to sum to 1; `ranks`: int[m], 0 = first."""
+    """Return float64[m], exp(-rank / temperature) normalised to sum to 1; `ranks`: float64[m], 0 = first."""
     weights = np.exp(-np.asarray(ranks, dtype=np.float64) / temperature)
     return weights / weights.sum()
+
+
+def checked_temperature(temperature: float) -> float:
+    """Return `temperature`.
+
+    Raises
+    ------
+    UserError
+        it is not above 0.
+    """
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise UserError(f"prior.temperature: found {temperature}, expected a number > 0 (in ranks)")
+    return temperature
 
 
 def read_ranking(text: str, names: Sequence[str], as_json: bool) -> list[int] | None:
@@ -144,8 +157,6 @@ class LLMPrior:
     ) -> None:
         if depth < 1:
             raise UserError(f"prior.depth: found {depth}, expected an integer >= 1")
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise UserError(f"prior.temperature: found {temperature}, expected a number > 0 (in ranks)")
         if output not in ("auto", "json_schema", "text"):
             raise UserError(f"prior.output: found {output!r}, expected auto, json_schema or text")
         endpoint = Endpoint(
@@ -156,7 +167,7 @@ class LLMPrior:
         path = default_path() if cache is None else Path(cache).expanduser()
         self.client = Client(endpoint, limits, str(path.absolute()))
         self.depth = depth
-        self.temperature = temperature
+        self.temperature = checked_temperature(temperature)
         self.values = values
         self.output = output
         self._refused = False  # the endpoint was found to take no schema

@@ -1,28 +1,24 @@
 """What earlier plans showed of the response surface, as prior for the next: `prior=surface`.
 
-The surface's main effects are learned from a path table. For a prefix S of a planned path, the gain over nothing
-known is modelled as
+The surface's main effects are learned from a path table. For a prefix S of a planned path, the gain over
+nothing known is modelled as
 
     s(S) - s(empty) = sum_{a in S} (m_a + d_{a, domain}) + noise
 
-with normal priors around 0 on the attributes' effects m and on what a domain adds, d, so that a domain with few
-paths is like all together: ridge regression, in closed form. As weights of the next question, with effects e
-in score points and a temperature T in score points,
-
-    pi0(a) = exp(e_a / T) / sum_b exp(e_b / T).
-
-Gains saturate, so what is asked first gains most and is credited with it: for a prior over what to ask next,
-that is what it should say. An attribute on no path has effect 0.
+with normal priors around 0 on the attributes' effects m and on what a domain adds, d, so that a domain with
+few paths is like all together: ridge regression, in closed form. What is asked next is then ranked by effect,
+and ranks become weights as those of a language model do (`envs.priors`). Ranks, not effects: gains saturate, so
+effects tell the order better than by how much, and weights that follow them keep a search from the rest.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from envs import Scenario, UserError
+from envs.priors import checked_temperature, rank_weights
 from search.path_table import PathRecord, PathTable
 
 NOISE_SD, EFFECT_SD, DOMAIN_SD = 0.2, 0.3, 0.15
@@ -35,7 +31,8 @@ class SurfacePrior:
     Parameters
     ----------
     paths : run folder or Parquet file
-    temperature : float > 0, score points
+    temperature : float > 0, in ranks: T of `envs.priors`; attributes of one effect (on no path, say) share
+        the mean of their ranks
 
     Raises
     ------
@@ -43,12 +40,10 @@ class SurfacePrior:
         no `paths`, no such table, or none of its paths has two scores to learn from.
     """
 
-    def __init__(self, paths: str | None = None, temperature: float = 0.15) -> None:
+    def __init__(self, paths: str | None = None, temperature: float = 2.0) -> None:
         if paths is None:
             raise UserError("prior.paths: found none, expected a run folder or a Parquet file to learn from")
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise UserError(f"prior.temperature: found {temperature}, expected a number > 0 (score points)")
-        self.temperature = temperature
+        self.temperature = checked_temperature(temperature)
         self.effects = learn_effects(list(PathTable.load(paths).records()))
         if not self.effects:
             raise UserError(f"prior.paths={paths}: no path has scores, expected the table of a training run")
@@ -57,7 +52,9 @@ class SurfacePrior:
         """Return float64[n], the weights; a domain that no path was of has the effects of all together."""
         effects = self.effects.get(scenario.domain, self.effects["all"])
         found = np.array([effects.get(name, 0.0) for name in scenario.schema.names])
-        return np.exp((found - found.max()) / self.temperature)
+        better = (found[None, :] > found[:, None]).sum(axis=1)
+        equal = (found[None, :] == found[:, None]).sum(axis=1)
+        return rank_weights(better + (equal - 1) / 2, self.temperature)
 
 
 def learn_effects(records: Sequence[PathRecord]) -> dict[str, dict[str, float]]:

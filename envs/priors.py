@@ -105,6 +105,8 @@ class LLMPrior:
         Without, all profiles with one query share their rankings.
     output : {"auto", "json_schema", "text"}
         As the judge's.
+    sampling_temperature : float or None
+        Of the model's reply; None = not sent, for models that take none.
     max_in_flight, max_requests, max_tokens, max_cost, prices
         Limits of the prior alone, see `envs.llm.Limits`.
     cache : str, optional
@@ -148,6 +150,7 @@ class LLMPrior:
         temperature: float = 2.0,
         values: bool = False,
         output: str = "auto",
+        sampling_temperature: float | None = 0.0,
         max_in_flight: int = 32,
         max_requests: int | None = None,
         max_tokens: int | None = None,
@@ -170,6 +173,7 @@ class LLMPrior:
         self.temperature = checked_temperature(temperature)
         self.values = values
         self.output = output
+        self.sampling_temperature = sampling_temperature
         self._refused = False  # the endpoint was found to take no schema
         self._begin()
 
@@ -222,7 +226,8 @@ class LLMPrior:
 
     def _ranking(self, scenario: Scenario, mask: int) -> list[int] | None:
         """Return schema indices of what can be asked beyond `mask` in the model's order, None = invalid."""
-        askable = [a for a in range(len(scenario.schema)) if scenario.askable & ~mask >> a & 1]
+        left = scenario.askable & ~mask
+        askable = [a for a in range(len(scenario.schema)) if left >> a & 1]
         if len(askable) < 2:
             return askable
         names = [prompting.one_line(scenario.schema.names[a], _LONGEST_NAME) for a in askable]
@@ -258,7 +263,7 @@ class LLMPrior:
         }
         return ChatRequest(
             prompting.messages("ranking", parts),
-            temperature=0.0,
+            temperature=self.sampling_temperature,
             max_output_tokens=100 + _TOKENS_A_NAME * len(names),
             schema=_schema(names) if as_json else None,
         )

@@ -26,22 +26,25 @@ def config_dict(cfg: DictConfig, budget: int) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def fingerprint(config: dict[str, Any], scenarios_sha256: str, judge: object = None) -> str:
+def fingerprint(
+    config: dict[str, Any], scenarios_sha256: str, judge: object = None, prior: object = None
+) -> str:
     """Return a hash of all that determines the rows of a run.
 
-    What `judge` names as `operational` (an endpoint, limits) is left out: it may differ when a run is
-    resumed.
+    What `judge` and `prior` name as `operational` (an endpoint, limits) is left out: it may differ when a run
+    is resumed.
     """
     kept = {key: value for key, value in config.items() if key not in _NOT_IN_FINGERPRINT}
-    kept["judge"] = [_without(kept["judge"], getattr(judge, "operational", ())), judge_provenance(judge)]
+    for key, part in (("judge", judge), ("prior", prior)):
+        kept[key] = [_without(kept[key], getattr(part, "operational", ())), part_provenance(part)]
     kept["scenarios"] = {k: v for k, v in kept["scenarios"].items() if k not in ("path", "attributes")}
     text = json.dumps([kept, scenarios_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def judge_provenance(judge: object) -> Any:
-    """Return what `judge` says of itself beyond the configuration (such as its prompts), or None."""
-    tell = getattr(judge, "provenance", None)
+def part_provenance(part: object) -> Any:
+    """Return what a judge or prior says of itself beyond the configuration (its prompts, say), or None."""
+    tell = getattr(part, "provenance", None)
     return None if tell is None else tell()
 
 
@@ -51,12 +54,15 @@ def _without(keys: Any, names: Collection[str]) -> Any:
     return {key: _without(value, names) for key, value in keys.items() if key not in names}
 
 
-def provenance(config: dict[str, Any], source: str, sha256: str, judge: object = None) -> dict[str, Any]:
+def provenance(
+    config: dict[str, Any], source: str, sha256: str, judge: object = None, prior: object = None
+) -> dict[str, Any]:
     """Return the run-level metadata of a path table."""
     commit, dirty = _git()
     return {
         "config": config,
-        "judge": judge_provenance(judge),
+        "judge": part_provenance(judge),
+        "prior": part_provenance(prior),
         "scenarios": {"source": source, "sha256": sha256},
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),

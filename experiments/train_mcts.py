@@ -59,7 +59,7 @@ def train(cfg: DictConfig) -> float:
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
-    with Journal(folder, fingerprint(config, scenarios.sha256, judge), cfg.resume) as journal:
+    with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
         if scenarios.scenarios:
             getattr(judge, "begin", _nothing_to_begin)(folder, scenarios.scenarios[0])
         tracking.start(config, folder)
@@ -90,7 +90,7 @@ def train(cfg: DictConfig) -> float:
     rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
     simulated = bool(getattr(judge, "simulated", False))
     summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
-    table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge))
+    table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
     tracking.finish(summary, {"by_domain": _domain_rows(rows)})

@@ -1,7 +1,7 @@
 """`judge=local`: a language model of the user's own machine, served by llama.cpp for the length of a run.
 
-The bundled model is there to try the whole chain over real HTTP, with structured output and log probabilities.
-Small models are no judges (see `envs.llm.local_server`): what they say of a scenario means nothing.
+The bundled model is there to try the whole chain over real HTTP, with structured output and log
+probabilities. Small models are no judges (see `envs.llm.local_server`): what they say means nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ class LocalJudge(LLMJudge):
     ----------
     model_path, context, threads, chat_template
         See `envs.llm.local_server.LocalServer`.
+    cache_prompt : bool
+        Keep what a prompt has in common with the one before: about three times as fast, but the last digits
+        of a score then depend on what was asked before.
     mode, scoring, output, temperature, top_p, max_output_tokens, send_seed, min_mass, target, cache
         See `envs.judges.llm.LLMJudge`; of `target` the sampling settings alone, its model is the same.
     timeout_s, max_requests, max_tokens, save_transcripts
@@ -42,6 +45,7 @@ class LocalJudge(LLMJudge):
         context: int = 4096,
         threads: int = 1,
         chat_template: str | None = None,
+        cache_prompt: bool = False,
         timeout_s: float = 600.0,
         mode: str = "response",
         scoring: str = "sampled",
@@ -61,7 +65,7 @@ class LocalJudge(LLMJudge):
         super().__init__(
             model=self._server.name,
             base_url=self._server.url,
-            extra_body={"cache_prompt": False},
+            extra_body={"cache_prompt": cache_prompt},
             timeout_s=timeout_s,
             max_retries=1,
             mode=mode,

@@ -67,9 +67,6 @@ def test_with_the_extra_the_model_is_asked(monkeypatch):
                 raise OSError("not found")
             assert device == "cpu"
 
-        def get_sentence_embedding_dimension(self):
-            return 3
-
         def encode(self, texts, show_progress_bar):
             assert show_progress_bar is False
             return np.array([[len(t), 1, 0] for t in texts], np.float64)

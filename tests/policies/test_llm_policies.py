@@ -5,6 +5,7 @@ from policy_cases import RECORDS, SCHEMA, memory
 from test_acquisition import name, situation
 
 from envs import UserError
+from envs.llm.local_server import LocalServer, missing
 from envs.llm.scripted_replies import Completion
 from envs.llm.scripted_server import Script, ScriptedServer
 from policies import Agent, Memory, converse
@@ -196,3 +197,23 @@ def test_an_endpoint_that_is_not_there_is_one_line():
     chat = EndpointChat("scripted", "http://127.0.0.1:9/v1", timeout_s=2.0)
     with pytest.raises(UserError, match=r"^chat: [^\n]+$"):
         chat.ask((("user", "hello"),), bool)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_a_whole_conversation_with_the_real_local_model():
+    """A model of 135 million parameters over HTTP: what it says means nothing, but every part has to hold."""
+    with LocalServer(context=2048) as server:
+        chat = EndpointChat(server.name, server.url, max_output_tokens=32, timeout_s=300.0)
+        answering = EndpointChat(server.name, server.url, max_output_tokens=48, timeout_s=300.0)
+        acquisition, abstention = LLMAcquisition(chat), ScaleAbstention(chat)
+        policy = ComposedPolicy(acquisition, abstention, n_neighbours=1, budget=1)
+        agent = Agent(Memory.load(), policy, respond=TargetModel(answering))
+        turn = converse(agent, "Should I take the loan that my brother offers?", lambda turn: "none")
+    assert turn.kind == "answer"
+    assert len(turn.path) <= 1
+    assert set(turn.context) == set(turn.path)
+    assert acquisition.n_asked == abstention.n_asked == 1
+    assert 0 <= acquisition.n_invalid <= acquisition.n_asked
+    assert turn.response is None or turn.response.strip()  # cut off at 48 tokens counts as no answer
+    assert 1 <= answering.requests <= 3

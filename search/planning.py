@@ -188,7 +188,8 @@ class _Report:
         table = found.reshape(len(masks), looks)
         last = table[-1][~np.isnan(table[-1])]
         if not len(last):
-            raise PlanningFailed("report", f"the path's context is unscored in {looks} of {looks} samples")
+            told = f"the path's context is unscored in {looks} of {looks} samples"
+            raise PlanningFailed("report", told + self.problem.told_reasons())
         self.n_samples = len(last)
         if not self.stochastic:
             self.stderr = 0.0

@@ -19,8 +19,16 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 
 from envs import UserError
+from envs.llm import ReplyCache
 from experiments import build
-from experiments.config import BenchmarkConfig, JudgeFiguresConfig, ScenariosConfig, TrainConfig, register
+from experiments.config import (
+    BenchmarkConfig,
+    BenchmarkLlmConfig,
+    JudgeFiguresConfig,
+    ScenariosConfig,
+    TrainConfig,
+    register,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -147,9 +155,24 @@ def test_every_command_of_hydra_has_its_configuration_and_it_composes():
             assert set(compose(name))
 
 
-def _with_target(group, member):
-    mine = f"{group}._target_={__name__}.AnyPlugIn"
-    return _compose(f"{group}={member}", *([mine] if member == "custom" else []))
+NEEDED = {
+    "custom": ("{group}._target_={module}.AnyPlugIn",),
+    "openai": ("judge.model=m",),
+    "replay": ("judge.model=m", "judge.cache={replies}"),
+}
+"""What a member cannot do without."""
+
+
+@pytest.fixture(scope="module")
+def replies(tmp_path_factory):
+    file = tmp_path_factory.mktemp("replies") / "replies.sqlite"
+    ReplyCache(file).close()
+    return file
+
+
+def _with_needed(group, member, replies):
+    names = {"group": group, "module": __name__, "replies": replies}
+    return _compose(f"{group}={member}", *(o.format(**names) for o in NEEDED.get(member, ())))
 
 
 def test_every_group_has_a_builder_and_a_default():
@@ -158,8 +181,8 @@ def test_every_group_has_a_builder_and_a_default():
 
 
 @pytest.mark.parametrize(("group", "member"), MEMBERS)
-def test_member_composes_and_instantiates(group, member):
-    thing = BUILDERS[group](_with_target(group, member))
+def test_member_composes_and_instantiates(group, member, replies):
+    thing = BUILDERS[group](_with_needed(group, member, replies))
     if member == "custom":
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior":
@@ -188,7 +211,13 @@ def test_keys_are_arguments(group, member):
 
 @pytest.mark.parametrize(
     ("schema", "holder"),
-    [(TrainConfig, "cfg"), (JudgeFiguresConfig, "cfg"), (BenchmarkConfig, "cfg"), (ScenariosConfig, "node")],
+    [
+        (TrainConfig, "cfg"),
+        (BenchmarkLlmConfig, "cfg"),
+        (JudgeFiguresConfig, "cfg"),
+        (BenchmarkConfig, "cfg"),
+        (ScenariosConfig, "node"),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_keys_of_the_schema_are_read(schema, holder):

@@ -144,7 +144,8 @@ class ScriptedServer:
         if script.key is not None and headers.get("authorization") != f"Bearer {script.key}":
             given = headers.get("authorization", "none")
             return _error(401, f"Incorrect API key provided: {given}", "invalid_api_key")
-        if not path.endswith(("/chat/completions", "/embeddings")):
+        known = path.startswith(("/v1/", "/openai/deployments/"))
+        if not known or not path.endswith(("/chat/completions", "/embeddings")):
             return _error(404, f"no such path: {path}", "not_found")
         if script.models is not None and body.get("model") not in script.models:
             return _error(404, f"the model {body.get('model')} does not exist", "model_not_found")

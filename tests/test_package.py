@@ -19,7 +19,10 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 
 from envs import UserError
+from envs.judges.simulated import SimulatedJudge
 from envs.llm import ReplyCache
+from envs.llm.local_server import missing
+from envs.loading import load_bundled
 from experiments import build
 from experiments.config import (
     BenchmarkConfig,
@@ -29,6 +32,9 @@ from experiments.config import (
     TrainConfig,
     register,
 )
+from search.greedy import GreedySearch
+from search.path_table import PathTable
+from search.rollouts import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -110,7 +116,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl", "local-llm")
     }
 
 
@@ -159,6 +165,8 @@ NEEDED = {
     "custom": ("{group}._target_={module}.AnyPlugIn",),
     "openai": ("judge.model=m",),
     "replay": ("judge.model=m", "judge.cache={replies}"),
+    "llm": ("prior.model=m",),
+    "surface": ("prior.paths={paths}",),
 }
 """What a member cannot do without."""
 
@@ -170,8 +178,16 @@ def replies(tmp_path_factory):
     return file
 
 
-def _with_needed(group, member, replies):
-    names = {"group": group, "module": __name__, "replies": replies}
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    file = tmp_path_factory.mktemp("paths") / "paths.parquet"
+    planned = plan(load_bundled()[:2], SimulatedJudge(), GreedySearch(), budget=1)
+    PathTable.from_records(list(planned), {}).save(file)
+    return file
+
+
+def _with_needed(group, member, replies, paths):
+    names = {"group": group, "module": __name__, "replies": replies, "paths": paths}
     return _compose(f"{group}={member}", *(o.format(**names) for o in NEEDED.get(member, ())))
 
 
@@ -181,12 +197,14 @@ def test_every_group_has_a_builder_and_a_default():
 
 
 @pytest.mark.parametrize(("group", "member"), MEMBERS)
-def test_member_composes_and_instantiates(group, member, replies):
-    thing = BUILDERS[group](_with_needed(group, member, replies))
+def test_member_composes_and_instantiates(group, member, replies, paths):
+    if (group, member) == ("judge", "local") and missing() is not None:
+        pytest.skip(str(missing()))
+    thing = BUILDERS[group](_with_needed(group, member, replies, paths))
     if member == "custom":
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior":
-        assert thing is None
+        assert (thing is None) == (member == "uniform")
     elif group == "scenarios":
         assert len(thing.scenarios) == 140
 

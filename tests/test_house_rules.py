@@ -40,6 +40,8 @@ ONLY_IN = {
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
+    "pomdp_py": ("experiments/pomdp_py_model.py",),
+    "matplotlib": ("experiments/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
 CALLS_FORBIDDEN = {"eval", "exec", "builtins.eval", "builtins.exec"}

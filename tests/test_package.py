@@ -109,7 +109,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "benchmark", "rl")
     }
 
 

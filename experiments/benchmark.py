@@ -177,7 +177,8 @@ def benchmark(cfg: DictConfig) -> None:
         f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
     )
     compared = pomcp_benchmark.compare_pomcp(cfg.repeats, cfg.seed) if pomcp_benchmark.available() else []
-    console.print(pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED)
+    told = pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED
+    console.print(told, markup=False, highlight=False)
     folder = Path(cfg.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     found = {

@@ -23,7 +23,7 @@ from search.planning import Failure
 from search.policy_tree import PolicyTree
 from search.policy_tree_file import FILE_NAME as TREES
 from search.policy_tree_file import save_trees
-from search.population_scenarios import Population
+from search.population_scenarios import Population, scenario_surfaces
 
 SUMMARY, FAILURES = "summary.json", "failures.jsonl"
 PICTURES = ("png", "svg", "none")
@@ -109,10 +109,11 @@ def _dry_run(scenarios: Sequence[Scenario], judges: Sequence[tuple[int | None, J
     for scenario in scenarios:
         n = int(scenario.askable).bit_count()
         n_sets += sum(math.comb(n, k) for k in range(min(budget, n) + 1))
-    calls = n_sets * len(judges)
+    scores = n_sets * len(judges)
+    compiled = scenario_surfaces(scenarios[:1], judges[0][1]) is not None
     return (
         f"dry run: {len(scenarios):,} scenarios, {len({s.profile for s in scenarios}):,} profiles; every set "
-        f"within the budget is scored, {calls:,} scores (none is a judge call where the judge is compiled). "
+        f"within the budget is scored: {scores:,} scores, {0 if compiled else scores:,} judge calls. "
         f"Nothing was run."
     )
 

@@ -81,8 +81,13 @@ def test_dry_run_writes_nothing(planned, tmp_path):
     done = planned("+budget=2", "scenarios.limit=2", "dry_run=true", "output_dir=out")
     assert done.code == 0
     assert "2 scenarios, 2 profiles" in done.out
-    assert "112 scores" in done.out  # 2 x (1 + 10 + 45)
+    assert "112 scores, 0 judge calls" in " ".join(done.out.split())  # 2 x (1 + 10 + 45)
     assert not (tmp_path / "out").exists()
+    (tmp_path / "mine.py").write_text(CUSTOM)
+    done = planned(
+        "+budget=1", "scenarios.limit=2", "dry_run=true", "judge=custom", "judge._target_=mine.Mine"
+    )
+    assert "22 scores, 22 judge calls" in " ".join(done.out.split())
 
 
 CUSTOM = """

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from rich.table import Table
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
 from experiments import pomcp_benchmark
+from experiments.folders import output_folder
 from experiments.main import entry_point
 from search.mcts import MCTSSearch
 from search.problem import Problem
@@ -168,6 +168,7 @@ def benchmark(cfg: DictConfig) -> None:
     for key, low in (("simulations", 1000), ("repeats", 1)):
         if cfg[key] < low:
             raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
+    folder = output_folder(cfg.output_dir)
     rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
     interpreted = interpreted_rate(2000, cfg.seed)
     console = Console()
@@ -179,8 +180,6 @@ def benchmark(cfg: DictConfig) -> None:
     compared = pomcp_benchmark.compare_pomcp(cfg.repeats, cfg.seed) if pomcp_benchmark.available() else []
     told = pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED
     console.print(told, markup=False, highlight=False)
-    folder = Path(cfg.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     found = {
         "rates": [asdict(rate) for rate in rates],
         "interpreted_per_second": interpreted,

@@ -16,6 +16,7 @@ from rich.console import Console
 from envs import Judge, Scenario, UserError
 from experiments import build, population_report, report
 from experiments.config import budget_of
+from experiments.folders import output_folder
 from experiments.main import NothingPlannedError, entry_point
 from experiments.population_gains import Gain, Options, careful_tree, gains, groups
 from experiments.provenance import config_dict, provenance
@@ -46,7 +47,7 @@ def plan_population(cfg: DictConfig) -> float:
     if cfg.dry_run:
         console.print(_dry_run(loaded.scenarios, judges, budget), highlight=False)
         return math.nan
-    folder = _folder(cfg.output_dir)
+    folder = output_folder(cfg.output_dir)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
     rows: list[Gain] = []
     trees: list[PolicyTree] = []
@@ -116,15 +117,6 @@ def _dry_run(scenarios: Sequence[Scenario], judges: Sequence[tuple[int | None, J
         f"within the budget is scored: {scores:,} scores, {0 if compiled else scores:,} judge calls. "
         f"Nothing was run."
     )
-
-
-def _folder(path: str) -> Path:
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"output_dir={path}: found {error.strerror}, expected a folder to write") from None
-    return folder
 
 
 def _unscored(scenarios: Sequence[Scenario], population: Population) -> list[Failure]:

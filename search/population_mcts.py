@@ -28,12 +28,13 @@ class PopulationMCTS:
     Parameters
     ----------
     num_simulations : int >= 1
-    exploration : float >= 0, c in units of the range of stopping values seen
+    exploration : float >= 0, c in units of the range of stopping values seen (0.3: of 0.01 to 3 the best on
+        bundled profiles at 300 to 3,000 simulations)
     """
 
     name = "population_mcts"
 
-    def __init__(self, num_simulations: int = 10_000, exploration: float = 1.0) -> None:
+    def __init__(self, num_simulations: int = 10_000, exploration: float = 0.3) -> None:
         if num_simulations < 1:
             raise UserError(f"num_simulations: found {num_simulations}, expected an integer >= 1")
         if not (math.isfinite(exploration) and exploration >= 0):

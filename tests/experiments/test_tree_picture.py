@@ -19,9 +19,9 @@ from search.population_dp import Solution, best_fixed_path
 from search.population_scenarios import Population
 
 
-def planned(min_profiles=0, budget=3, decline_rate=0.0):
+def planned(min_profiles=0, budget=3, decline_rate=0.0, cost_weight=0.1):
     problem = Population(load_bundled(), SimulatedJudge("varied"), budget).problem(
-        cost_weight=0.1, decline_rate=decline_rate
+        cost_weight=cost_weight, decline_rate=decline_rate
     )
     return Solution(problem, fallback=best_fixed_path(problem), min_profiles=min_profiles).tree()
 
@@ -37,7 +37,7 @@ def small(**changes):
     )
     given = {"nodes": nodes, "fallback": (1, 2), "group": "health", "n_profiles": 10}
     levels = (("young", "old"), ("low", "high"), ())
-    return PolicyTree(("Age", "Mood", "Work"), levels, 2, **{**given, **changes})
+    return PolicyTree(**{"names": ("Age", "Mood", "Work"), "levels": levels, "budget": 2, **given, **changes})
 
 
 def test_answers_with_the_same_plan_share_a_branch():
@@ -47,7 +47,7 @@ def test_answers_with_the_same_plan_share_a_branch():
     assert (stop.label, stop.text) == ("declined / unknown, young", "answer")
     assert stop.probability == pytest.approx(0.4)
     assert stop.value == pytest.approx((0.1 * 3 + 0.3 * 4) / 0.4)
-    assert (mood.label, mood.text, mood.children) == ("old", "Mood, then answer", ())
+    assert (mood.label, mood.text, mood.note, mood.children) == ("old", "Mood", "then answer", ())
     assert (other.label, other.text, other.kind) == ("any other answer", "then Mood", "fallback")
     assert other.probability == pytest.approx(0.1)
     assert other.value == pytest.approx((3.3 - 0.3 - 1.2 - 1.5) / 0.1)
@@ -96,7 +96,16 @@ def drawn(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "tree", [small(), planned(20), planned(), planned(8, 4, 0.1)], ids=["small", "careful", "all", "declines"]
+    "tree",
+    [
+        small(),
+        small(names=("How old are you, roughly speaking?", "Mood", "A-word-of-thirty-eight-characters-here")),
+        planned(20),
+        planned(),
+        planned(8, 4, 0.1),
+        planned(0, 4, 0.0, 0.0),
+    ],
+    ids=["small", "long names", "careful", "all", "declines", "no costs"],
 )
 def test_nothing_overlaps_and_all_is_grey(tree, drawn, tmp_path):
     save_picture(tmp_path / "tree.png", tree, "simulated_varied", True)

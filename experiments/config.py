@@ -66,8 +66,8 @@ class PlanPopulationConfig:
 
     `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
     `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
-    a simulated judge, from its own on, gains are reported; the trees are those of the first. `pictures`:
-    png, svg or none.
+    a simulated judge, from its own on, gains are reported; the trees are those of the first. `samples`: looks
+    at each set of a noisy judge. `pictures`: png, svg or none.
     """
 
     budget: int = MISSING
@@ -81,6 +81,7 @@ class PlanPopulationConfig:
     num_simulations: int = 10_000
     folds: int = 5
     seeds: int = 1
+    samples: int = 1
     pictures: str = "png"
     scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
     judge: Any = MISSING

@@ -255,6 +255,10 @@ def test_checker_lets_pass(check, path, source):
         ("policies", "numba ray torch hydra wandb"),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
         ("search.policy_tree, search.policy_tree_file", "numba ray torch openai hydra wandb pandas"),
+        (
+            "search.population_scenarios, search.population_dp, search.population_mcts",
+            "numba ray openai hydra",
+        ),
         ("search.mcts, search.rollouts", "numba ray torch openai hydra wandb"),
         ("envs.judges.simulated, envs.loading, envs.acquisition_env", "numba ray torch openai hydra wandb"),
     ],

@@ -77,6 +77,15 @@ def test_tree_search_and_declines(planned, tmp_path):
     assert row["planner"] == "population_mcts"
 
 
+def test_a_noisy_judge_is_told_of_and_asked_as_often_as_wanted(planned):
+    noisy = ("+budget=1", *QUICK, "judge.noise_std=0.3", "samples=2")
+    done = planned(*noisy)
+    assert (done.code, done.err) == (0, "")
+    assert "The judge is noisy" in done.out
+    dry = planned(*noisy, "dry_run=true")
+    assert "132 scores, 264 judge calls" in " ".join(dry.out.split())  # 12 x 11, twice
+
+
 def test_dry_run_writes_nothing(planned, tmp_path):
     done = planned("+budget=2", "scenarios.limit=2", "dry_run=true", "output_dir=out")
     assert done.code == 0
@@ -135,6 +144,7 @@ BAD = [
     ("num_simulations=0", "num_simulations: found 0"),
     ("folds=1", "folds: found 1"),
     ("seeds=0", "seeds: found 0"),
+    ("samples=0", "samples: found 0"),
     ("pictures=gif", "pictures: found 'gif'"),
     ("seed=-1", "seed: found -1"),
     ("scenarios.path=none.jsonl", "none.jsonl: no such file"),

@@ -128,6 +128,19 @@ def test_scores_are_those_of_the_judge():
         assert row.tolist() == pytest.approx([s.value for s in judge.score(scenario, contexts)])
 
 
+def test_a_noisy_judge_is_looked_at_several_times_and_averaged():
+    class Noisy:
+        stochastic = True
+
+        def score(self, scenario, contexts, samples):
+            return [1.0 + sample + 0.1 * len(names) for names, sample in zip(contexts, samples, strict=True)]
+
+    table = Population(people(2, 1), Noisy(), 2, samples=3).scores
+    assert table[0].tolist() == pytest.approx([2.0, 2.1, 2.1, 2.2])
+    with pytest.raises(UserError, match="samples: found 0"):
+        Population(people(2, 1), Noisy(), 2, samples=0)
+
+
 def test_parts_of_a_population_and_unscored_rows():
     class Unscored:
         def score(self, scenario, contexts):

@@ -70,12 +70,44 @@ class BenchmarkConfig:
     output_dir: str = "${hydra:runtime.output_dir}"
 
 
+@dataclass
+class CompareConfig:
+    """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it.
+
+    `searches`: names of members of the group `search`, of `custom`, or `best_static`. `custom`: searches of
+    yours, name -> `_target_` and keyword arguments. `problems`: people for each judge; `model_seeds`: judges
+    for each landscape. `default_search`: what the others are held against, beside greedy. `shown_calls`,
+    `shown_noise`: the limit of the tables on the terminal, the noise of the figure. `bootstrap`: resamples.
+    """
+
+    searches: list[str] = MISSING
+    custom: dict[str, Any] = field(default_factory=dict)
+    landscapes: list[str] = MISSING
+    n_attributes: list[int] = MISSING
+    noise_std: list[float] = MISSING
+    calls: list[int] = MISSING
+    model_seeds: int = MISSING
+    problems: int = MISSING
+    budget: int = DEFAULT_BUDGET
+    seed: int = 0
+    report_samples: int = 8
+    static_people: int = 15
+    default_search: str = "mcts"
+    shown_calls: int = 60
+    shown_noise: float = 0.3
+    bootstrap: int = 2000
+    output_dir: str = "${hydra:runtime.output_dir}"
+    resume: bool = False
+    parallel: Any = MISSING
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
+    store.store(name="compare_schema", node=CompareConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

@@ -13,14 +13,18 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from envs import Judge, Scenario, UserError
 from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
 from search.problem import Observations, Searcher
+from search.rollouts_map import ray_map
 from search.workers import Outcome, Parallel, Run, Serial, plan_or_failure
 
 __all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _HOLD_S = 0.5
 """Seconds a worker may keep finished plans: slow judges report each plan, fast ones a chunk at once."""
@@ -141,6 +145,11 @@ class Ray:
             getattr(part, "warm_up", lambda: None)()
         _start_ray(self.num_workers, self.address)
         return _RayRun(judge, options, self.num_workers, self.chunk_size)
+
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+        """Yield (index of the task, `function(task)`) as each is finished, in any order."""
+        _start_ray(self.num_workers, self.address)
+        return ray_map(function, tasks, self.num_workers)
 
 
 def _start_ray(num_workers: int | None, address: str | None) -> None:

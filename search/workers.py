@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from envs import Judge, Scenario
 from search.planning import Failure, PlanOptions, ScenarioPlan, plan_scenario
 from search.problem import PlanningFailed, Searcher
 
 Outcome = ScenarioPlan | Failure
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def plan_or_failure(scenario: Scenario, judge: Judge, searcher: Searcher, options: PlanOptions) -> Outcome:
@@ -39,6 +41,14 @@ class Parallel(Protocol):
         """Start the workers."""
         ...
 
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+        """Yield (index of the task, `function(task)`) of each task as it is finished.
+
+        For many small runs that differ in judge and searcher: one start of the workers serves them all.
+        `function` is one of a module, found by import wherever it runs.
+        """
+        ...
+
 
 class Serial:
     """One scenario after the other, in this process."""
@@ -46,6 +56,11 @@ class Serial:
     def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
         """Return a run in this process."""
         return _SerialRun(judge, options)
+
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+        """Yield (index of the task, `function(task)`) in order."""
+        for index, task in enumerate(tasks):
+            yield index, function(task)
 
 
 class _SerialRun:

@@ -27,12 +27,13 @@ MAY_IMPORT = {
 SURFACES = ("envs/judges/simulated_surface.py",)
 """Modules of compiled judges; add yours. They are imported lazily."""
 ONLY_IN = {
-    "ray": ("search/rollouts.py",),
+    "ray": ("search/rollouts.py", "search/rollouts_map.py"),
     "numba": ("search/kernels.py", *SURFACES),
     "openai": ("envs/llm.py", "envs/llm/"),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
+    "matplotlib": ("experiments/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
 CALLS_FORBIDDEN = {"eval", "exec", "builtins.eval", "builtins.exec"}

@@ -1,0 +1,56 @@
+"""Searches by name: members of the config group `search`, the user's own, and the best static set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from envs import UserError
+from experiments import build
+from experiments.compare_cells import BEST_STATIC
+from search.problem import Searcher
+
+_SIMULATIONS_A_CALL = 10
+"""Search iterations for each judge call: many, so that the limit on calls is what ends a search."""
+
+
+def search_nodes(names: list[str], custom: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:
+    """Return {name: `_target_` and keyword arguments}, None for the best static set.
+
+    Raises
+    ------
+    UserError
+        a name that is neither a member of the group `search` nor in `custom`, or one that occurs twice.
+    """
+    folder = files("conf") / "search"
+    members = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    members.remove("custom")
+    nodes: dict[str, dict[str, Any] | None] = {}
+    for name in names:
+        if name in nodes:
+            raise UserError(f"searches: found {name!r} twice, expected distinct names")
+        if name in custom:
+            nodes[name] = dict(custom[name])
+        elif name in members:
+            node: Any = OmegaConf.load(str(folder / f"{name}.yaml"))
+            nodes[name] = dict(node)
+        elif name == BEST_STATIC:
+            nodes[name] = None
+        else:
+            known = ", ".join([*members, BEST_STATIC, *custom])
+            raise UserError(f"searches: found {name!r}, expected some of {known}")
+    return nodes
+
+
+def searcher_for(node: Mapping[str, Any] | None, calls: int, seed: int) -> Searcher | None:
+    """Return the searcher of a node, with enough simulations that `calls` judge calls are its limit."""
+    if node is None:
+        return None
+    given = dict(node)
+    if isinstance(given.get("num_simulations"), int):
+        given["num_simulations"] = max(given["num_simulations"], _SIMULATIONS_A_CALL * calls)
+    config: DictConfig = OmegaConf.create({"seed": seed, "search": given})
+    return build.build_searcher(config)

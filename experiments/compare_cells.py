@@ -22,12 +22,13 @@ BEST_STATIC = "best_static"
 """Name of the baseline that `experiments.compare_problems.best_static` makes."""
 
 COLUMNS = (
-    "landscape", "n_attributes", "noise_std", "model_seed", "search", "calls", "learns", "shared",
+    "landscape", "n_attributes", "noise_std", "model_seed", "search", "calls", "learns", "wave",
+    "shared", "one_domain",
     "scenario_id", "domain", "order", "best", "empty", "true", "regret", "reported", "optimism", "belief",
     "belief_error", "search_calls", "judge_calls", "simulations", "n_questions", "path", "stopped", "seconds",
     "seed",
 )  # fmt: skip
-"""Of a run; `order`: place of the person among those planned for. `seconds` alone differs from run to run."""
+"""Of a run; `one_domain`: the people were all put into one domain; `order`: place of the person among those planned for. `seconds` alone differs from run to run."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ def _row(
         "search": cell.search,
         "calls": cell.calls,
         "learns": cell.learns,
+        "wave": cell.wave,
         "shared": problems.shared,
+        "one_domain": problems.domain is not None,
         "scenario_id": planned.scenario_id,
         "domain": planned.domain,
         "order": order,

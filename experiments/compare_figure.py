@@ -24,7 +24,9 @@ def finding(table: pd.DataFrame, calls: int) -> str:
         return "Gain lost against judge calls"
     best = shown.loc[shown.groupby("landscape")["regret"].idxmin(), "search"]
     counts = best.value_counts()
-    return f"At {calls} judge calls {counts.index[0]} loses least in {counts.iloc[0]} of {len(best)} landscapes"
+    return (
+        f"At {calls} judge calls {counts.index[0]} loses least in {counts.iloc[0]} of {len(best)} landscapes"
+    )
 
 
 def draw(table: pd.DataFrame, n_attributes: int, noise: float, calls: int, path: Path) -> None:

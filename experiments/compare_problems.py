@@ -172,8 +172,10 @@ def best_and_empty(problems: ProblemSet) -> tuple[tuple[float, float], ...]:
 
 
 class BestStatic:
-    """The strongest plan that looks at nobody: for each domain the set with the highest mean true score over
-    further people of that domain under the same judge, whose scores it is shown without noise.
+    """The strongest plan that looks at nobody.
+
+    For each domain it is the set with the highest mean true score over further people of that domain under
+    the same judge, whose scores it was shown without noise.
     """
 
     name = "best_static"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -40,27 +41,33 @@ def terminal_tables(table: pd.DataFrame, calls: int, default: str) -> Iterator[T
         title = (
             f"Gain lost, % (SIMULATED): {n} attributes, noise {noise:g}, at most {calls} judge calls a plan"
         )
-        found = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+        found = Table(
+            title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
+        )
         landscapes = list(dict.fromkeys(part["landscape"]))
         found.add_column("search", no_wrap=True)
         for name in landscapes:
             found.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
         for search, rows in part.groupby("search", sort=False):
-            by_landscape = rows.set_index("landscape")
+            by_landscape = _by(rows, "landscape")
             found.add_row(str(search), *[_cell(by_landscape, name, default) for name in landscapes])
         yield found
 
 
-def _cell(rows: pd.DataFrame, landscape: str, default: str) -> str:
-    if landscape not in rows.index:
+def _by(rows: pd.DataFrame, column: str) -> dict[Any, dict[Any, Any]]:
+    return {row[column]: row for row in rows.to_dict("records")}
+
+
+def _cell(rows: dict[Any, dict[Any, Any]], landscape: str, default: str) -> str:
+    if landscape not in rows:
         return "-"
-    row = rows.loc[landscape]
-    mark = MARKS.get(row.get(f"vs_{default}_verdict"), " ")  # no verdict on the default search itself
+    row = rows[landscape]
+    mark = MARKS.get(row.get(f"vs_{default}_verdict", ""), " ")  # no verdict on the default search itself
     return f"{percent(row['regret'])}{mark}"
 
 
 def markdown(table: pd.DataFrame, against: Sequence[str]) -> str:
-    """Return all figures: a section for each (landscape, attributes, noise), a row for each search and limit."""
+    """Return all figures: a section for each (landscape, attributes, noise), a row for each search."""
     lines = ["# Searches compared: SIMULATED scores", "", *_legend(table, against)]
     for (landscape, n, noise), part in table.groupby(["landscape", "n_attributes", "noise_std"], sort=True):
         lines += ["", f"## {landscape}, {n} attributes, noise {noise:g}", ""]
@@ -68,25 +75,25 @@ def markdown(table: pd.DataFrame, against: Sequence[str]) -> str:
         lines += ["| search | " + " | ".join(f"{c} calls" for c in calls) + " |"]
         lines += ["|---|" + "---:|" * len(calls)]
         for search, rows in part.groupby("search", sort=False):
-            by_calls = rows.set_index("calls")
+            by_calls = _by(rows, "calls")
             lines.append(f"| {search} | " + " | ".join(_wide(by_calls, c, against) for c in calls) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _legend(table: pd.DataFrame, against: Sequence[str]) -> list[str]:
     return [
-        "Per cent of the possible gain that is lost, sum(best - true) / sum(best - empty), with its 95 % interval "
-        "(bootstrap over judges, then over people). `<S` and `>S`: loses less, or more, than S on the same "
-        f"problems (S: {', '.join(against)}); no mark: undecided. "
+        "Per cent of the possible gain that is lost, sum(best - true) / sum(best - empty), with its 95 % "
+        "interval (bootstrap over judges, then people). `<S` and `>S`: loses less, or more, than S on the "
+        f"same problems (S: {', '.join(against)}); no mark: undecided. "
         f"{int(table['problems'].min())} to {int(table['problems'].max())} problems under "
         f"{int(table['judges'].max())} judges a figure."
     ]
 
 
-def _wide(rows: pd.DataFrame, calls: int, against: Sequence[str]) -> str:
-    if calls not in rows.index:
+def _wide(rows: dict[Any, dict[Any, Any]], calls: int, against: Sequence[str]) -> str:
+    if calls not in rows:
         return "-"
-    row = rows.loc[calls]
+    row = rows[calls]
     marks = [
         f" {MARKS[row[f'vs_{other}_verdict']]}{other}"
         for other in against

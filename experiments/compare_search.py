@@ -1,14 +1,12 @@
 """Compare searches at equal judge calls: `python -m experiments.compare_search preset=quick`.
 
-What is compared is what a run does: every plan comes from `search.rollouts.plan` under a limit on judge calls.
-The judges are simulated, so that the truth is known: regret is found by enumeration, without noise.
+What is compared is what a run does: every plan comes from `search.rollouts.plan` under a limit on judge
+calls. The judges are simulated, so that the truth is known: regret is found by enumeration, without noise.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +21,7 @@ from experiments import build, compare_figure, compare_report
 from experiments.compare_cells import COLUMNS, Cell, run_cell
 from experiments.compare_journal import CellJournal, Rows
 from experiments.compare_problems import ProblemSet
-from experiments.compare_searchers import search_nodes, searcher_for
+from experiments.compare_searchers import fingerprint_of, search_nodes, searcher_for
 from experiments.compare_statistics import normalised_regrets
 from experiments.main import entry_point
 from experiments.report import files_table
@@ -56,7 +54,8 @@ def cells_of(cfg: DictConfig) -> list[Cell]:
     for name in ("model_seeds", "problems", "budget", "report_samples", "static_people", "bootstrap"):
         if cfg[name] < 1:
             raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
-    nodes = search_nodes(list(cfg.searches), OmegaConf.to_container(cfg.custom, resolve=True))
+    custom: Any = OmegaConf.to_container(cfg.custom, resolve=True)
+    nodes = search_nodes(list(cfg.searches), custom)
     searchers = {
         (name, calls): searcher_for(node, calls, cfg.seed)
         for name, node in nodes.items()
@@ -79,7 +78,7 @@ def cells_of(cfg: DictConfig) -> list[Cell]:
 
 def run_cells(cells: Sequence[Cell], journal: CellJournal, parallel: Parallel) -> Rows:
     """Run what the journal does not hold, and return the rows of all cells, in the order of `cells`."""
-    done = {key: rows for key, rows in journal.done.items()}
+    done = dict(journal.done)
     waiting = [cell for cell in cells if cell.key not in done]
     with compare_report.progress_bar() as bar:
         runs = sum(map(len, done.values()))
@@ -93,21 +92,15 @@ def run_cells(cells: Sequence[Cell], journal: CellJournal, parallel: Parallel) -
     return [row for cell in cells for row in done[cell.key]]
 
 
-def fingerprint(cfg: DictConfig) -> str:
-    """Return a hash of all that determines the runs."""
-    container: Any = OmegaConf.to_container(cfg, resolve=True)
-    kept = {key: value for key, value in container.items() if key not in _NOT_IN_FINGERPRINT}
-    kept["nodes"] = search_nodes(list(cfg.searches), container["custom"])
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
 def compare(cfg: DictConfig) -> None:
     """Run the comparison of `cfg`; write runs, tables and figure into the output folder; print the tables."""
     started = time.perf_counter()
     cells = cells_of(cfg)
     folder = Path(cfg.output_dir)
     parallel = build.build_parallel(cfg)
-    with CellJournal(folder, fingerprint(cfg), cfg.resume) as journal:
+    with CellJournal(
+        folder, fingerprint_of(cfg, list(cfg.searches), _NOT_IN_FINGERPRINT), cfg.resume
+    ) as journal:
         rows = run_cells(cells, journal, parallel)
     runs = pd.DataFrame(rows, columns=list(COLUMNS))
     runs.to_parquet(folder / RUNS, index=False)

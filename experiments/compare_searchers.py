@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -43,6 +45,14 @@ def search_nodes(names: list[str], custom: Mapping[str, Any]) -> dict[str, dict[
             known = ", ".join([*members, BEST_STATIC, *custom])
             raise UserError(f"searches: found {name!r}, expected some of {known}")
     return nodes
+
+
+def fingerprint_of(cfg: DictConfig, names: list[str], left_out: Sequence[str]) -> str:
+    """Return a hash of all that determines the runs of `cfg`: its keys but `left_out`, and the searches."""
+    container: Any = OmegaConf.to_container(cfg, resolve=True)
+    kept = {key: value for key, value in container.items() if key not in left_out}
+    kept["nodes"] = search_nodes(names, container["custom"])
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def searcher_for(node: Mapping[str, Any] | None, calls: int, seed: int) -> Searcher | None:

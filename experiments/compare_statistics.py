@@ -25,7 +25,7 @@ class Interval(NamedTuple):
         return "below" if self.high < 0.0 else "above" if self.low > 0.0 else "undecided"
 
 
-def resampled(clusters: Sequence[int], draws: int, seed: int) -> np.ndarray:
+def resampled(clusters: Sequence[int] | np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Return int64[draws, P], how often each problem is in each bootstrap sample.
 
     `clusters`: int[P], the judge (`model_seed`) of each problem. Judges are drawn with replacement, and
@@ -72,9 +72,10 @@ def normalised_regrets(runs: pd.DataFrame, against: Sequence[str], draws: int, s
     """
     rows = []
     for where, cell in runs.groupby(COORDINATES, sort=True):
-        tables = {name: _by_problem(part) for name, part in cell.groupby("search", sort=False)}
+        tables = {str(name): _by_problem(part) for name, part in cell.groupby("search", sort=False)}
         rows += [
-            dict(zip(COORDINATES, where, strict=True)) | row for row in _cell_rows(tables, against, draws, seed)
+            dict(zip(COORDINATES, where, strict=True)) | row
+            for row in _cell_rows(tables, against, draws, seed)
         ]
     return pd.DataFrame(rows)
 

@@ -101,6 +101,30 @@ class CompareConfig:
     parallel: Any = MISSING
 
 
+@dataclass
+class SearchClaimsConfig:
+    """Configuration of `python -m experiments.search_claims`.
+
+    `subject`: the search that is held to its claims, by name as in `CompareConfig.searches`. `problems`:
+    people for each of `model_seeds` judges. `needle_searches`: who has to be no better than chance.
+    `wave`: people of a domain before a search with `fit` may learn; as many more follow.
+    """
+
+    subject: str = "mcts"
+    custom: dict[str, Any] = field(default_factory=dict)
+    model_seeds: int = 10
+    problems: int = 10
+    seed: int = 0
+    needle_searches: list[str] = field(default_factory=list)
+    wave: int = 50
+    learning_landscapes: list[str] = field(default_factory=list)
+    learning_calls: list[int] = field(default_factory=list)
+    bootstrap: int = 2000
+    output_dir: str = "${hydra:runtime.output_dir}"
+    resume: bool = False
+    parallel: Any = MISSING
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
@@ -108,6 +132,7 @@ def register() -> None:
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
     store.store(name="compare_schema", node=CompareConfig)
+    store.store(name="search_claims_schema", node=SearchClaimsConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

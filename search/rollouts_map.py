@@ -38,17 +38,17 @@ def ray_map(
                 running[remote.remote(task)] = index
             (ready, *_), _ = ray.wait(list(running), num_returns=1)
             index = running.pop(ready)
-            yield index, _result(ray.get, ready)
+            yield index, _result(ready)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
 
 
-def _result(get: Callable[[Any], R], reference: Any) -> R:
+def _result(reference: Any) -> Any:
     import ray
 
     try:
-        return get(reference)
+        return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise UserError(str(error.cause)) from None

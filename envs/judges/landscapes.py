@@ -1,13 +1,12 @@
-"""Set functions of known shape as judges: what a search does on them is proof or refutation, never a finding
-about people. Their numbers are simulated.
+"""Set functions of known shape as judges, to test searches on: simulated, and no finding about people.
 
 With known set S, x_a = 1 where attribute a is known, and every score cut at [1, 5]:
 
     additive         2 + sum_a w_a x_a,  w ~ N(.2, .2): the best set is the best single attributes
-    pair_complement  1.5 + sum_a w_a x_a + sum_p k_p x_i x_j,  w ~ N(.03, .08), n pairs drawn with replacement,
-                     k ~ U(.2, 1): single attributes tell little, and greedy has nothing to hold on to
-    coverage         2 + 2.8 sum_t v_t (1 - prod_{a in S} (1 - c_at)),  20 topics, v ~ Exp normalised to sum 1,
-                     c_at = U(.3, 1) with chance .15, else 0: monotone and submodular
+    pair_complement  1.5 + sum_a w_a x_a + sum_ij k_ij x_i x_j,  w ~ N(.03, .08), n pairs (i, j) drawn with
+                     replacement, k ~ U(.2, 1): single attributes tell little
+    coverage         2 + 2.8 sum_t v_t (1 - prod_{a in S} (1 - c_at)),  20 topics, v ~ Exp normalised to
+                     sum 1, c_at = U(.3, 1) with chance .15, else 0: monotone and submodular
     needle           2, and 4.5 where S holds one set of four: nothing can be learned, the negative control
     sketch           2.8 + 1.4 tanh(1.3 x),  x = sum_a w_a x_a + sum_ab p_ab x_a x_b,  w ~ Exp normalised to
                      sum 1, p_ab ~ N(0, s), s ~ U(.015, .04): saturates as the published figures do
@@ -73,9 +72,8 @@ def _draw_coverage(rng: np.random.Generator, n: int) -> Draws:
 
 def _coverage(known: np.ndarray, draws: Draws) -> np.ndarray:
     covers, values = draws
-    with np.errstate(divide="ignore"):  # what is covered for certain has log 0
-        left = np.log1p(-np.minimum(covers, 1.0 - 1e-12))
-    return 2.0 + 2.8 * (-np.expm1(known @ left) @ (values / values.sum()))
+    missed = np.exp(known @ np.log1p(-covers))  # c_at < 1, so that no logarithm is of 0
+    return 2.0 + 2.8 * ((1.0 - missed) @ (values / values.sum()))
 
 
 def _draw_needle(rng: np.random.Generator, n: int) -> Draws:
@@ -83,7 +81,7 @@ def _draw_needle(rng: np.random.Generator, n: int) -> Draws:
 
 
 def _needle(known: np.ndarray, draws: Draws) -> np.ndarray:
-    return 2.0 + 2.5 * known[:, draws[0][0]].all(axis=1)
+    return 2.0 + 2.5 * known[:, draws[0][0]].min(axis=1)
 
 
 def _draw_sketch(rng: np.random.Generator, n: int) -> Draws:
@@ -95,7 +93,7 @@ def _sketch(known: np.ndarray, draws: Draws) -> np.ndarray:
     n = len(weights)
     upper = np.zeros((n, n))
     upper[np.triu_indices(n, 1)] = spread[0] * pairs
-    x = known @ (weights / weights.sum()) + ((known @ upper) * known).sum(axis=1)
+    x: np.ndarray = known @ (weights / weights.sum()) + ((known @ upper) * known).sum(axis=1)
     return 2.8 + 1.4 * np.tanh(1.3 * x)
 
 

@@ -28,7 +28,8 @@ COLUMNS = (
     "belief_error", "search_calls", "judge_calls", "simulations", "n_questions", "path", "stopped", "seconds",
     "seed",
 )  # fmt: skip
-"""Of a run; `one_domain`: the people were all put into one domain; `order`: place of the person among those planned for. `seconds` alone differs from run to run."""
+"""Of a run. `one_domain`: the people were all put into one domain. `order`: place of the person among those
+planned for. `seconds` alone differs from run to run."""
 
 
 @dataclass(frozen=True)

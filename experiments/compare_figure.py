@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pandas as pd
 
 FLOOR = 1e-4
 """Regret that is drawn for less than this: the axis is logarithmic, and below it nobody cares."""
-_COLUMNS = 3
+_COLUMNS = 4
 # Okabe & Ito's palette, told apart by the colour-blind; markers and dashes tell them apart in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
@@ -29,29 +31,37 @@ def finding(table: pd.DataFrame, calls: int) -> str:
     )
 
 
-def draw(table: pd.DataFrame, n_attributes: int, noise: float, calls: int, path: Path) -> None:
-    """Draw a panel for each landscape at one noise and number of attributes into `path` (PNG)."""
+def draw(
+    table: pd.DataFrame, n_attributes: int, noise: float, calls: int, banded: Sequence[str], path: Path
+) -> None:
+    """Draw a panel for each landscape at one noise and number of attributes into `path` (PNG).
+
+    `table`: rows of `normalised_regrets`. `calls`: where the title's finding is read. `banded`: searches
+    whose intervals are drawn; those of all would hide the lines.
+    """
     import matplotlib
 
     matplotlib.use("agg")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache at the first run
     from matplotlib import pyplot as plt
 
     shown = table[(table["n_attributes"] == n_attributes) & (table["noise_std"] == noise)]
     landscapes = list(dict.fromkeys(shown["landscape"]))
     rows = math.ceil((len(landscapes) + 1) / _COLUMNS)  # one panel is the legend's
     figure, axes = plt.subplots(
-        rows, _COLUMNS, figsize=(10.0, 2.9 * rows + 0.9), sharex=True, squeeze=False, layout="constrained"
+        rows, _COLUMNS, figsize=(12.5, 2.9 * rows + 0.9), sharex=True, squeeze=False, layout="constrained"
     )
     searches = list(dict.fromkeys(shown["search"]))
-    for axis, landscape in zip(axes.flat, landscapes, strict=False):
-        _panel(axis, shown[shown["landscape"] == landscape], landscape, searches)
+    for i, (axis, landscape) in enumerate(zip(axes.flat, landscapes, strict=False)):
+        _panel(axis, shown[shown["landscape"] == landscape], landscape, searches, banded)
+        axis.tick_params(labelbottom=i + _COLUMNS >= len(landscapes))  # no panel below
     for axis in list(axes.flat)[len(landscapes) :]:
         axis.set_axis_off()
     handles, labels = axes.flat[0].get_legend_handles_labels()
     axes.flat[len(landscapes)].legend(handles, labels, loc="center", frameon=False, fontsize=9)
     figure.suptitle(
         f"{finding(shown, calls)}\nSIMULATED scores, {n_attributes} attributes, noise {noise:g}; "
-        f"bands: 95 % bootstrap intervals",
+        f"bands: 95 % intervals of {' and '.join(name for name in searches if name in banded)}",
         fontsize=11,
     )
     figure.supxlabel("judge calls of a plan's search (limit)", fontsize=10)
@@ -60,7 +70,7 @@ def draw(table: pd.DataFrame, n_attributes: int, noise: float, calls: int, path:
     plt.close(figure)
 
 
-def _panel(axis: Any, rows: pd.DataFrame, landscape: str, searches: list[str]) -> None:
+def _panel(axis: Any, rows: pd.DataFrame, landscape: str, searches: list[str], banded: Sequence[str]) -> None:
     for i, search in enumerate(searches):
         line = rows[rows["search"] == search].sort_values("calls")
         colour = _COLOURS[i % len(_COLOURS)]
@@ -69,8 +79,10 @@ def _panel(axis: Any, rows: pd.DataFrame, landscape: str, searches: list[str]) -
             line["calls"], values, label=search, color=colour, marker=_MARKERS[i % len(_MARKERS)],
             linestyle=_DASHES[i % len(_DASHES)], markersize=4.5, linewidth=1.3,
         )  # fmt: skip
+        if search not in banded:
+            continue
         low, high = line["low"].clip(lower=FLOOR), line["high"].clip(lower=FLOOR)
-        axis.fill_between(line["calls"], low, high, color=colour, alpha=0.10, linewidth=0)
+        axis.fill_between(line["calls"], low, high, color=colour, alpha=0.15, linewidth=0)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_ylim(FLOOR * 0.8, 1.3)

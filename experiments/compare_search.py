@@ -110,7 +110,7 @@ def compare(cfg: DictConfig) -> None:
     (folder / MARKDOWN).write_text(compare_report.markdown(table, against), encoding="utf-8")
     shown_calls = _nearest(cfg.calls, cfg.shown_calls)
     noise = _nearest(cfg.noise_std, cfg.shown_noise)
-    compare_figure.draw(table, cfg.n_attributes[0], noise, shown_calls, folder / FIGURE)
+    compare_figure.draw(table, cfg.n_attributes[0], noise, shown_calls, against, folder / FIGURE)
     _show(Console(), table, folder, cfg, shown_calls, len(runs), time.perf_counter() - started)
 
 

@@ -1,11 +1,12 @@
 """Hold a search to what is claimed of it: `python -m experiments.search_claims subject=mcts`.
 
-The plans come from the same harness as those of `experiments.compare_search`; only the cells are chosen so that
+The plans come from the same harness as those of `experiments.compare_search`; the cells are chosen so that
 each claim can be settled, under at least ten judges of each kind.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,26 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
-from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from envs import UserError
 from experiments import build
 from experiments.claim_checks import (
-    ALL_SETS, EXACT, GREEDY_CALLS, NOISE, NOISY, RIVALS, SKETCH_TARGETS, Check, checks, count,
+    ALL_SETS,
+    EXACT,
+    EXACT_CALLS,
+    GREEDY_CALLS,
+    JUDGES,
+    NEEDLE_CALLS,
+    NOISE,
+    NOISY,
+    RIVALS,
+    SKETCH_TARGETS,
+    Check,
+    checks,
+    count,
 )  # fmt: skip
 from experiments.compare_cells import COLUMNS, Cell
 from experiments.compare_journal import CellJournal
@@ -31,6 +44,8 @@ from experiments.main import entry_point
 from search.problem import Searcher
 
 FILE_NAME = "claims.json"
+MARKDOWN = "claims.md"
+WORDS = {True: "met", False: "NOT met", None: "open"}
 RUNS = "runs.parquet"
 _ATTRIBUTES, _BUDGET = 10, 4
 _SHARED = 0.5
@@ -79,7 +94,7 @@ def _under(make: _Cells, seed: int) -> Iterator[Cell]:
     cfg = make.cfg
     subject = cfg.subject
     for landscape in EXACT:
-        yield make.one(landscape, 0.0, seed, subject, 60)
+        yield make.one(landscape, 0.0, seed, subject, EXACT_CALLS)
         yield make.one(landscape, 0.0, seed, subject, GREEDY_CALLS)
         yield make.one(landscape, 0.0, seed, "greedy", GREEDY_CALLS)
     for calls in SKETCH_TARGETS:
@@ -92,7 +107,7 @@ def _under(make: _Cells, seed: int) -> Iterator[Cell]:
     for landscape in ("published", "coverage", "additive"):  # more problems for (reported - true)
         yield make.one(landscape, NOISE, seed, subject, min(SKETCH_TARGETS))
     for search in dict.fromkeys([subject, *cfg.needle_searches]):
-        yield make.one("needle", 0.0, seed, search, 60)
+        yield make.one("needle", 0.0, seed, search, NEEDLE_CALLS)
     if hasattr(make.searcher(subject, cfg.learning_calls[0]), "fit"):
         for landscape in cfg.learning_landscapes:
             for calls in cfg.learning_calls:
@@ -111,29 +126,41 @@ def claim(cfg: DictConfig) -> float:
     runs = pd.DataFrame(rows, columns=list(COLUMNS))
     runs.to_parquet(folder / RUNS, index=False)
     found = checks(runs, cfg.subject, cfg.bootstrap, cfg.seed)
-    met, apply = count(found)
-    console = Console()
-    console.print(_table(cfg.subject, found, cfg.model_seeds, cfg.problems))
-    console.print(
-        f"{met} of {apply} claims met; {len(runs):,} plans; all scores are SIMULATED.", highlight=False
+    met, settled = count(found)
+    title = (
+        f"Claims about search={cfg.subject} (SIMULATED scores): {_ATTRIBUTES} attributes, budget {_BUDGET}, "
+        f"{cfg.model_seeds} judges a landscape, {cfg.problems} people each"
     )
+    console = Console()
+    console.print(Text(title, style="bold"), *_tables(found), sep="\n")
+    console.print(
+        f"\n{met} of {settled} settled claims met; {len(runs):,} plans; all scores are SIMULATED. "
+        f"open: fewer than {JUDGES} judges, too few people, or nothing to compare.",
+        highlight=False,
+    )
+    (folder / MARKDOWN).write_text(markdown(title, found), encoding="utf-8")
     told = {"subject": cfg.subject, "judge_is_simulated": True, "checks": [c._asdict() for c in found]}
     (folder / FILE_NAME).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return met / apply if apply else 0.0
+    return met / settled if settled else 0.0
 
 
-def _table(subject: str, found: list[Check], judges: int, problems: int) -> Table:
-    title = (
-        f"Claims about search={subject} (SIMULATED scores): 10 attributes, budget 4, "
-        f"{judges} judges a landscape, {problems} people each"
-    )
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name in ("claim", "target", "found", ""):
-        table.add_column(name)
-    for check in found:
-        word = "-" if check.met is None else "met" if check.met else "NOT met"
-        table.add_row(check.claim, check.target, check.found, word)
-    return table
+def _tables(found: list[Check]) -> Iterator[RenderableType]:
+    """Yield each claim and, below it, what was found where."""
+    for claim, group in itertools.groupby(found, key=lambda check: check.claim):
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for width in (23, 29, 16, 7):
+            table.add_column(width=width)
+        for check in group:
+            table.add_row(check.where, check.found, check.target, WORDS[check.met])
+        yield Text(f"\n{claim}", style="bold")
+        yield table
+
+
+def markdown(title: str, found: list[Check]) -> str:
+    """Return the claims as a Markdown table."""
+    lines = [f"# {title}", "", "| claim | where | found | target | |", "|---|---|---|---|---|"]
+    lines += [f"| {c.claim} | {c.where} | {c.found} | {c.target} | {WORDS[c.met]} |" for c in found]
+    return "\n".join(lines) + "\n"
 
 
 main = entry_point("search_claims")(claim)

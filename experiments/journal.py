@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 
 from envs import UserError
+from experiments.folders import output_folder
 from search.path_table import COLUMNS, record_of, row_of
 from search.planning import ScenarioPlan
 from search.problem import Observations
@@ -95,9 +96,8 @@ class LineJournal(Generic[T]):
     file_name: ClassVar[str]
 
     def __init__(self, folder: Path, fingerprint: str, resume: bool) -> None:
-        self.path = folder / self.file_name
+        self.path = output_folder(folder) / self.file_name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a+b")
         except OSError as error:
             raise UserError(

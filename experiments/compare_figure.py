@@ -47,24 +47,31 @@ def draw(
 
     shown = table[(table["n_attributes"] == n_attributes) & (table["noise_std"] == noise)]
     landscapes = list(dict.fromkeys(shown["landscape"]))
-    rows = math.ceil((len(landscapes) + 1) / _COLUMNS)  # one panel is the legend's
+    rows = math.ceil(len(landscapes) / _COLUMNS)
+    columns = min(_COLUMNS, len(landscapes))
     figure, axes = plt.subplots(
-        rows, _COLUMNS, figsize=(12.5, 2.9 * rows + 0.9), sharex=True, squeeze=False, layout="constrained"
-    )
+        rows, columns, figsize=(max(7.0, 3.2 * columns), 2.7 * rows + 1.4),
+        sharex=True, sharey=True, squeeze=False, layout="constrained",
+    )  # fmt: skip
     searches = list(dict.fromkeys(shown["search"]))
+    least = max(FLOOR, float(shown["regret"].min()))
+    axes.flat[0].set_ylim(0.8 * 10.0 ** math.floor(math.log10(least)), 1.3)
     for i, (axis, landscape) in enumerate(zip(axes.flat, landscapes, strict=False)):
         _panel(axis, shown[shown["landscape"] == landscape], landscape, searches, banded)
-        axis.tick_params(labelbottom=i + _COLUMNS >= len(landscapes))  # no panel below
+        if i + _COLUMNS >= len(landscapes):  # no panel below
+            axis.tick_params(labelbottom=True)
+            axis.set_xlabel("judge calls (limit)", fontsize=9)
     for axis in list(axes.flat)[len(landscapes) :]:
         axis.set_axis_off()
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    axes.flat[len(landscapes)].legend(handles, labels, loc="center", frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False, fontsize=9
+    )
     figure.suptitle(
         f"{finding(shown, calls)}\nSIMULATED scores, {n_attributes} attributes, noise {noise:g}; "
         f"bands: 95 % intervals of {' and '.join(name for name in searches if name in banded)}",
         fontsize=11,
     )
-    figure.supxlabel("judge calls of a plan's search (limit)", fontsize=10)
     figure.supylabel("share of the possible gain that is lost", fontsize=10)
     figure.savefig(path, dpi=130)
     plt.close(figure)
@@ -85,7 +92,6 @@ def _panel(axis: Any, rows: pd.DataFrame, landscape: str, searches: list[str], b
         axis.fill_between(line["calls"], low, high, color=colour, alpha=0.15, linewidth=0)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_ylim(FLOOR * 0.8, 1.3)
     ticks = sorted(rows["calls"].unique())
     axis.set_xticks(ticks, [str(t) for t in ticks], fontsize=8)
     axis.minorticks_off()

@@ -20,7 +20,15 @@ from hydra.utils import get_class
 
 from envs import UserError
 from experiments import build
-from experiments.config import BenchmarkConfig, JudgeFiguresConfig, ScenariosConfig, TrainConfig, register
+from experiments.config import (
+    BenchmarkConfig,
+    CompareConfig,
+    JudgeFiguresConfig,
+    ScenariosConfig,
+    SearchClaimsConfig,
+    TrainConfig,
+    register,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -35,8 +43,12 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
+PRESETS = "preset"
+"""The group whose members are settings of `compare_search`, not things to build."""
 MEMBERS = sorted(
-    (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "conf"
+    (path.parent.name, path.stem)
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name not in ("conf", PRESETS)
 )
 BUILDERS = {
     "scenarios": build.build_scenarios,
@@ -188,7 +200,14 @@ def test_keys_are_arguments(group, member):
 
 @pytest.mark.parametrize(
     ("schema", "holder"),
-    [(TrainConfig, "cfg"), (JudgeFiguresConfig, "cfg"), (BenchmarkConfig, "cfg"), (ScenariosConfig, "node")],
+    [
+        (TrainConfig, "cfg"),
+        (JudgeFiguresConfig, "cfg"),
+        (BenchmarkConfig, "cfg"),
+        (CompareConfig, "cfg"),
+        (SearchClaimsConfig, "cfg"),
+        (ScenariosConfig, "node"),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_keys_of_the_schema_are_read(schema, holder):

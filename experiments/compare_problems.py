@@ -1,8 +1,8 @@
 """The problems that searches are compared on: a landscape, people, and the truth by enumeration.
 
-`published` and `varied` are the two presets of the simulated judge. With ten attributes their people are the
-bundled ones; with more, made-up people over made-up attributes. All other landscapes are those of
-`envs.judges.landscapes`, whose scenarios are only ids and domains.
+`published` and `varied` are the two presets of the simulated judge; their people are the bundled ones, with
+made-up values of made-up attributes where there are more than the ten of PENGUIN. All other landscapes are
+those of `envs.judges.landscapes`, to which a scenario is an id and a domain.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs import DOMAINS, Attribute, Level, Scenario, Schema, UserError
+from envs import DOMAINS, Attribute, Level, Scenario, Schema, UserError, penguin_schema
 from envs.judges.landscapes import LANDSCAPES, LandscapeJudge
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
@@ -30,7 +30,6 @@ NAMES = (*PRESETS, *LANDSCAPES)
 MAX_SETS = 300_000
 """Sets that are enumerated for the truth of one problem (40 attributes, budget 4: 102,091)."""
 _LEVELS = ("low", "middling", "high")
-_BUNDLED_ATTRIBUTES = 10
 _CHUNK = 1 << 14
 
 SimulatedOne = SimulatedJudge | LandscapeJudge
@@ -75,16 +74,11 @@ class ProblemSet:
                 f"{MAX_SETS:,}: the true best is found by enumeration"
             )
         people = len(load_bundled())
-        if self.bundled and self.n_problems >= people:
+        if self.landscape in PRESETS and self.n_problems >= people:
             raise UserError(
-                f"problems: found {self.n_problems} of {self.landscape} with {n} attributes, "
-                f"expected at most {people - 1} of the {people} bundled people"
+                f"problems: found {self.n_problems} of {self.landscape}, expected at most {people - 1} "
+                f"of the {people} bundled people"
             )
-
-    @property
-    def bundled(self) -> bool:
-        """Tell whether the people are the bundled ones."""
-        return self.landscape in PRESETS and self.n_attributes == _BUNDLED_ATTRIBUTES
 
     @property
     def run_seed(self) -> int:
@@ -111,10 +105,10 @@ class ProblemSet:
         return {domain: people or list(rest[:per_domain]) for domain, people in found.items()}
 
     def _people(self, count: int) -> tuple[Scenario, ...]:
-        if self.bundled:
+        if self.landscape in PRESETS:
             people = load_bundled()
             rng = np.random.default_rng([self.seed, self.model_seed])
-            drawn = [people[i] for i in rng.permutation(len(people))]
+            drawn = [_extended(people[i], self.n_attributes) for i in rng.permutation(len(people))]
         else:
             drawn = [_made_up(self.n_attributes, self.model_seed, i) for i in range(count)]
         if self.domain is None:
@@ -123,16 +117,29 @@ class ProblemSet:
 
 
 @functools.cache
-def made_up_schema(n: int) -> Schema:
-    """Return `n` attributes of three levels."""
+def schema_of(n: int) -> Schema:
+    """Return `n` attributes: those of PENGUIN as far as they go, then made-up ones of three levels."""
+    published = penguin_schema()
+    if n == len(published):
+        return published
     levels = tuple(Level(name, phrases=(name,)) for name in _LEVELS)
-    return Schema(Attribute(f"Attribute {i + 1:02d}", "?", levels=levels) for i in range(n))
+    further = [Attribute(f"Attribute {i + 1:02d}", "?", levels=levels) for i in range(len(published), n)]
+    return Schema([*published.attributes[:n], *further])
+
+
+def _extended(person: Scenario, n: int) -> Scenario:
+    """Return a bundled person with `n` attributes; what is made up depends on the person alone."""
+    schema = schema_of(n)
+    if schema is person.schema:
+        return person
+    rng = np.random.default_rng(list(person.id.encode()))
+    made_up = {name: _LEVELS[rng.integers(len(_LEVELS))] for name in schema.names[len(person.schema) :]}
+    return Scenario(person.id, person.domain, person.query, {**person.profile, **made_up}, schema)
 
 
 def _made_up(n: int, model_seed: int, index: int) -> Scenario:
-    schema = made_up_schema(n)
-    levels = np.random.default_rng([n, model_seed, index]).integers(len(_LEVELS), size=n)
-    profile = {name: _LEVELS[level] for name, level in zip(schema.names, levels, strict=True)}
+    schema = schema_of(n)
+    profile = dict.fromkeys(schema.names, "made up")
     return Scenario(f"made-up-{model_seed}-{index:04d}", DOMAINS[index % 7], "", profile, schema)
 
 

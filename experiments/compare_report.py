@@ -38,9 +38,7 @@ def terminal_tables(table: pd.DataFrame, calls: int, default: str) -> Iterator[T
     """Yield a table for each (number of attributes, noise): searches by landscapes at one limit on calls."""
     shown = table[table["calls"] == calls]
     for (n, noise), part in shown.groupby(["n_attributes", "noise_std"], sort=True):
-        title = (
-            f"Gain lost, % (SIMULATED): {n} attributes, noise {noise:g}, at most {calls} judge calls a plan"
-        )
+        title = f"Gain lost, % (SIMULATED): {n} attributes, noise {noise:g}, {calls} judge calls"
         found = Table(
             title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
         )
@@ -66,18 +64,45 @@ def _cell(rows: dict[Any, dict[Any, Any]], landscape: str, default: str) -> str:
     return f"{percent(row['regret'])}{mark}"
 
 
-def markdown(table: pd.DataFrame, against: Sequence[str]) -> str:
-    """Return all figures: a section for each (landscape, attributes, noise), a row for each search."""
+def needle_line(needle: pd.DataFrame, calls: int) -> str:
+    """Return one sentence on who found the needle within `calls`, "" where nobody looked for it."""
+    if needle.empty:
+        return ""
+    shown = needle[needle["calls"] == calls].to_dict("records")
+    above = [str(row["search"]) for row in shown if row["low"] > row["chance"]]
+    most = max(shown, key=lambda row: row["share"])
+    told = f"above chance: {', '.join(dict.fromkeys(above))}" if above else "nobody is above chance"
+    return (
+        f"Needle at {calls} calls: {told} ({most['chance']:.1%}); "
+        f"most often {most['search']}, {most['found']} of {most['of']}."
+    )
+
+
+def markdown(
+    table: pd.DataFrame, searches: pd.DataFrame, needle: pd.DataFrame, against: Sequence[str]
+) -> str:
+    """Return all figures.
+
+    `table`: rows of `normalised_regrets`, which become a section for each (landscape, attributes, noise) with
+    a row a search. `searches`, `needle`: rows of `by_search` and `needle_finds`.
+    """
     lines = ["# Searches compared: SIMULATED scores", "", *_legend(table, against)]
-    for (landscape, n, noise), part in table.groupby(["landscape", "n_attributes", "noise_std"], sort=True):
-        lines += ["", f"## {landscape}, {n} attributes, noise {noise:g}", ""]
+    for (landscape, n, noise), part in table.groupby(["landscape", "n_attributes", "noise_std"], sort=False):
         calls = sorted(part["calls"].unique())
-        lines += ["| search | " + " | ".join(f"{c} calls" for c in calls) + " |"]
-        lines += ["|---|" + "---:|" * len(calls)]
+        lines += ["", f"## {landscape}, {n} attributes, noise {noise:g}", ""]
+        lines += _head(["search", *(f"{c} calls" for c in calls)])
         for search, rows in part.groupby("search", sort=False):
             by_calls = _by(rows, "calls")
-            lines.append(f"| {search} | " + " | ".join(_wide(by_calls, c, against) for c in calls) + " |")
-    return "\n".join(lines) + "\n"
+            lines.append(_line([str(search), *(_wide(by_calls, c, against) for c in calls)]))
+    return "\n".join([*lines, *_needle_section(needle), *_search_section(searches)]) + "\n"
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    return [_line(names), "|---|" + "---:|" * (len(names) - 1)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _legend(table: pd.DataFrame, against: Sequence[str]) -> list[str]:
@@ -85,8 +110,7 @@ def _legend(table: pd.DataFrame, against: Sequence[str]) -> list[str]:
         "Per cent of the possible gain that is lost, sum(best - true) / sum(best - empty), with its 95 % "
         "interval (bootstrap over judges, then people). `<S` and `>S`: loses less, or more, than S on the "
         f"same problems (S: {', '.join(against)}); no mark: undecided. "
-        f"{int(table['problems'].min())} to {int(table['problems'].max())} problems under "
-        f"{int(table['judges'].max())} judges a figure."
+        f"{int(table['problems'].max())} problems under {int(table['judges'].max())} judges a figure."
     ]
 
 
@@ -100,3 +124,47 @@ def _wide(rows: dict[Any, dict[Any, Any]], calls: int, against: Sequence[str]) -
         if row.get(f"vs_{other}_verdict") in ("below", "above")
     ]
     return f"{percent(row['regret'])} ({percent(row['low'])} to {percent(row['high'])}){''.join(marks)}"
+
+
+def _needle_section(needle: pd.DataFrame) -> list[str]:
+    lines: list[str] = []
+    for (n, noise), part in needle.groupby(["n_attributes", "noise_std"], sort=False):
+        calls = sorted(part["calls"].unique())
+        chance = _by(part, "calls")
+        lines += ["", f"## Needle: how often it was found, {n} attributes, noise {noise:g}", ""]
+        lines += [
+            "Nothing can be learned here: the negative control. `!`: above chance (exact interval).",
+            "",
+        ]
+        lines += _head(["search", *(f"{c} calls" for c in calls)])
+        lines.append(_line(["chance", *(f"{chance[c]['chance']:.3f}" for c in calls)]))
+        for search, rows in part.groupby("search", sort=False):
+            by_calls = _by(rows, "calls")
+            lines.append(_line([str(search), *(_share(by_calls[c]) for c in calls)]))
+    return lines
+
+
+def _share(row: dict[Any, Any]) -> str:
+    mark = " !" if row["low"] > row["chance"] else ""
+    return f"{row['found']}/{row['of']} ({row['low']:.3f} to {row['high']:.3f}){mark}"
+
+
+def _search_section(searches: pd.DataFrame) -> list[str]:
+    lines = ["", "## What is reported, what was believed, and what it took", ""]
+    lines += _head(
+        ["noise, search", "plans", "reported - true", "believed - true", "calls used", "seconds a plan"]
+    )
+    for row in searches.to_dict("records"):
+        lines.append(
+            _line(
+                [
+                    f"{row['noise_std']:g}, {row['search']}",
+                    f"{row['plans']:,}",
+                    f"{row['optimism']:+.3f} ({row['optimism_low']:+.3f} to {row['optimism_high']:+.3f})",
+                    f"{row['belief_error']:+.3f}",
+                    f"{row['calls_used']:.0%}",
+                    f"{row['seconds']:.3f}",
+                ]
+            )
+        )
+    return lines

@@ -22,7 +22,7 @@ from experiments.compare_cells import COLUMNS, Cell, run_cell
 from experiments.compare_journal import CellJournal, Rows
 from experiments.compare_problems import ProblemSet
 from experiments.compare_searchers import fingerprint_of, search_nodes, searcher_for
-from experiments.compare_statistics import normalised_regrets
+from experiments.compare_statistics import by_search, needle_finds, normalised_regrets
 from experiments.main import entry_point
 from experiments.report import files_table
 from search.rollouts import Parallel
@@ -57,7 +57,7 @@ def cells_of(cfg: DictConfig) -> list[Cell]:
     custom: Any = OmegaConf.to_container(cfg.custom, resolve=True)
     nodes = search_nodes(list(cfg.searches), custom)
     searchers = {
-        (name, calls): searcher_for(node, calls, cfg.seed)
+        (name, calls): searcher_for(node, calls, cfg.seed, name in cfg.scheduled)
         for name, node in nodes.items()
         for calls in cfg.calls
     }
@@ -107,34 +107,36 @@ def compare(cfg: DictConfig) -> None:
     against = list(dict.fromkeys([cfg.default_search, GREEDY]))
     table = normalised_regrets(runs, against, cfg.bootstrap, cfg.seed)
     table.to_csv(folder / TABLE, index=False)
-    (folder / MARKDOWN).write_text(compare_report.markdown(table, against), encoding="utf-8")
+    needle, searches = needle_finds(runs), by_search(runs, cfg.bootstrap, cfg.seed)
+    text = compare_report.markdown(table, searches, needle, against)
+    (folder / MARKDOWN).write_text(text, encoding="utf-8")
     shown_calls = _nearest(cfg.calls, cfg.shown_calls)
     noise = _nearest(cfg.noise_std, cfg.shown_noise)
     compare_figure.draw(table, cfg.n_attributes[0], noise, shown_calls, against, folder / FIGURE)
-    _show(Console(), table, folder, cfg, shown_calls, len(runs), time.perf_counter() - started)
+    console = Console()
+    for shown in compare_report.terminal_tables(table, shown_calls, cfg.default_search):
+        console.print(shown)
+    last = f"{len(runs):,} plans in {time.perf_counter() - started:.1f} s; all scores are SIMULATED."
+    said = [f"< > loses less, more than {cfg.default_search} on the same problems (paired 95 % interval)."]
+    said += [compare_report.needle_line(needle, shown_calls), last]
+    console.print("\n".join(filter(None, said)), highlight=False, soft_wrap=True)
+    console.print(_files(folder), highlight=False, markup=False, soft_wrap=True)
 
 
 def _nearest(values: Sequence[Any], wanted: float) -> Any:
     return min(values, key=lambda value: (abs(value - wanted), value))
 
 
-def _show(
-    console: Console, table: pd.DataFrame, folder: Path, cfg: DictConfig, calls: int, runs: int, wall: float
-) -> None:
-    for shown in compare_report.terminal_tables(table, calls, cfg.default_search):
-        console.print(shown)
-    console.print(
-        f"< > loses less, more than {cfg.default_search} on the same problems (paired 95 % interval).\n"
-        f"{runs:,} plans in {wall:.1f} s; all scores are SIMULATED.",
-        highlight=False,
+def _files(folder: Path) -> str:
+    return files_table(
+        folder,
+        [
+            (RUNS, "every plan"),
+            (TABLE, "regret with intervals and differences, a row a search and limit"),
+            (MARKDOWN, "the same to read, with the needle, reports, beliefs and times"),
+            (FIGURE, "regret against judge calls"),
+        ],
     )
-    files = [
-        (RUNS, "every plan"),
-        (TABLE, "regret with intervals and differences, a row a search and limit"),
-        (MARKDOWN, "the same to read"),
-        (FIGURE, "regret against judge calls"),
-    ]
-    console.print(files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 main = entry_point("compare_search")(compare)

@@ -55,12 +55,19 @@ def fingerprint_of(cfg: DictConfig, names: list[str], left_out: Sequence[str]) -
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def searcher_for(node: Mapping[str, Any] | None, calls: int, seed: int) -> Searcher | None:
-    """Return the searcher of a node, with enough simulations that `calls` judge calls are its limit."""
+def searcher_for(
+    node: Mapping[str, Any] | None, calls: int, seed: int, scheduled: bool = False
+) -> Searcher | None:
+    """Return the searcher of a node, with enough simulations that `calls` judge calls are its limit.
+
+    `scheduled`: it spreads its simulations over rounds, so that more of them than judge calls would end it in
+    an early round; it gets as many as calls.
+    """
     if node is None:
         return None
     given = dict(node)
     if isinstance(given.get("num_simulations"), int):
-        given["num_simulations"] = max(given["num_simulations"], _SIMULATIONS_A_CALL * calls)
+        many = max(given["num_simulations"], _SIMULATIONS_A_CALL * calls)
+        given["num_simulations"] = calls if scheduled else many
     config: DictConfig = OmegaConf.create({"seed": seed, "search": given})
     return build.build_searcher(config)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from envs.judges.landscapes import NEEDLE_SIZE
+
+_FOUND = 1e-9
+"""Regret below which the needle was found."""
 COORDINATES = ["landscape", "n_attributes", "noise_std", "calls"]
 _PROBLEM = ["model_seed", "scenario_id"]
 
@@ -52,7 +57,10 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray, counts: np.ndarray) ->
     total = float(denominator.sum())
     if total == 0.0:
         return Interval(np.nan, np.nan, np.nan)
-    drawn = (counts @ numerator)[below > 0.0] / below[below > 0.0]
+    some = below > 0.0  # a resample of people with nothing to gain says nothing
+    if not some.any():
+        return Interval(float(numerator.sum()) / total, np.nan, np.nan)
+    drawn = (counts @ numerator)[some] / below[some]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(float(numerator.sum()) / total, float(low), float(high))
 
@@ -71,7 +79,7 @@ def normalised_regrets(runs: pd.DataFrame, against: Sequence[str], draws: int, s
     `judge_calls`: mean calls the search used.
     """
     rows = []
-    for where, cell in runs.groupby(COORDINATES, sort=True):
+    for where, cell in runs.groupby(COORDINATES, sort=False):
         tables = {str(name): _by_problem(part) for name, part in cell.groupby("search", sort=False)}
         rows += [
             dict(zip(COORDINATES, where, strict=True)) | row
@@ -117,6 +125,51 @@ def _cell_rows(
                 }
         rows.append(row)
     return rows
+
+
+def by_search(runs: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
+    """Return a row for each (noise_std, search) over all its plans, beside their regret.
+
+    `optimism, optimism_low, optimism_high`: mean (reported - true); `belief_error`: mean (what the search
+    believed - true); `calls_used`: share of the limit; `seconds`: mean time of a plan, its report included.
+    """
+    rows = []
+    for (noise, search), part in runs.groupby(["noise_std", "search"], sort=False):
+        clusters = part.groupby(["landscape", "n_attributes", "model_seed"]).ngroup().to_numpy()
+        found = mean_interval(part["optimism"].to_numpy(), resampled(clusters, draws, seed))
+        rows.append(
+            {
+                "noise_std": noise,
+                "search": search,
+                "plans": len(part),
+                "optimism": found.value,
+                "optimism_low": found.low,
+                "optimism_high": found.high,
+                "belief_error": float(part["belief_error"].mean()),
+                "calls_used": float(part["search_calls"].sum() / part["calls"].sum()),
+                "seconds": float(part["seconds"].mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def needle_finds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each search found the needle: `found, of, share, low, high, chance`, a row a cell.
+
+    `chance`: the share of a search that looks at another set of four with every call but the first, which is
+    that of nothing known. With `low` above it a search would know what nobody can know.
+    """
+    rows = []
+    needle = runs[runs["landscape"] == "needle"]
+    where = ["n_attributes", "noise_std", "calls", "search"]
+    for key, part in needle.groupby(where, sort=False):
+        row: dict[str, Any] = dict(zip(where, key, strict=True))
+        found = int((part["regret"] < _FOUND).sum())
+        share = binomial_interval(found, len(part))
+        sets = math.comb(row["n_attributes"], min(row["n_attributes"], NEEDLE_SIZE))
+        row |= {"found": found, "of": len(part), "share": share.value, "low": share.low, "high": share.high}
+        rows.append(row | {"chance": min(1.0, (row["calls"] - 1) / sets)})
+    return pd.DataFrame(rows)
 
 
 def binomial_interval(hits: int, trials: int, level: float = 0.95) -> Interval:

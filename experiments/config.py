@@ -75,13 +75,16 @@ class CompareConfig:
     """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it.
 
     `searches`: names of members of the group `search`, of `custom`, or `best_static`. `custom`: searches of
-    yours, name -> `_target_` and keyword arguments. `problems`: people for each judge; `model_seeds`: judges
+    yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their simulations over
+    rounds, and get as many as judge calls (the others ten times as many, so that the calls are the limit).
+    `problems`: people for each judge; `model_seeds`: judges
     for each landscape. `default_search`: what the others are held against, beside greedy. `shown_calls`,
     `shown_noise`: the limit of the tables on the terminal, the noise of the figure. `bootstrap`: resamples.
     """
 
     searches: list[str] = MISSING
     custom: dict[str, Any] = field(default_factory=dict)
+    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
     landscapes: list[str] = MISSING
     n_attributes: list[int] = MISSING
     noise_std: list[float] = MISSING
@@ -112,6 +115,7 @@ class SearchClaimsConfig:
 
     subject: str = "mcts"
     custom: dict[str, Any] = field(default_factory=dict)
+    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
     model_seeds: int = 10
     problems: int = 10
     seed: int = 0

@@ -65,7 +65,9 @@ class _Cells:
 
     def searcher(self, search: str, calls: int) -> Searcher | None:
         if (search, calls) not in self._built:
-            self._built[search, calls] = searcher_for(self.nodes[search], calls, self.cfg.seed)
+            self._built[search, calls] = searcher_for(
+                self.nodes[search], calls, self.cfg.seed, search in self.cfg.scheduled
+            )
         return self._built[search, calls]
 
     def one(self, landscape: str, noise: float, seed: int, search: str, calls: int) -> Cell:

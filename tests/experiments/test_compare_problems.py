@@ -86,12 +86,21 @@ def test_people_of_the_presets_are_the_bundled_ones_and_others_are_others():
     assert people[:5] == problems("varied", n_problems=5).scenarios()
 
 
-def test_made_up_people_differ_under_the_presets():
-    given = problems("varied", n_attributes=20, n_problems=14)
-    judge, masks = given.judge(), all_sets((1 << 20) - 1, 1)
+@pytest.mark.parametrize("n", [6, 20])
+def test_people_of_the_presets_with_other_attributes(n):
+    """The ten of PENGUIN as far as they go, and made-up ones: some of all people's values matter."""
+    given, ten = problems("varied", n_attributes=n, n_problems=14), problems("varied", n_problems=14)
+    assert [p.id for p in given.scenarios()] == [p.id for p in ten.scenarios()]
+    for person, same in zip(given.scenarios(), ten.scenarios(), strict=True):
+        assert person.codes[:10].tolist() == same.codes[:n].tolist()
+        assert (person.codes[10:] >= 0).all()
+        assert person.askable >> 10 == (1 << max(n - 10, 0)) - 1
+    judge, masks = given.judge(), all_sets((1 << n) - 1, 1)
     rows = {tuple(true_scores(judge, person, masks).round(9)) for person in given.scenarios()}
-    assert len(rows) == 14
-    assert {person.askable for person in given.scenarios()} == {(1 << 20) - 1}
+    assert len(rows) > 10
+    if n > 10:
+        gains = np.array(sorted(rows))[:, 11:]
+        assert (gains.std(axis=0) > 0).all()
 
 
 def test_one_domain():
@@ -156,7 +165,8 @@ def test_row_by_hand():
     best = np.argsort(-weights)[:4]
     best = [int(a) for a in best if weights[a] > 0]
     assert set(row) == set(COLUMNS)
-    assert row["path"] == [f"Attribute {a + 1:02d}" for a in best]
+    names = given.scenarios()[0].schema.names
+    assert row["path"] == [names[a] for a in best]
     assert row["empty"] == 2.0
     assert row["true"] == pytest.approx(2.0 + weights[best].sum())
     assert row["regret"] == pytest.approx(0.0, abs=1e-12)
@@ -189,11 +199,10 @@ class Learner:
 
 def test_a_search_learns_only_where_the_cell_says_so():
     cell = Cell(problems("sketch", n_problems=5, domain="life"), "mine", Learner(), 20, learns=True, wave=2)
-    assert [row["path"] for row in run_cell(cell)] == [
-        ["Attribute 01"], ["Attribute 01"], ["Attribute 02"], ["Attribute 02"], ["Attribute 03"]
-    ]  # fmt: skip
+    first, second, third = cell.problems.scenarios()[0].schema.names[:3]
+    assert [row["path"] for row in run_cell(cell)] == [[first], [first], [second], [second], [third]]
     alone = run_cell(replace(cell, learns=False))
-    assert {tuple(row["path"]) for row in alone} == {("Attribute 01",)}
+    assert {tuple(row["path"]) for row in alone} == {(first,)}
     assert [row["order"] for row in alone] == [0, 1, 2, 3, 4]
     assert cell.key != replace(cell, learns=False).key
 

@@ -10,7 +10,7 @@ from run_cases import SERIAL, assert_one_line, json_lines, run
 from envs import UserError
 from experiments.compare_figure import finding
 from experiments.compare_problems import NAMES
-from experiments.compare_report import markdown, percent, terminal_tables
+from experiments.compare_report import markdown, needle_line, percent, terminal_tables
 from experiments.compare_search import cells_of
 from experiments.compare_searchers import search_nodes, searcher_for
 from experiments.config import register
@@ -167,6 +167,7 @@ def test_simulations_are_many_enough_for_the_limit_to_bind():
     node = search_nodes(["mcts"], {})["mcts"]
     assert searcher_for(node, 20, 0).num_simulations == node["num_simulations"]
     assert searcher_for(node, 300, 0).num_simulations == 3000
+    assert searcher_for(node, 60, 0, scheduled=True).num_simulations == 60
     assert searcher_for(None, 20, 0) is None
     with pytest.raises(UserError, match="'custom'"):
         search_nodes(["custom"], {})
@@ -180,6 +181,41 @@ def figures(**changes):
     return row | changes
 
 
+def searches():
+    return pd.DataFrame(
+        [
+            {
+                "noise_std": 0.3, "search": "greedy", "plans": 1200, "optimism": 0.004, "optimism_low": -0.01,
+                "optimism_high": 0.02, "belief_error": 0.35, "calls_used": 0.583, "seconds": 0.0123,
+            }
+        ]
+    )  # fmt: skip
+
+
+def needles():
+    cell = {"n_attributes": 10, "noise_std": 0.0, "calls": 60, "of": 100, "chance": 0.281}
+    return pd.DataFrame(
+        [
+            cell | {"search": "random", "found": 30, "share": 0.3, "low": 0.21, "high": 0.4},
+            cell | {"search": "oracle", "found": 90, "share": 0.9, "low": 0.82, "high": 0.95},
+        ]
+    )
+
+
+def test_needle_is_told_in_words_and_in_the_table():
+    text = markdown(pd.DataFrame([figures()]), searches(), needles(), ["greedy"])
+    assert "| chance | 0.281 |" in text
+    assert "| random | 30/100 (0.210 to 0.400) |" in text
+    assert "| oracle | 90/100 (0.820 to 0.950) ! |" in text
+    assert needle_line(needles(), 60) == (
+        "Needle at 60 calls: above chance: oracle (28.1%); most often oracle, 90 of 100."
+    )
+    assert "nobody is above chance (28.1%); most often random" in needle_line(needles()[:1], 60)
+    assert needle_line(needles()[:0], 60) == ""
+    assert "Needle" not in markdown(pd.DataFrame([figures()]), searches(), needles()[:0], ["greedy"])
+    assert "| 0.3, greedy | 1,200 | +0.004 (-0.010 to +0.020) | +0.350 | 58% | 0.012 |" in text
+
+
 def test_tables_mark_who_is_below_and_above():
     table = pd.DataFrame(
         [
@@ -189,7 +225,7 @@ def test_tables_mark_who_is_below_and_above():
             figures(search="c", regret=0.12, vs_greedy_verdict="undecided"),
         ]
     )
-    text = markdown(table, ["greedy"])
+    text = markdown(table, searches(), needles(), ["greedy"])
     assert "| a | 0.12 (10.0 to 15.0) <greedy |" in text
     assert "| b | 50.0 (10.0 to 15.0) >greedy |" in text
     assert "| c | 12.0 (10.0 to 15.0) |" in text

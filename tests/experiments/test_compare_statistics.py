@@ -10,7 +10,9 @@ from scipy import stats
 from experiments.compare_statistics import (
     Interval,
     binomial_interval,
+    by_search,
     mean_interval,
+    needle_finds,
     normalised_regrets,
     ratio,
     resampled,
@@ -132,6 +134,29 @@ def test_the_comparison_is_paired():
     for name in ("vs_a", "vs_a_low", "vs_a_high"):
         assert by.loc["b", name] == pytest.approx(0.01)
     assert by.loc["b", "vs_a_verdict"] == "above"
+
+
+def test_needle_finds_are_counted_against_chance():
+    rows = [("a", 0, f"s{i}", 4.5, 2.0, 4.5 if i < 3 else 2.0) for i in range(10)]
+    (found,) = needle_finds(runs(rows, landscape="needle")).to_dict("records")
+    assert (found["found"], found["of"], found["share"]) == (3, 10, 0.3)
+    assert found["chance"] == pytest.approx(59 / 210)
+    assert found["low"] == pytest.approx(binomial_interval(3, 10).low)
+    assert needle_finds(runs(rows)).empty
+    (all_sets,) = needle_finds(runs(rows, landscape="needle", calls=300)).to_dict("records")
+    assert all_sets["chance"] == 1.0
+
+
+def test_reports_and_beliefs_are_pooled_by_noise_and_search():
+    rows = [(name, 0, f"s{i}", 4.0, 2.0, 3.0) for name in "ab" for i in range(4)]
+    table = pd.concat([runs(rows), runs(rows, noise_std=0.3, optimism=-0.2, search_calls=30)])
+    found = by_search(table, 50, 0).set_index(["noise_std", "search"])
+    assert list(found.index) == [(0.0, "a"), (0.0, "b"), (0.3, "a"), (0.3, "b")]
+    assert found.loc[(0.3, "a"), "optimism"] == pytest.approx(-0.2)
+    assert found.loc[(0.3, "a"), "optimism_high"] == pytest.approx(-0.2)
+    assert found.loc[(0.3, "a"), "calls_used"] == 0.5
+    assert found.loc[(0.0, "b"), "belief_error"] == pytest.approx(0.2)
+    assert found.loc[(0.0, "b"), "plans"] == 4
 
 
 def test_places_are_kept_apart():

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 MARKS = {"below": "<", "above": ">", "undecided": " "}
 """How a search compares with the default one on the same problems, by paired interval."""
@@ -34,14 +35,12 @@ def percent(value: float) -> str:
     return "-" if value != value else f"{100 * value:.2f}" if abs(value) < 0.0995 else f"{100 * value:.1f}"
 
 
-def terminal_tables(table: pd.DataFrame, calls: int, default: str) -> Iterator[Table]:
-    """Yield a table for each (number of attributes, noise): searches by landscapes at one limit on calls."""
+def terminal_tables(table: pd.DataFrame, calls: int, default: str) -> Iterator[Group]:
+    """Yield title and table of each (number of attributes, noise): searches by landscapes at `calls`."""
     shown = table[table["calls"] == calls]
     for (n, noise), part in shown.groupby(["n_attributes", "noise_std"], sort=True):
         title = f"Gain lost, % (SIMULATED): {n} attributes, noise {noise:g}, {calls} judge calls"
-        found = Table(
-            title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
-        )
+        found = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         landscapes = list(dict.fromkeys(part["landscape"]))
         found.add_column("search", no_wrap=True)
         for name in landscapes:
@@ -49,7 +48,7 @@ def terminal_tables(table: pd.DataFrame, calls: int, default: str) -> Iterator[T
         for search, rows in part.groupby("search", sort=False):
             by_landscape = _by(rows, "landscape")
             found.add_row(str(search), *[_cell(by_landscape, name, default) for name in landscapes])
-        yield found
+        yield Group(Text(title, style="bold"), found)
 
 
 def _by(rows: pd.DataFrame, column: str) -> dict[Any, dict[Any, Any]]:

@@ -32,9 +32,9 @@ TABLE = "summary.csv"
 MARKDOWN = "summary.md"
 FIGURE = "regret.png"
 GREEDY = "greedy"
-_NOT_IN_FINGERPRINT = (
-    "output_dir", "resume", "parallel", "shown_calls", "shown_noise", "bootstrap", "default_search"
-)  # fmt: skip
+_SHOWN = ("shown_calls", "shown_noise", "shown_searches", "bootstrap", "default_search")
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", *_SHOWN)
+"""Keys that change no run, so that another figure can be drawn of the same runs with resume=true."""
 _LISTS = ("searches", "landscapes", "n_attributes", "noise_std", "calls")
 
 
@@ -112,7 +112,10 @@ def compare(cfg: DictConfig) -> None:
     (folder / MARKDOWN).write_text(text, encoding="utf-8")
     shown_calls = _nearest(cfg.calls, cfg.shown_calls)
     noise = _nearest(cfg.noise_std, cfg.shown_noise)
-    compare_figure.draw(table, cfg.n_attributes[0], noise, shown_calls, against, folder / FIGURE)
+    drawn = table[(table["n_attributes"] == cfg.n_attributes[0]) & (table["noise_std"] == noise)]
+    if cfg.shown_searches is not None:
+        drawn = drawn[drawn["search"].isin(cfg.shown_searches)]
+    compare_figure.draw(drawn, shown_calls, cfg.default_search, GREEDY, folder / FIGURE)
     console = Console()
     for shown in compare_report.terminal_tables(table, shown_calls, cfg.default_search):
         console.print(shown)

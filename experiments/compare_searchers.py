@@ -15,35 +15,49 @@ from experiments import build
 from experiments.compare_cells import BEST_STATIC
 from search.problem import Searcher
 
+ALL = "all"
 _SIMULATIONS_A_CALL = 10
 """Search iterations for each judge call: many, so that the limit on calls is what ends a search."""
 
 
-def search_nodes(names: list[str], custom: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:
+def search_nodes(names: Sequence[str], custom: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:
     """Return {name: `_target_` and keyword arguments}, None for the best static set.
+
+    `all` stands for every member of the group `search` that needs no further key, and for `best_static`.
 
     Raises
     ------
     UserError
         a name that is neither a member of the group `search` nor in `custom`, or one that occurs twice.
     """
-    folder = files("conf") / "search"
-    members = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
-    members.remove("custom")
+    members = _members()
+    complete = [name for name, node in members.items() if "???" not in node.values()]
     nodes: dict[str, dict[str, Any] | None] = {}
     for name in names:
         if name in nodes:
             raise UserError(f"searches: found {name!r} twice, expected distinct names")
-        if name in custom:
+        if name == ALL:
+            nodes |= {member: members[member] for member in complete} | {BEST_STATIC: None}
+        elif name in custom:
             nodes[name] = dict(custom[name])
         elif name in members:
-            node: Any = OmegaConf.load(str(folder / f"{name}.yaml"))
-            nodes[name] = dict(node)
+            nodes[name] = members[name]
         elif name == BEST_STATIC:
             nodes[name] = None
         else:
-            known = ", ".join([*members, BEST_STATIC, *custom])
+            known = ", ".join([ALL, *members, BEST_STATIC, *custom])
             raise UserError(f"searches: found {name!r}, expected some of {known}")
+    return nodes
+
+
+def _members() -> dict[str, dict[str, Any]]:
+    """Return the members of the group `search`, as they are in their files, sorted by name."""
+    paths = sorted((files("conf") / "search").iterdir(), key=lambda path: path.name)
+    nodes: dict[str, Any] = {
+        path.name.removesuffix(".yaml"): OmegaConf.to_container(OmegaConf.create(path.read_text("utf-8")))
+        for path in paths
+        if path.name.endswith(".yaml")
+    }
     return nodes
 
 

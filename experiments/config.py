@@ -74,12 +74,13 @@ class BenchmarkConfig:
 class CompareConfig:
     """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it.
 
-    `searches`: names of members of the group `search`, of `custom`, or `best_static`. `custom`: searches of
-    yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their simulations over
+    `searches`: names of members of the group `search`, of `custom`, `best_static`, or `all`. `custom`:
+    searches of yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their simulations over
     rounds, and get as many as judge calls (the others ten times as many, so that the calls are the limit).
     `problems`: people for each judge; `model_seeds`: judges
     for each landscape. `default_search`: what the others are held against, beside greedy. `shown_calls`,
-    `shown_noise`: the limit of the tables on the terminal, the noise of the figure. `bootstrap`: resamples.
+    `shown_noise`, `shown_searches`: the limit of the tables on the terminal, the noise of the figure and
+    who is in it (null = all). `bootstrap`: resamples.
     """
 
     searches: list[str] = MISSING
@@ -95,9 +96,10 @@ class CompareConfig:
     seed: int = 0
     report_samples: int = 8
     static_people: int = 15
-    default_search: str = "mcts"
+    default_search: str = MISSING
     shown_calls: int = 60
     shown_noise: float = 0.3
+    shown_searches: list[str] | None = None
     bootstrap: int = 2000
     output_dir: str = "${hydra:runtime.output_dir}"
     resume: bool = False
@@ -113,7 +115,7 @@ class SearchClaimsConfig:
     `wave`: people of a domain before a search with `fit` may learn; as many more follow.
     """
 
-    subject: str = "mcts"
+    subject: str = MISSING
     custom: dict[str, Any] = field(default_factory=dict)
     scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
     model_seeds: int = 10

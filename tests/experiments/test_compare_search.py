@@ -1,5 +1,6 @@
 """The commands that compare searches and hold one to its claims, run as a user runs them."""
 
+import itertools
 import json
 
 import pandas as pd
@@ -8,7 +9,7 @@ from hydra import compose, initialize_config_module
 from run_cases import SERIAL, assert_one_line, json_lines, run
 
 from envs import UserError
-from experiments.compare_figure import finding
+from experiments.compare_figure import draw, finding
 from experiments.compare_problems import NAMES
 from experiments.compare_report import markdown, needle_line, percent, terminal_tables
 from experiments.compare_search import cells_of
@@ -100,7 +101,7 @@ def test_quick_preset_as_it_is(tmp_path):
     assert done.code == 0, done.err
     runs = table_of(tmp_path / "run")
     cfg = composed("preset=quick")
-    assert set(runs["search"]) == set(cfg.searches)
+    assert set(runs["search"]) == set(search_nodes(cfg.searches, {}))
     assert set(runs["landscape"]) == set(cfg.landscapes)
     places = runs.groupby(["landscape", "noise_std", "calls", "search"]).size()
     assert set(places) == {cfg.model_seeds * cfg.problems}
@@ -156,6 +157,16 @@ def test_presets_are_whole(preset):
         assert {cell.problems.noise_std for cell in cells} == {0.0, 0.17, 0.3, 0.6}
         assert {min(cell.calls for cell in cells), max(cell.calls for cell in cells)} == {10, 300}
         assert cfg.model_seeds == 10
+
+
+def test_all_stands_for_what_can_be_built_without_further_keys():
+    nodes = search_nodes(["all"], {})
+    assert {"exhaustive", "greedy", "mcts", "mcts_paper", "random", "best_static"} <= set(nodes)
+    assert not {"custom", "static", "all"} & set(nodes)
+    assert all(searcher_for(node, 20, 0) is not None for node in nodes.values() if node)
+    assert list(search_nodes(["all", "mine"], {"mine": {"_target_": "a.B"}}))[-1] == "mine"
+    with pytest.raises(UserError, match="found 'greedy' twice"):
+        search_nodes(["all", "greedy"], {})
 
 
 def test_one_judge_after_the_other():
@@ -230,6 +241,8 @@ def test_tables_mark_who_is_below_and_above():
     assert "| b | 50.0 (10.0 to 15.0) >greedy |" in text
     assert "| c | 12.0 (10.0 to 15.0) |" in text
     (shown,) = terminal_tables(table, 60, "greedy")
+    title, shown = shown.renderables
+    assert title.plain == "Gain lost, % (SIMULATED): 10 attributes, noise 0.3, 60 judge calls"
     assert list(shown.columns[1].cells) == ["12.3 ", "0.12<", "50.0>", "12.0 "]
     assert list(terminal_tables(table, 120, "greedy")) == []
 
@@ -240,18 +253,53 @@ def test_percent_keeps_two_digits_of_small_shares():
     ]  # fmt: skip
 
 
-def test_finding_counts_landscapes_but_the_needle():
-    table = pd.DataFrame(
-        [
-            figures(search="a", regret=0.1),
-            figures(search="b", regret=0.2),
-            figures(search="a", regret=0.1, landscape="varied"),
-            figures(search="b", regret=0.3, landscape="varied"),
-            figures(search="b", regret=0.0, landscape="needle"),
-            figures(search="b", regret=0.0, calls=120),
-        ]
-    )
-    assert finding(table, 60) == "At 60 judge calls a loses least in 2 of 2 landscapes"
+def test_finding_counts_what_intervals_settle_and_leaves_out_the_needle():
+    verdicts = {"sketch": "below", "varied": "below", "additive": "above", "coverage": "undecided"}
+    rows = [
+        figures(search="a", landscape=landscape, vs_greedy_verdict=verdict)
+        for landscape, verdict in verdicts.items()
+    ]
+    rows += [figures(search="a", landscape="needle", vs_greedy_verdict="below")]
+    rows += [figures(search="a", calls=120, vs_greedy_verdict="below"), figures()]
+    table = pd.DataFrame(rows)
+    told = "At 60 judge calls a loses less than greedy in 2 of 4 landscapes, more in 1"
+    assert finding(table, 60, "a", "greedy") == told
+    assert finding(table, 60, "b", "greedy") == "Gain that is lost, by judge calls"
+    assert finding(table, 60, "greedy", "greedy") == "Gain that is lost, by judge calls"
+
+
+def test_lines_differ_in_marker_and_in_colour_and_dash_and_labels_do_not_overlap(tmp_path, monkeypatch):
+    """Drawn as it is, then measured: the boxes of all texts of the figure are apart."""
+    from matplotlib import pyplot as plt
+
+    drawn = []
+    monkeypatch.setattr(plt, "close", drawn.append)
+    searches_of_all = [f"search_{i}" for i in range(12)]
+    rows = [
+        figures(search=search, landscape=landscape, calls=calls, regret=0.01 + 0.05 * i)
+        for i, search in enumerate(searches_of_all)
+        for landscape in NAMES
+        for calls in (10, 20, 35, 60, 120, 210, 300)
+    ]
+    draw(pd.DataFrame(rows), 60, "search_3", "search_1", tmp_path / "figure.png")
+    (figure,) = drawn
+    monkeypatch.undo()
+    lines = figure.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == searches_of_all
+    assert len({line.get_marker() for line in lines}) == 12
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 12
+    assert "SIMULATED" in figure.get_suptitle()
+    figure.canvas.draw()  # at its own resolution
+    renderer = figure.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figure.findobj(plt.Text) if visible(text)]
+    assert len(boxes) > 40
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.shrunk(0.9, 0.8).overlaps(other.shrunk(0.9, 0.8)), (one, other)
+    plt.close(figure)
+
+
+def visible(text):
+    return text.get_visible() and text.get_text().strip() and (text.axes is None or text.axes.axison)
 
 
 def test_claims_of_a_search(command, tmp_path):

@@ -23,7 +23,7 @@ _DASHES = ("--", "-.", ":", "-")
 def finding(table: pd.DataFrame, calls: int, subject: str, rival: str) -> str:
     """Return one sentence: in how many landscapes `subject` loses less, or more, than `rival`.
 
-    Counted are differences whose paired interval excludes 0; the needle, where nothing can be learned, is not.
+    Counted are differences whose paired interval excludes 0, but for the needle, where nothing can be learned.
     """
     shown = table[(table["calls"] == calls) & (table["landscape"] != "needle") & (table["search"] == subject)]
     if shown.empty or f"vs_{rival}_verdict" not in shown or subject == rival:
@@ -72,8 +72,8 @@ def draw(shown: pd.DataFrame, calls: int, subject: str, rival: str, path: Path) 
         handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False, fontsize=9
     )
     figure.suptitle(
-        f"{finding(shown, calls, subject, rival)}\nSIMULATED scores, {shown['n_attributes'].iloc[0]} attributes, "
-        f"noise {shown['noise_std'].iloc[0]:g}; "
+        f"{finding(shown, calls, subject, rival)}\n"
+        f"SIMULATED scores, {shown['n_attributes'].iloc[0]} attributes, noise {shown['noise_std'].iloc[0]:g}; "
         f"bands: 95 % intervals of {' and '.join(name for name in searches if name in banded)}",
         fontsize=11,
     )

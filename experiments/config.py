@@ -75,10 +75,9 @@ class CompareConfig:
     """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it.
 
     `searches`: names of members of the group `search`, of `custom`, `best_static`, or `all`. `custom`:
-    searches of yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their simulations over
-    rounds, and get as many as judge calls (the others ten times as many, so that the calls are the limit).
-    `problems`: people for each judge; `model_seeds`: judges
-    for each landscape. `default_search`: what the others are held against, beside greedy. `shown_calls`,
+    searches of yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their
+    simulations over rounds, and get as many as judge calls (the others ten times as many, so that the calls
+    are the limit). `problems`: people for each judge; `model_seeds`: judges for each landscape. `default_search`: what the others are held against, beside greedy. `shown_calls`,
     `shown_noise`, `shown_searches`: the limit of the tables on the terminal, the noise of the figure and
     who is in it (null = all). `bootstrap`: resamples.
     """

@@ -110,7 +110,7 @@ def _under(make: _Cells, seed: int) -> Iterator[Cell]:
         yield make.one(landscape, NOISE, seed, subject, min(SKETCH_TARGETS))
     for search in dict.fromkeys([subject, *cfg.needle_searches]):
         yield make.one("needle", 0.0, seed, search, NEEDLE_CALLS)
-    if hasattr(make.searcher(subject, cfg.learning_calls[0]), "fit"):
+    if hasattr(make.searcher(subject, EXACT_CALLS), "fit"):
         for landscape in cfg.learning_landscapes:
             for calls in cfg.learning_calls:
                 yield make.learning(landscape, seed, calls, learns=False)

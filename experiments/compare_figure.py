@@ -23,7 +23,8 @@ _DASHES = ("--", "-.", ":", "-")
 def finding(table: pd.DataFrame, calls: int, subject: str, rival: str) -> str:
     """Return one sentence: in how many landscapes `subject` loses less, or more, than `rival`.
 
-    Counted are differences whose paired interval excludes 0, but for the needle, where nothing can be learned.
+    Counted are differences whose paired interval excludes 0, without the needle, where nothing can be
+    learned.
     """
     shown = table[(table["calls"] == calls) & (table["landscape"] != "needle") & (table["search"] == subject)]
     if shown.empty or f"vs_{rival}_verdict" not in shown or subject == rival:
@@ -71,12 +72,12 @@ def draw(shown: pd.DataFrame, calls: int, subject: str, rival: str, path: Path) 
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False, fontsize=9
     )
-    figure.suptitle(
-        f"{finding(shown, calls, subject, rival)}\n"
-        f"SIMULATED scores, {shown['n_attributes'].iloc[0]} attributes, noise {shown['noise_std'].iloc[0]:g}; "
-        f"bands: 95 % intervals of {' and '.join(name for name in searches if name in banded)}",
-        fontsize=11,
+    where = f"{shown['n_attributes'].iloc[0]} attributes, noise {shown['noise_std'].iloc[0]:g}"
+    bold = " and ".join(name for name in searches if name in banded)
+    title = (
+        f"{finding(shown, calls, subject, rival)}\nSIMULATED scores, {where}; bands: 95 % intervals of {bold}"
     )
+    figure.suptitle(title, fontsize=11)
     figure.supylabel("share of the possible gain that is lost", fontsize=10)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -77,9 +77,10 @@ class CompareConfig:
     `searches`: names of members of the group `search`, of `custom`, `best_static`, or `all`. `custom`:
     searches of yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their
     simulations over rounds, and get as many as judge calls (the others ten times as many, so that the calls
-    are the limit). `problems`: people for each judge; `model_seeds`: judges for each landscape. `default_search`: what the others are held against, beside greedy. `shown_calls`,
-    `shown_noise`, `shown_searches`: the limit of the tables on the terminal, the noise of the figure and
-    who is in it (null = all). `bootstrap`: resamples.
+    are the limit). `problems`: people for each judge; `model_seeds`: judges for each landscape.
+    `static_people`: people a domain from whom the best static set is learned. `default_search`: what the
+    others are held against, beside greedy. `shown_calls`, `shown_noise`, `shown_searches`: the limit of the
+    tables on the terminal, the noise of the figure and who is in it (null = all). `bootstrap`: resamples.
     """
 
     searches: list[str] = MISSING
@@ -110,7 +111,8 @@ class SearchClaimsConfig:
     """Configuration of `python -m experiments.search_claims`.
 
     `subject`: the search that is held to its claims, by name as in `CompareConfig.searches`. `problems`:
-    people for each of `model_seeds` judges. `needle_searches`: who has to be no better than chance.
+    people for each of `model_seeds` judges. `needle_searches`: who has to be no better than chance, as
+    `CompareConfig.searches`.
     `wave`: people of a domain before a search with `fit` may learn; as many more follow.
     """
 

@@ -59,8 +59,8 @@ class _Cells:
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
         custom: Any = OmegaConf.to_container(cfg.custom, resolve=True)
-        names = list(dict.fromkeys([cfg.subject, *RIVALS, *cfg.needle_searches]))
-        self.nodes = search_nodes(names, custom)
+        self.needle = list(dict.fromkeys([cfg.subject, *search_nodes(cfg.needle_searches, custom)]))
+        self.nodes = search_nodes(list(dict.fromkeys([*self.needle, *RIVALS])), custom)
         self._built: dict[tuple[str, int], Searcher | None] = {}
 
     def searcher(self, search: str, calls: int) -> Searcher | None:
@@ -108,7 +108,7 @@ def _under(make: _Cells, seed: int) -> Iterator[Cell]:
         yield make.one(landscape, NOISE, seed, "exhaustive", ALL_SETS)
     for landscape in ("published", "coverage", "additive"):  # more problems for (reported - true)
         yield make.one(landscape, NOISE, seed, subject, min(SKETCH_TARGETS))
-    for search in dict.fromkeys([subject, *cfg.needle_searches]):
+    for search in make.needle:
         yield make.one("needle", 0.0, seed, search, NEEDLE_CALLS)
     if hasattr(make.searcher(subject, EXACT_CALLS), "fit"):
         for landscape in cfg.learning_landscapes:

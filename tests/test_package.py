@@ -43,12 +43,12 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
-PRESETS = "preset"
-"""The group whose members are settings of `compare_search`, not things to build."""
+NO_PARTS = {"preset"}
+"""Groups of `conf/` that build nothing."""
 MEMBERS = sorted(
     (path.parent.name, path.stem)
     for path in (ROOT / "conf").glob("*/*.yaml")
-    if path.parent.name not in ("conf", PRESETS)
+    if path.parent.name not in {"conf", *NO_PARTS}
 )
 BUILDERS = {
     "scenarios": build.build_scenarios,

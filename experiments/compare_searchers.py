@@ -28,16 +28,15 @@ def search_nodes(names: Sequence[str], custom: Mapping[str, Any]) -> dict[str, d
     Raises
     ------
     UserError
-        a name that is neither a member of the group `search` nor in `custom`, or one that occurs twice.
+        a name that is neither such a member nor in `custom`, or one that occurs twice.
     """
-    members = _members()
-    complete = [name for name, node in members.items() if "???" not in node.values()]
+    members = {name: node for name, node in _members().items() if "???" not in node.values()}
     nodes: dict[str, dict[str, Any] | None] = {}
     for name in names:
         if name in nodes:
             raise UserError(f"searches: found {name!r} twice, expected distinct names")
         if name == ALL:
-            nodes |= {member: members[member] for member in complete} | {BEST_STATIC: None}
+            nodes |= members | {BEST_STATIC: None}
         elif name in custom:
             nodes[name] = dict(custom[name])
         elif name in members:
@@ -46,7 +45,10 @@ def search_nodes(names: Sequence[str], custom: Mapping[str, Any]) -> dict[str, d
             nodes[name] = None
         else:
             known = ", ".join([ALL, *members, BEST_STATIC, *custom])
-            raise UserError(f"searches: found {name!r}, expected some of {known}")
+            raise UserError(
+                f"searches: found {name!r}, expected some of {known}; one of yours, or one that needs "
+                f"further keys, is given by +custom.{name}._target_=my_pkg.MySearch"
+            )
     return nodes
 
 

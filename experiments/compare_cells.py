@@ -85,7 +85,9 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
     """
     problems = cell.problems
     people, judge = problems.scenarios(), problems.judge()
-    inner = cell.searcher or best_static(replace(problems, noise_std=0.0), cell.static_people)
+    exact = replace(problems, noise_std=0.0)  # the truth, and what is made of it, is the same under any noise
+    given = cell.searcher
+    inner = best_static(exact, cell.static_people) if given is None else given
     searcher = inner if cell.learns else _WithoutFit(inner, cell.search)
     failures: list[Failure] = []
     running = plan(
@@ -99,7 +101,7 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
         wave=cell.wave,
         on_failure=failures.append,
     )
-    extremes = best_and_empty(replace(problems, noise_std=0.0))
+    extremes = best_and_empty(exact)
     rows = []
     started = time.perf_counter()
     for order, planned in enumerate(running):

@@ -95,12 +95,13 @@ def test_ray_finds_the_same(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_quick_preset_as_it_is(tmp_path):
-    """The command of the README, on all cores."""
-    done = run(tmp_path, "preset=quick", "output_dir=run", module=COMPARE)
+def test_quick_preset_with_every_search(command, tmp_path):
+    """As it is but for the number of people."""
+    fewer = ("preset=quick", "model_seeds=1", "problems=1")
+    done = command(*fewer, "output_dir=run", SERIAL, module=COMPARE)
     assert done.code == 0, done.err
     runs = table_of(tmp_path / "run")
-    cfg = composed("preset=quick")
+    cfg = composed(*fewer)
     assert set(runs["search"]) == set(search_nodes(cfg.searches, {}))
     assert set(runs["landscape"]) == set(cfg.landscapes)
     places = runs.groupby(["landscape", "noise_std", "calls", "search"]).size()

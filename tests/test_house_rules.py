@@ -34,8 +34,8 @@ MAY_IMPORT = {
 SURFACES = ("envs/judges/simulated_surface.py",)
 """Modules of compiled judges; add yours. They are imported lazily."""
 ONLY_IN = {
-    "ray": ("search/rollouts.py",),
     "numba": ("search/kernels.py", "search/population_kernels", *SURFACES),
+    "ray": ("search/rollouts.py", "search/rollouts_map.py"),
     "openai": ("envs/llm.py", "envs/llm/"),
     "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),

@@ -27,9 +27,11 @@ from experiments import build
 from experiments.config import (
     BenchmarkConfig,
     BenchmarkLlmConfig,
+    CompareConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
     ScenariosConfig,
+    SearchClaimsConfig,
     TrainConfig,
     register,
 )
@@ -50,8 +52,12 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
+NO_PARTS = {"preset"}
+"""Groups of `conf/` that build nothing."""
 MEMBERS = sorted(
-    (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "conf"
+    (path.parent.name, path.stem)
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name not in {"conf", *NO_PARTS}
 )
 BUILDERS = {
     "scenarios": build.build_scenarios,
@@ -236,6 +242,8 @@ def test_keys_are_arguments(group, member):
         (JudgeFiguresConfig, "cfg"),
         (PlanPopulationConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
+        (CompareConfig, "cfg"),
+        (SearchClaimsConfig, "cfg"),
         (ScenariosConfig, "node"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

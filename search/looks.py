@@ -1,0 +1,99 @@
+"""Looking again where it matters, and a plan of what is believed: for every search under a noisy judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.path_rule import best_plan, best_set, members, order, plan_of_path, scored_sets
+from search.plans import Alternative, Plan
+from search.pooled import Pooled
+from search.problem import Problem
+
+SETTLED = 3.0
+"""Standard deviations by which the best set has to be ahead of every other for looks to end."""
+_REFIT = 8
+"""Looks between two choices of the spreads."""
+_ALL_PREFIXES = 12
+"""Up to how many attributes every prefix is predicted: the path rule orders no more exactly either."""
+
+
+def look_again(problem: Problem, calls: int) -> bool:
+    """Spend up to `calls` judge calls on sets that are scored; return whether the best one is settled.
+
+    Each look goes to the more uncertain of the two that matter: the set believed best, and the one most likely to
+    be better, argmax_S (mu_S - mu_best) / sqrt(sd_S^2 + sd_best^2) (top-two sampling, Russo 2020, with the
+    challenger of Qin, Klabjan & Russo 2017). Noise-free, nothing is asked.
+    """
+    spreads: tuple[int, ...] | None = None
+    for spent in range(calls if problem.noisy else 0):
+        pooled = Pooled(problem, spreads, refit=spent % _REFIT == 0)
+        spreads, looks = pooled.spreads, pooled.looks
+        if len(looks.masks) < 2:
+            return True
+        mean, sd = pooled.predict(looks.masks)
+        mean = problem.objectives(looks.masks, mean)
+        best = int(np.argmax(mean))
+        lead = leads(mean, sd)
+        rival = int(np.argmax(lead))
+        if lead[rival] < -SETTLED:
+            return True
+        chosen = [best if sd[best] >= sd[rival] else rival]
+        problem.evaluate(looks.masks[chosen], looks.next_look[chosen])
+    return not problem.noisy
+
+
+def leads(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Return float64[B], how many standard deviations each is ahead of the best; -inf for the best itself."""
+    best = int(np.argmax(mean))
+    lead = (mean - mean[best]) / np.maximum(np.hypot(sd, sd[best]), 1e-12)
+    lead[best] = -np.inf
+    return lead
+
+
+def is_settled(mean: np.ndarray, sd: np.ndarray) -> bool:
+    """Tell whether the best is ahead of every other by `SETTLED` standard deviations."""
+    return bool(leads(mean, sd).max() < -SETTLED)
+
+
+def beliefs_of(problem: Problem) -> dict[int, float]:
+    """Return {mask: what to believe of its score} of every scored set: the score, or its posterior mean."""
+    if not problem.noisy:
+        return scored_sets(problem)
+    pooled = Pooled(problem)
+    return pooled.beliefs(pooled.looks.masks)
+
+
+def finish(
+    problem: Problem,
+    *,
+    simulations: int = 0,
+    stopped: str = "",
+    alternatives: Sequence[Alternative] | None = None,
+) -> Plan:
+    """Return the plan by the path rule, of the scores, or of what is believed of them when they are noisy.
+
+    Raises
+    ------
+    PlanningFailed
+        as `search.path_rule.best_set`.
+    """
+    if not problem.noisy:
+        return best_plan(problem, simulations=simulations, stopped=stopped, alternatives=alternatives)
+    pooled = Pooled(problem)
+    beliefs = pooled.beliefs(pooled.looks.masks)
+    target = best_set(problem, beliefs)
+    subsets = [int(problem.known)]
+    asked = members(target & ~subsets[0])
+    for a in asked if len(asked) <= _ALL_PREFIXES else []:
+        subsets += [mask | 1 << a for mask in subsets]
+    beliefs = {**pooled.beliefs(np.array(subsets, np.uint64)), **beliefs}
+    return plan_of_path(
+        problem,
+        order(problem, target, beliefs),
+        simulations=simulations,
+        stopped=stopped,
+        alternatives=alternatives,
+        beliefs=beliefs,
+    )

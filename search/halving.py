@@ -44,7 +44,7 @@ class HalvingSearch:
 
     name = "halving"
 
-    def __init__(self, num_simulations: int = 60, optimism: float = 0.5, max_sets: int = 20_000) -> None:
+    def __init__(self, num_simulations: int = 60, optimism: float = 2.0, max_sets: int = 20_000) -> None:
         if num_simulations < 2:
             raise UserError(f"search.num_simulations: found {num_simulations}, expected an integer >= 2")
         if not (math.isfinite(optimism) and optimism >= 0):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.looks import finish
+from search.looks import finish, look_again
 from search.path_rule import members
 from search.plans import Alternative, Plan
 from search.problem import Problem
@@ -21,6 +21,10 @@ class MCTSSearch:
 
     A problem with a surface is searched in compiled code alone; otherwise compiled code selects a batch of
     leaves, `Problem.evaluate` scores them, and compiled code backs them up in the order of selection.
+
+    Under a noisy judge the tree holds one look at each set, and the path is the best by posterior mean
+    (`search.pooled`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further looks
+    at the sets that may be the best (`search.looks`).
 
     Parameters
     ----------
@@ -70,6 +74,8 @@ class MCTSSearch:
             stopped = "all simulations ran"
         else:
             stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
+        if problem.noisy and problem.calls_left:
+            look_again(problem, problem.calls_left)
         plan = finish(problem, simulations=ran, stopped=stopped)
         return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
 

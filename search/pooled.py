@@ -26,13 +26,16 @@ _LEVEL, _LINE, _WIENER = 1.0, 0.09, 0.09
 """u0^2, u1^2, u2^2 in squared score points: a score may lie anywhere in [1, 5]."""
 _GRID = (
     (0.03, 0.08, 0.15, 0.3, 0.6),  # w
-    (0.01, 0.04, 0.1, 0.25),  # k
-    (0.01, 0.05, 0.15),  # e
+    (0.01, 0.04, 0.1, 0.2, 0.4),  # k
+    (0.01, 0.03, 0.1),  # e
+    (0.0, 0.2, 0.5, 1.0),  # f
     (0.03, 0.06, 0.1, 0.17, 0.25, 0.35, 0.5, 0.7, 1.0),  # noise
 )
-_START = (2, 1, 0, 4)
+_START = (2, 1, 0, 1, 4)
 _NOISE_PRIOR = (math.log(0.25), 0.8)
 """Of the logarithm of the noise's sd: mean and sd."""
+_MISFIT_PRIOR = (math.log(0.03), 0.6)
+"""The same of the misfit. Only repeated looks tell misfit and noise apart; taken for misfit, noise is believed."""
 _SWEEPS = 2
 _MOST_FITTED = 200
 """Sets the spreads are chosen by, every k-th of those asked where there are more."""
@@ -74,6 +77,16 @@ def looks_of(problem: Problem) -> Looks:
     )
 
 
+class Spreads(NamedTuple):
+    """Standard deviations of weights, pairs, misfits and noise in score points, and how fast the effects fade."""
+
+    weight: float
+    pair: float
+    misfit: float
+    fade: float
+    noise: float
+
+
 class Pooled:
     """The posterior over the sets of `problem` given all that it has scored.
 
@@ -92,23 +105,18 @@ class Pooled:
         self.spreads = _START if spreads is None else spreads
         if refit:
             self.spreads = self._of_highest_evidence(self.spreads)
-        w, k, e, noise = self._values(self.spreads)
-        self._w, self._k, self._e = w, k, e
-        self.noise_std = noise
-        kernel = _kernel(self._rows, self._rows, w, k) + np.diag(
-            e**2 + noise**2 / self.looks.counts + _JITTER
-        )
-        self._lower = np.linalg.cholesky(kernel)
+        self.values = self._values(self.spreads)
+        self._lower = self._root(self.values, 1)
         self._white = np.linalg.solve(self._lower, self.looks.means - self._level)
 
     def predict(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (float64[B] posterior means, float64[B] sds) of the true scores of `masks` (uint64[B])."""
         masks = np.asarray(masks, np.uint64)
         rows = self._members(masks)
-        cross = _kernel(self._rows, rows, self._w, self._k)
-        cross += self._e**2 * (self.looks.masks[:, None] == masks[None, :])
+        cross = _kernel(self._rows, rows, self.values)
+        cross += self.values.misfit**2 * (self.looks.masks[:, None] == masks[None, :])
         half = np.linalg.solve(self._lower, cross)
-        own = _kernel_diagonal(rows, self._w, self._k) + self._e**2
+        own = _kernel_diagonal(rows, self.values) + self.values.misfit**2
         variance = np.maximum(own - np.einsum("ij,ij->j", half, half), 0.0)
         return self._level + half.T @ self._white, np.sqrt(variance)
 
@@ -120,9 +128,9 @@ class Pooled:
         asked = (masks & ~self._known)[:, None] >> np.arange(self._n, dtype=np.uint64)[None, :]
         return (asked & np.uint64(1)).astype(np.float64)
 
-    def _values(self, spreads: tuple[int, ...]) -> tuple[float, float, float, float]:
-        w, k, e, noise = (grid[i] for grid, i in zip(_GRID, spreads, strict=True))
-        return w, k, e, noise if self._noisy else 0.0
+    def _values(self, spreads: tuple[int, ...]) -> Spreads:
+        found = Spreads(*(grid[i] for grid, i in zip(_GRID, spreads, strict=True)))
+        return found if self._noisy else found._replace(noise=0.0)
 
     def _of_highest_evidence(self, start: tuple[int, ...]) -> tuple[int, ...]:
         step = -(-len(self.looks.masks) // _MOST_FITTED)
@@ -137,28 +145,49 @@ class Pooled:
                 best = max((s for s in found), key=lambda s: (found[s], s))
         return best
 
+    def _root(self, values: Spreads, step: int) -> np.ndarray:
+        """Return the lower Cholesky root of the covariance of the mean look at every `step`-th set."""
+        rows, counts = self._rows[::step], self.looks.counts[::step]
+        own = values.misfit**2 + values.noise**2 / counts + _JITTER
+        return np.linalg.cholesky(_kernel(rows, rows, values) + np.diag(own))
+
     def _evidence(self, spreads: tuple[int, ...], step: int) -> float:
         """Return log p(looks | spreads) + log p(noise), without what does not depend on them."""
-        w, k, e, noise = self._values(spreads)
-        rows, counts = self._rows[::step], self.looks.counts[::step]
-        kernel = _kernel(rows, rows, w, k) + np.diag(e**2 + noise**2 / counts + _JITTER)
-        lower = np.linalg.cholesky(kernel)
+        values = self._values(spreads)
+        noise = values.noise
+        lower = self._root(values, step)
         white = np.linalg.solve(lower, self.looks.means[::step] - self._level)
         total = -0.5 * white @ white - np.log(np.diag(lower)).sum()
         if self._noisy:
             total -= self.looks.freedom * math.log(noise) + self.looks.squares / (2 * noise**2)
-            total -= 0.5 * ((math.log(noise) - _NOISE_PRIOR[0]) / _NOISE_PRIOR[1]) ** 2
+            total -= _penalty(noise, _NOISE_PRIOR) + _penalty(values.misfit, _MISFIT_PRIOR)
         return float(total)
 
 
-def _kernel(first: np.ndarray, second: np.ndarray, w: float, k: float) -> np.ndarray:
+def _penalty(value: float, prior: tuple[float, float]) -> float:
+    return 0.5 * ((math.log(value) - prior[0]) / prior[1]) ** 2
+
+
+def _kernel(first: np.ndarray, second: np.ndarray, values: Spreads) -> np.ndarray:
     """Return float64[A, B], the covariance without misfit; `first`, `second`: float64[A, n], float64[B, n]."""
     common = first @ second.T
     one, two = first.sum(axis=1)[:, None], second.sum(axis=1)[None, :]
     sizes = _LEVEL + _LINE * one * two + _WIENER * np.minimum(one, two)
-    return sizes + w**2 * common + k**2 * common * (common - 1) / 2
+    effects = values.weight**2 * common + values.pair**2 * common * (common - 1) / 2
+    return (
+        sizes
+        + np.exp(-values.fade * np.maximum(one - 1, 0))
+        * np.exp(-values.fade * np.maximum(two - 1, 0))
+        * effects
+    )
 
 
-def _kernel_diagonal(rows: np.ndarray, w: float, k: float) -> np.ndarray:
+def _kernel_diagonal(rows: np.ndarray, values: Spreads) -> np.ndarray:
     size = rows.sum(axis=1)
-    return _LEVEL + _LINE * size**2 + _WIENER * size + w**2 * size + k**2 * size * (size - 1) / 2
+    effects = values.weight**2 * size + values.pair**2 * size * (size - 1) / 2
+    return (
+        _LEVEL
+        + _LINE * size**2
+        + _WIENER * size
+        + np.exp(-2 * values.fade * np.maximum(size - 1, 0)) * effects
+    )

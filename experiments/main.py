@@ -55,7 +55,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             # Before Hydra sees it: Hydra would print the overrides first, a second line.
             nonlocal started
             started = True
-            with _mistakes_in_one_line():
+            with mistakes_in_one_line():
                 return task(cfg)
 
         def main() -> None:
@@ -64,7 +64,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            with _mistakes_in_one_line():
+            with mistakes_in_one_line():
                 try:
                     hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(told)()
                 except OSError as error:
@@ -81,7 +81,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
 
 
 @contextmanager
-def _mistakes_in_one_line() -> Iterator[None]:
+def mistakes_in_one_line() -> Iterator[None]:
     """Turn a user's mistake into one line and an exit code; a programmer's mistake keeps its traceback."""
     try:
         yield

@@ -14,14 +14,14 @@ from search.problem import Problem
 
 
 class BeamSearch:
-    """Of the sets of each size keep the `width` best, extend each by every question, then apply the path rule.
+    """Keep the `width` best sets of each size and extend each by every question, then apply the path rule.
 
-    Beam search (Lowerre 1976) over sets: two orders of asking that lead to the same set are one state, so that
-    the beam holds `width` different sets. Width 1 is greedy; an unlimited width scores every set. Ties go to
-    the first set in the order of masks. For 10 attributes, budget 4 and width 3 about 75 judge calls.
+    Beam search (Lowerre 1976) over sets: two orders of asking that lead to the same set are one state, so
+    that the beam holds `width` different sets. Width 1 is greedy; an unlimited width scores every set. Ties
+    go to the first set in the order of masks. For 10 attributes, budget 4 and width 3 about 75 judge calls.
 
-    When judge calls run out, the children of the better sets are scored first. Under a noisy judge the beam is
-    chosen by one look at each set, and leftover calls and the path are treated as `search.greedy` says.
+    When judge calls run out, the children of the better sets are scored first. Under a noisy judge the beam
+    is chosen by one look at each set, and leftover calls and the path are treated as `search.greedy` says.
 
     Parameters
     ----------

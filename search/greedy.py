@@ -19,13 +19,14 @@ class GreedySearch:
     1978); complements and attributes that harm void that bound. Ties go to the lowest attribute index.
     34 judge calls (and one for nothing known) for 10 attributes and budget 4.
 
-    Under a noisy judge each next question is judged by one look, and the path is the best of what was looked at by
-    posterior mean (`search.pooled`). Judge calls that `max_judge_calls` leaves then go into further looks at the sets
-    that may be the best (`search.looks`).
+    Under a noisy judge each next question is judged by one look, and the path is the best of what was looked
+    at by posterior mean (`search.pooled`). Judge calls that `max_judge_calls` leaves then go into further
+    looks at the sets that may be the best (`search.looks`).
 
     Parameters
     ----------
-    lazy : take the gain of an earlier step as an upper bound of the gain now, and look only at questions whose
+    lazy : take the gain of an earlier step as an upper bound of the gain now, and look only at questions
+        whose
         bound is the highest (Minoux 1978). For submodular scores the same path with fewer calls. A complement
         gains as the set grows, so its old gain is no bound: lazy looks at it too late, and loses much on
         pairs that only count together.
@@ -88,5 +89,7 @@ def _lazy_step(
 
 
 def _bound(gain: float, fresh: bool) -> float:
-    """Return `gain`, or where it is unscored, that anything is possible: in a step to come, not in this one."""
-    return gain if not math.isnan(gain) else -math.inf if fresh else math.inf
+    """Return `gain`; where it is unscored, anything is possible in a step to come, nothing in this one."""
+    if math.isnan(gain):
+        return -math.inf if fresh else math.inf
+    return gain

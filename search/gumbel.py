@@ -19,23 +19,26 @@ _VISITS_OFFSET = 50.0
 
 
 class GumbelSearch:
-    """Plan with a Gumbel root (Danihelka, Guez, Schrittwieser & Silver 2022, "Policy improvement by planning with Gumbel").
+    """Plan with a Gumbel root ("Policy improvement by planning with Gumbel", Danihelka et al., ICLR 2022).
 
-    At the root m = `max_considered` first questions are drawn without replacement, the top m by g(a) + logit(a) with
-    g(a) ~ Gumbel(0, 1) and logit the logarithm of the prior (algorithm 1). The simulations are divided by
-    sequential halving (Karnin, Koren & Somekh 2013): in each of ceil(log2 m) phases, each question still considered
-    gets max(1, floor(n / (ceil(log2 m) * considered))) of the n simulations, then the half with the highest
+    At the root m = `max_considered` first questions are drawn without replacement, the top m by g(a) +
+    logit(a) with g(a) ~ Gumbel(0, 1) and logit the logarithm of the prior (algorithm 1). The simulations are
+    divided by sequential halving (Karnin, Koren & Somekh 2013): in each of ceil(log2 m) phases, each question
+    still considered gets max(1, floor(n / (ceil(log2 m) * considered))) of the n simulations, then the half
+    with the highest
 
         g(a) + logit(a) + sigma(q(a)),   sigma(q) = (c_visit + max_b N(b)) * c_scale * q        (equation 8)
 
-    goes on. q(a) is the best objective below a, in [0, 1] over the questions considered; c_visit = 50. Below the
-    root each question has a tree of its own, searched as by `search=mcts`; a set that another tree has scored is
-    a simulation, but no judge call. The plan is the path rule's: the best of all scored sets, also where it lies
-    below a question that the halving dropped. The published search returns one action; here nothing is sampled in
-    the end, and with m at least the number of questions the noise decides close races alone.
+    goes on. q(a) is the best objective below a, in [0, 1] over the questions considered; c_visit = 50. Below
+    the root each question has a tree of its own, searched as by `search=mcts`; a set that another tree has
+    scored is a simulation, but no judge call. The plan is the path rule's: the best of all scored sets, also
+    where it lies below a question that the halving dropped. The published search returns one action; here
+    nothing is sampled in the end, and with m at least the number of questions the noise decides close races
+    alone.
 
-    Where judge calls are few this is no good choice: it gives each first question its share, though sets of one size
-    differ less by their first question than by the rest. Under a noisy judge the path is the best by posterior mean.
+    Where judge calls are few this is no good choice: it gives each first question its share, though sets of
+    one size differ less by their first question than by the rest. Under a noisy judge the path is the best by
+    posterior mean.
 
     Parameters
     ----------
@@ -104,7 +107,7 @@ class _Root:
         self.phases = max(1, math.ceil(math.log2(max(1, len(self.considered)))))
 
     def phase(self, left: int) -> int:
-        """Give each question that is considered its share of simulations, then drop half; return how many ran."""
+        """Give each question considered its share of simulations, then drop half; return how many ran."""
         n = self.settings.num_simulations
         share = max(1, n // (self.phases * max(1, len(self.considered))))
         ran = 0

@@ -22,17 +22,18 @@ class HalvingSearch:
     """Spend a fixed number of looks on ever fewer, ever better sets.
 
     Sequential halving (Karnin, Koren & Somekh 2013, algorithm 3) divides T looks over ceil(log2 K) rounds; in
-    round r the K / 2^r best arms get floor(T / (K / 2^r * ceil(log2 K))) looks each, then the worse half goes. Arms
-    here are sets, and there are many more of them than looks (386 for 10 attributes and budget 4), so that two
-    things differ. Arms are ranked by `mean + optimism * sd` of a regression that pools the looks of all sets
-    (`search.pooled`), not by their own mean: a set nobody has looked at can be among the best. And the next round's
-    arms are the best of all sets, so that what was dropped can return. K is the largest number that
-    leaves each arm a look in each round. Before that the set with nothing asked and each single question are looked
-    at once, or sets of `budget` questions that together hold each attribute once, where singles would
-    take more than half of T.
+    round r the K / 2^r best arms get floor(T / (K / 2^r * ceil(log2 K))) looks each, then the worse half
+    goes. Arms here are sets, and there are many more of them than looks (386 for 10 attributes and budget 4),
+    so that two things differ. Arms are ranked by `mean + optimism * sd` of a regression that pools the looks
+    of all sets (`search.pooled`), not by their own mean: a set nobody has looked at can be among the best.
+    And the next round's arms are the best of all sets, so that what was dropped can return. K is the largest
+    number that leaves each arm a look in each round. Before that the set with nothing asked and each single
+    question are looked at once, or sets of `budget` questions that together hold each attribute once, where
+    singles would take more than half of T.
 
-    Without noise a second look tells nothing: each round scores new sets, and the search ends when every set is
-    scored. Under a noisy judge it ends early when the best set is ahead of every other by three standard deviations.
+    Without noise a second look tells nothing: each round scores new sets, and the search ends when every set
+    is scored. Under a noisy judge it ends early when the best set is ahead of every other by three standard
+    deviations.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def _arms(total: int) -> int:
 
 
 def _first_sets(problem: Problem, total: int, rng: np.random.Generator) -> list[int]:
-    """Return the set with nothing asked and singles, or random sets of `budget` that hold each attribute once."""
+    """Return nothing asked and all singles, or random sets of `budget` that hold each attribute once."""
     known, askable = int(problem.known), members(int(problem.askable))
     if 2 * (1 + len(askable)) <= total or problem.budget == 1:
         return [known, *(known | 1 << a for a in askable)]

@@ -22,9 +22,9 @@ _ALL_PREFIXES = 12
 def look_again(problem: Problem, calls: int) -> bool:
     """Spend up to `calls` judge calls on sets that are scored; return whether the best one is settled.
 
-    Each look goes to the more uncertain of the two that matter: the set believed best, and the one most likely to
-    be better, argmax_S (mu_S - mu_best) / sqrt(sd_S^2 + sd_best^2) (top-two sampling, Russo 2020, with the
-    challenger of Qin, Klabjan & Russo 2017). Noise-free, nothing is asked.
+    Each look goes to the more uncertain of the two that matter: the set believed best, and the one most
+    likely to be better, argmax_S (mu_S - mu_best) / sqrt(sd_S^2 + sd_best^2) (top-two sampling, Russo 2020,
+    with the challenger of Qin, Klabjan & Russo 2017). Noise-free, nothing is asked.
     """
     spreads: tuple[int, ...] | None = None
     for spent in range(calls if problem.noisy else 0):

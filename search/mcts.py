@@ -23,8 +23,8 @@ class MCTSSearch:
     leaves, `Problem.evaluate` scores them, and compiled code backs them up in the order of selection.
 
     Under a noisy judge the tree holds one look at each set, and the path is the best by posterior mean
-    (`search.pooled`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further looks
-    at the sets that may be the best (`search.looks`).
+    (`search.pooled`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further
+    looks at the sets that may be the best (`search.looks`).
 
     Parameters
     ----------

@@ -1,16 +1,19 @@
 """What looks at some sets say of all sets: a Gaussian regression that pools them.
 
-    s(S) = m + u(|S|) + sum_{a in S} w_a + sum_{a < b in S} k_ab + e_S,    y_i = s(S_i) + noise
+    s(S) = m + u(|S|) + d(|S|) (sum_{a in S} w_a + sum_{a < b in S} k_ab) + e_S,    y_i = s(S_i) + noise
 
-u is a line and a Wiener process in the number of questions, the weights w, pairs k and misfits e are normal around 0,
-so that each is shrunk towards what all sets share. Written as a Gaussian process (Rasmussen & Williams 2006, eq. 2.23
-to 2.30 and 5.8) with c = |S & T| the kernel is
+u is a line and a Wiener process in the number of questions; weights w, pairs k and misfits e are normal
+around 0, so that each is shrunk towards what all sets share; d(j) = exp(-f max(0, j - 1)), for under a judge
+that saturates one attribute matters less among many. Written as a Gaussian process (Rasmussen & Williams
+2006, eq. 2.23 to 2.30 and 5.8), with c = |S & T|, the kernel is
 
-    cov(S, T) = u0^2 + u1^2 |S| |T| + u2^2 min(|S|, |T|) + w^2 c + k^2 c (c - 1) / 2 + e^2 [S = T].
+    cov(S, T) = u0^2 + u1^2 |S| |T| + u2^2 min(|S|, |T|) + d(|S|) d(|T|) (w^2 c + k^2 c (c - 1) / 2) + e^2 [S
+    = T].
 
-The spreads w, k, e and the noise's sd are those of the highest evidence (times a broad prior on the noise) on a
-grid, found one coordinate at a time. Noise is known from repeated looks as far as there are any. The posterior mean of
-a set is what to believe of it: the luckiest of many looks is drawn towards what its attributes do elsewhere.
+The spreads w, k, e, the fading f and the noise's sd are those of the highest evidence on a grid, times broad
+priors on noise and misfit, found one coordinate at a time. Repeated looks tell the noise as far as there are
+any. The posterior mean of a set is what to believe of it: the luckiest of many looks is drawn towards what
+its attributes do elsewhere.
 """
 
 from __future__ import annotations
@@ -35,18 +38,22 @@ _START = (2, 1, 0, 1, 4)
 _NOISE_PRIOR = (math.log(0.25), 0.8)
 """Of the logarithm of the noise's sd: mean and sd."""
 _MISFIT_PRIOR = (math.log(0.03), 0.6)
-"""The same of the misfit. Only repeated looks tell misfit and noise apart; taken for misfit, noise is believed."""
+"""The same of the misfit. Only repeated looks tell it from noise; without, one would believe the noise."""
 _SWEEPS = 2
 _MOST_FITTED = 200
 """Sets the spreads are chosen by, every k-th of those asked where there are more."""
+_MOST_POOLED = 1000
+"""Sets the regression is fitted to, every k-th where there are more; others add their own looks."""
+_CHUNK = 8192
 _JITTER = 1e-8
 
 
 class Looks(NamedTuple):
     """Scored looks by set, in the order of asking.
 
-    `masks`: uint64[C]. `counts`: int64[C], scored looks. `means`: float64[C]. `next_look`: int64[C], sample index of
-    the next look. `squares`: float, sum of squared deviations from the sets' means, of `freedom` degrees.
+    `masks`: uint64[C]. `counts`: int64[C], scored looks. `means`: float64[C]. `next_look`: int64[C], sample
+    index of the next look. `squares`: float, sum of squared deviations from the sets' means, of `freedom`
+    degrees.
     """
 
     masks: np.ndarray
@@ -78,7 +85,7 @@ def looks_of(problem: Problem) -> Looks:
 
 
 class Spreads(NamedTuple):
-    """Standard deviations of weights, pairs, misfits and noise in score points, and how fast the effects fade."""
+    """Sds of weights, pairs, misfits and noise in score points, and how fast the effects fade."""
 
     weight: float
     pair: float
@@ -90,7 +97,8 @@ class Spreads(NamedTuple):
 class Pooled:
     """The posterior over the sets of `problem` given all that it has scored.
 
-    `spreads`: where on the grid to start, such as an earlier posterior's; `refit`: whether to move from there.
+    `spreads`: where on the grid to start, such as an earlier posterior's; `refit`: whether to move from
+    there.
     """
 
     def __init__(
@@ -100,25 +108,43 @@ class Pooled:
         self._known = problem.known
         self._n = problem.n_attributes
         self._noisy = problem.noisy
-        self._rows = self._members(self.looks.masks)
         self._level = float(self.looks.means.mean()) if len(self.looks.means) else 0.0
         self.spreads = _START if spreads is None else spreads
         if refit:
             self.spreads = self._of_highest_evidence(self.spreads)
         self.values = self._values(self.spreads)
-        self._lower = self._root(self.values, 1)
-        self._white = np.linalg.solve(self._lower, self.looks.means - self._level)
+        self._fitted = slice(None, None, self._step(_MOST_POOLED))
+        self._lower, self._white = self._root(self.values, self._fitted)
 
     def predict(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (float64[B] posterior means, float64[B] sds) of the true scores of `masks` (uint64[B])."""
         masks = np.asarray(masks, np.uint64)
-        rows = self._members(masks)
-        cross = _kernel(self._rows, rows, self.values)
-        cross += self.values.misfit**2 * (self.looks.masks[:, None] == masks[None, :])
+        parts = [self._predict(masks[i : i + _CHUNK]) for i in range(0, len(masks), _CHUNK)]
+        mean = np.concatenate([part[0] for part in parts] or [np.empty(0)])
+        variance = np.concatenate([part[1] for part in parts] or [np.empty(0)])
+        if self._fitted.step > 1:
+            self._add_own_looks(masks, mean, variance)
+        return mean, np.sqrt(variance)
+
+    def _predict(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows, fitted = self._members(masks), self.looks.masks[self._fitted]
+        cross = _kernel(self._members(fitted), rows, self.values)
+        cross += self.values.misfit**2 * (fitted[:, None] == masks[None, :])
         half = np.linalg.solve(self._lower, cross)
         own = _kernel_diagonal(rows, self.values) + self.values.misfit**2
         variance = np.maximum(own - np.einsum("ij,ij->j", half, half), 0.0)
-        return self._level + half.T @ self._white, np.sqrt(variance)
+        return self._level + half.T @ self._white, variance
+
+    def _add_own_looks(self, masks: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Update sets that were looked at but not fitted, each by its own looks alone, in place."""
+        fitted = set(self.looks.masks[self._fitted].tolist())
+        rest = {mask: i for i, mask in enumerate(self.looks.masks.tolist()) if mask not in fitted}
+        for at, mask in enumerate(masks.tolist()):
+            if (i := rest.get(mask)) is not None:
+                noise = self.values.noise**2 / self.looks.counts[i] + _JITTER
+                trust = variance[at] / (variance[at] + noise)
+                mean[at] += trust * (self.looks.means[i] - mean[at])
+                variance[at] *= 1 - trust
 
     def beliefs(self, masks: np.ndarray) -> dict[int, float]:
         """Return {mask: posterior mean} of `masks` (uint64[B])."""
@@ -132,36 +158,37 @@ class Pooled:
         found = Spreads(*(grid[i] for grid, i in zip(_GRID, spreads, strict=True)))
         return found if self._noisy else found._replace(noise=0.0)
 
+    def _step(self, most: int) -> int:
+        return max(1, -(-len(self.looks.masks) // most))
+
     def _of_highest_evidence(self, start: tuple[int, ...]) -> tuple[int, ...]:
-        step = -(-len(self.looks.masks) // _MOST_FITTED)
-        found = {start: self._evidence(start, step)}
+        found = {start: self._evidence(start)}
         best = start
         for _ in range(_SWEEPS):
             for axis in range(len(_GRID) if self._noisy else len(_GRID) - 1):
                 for i in range(len(_GRID[axis])):
                     other = (*best[:axis], i, *best[axis + 1 :])
                     if other not in found:
-                        found[other] = self._evidence(other, step)
-                best = max((s for s in found), key=lambda s: (found[s], s))
+                        found[other] = self._evidence(other)
+                best = max(found, key=lambda spreads: (found[spreads], spreads))
         return best
 
-    def _root(self, values: Spreads, step: int) -> np.ndarray:
-        """Return the lower Cholesky root of the covariance of the mean look at every `step`-th set."""
-        rows, counts = self._rows[::step], self.looks.counts[::step]
-        own = values.misfit**2 + values.noise**2 / counts + _JITTER
-        return np.linalg.cholesky(_kernel(rows, rows, values) + np.diag(own))
-
-    def _evidence(self, spreads: tuple[int, ...], step: int) -> float:
-        """Return log p(looks | spreads) + log p(noise), without what does not depend on them."""
+    def _evidence(self, spreads: tuple[int, ...]) -> float:
+        """Return log p(looks | spreads) + log p(noise, misfit), without what does not depend on them."""
         values = self._values(spreads)
-        noise = values.noise
-        lower = self._root(values, step)
-        white = np.linalg.solve(lower, self.looks.means[::step] - self._level)
+        lower, white = self._root(values, slice(None, None, self._step(_MOST_FITTED)))
         total = -0.5 * white @ white - np.log(np.diag(lower)).sum()
         if self._noisy:
-            total -= self.looks.freedom * math.log(noise) + self.looks.squares / (2 * noise**2)
-            total -= _penalty(noise, _NOISE_PRIOR) + _penalty(values.misfit, _MISFIT_PRIOR)
+            total -= self.looks.freedom * math.log(values.noise) + self.looks.squares / (2 * values.noise**2)
+            total -= _penalty(values.noise, _NOISE_PRIOR) + _penalty(values.misfit, _MISFIT_PRIOR)
         return float(total)
+
+    def _root(self, values: Spreads, which: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return (L, L^-1 (y - m)) of the sets `which`, L L' being the covariance of their mean looks y."""
+        rows, counts = self._members(self.looks.masks[which]), self.looks.counts[which]
+        own = values.misfit**2 + values.noise**2 / counts + _JITTER
+        lower = np.linalg.cholesky(_kernel(rows, rows, values) + np.diag(own))
+        return lower, np.linalg.solve(lower, self.looks.means[which] - self._level)
 
 
 def _penalty(value: float, prior: tuple[float, float]) -> float:
@@ -169,25 +196,19 @@ def _penalty(value: float, prior: tuple[float, float]) -> float:
 
 
 def _kernel(first: np.ndarray, second: np.ndarray, values: Spreads) -> np.ndarray:
-    """Return float64[A, B], the covariance without misfit; `first`, `second`: float64[A, n], float64[B, n]."""
+    """Return float64[A, B], the covariance without misfit; the rows are float64[A, n], float64[B, n]."""
     common = first @ second.T
     one, two = first.sum(axis=1)[:, None], second.sum(axis=1)[None, :]
     sizes = _LEVEL + _LINE * one * two + _WIENER * np.minimum(one, two)
     effects = values.weight**2 * common + values.pair**2 * common * (common - 1) / 2
-    return (
-        sizes
-        + np.exp(-values.fade * np.maximum(one - 1, 0))
-        * np.exp(-values.fade * np.maximum(two - 1, 0))
-        * effects
-    )
+    return sizes + _fading(one, values) * _fading(two, values) * effects
 
 
 def _kernel_diagonal(rows: np.ndarray, values: Spreads) -> np.ndarray:
     size = rows.sum(axis=1)
     effects = values.weight**2 * size + values.pair**2 * size * (size - 1) / 2
-    return (
-        _LEVEL
-        + _LINE * size**2
-        + _WIENER * size
-        + np.exp(-2 * values.fade * np.maximum(size - 1, 0)) * effects
-    )
+    return _LEVEL + _LINE * size**2 + _WIENER * size + _fading(size, values) ** 2 * effects
+
+
+def _fading(size: np.ndarray, values: Spreads) -> np.ndarray:
+    return np.exp(-values.fade * np.maximum(size - 1, 0))

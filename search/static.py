@@ -16,11 +16,11 @@ from search.problem import Problem
 class StaticSearch:
     """Ask in a given order, whoever asks what; at most `budget` + 1 judge calls without noise.
 
-    Attributes that cannot be asked of a person are passed over, the next one takes their turn. The path is the
-    prefix of the best objective (ties: the shorter), so that it ends where questions no longer pay. The sets that
-    METHOD names: {Emotional State, Mental Health Status, Past Self-Harm History} (`search=static_paper`) and
-    {Age, Emotional State, Mental Health Status, Profession} (`search=static_four`, three in five of the paths that the
-    authors planned lie within it).
+    Attributes that cannot be asked of a person are passed over, the next one takes their turn. The path is
+    the prefix of the best objective (ties: the shorter), so that it ends where questions no longer pay. The
+    sets that METHOD names: {Emotional State, Mental Health Status, Past Self-Harm History}
+    (`search=static_paper`) and {Age, Emotional State, Mental Health Status, Profession}
+    (`search=static_four`, three in five of the paths that the authors planned lie within it).
 
     Under a noisy judge, judge calls that `max_judge_calls` leaves go into further looks at the prefixes.
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.looks import finish, is_settled
+from search.looks import REPEATS, finish, is_settled
 from search.path_rule import members
 from search.plans import Plan
 from search.pooled import Pooled
@@ -88,7 +88,7 @@ class HalvingSearch:
                 return "every set is scored"
             mean, sd = pooled.predict(masks)
             mean = problem.objectives(masks, mean)
-            if problem.noisy and is_settled(mean, sd):
+            if pooled.looks.freedom >= REPEATS and is_settled(mean, sd):
                 return "the best set is settled"
             share = left if r >= rounds - 1 else max(1, left // (rounds - r))
             kept = share if not problem.noisy else max(1, min(share, math.ceil(arms / 2**r)))

@@ -13,6 +13,8 @@ from search.problem import Problem
 
 SETTLED = 3.0
 """Standard deviations by which the best set has to be ahead of every other for looks to end."""
+REPEATS = 6
+"""Repeated looks before that can be said: without them noise may pass for what attributes do."""
 _REFIT = 8
 """Looks between two choices of the spreads."""
 _ALL_PREFIXES = 12
@@ -35,10 +37,9 @@ def look_again(problem: Problem, calls: int) -> bool:
         mean, sd = pooled.predict(looks.masks)
         mean = problem.objectives(looks.masks, mean)
         best = int(np.argmax(mean))
-        lead = leads(mean, sd)
-        rival = int(np.argmax(lead))
-        if lead[rival] < -SETTLED:
+        if looks.freedom >= REPEATS and is_settled(mean, sd):
             return True
+        rival = int(np.argmax(leads(mean, sd)))
         chosen = [best if sd[best] >= sd[rival] else rival]
         problem.evaluate(looks.masks[chosen], looks.next_look[chosen])
     return not problem.noisy

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.looks import finish, look_again
+from search.looks import finish
 from search.path_rule import members
 from search.plans import Plan
 from search.problem import Problem
@@ -57,8 +57,6 @@ class BeamSearch:
             if not beam:
                 stopped = "every next question is unscored"
                 break
-        if problem.noisy and problem.calls_left:
-            look_again(problem, problem.calls_left)
         return finish(problem, stopped=stopped)
 
     def _affordable(self, problem: Problem, sets: list[int]) -> list[int]:

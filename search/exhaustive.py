@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.looks import finish, look_again
+from search.looks import finish
 from search.path_rule import members
 from search.plans import Plan
 from search.problem import Problem
@@ -45,6 +45,4 @@ class ExhaustiveSearch:
         known = int(problem.known)
         masks = [known | sum(1 << a for a in chosen) for chosen in itertools.islice(sets, wanted)]
         problem.evaluate(np.array(masks, dtype=np.uint64))
-        if problem.noisy and problem.calls_left:
-            look_again(problem, problem.calls_left)
         return finish(problem, stopped="every set is scored" if wanted == n_sets else "no judge calls left")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from search.looks import finish, look_again
+from search.looks import finish
 from search.path_rule import members
 from search.plans import Plan
 from search.problem import Problem
@@ -51,8 +51,6 @@ class GreedySearch:
             chosen, value = step
             del bounds[chosen]
             mask |= 1 << chosen
-        if problem.noisy and problem.calls_left:
-            look_again(problem, problem.calls_left)
         return finish(problem, stopped=stopped)
 
 

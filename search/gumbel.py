@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.looks import finish, look_again
+from search.looks import finish
 from search.mcts import MCTSSearch, prior_over
 from search.path_rule import members
 from search.plans import Alternative, Plan
@@ -83,8 +83,6 @@ class GumbelSearch:
             stopped = "all simulations ran"
         else:
             stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
-        if problem.noisy and problem.calls_left:
-            look_again(problem, problem.calls_left)
         plan = finish(problem, simulations=ran, stopped=stopped)
         later = tuple(other for other in plan.alternatives if other.step > 0)
         return Plan(plan.path, plan.scores, ran, stopped, (*root.alternatives(plan.path), *later))

@@ -11,12 +11,14 @@ from search.plans import Alternative, Plan
 from search.pooled import Pooled
 from search.problem import Problem
 
-SETTLED = 3.0
+SETTLED = 4.0
 """Standard deviations by which the best set has to be ahead of every other for looks to end."""
-REPEATS = 6
+REPEATS = 12
 """Repeated looks before that can be said: without them noise may pass for what attributes do."""
 _REFIT = 8
 """Looks between two choices of the spreads."""
+_LOOKED_AT = 6
+"""Up to how many attributes each prefix of the plan is looked at once."""
 _ALL_PREFIXES = 12
 """Up to how many attributes every prefix is predicted: the path rule orders no more exactly either."""
 
@@ -75,6 +77,8 @@ def finish(
 ) -> Plan:
     """Return the plan by the path rule, of the scores, or of what is believed of them when they are noisy.
 
+    Then judge calls that `max_judge_calls` leaves go into looks at the plan's prefixes and by `look_again`.
+
     Raises
     ------
     PlanningFailed
@@ -82,14 +86,14 @@ def finish(
     """
     if not problem.noisy:
         return best_plan(problem, simulations=simulations, stopped=stopped, alternatives=alternatives)
+    while new := _subsets_to_look_at(problem):
+        problem.evaluate(np.array(new, np.uint64))
+    if problem.calls_left:
+        look_again(problem, problem.calls_left)
     pooled = Pooled(problem)
     beliefs = pooled.beliefs(pooled.looks.masks)
     target = best_set(problem, beliefs)
-    subsets = [int(problem.known)]
-    asked = members(target & ~subsets[0])
-    for a in asked if len(asked) <= _ALL_PREFIXES else []:
-        subsets += [mask | 1 << a for mask in subsets]
-    beliefs = {**pooled.beliefs(np.array(subsets, np.uint64)), **beliefs}
+    beliefs = {**pooled.beliefs(np.array(_subsets(problem, target), np.uint64)), **beliefs}
     return plan_of_path(
         problem,
         order(problem, target, beliefs),
@@ -98,3 +102,24 @@ def finish(
         alternatives=alternatives,
         beliefs=beliefs,
     )
+
+
+def _subsets(problem: Problem, target: int) -> list[int]:
+    """Return the sets on all ways to `target`, smaller ones first; only the start where there are many."""
+    subsets = [int(problem.known)]
+    asked = members(target & ~subsets[0])
+    for a in asked if len(asked) <= _ALL_PREFIXES else []:
+        subsets += [mask | 1 << a for mask in subsets]
+    return sorted(subsets, key=lambda mask: (mask.bit_count(), mask))
+
+
+def _subsets_to_look_at(problem: Problem) -> list[int]:
+    """Return unseen sets on the ways to the one believed best, as far as judge calls reach.
+
+    One of them may do without further questions. Without noise the path rule scores as many.
+    """
+    seen = set(problem.observations()[0].tolist())
+    target = best_set(problem, beliefs_of(problem))
+    if (target & ~int(problem.known)).bit_count() > _LOOKED_AT:
+        return []
+    return [m for m in _subsets(problem, target) if m not in seen][: problem.calls_left]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.looks import finish, look_again
+from search.looks import finish
 from search.path_rule import members
 from search.plans import Alternative, Plan
 from search.problem import Problem
@@ -74,8 +74,6 @@ class MCTSSearch:
             stopped = "all simulations ran"
         else:
             stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
-        if problem.noisy and problem.calls_left:
-            look_again(problem, problem.calls_left)
         plan = finish(problem, simulations=ran, stopped=stopped)
         return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
 

@@ -55,7 +55,7 @@ def test_every_rule_holds(searcher, limit, gaps):
 def test_no_lucky_score_is_believed(searcher):
     """All sets are worth 3: the luckiest look is far above, what is believed of the plan is not."""
     believed, luckiest = [], []
-    for seed in range(12):
+    for seed in range(8):
         problem = noisy_problem(np.full(1 << N, 3.0), BUDGET, 0.3, seed, max_judge_calls=120)
         believed.append(plan_of(searcher, problem).scores[-1])
         luckiest.append(max(row[0] for row in looks_at(problem).values()))
@@ -64,7 +64,7 @@ def test_no_lucky_score_is_believed(searcher):
     assert np.mean(believed) < 3.12
 
 
-@pytest.mark.parametrize("name", [name for name in SEARCHERS if name not in ("halving", "random")])
+@pytest.mark.parametrize("name", [name for name in SEARCHERS if name != "halving"])
 def test_calls_that_are_left_look_again(name):
     """42 sets: whoever is done before looks again until the calls are spent or the best is settled."""
     problem = noisy_problem(np.full(1 << N, 3.0), BUDGET, 0.3, max_judge_calls=100)
@@ -101,7 +101,7 @@ def test_looks_end_when_the_best_set_is_settled():
     assert mask_of(plan.path) == 0b101
     assert problem.judge_calls < 60
     assert is_settled(np.array([2.0, 4.0]), np.array([0.3, 0.3]))
-    assert not is_settled(np.array([2.0, 4.0]), np.array([0.5, 0.6]))
+    assert not is_settled(np.array([2.0, 4.0]), np.array([0.4, 0.4]))
 
 
 def test_look_again_asks_nothing_without_noise_or_calls():
@@ -113,14 +113,14 @@ def test_look_again_asks_nothing_without_noise_or_calls():
     assert problem.judge_calls == 8
 
 
-def test_the_order_of_a_noisy_path_is_by_what_is_believed_of_its_prefixes():
-    """Only the full set was looked at, with all singles: the better single comes first."""
-    table = np.full(1 << 3, 2.0)
-    table[[1, 2, 4, 7]] = 2.2, 3.4, 2.8, 4.4
-    problem = noisy_problem(table, 3, 0.01)
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_the_order_of_a_noisy_path_is_by_what_is_believed_of_its_prefixes(looked_at):
+    """The best single first, then the better pair; without calls left, pairs are predicted."""
+    table = np.array([2.0, 2.2, 3.4, 3.6, 2.8, 3.0, 4.2, 4.4])
+    problem = noisy_problem(table, 3, 0.01, max_judge_calls=None if looked_at else 25)
     problem.evaluate(np.array([0, 1, 2, 4, 7] * 5, np.uint64), np.repeat(np.arange(5), 5))
     plan = finish(problem)
     assert plan.path == (1, 2, 0)
     assert plan.scores[[0, 1, 3]] == pytest.approx([2.0, 3.4, 4.4], abs=0.05)
-    assert 3.0 < plan.scores[2] < 4.8  # nobody looked: a prediction
-    assert problem.judge_calls == 25
+    assert plan.scores[2] == pytest.approx(4.2, abs=0.05 if looked_at else 0.4)
+    assert problem.judge_calls == (28 if looked_at else 25)

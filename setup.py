@@ -41,6 +41,7 @@ setup(
             "types-PyYAML",
         ],
         "rl": ["sb3-contrib>=2.4"],
+        "sweep": ["hydra-optuna-sweeper==1.3.0"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

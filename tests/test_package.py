@@ -35,9 +35,15 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
+NO_PARTS = {"sweep"}
+"""Groups of `conf/` that set keys of Hydra's and build nothing."""
 MEMBERS = sorted(
-    (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "conf"
+    (path.parent.name, path.stem)
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name not in {"conf", *NO_PARTS}
 )
+REQUIRED = {("search", "static"): ["search.order=[Age]"]}
+"""Keys without which a member is not complete."""
 BUILDERS = {
     "scenarios": build.build_scenarios,
     "judge": build.build_judge,
@@ -102,7 +108,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl", "sweep")
     }
 
 
@@ -149,7 +155,8 @@ def test_every_command_of_hydra_has_its_configuration_and_it_composes():
 
 def _with_target(group, member):
     mine = f"{group}._target_={__name__}.AnyPlugIn"
-    return _compose(f"{group}={member}", *([mine] if member == "custom" else []))
+    more = [mine] if member == "custom" else REQUIRED.get((group, member), [])
+    return _compose(f"{group}={member}", *more)
 
 
 def test_every_group_has_a_builder_and_a_default():

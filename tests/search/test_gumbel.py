@@ -22,7 +22,7 @@ def additive(weights):
 
 
 def test_simulations_are_divided_by_sequential_halving():
-    """48 of 8 questions in 3 phases: 48 / (3 * 8) = 2 each, 48 / (3 * 4) = 4 for four, 8 for two; one is the root's.
+    """48 for 8 questions in 3 phases: 48 / (3 * 8) = 2 each, then 4, then 8; one is the root's.
 
     Attribute 7 is far better than the rest, so that nothing under it is dropped; sigma rules over the noise.
     """

@@ -29,7 +29,7 @@ THOROUGH = {
 
 
 def costly_table(seed):
-    """Return (float64[64] of scores with shrinking gains and a pair that complements, float64[6] of costs)."""
+    """Return (float64[64] scores with shrinking gains and a pair that complements, float64[6] costs)."""
     rng = np.random.default_rng(seed)
     weights, pair = rng.uniform(0.0, 1.0, N), rng.choice(N, 2, replace=False)
     sums = [sum(weights[a] for a in range(N) if m >> a & 1) for m in range(1 << N)]

@@ -114,7 +114,7 @@ def random_table(seed, n=6):
 
 
 def test_a_beam_by_hand():
-    """Width 2 of 3 attributes: {0} and {2} are kept, {1} is not, so that {0, 1} and {1, 2} come by once each."""
+    """Width 2 of 3 attributes: {0} and {2} are kept, {1} is not; {0, 2} is below both and comes by once."""
     table = np.array([1.0, 3.0, 2.0, 3.5, 2.5, 3.2, 4.0, 9.0])
     problem = table_problem(table, 2)
     plan = plan_of(BeamSearch(width=2), problem)

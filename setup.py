@@ -30,7 +30,7 @@ setup(
         "wandb>=0.19",
     ],
     extras_require={
-        "test": ["hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
+        "test": ["raise-planner[sweep]", "hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
         "dev": [
             "raise-planner[test]",
             "build>=1.2",

@@ -279,6 +279,9 @@ def test_an_unscored_final_context_fails_at_the_report(command, home):
 @pytest.mark.parametrize("search", SEARCHES)
 def test_unscored_sets_are_never_chosen(command, home, search):
     done = command(SERIAL, *judge("OutOfRange"), f"search={search}", "+budget=3")
+    if search == "static_four":  # begins with Age, so that all it asks about is unscored
+        assert_one_line(done, code=1)
+        return
     assert done.code == 0, done.err
     for row in rows(home / "out"):
         assert not {"Age", "Gender"} & set(row["path"])
@@ -360,7 +363,7 @@ def test_a_searcher_that_returns_no_plan(command, home, what):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["twice", "long", "missing"])
+@pytest.mark.parametrize("what", ["twice", "missing"])
 def test_a_searcher_that_returns_no_plan_in_a_ray_worker(command, home, what):
     write_scenarios(home / "s.jsonl", [record(0, profile=dict.fromkeys(NAMES[:9], "x"))])
     options = (*judge("Counting"), *searcher("OddPlan", f"+search.what={what}"), "parallel.num_workers=1")

@@ -50,9 +50,9 @@ def train(cfg: DictConfig) -> float:
         max_judge_calls=cfg.search.max_judge_calls,
     )
     if cfg.dry_run:
-        console.print(
-            _dry_run(scenarios, options, bool(getattr(judge, "stochastic", False))), highlight=False
-        )
+        stochastic = bool(getattr(judge, "stochastic", False))
+        repeats = int(getattr(searcher, "num_simulations", 0)) if stochastic else 0
+        console.print(_dry_run(scenarios, options, stochastic, repeats), highlight=False)
         return math.nan
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
@@ -95,14 +95,17 @@ def train(cfg: DictConfig) -> float:
     return float(summary["mean_score_path"])
 
 
-def _dry_run(scenarios: ScenarioSet, options: PlanOptions, stochastic: bool) -> str:
-    """Say what a run can take at most: judge calls of the search, of the report, of the full contexts."""
+def _dry_run(scenarios: ScenarioSet, options: PlanOptions, stochastic: bool, repeats: int) -> str:
+    """Say what a run can take at most: judge calls of the search, of the report, of the full contexts.
+
+    `repeats`: looks that may go to sets looked at before, under a noisy judge.
+    """
     search = report_calls = 0
     looks = options.report_samples if stochastic else 1
     for scenario in scenarios.scenarios:
         n = int(scenario.askable).bit_count()
         length = min(options.budget, n)
-        sets = sum(math.comb(n, k) for k in range(length + 1))
+        sets = sum(math.comb(n, k) for k in range(length + 1)) + repeats
         search += sets if options.max_judge_calls is None else min(sets, options.max_judge_calls)
         report_calls += looks * (length + 1) if stochastic else 0
     count = len(scenarios.scenarios)

@@ -44,7 +44,7 @@ class GumbelSearch:
     ----------
     num_simulations : int >= 1, the n above
     max_considered : int >= 1, the m above
-    value_scale : float > 0, c_scale; the paper has 1 where values are learned, 0.1 for MuZero's rescaled ones
+    value_scale : float > 0, c_scale: 1 in the paper for board games, 0.1 in mctx, where values are rescaled
     selection, exploration, batch_size : of the trees below the root, see `search.mcts.MCTSSearch`
     """
 

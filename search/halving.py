@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.looks import REPEATS, finish, is_settled
+from search.looks import IS_SETTLED, REPEATS, finish, is_settled
 from search.path_rule import members
 from search.plans import Plan
 from search.pooled import Pooled
@@ -32,8 +32,8 @@ class HalvingSearch:
     singles would take more than half of T.
 
     Without noise a second look tells nothing: each round scores new sets, and the search ends when every set
-    is scored. Under a noisy judge it ends early when the best set is ahead of every other by three standard
-    deviations.
+    is scored. Under a noisy judge it ends early when the best set is ahead of every other by four standard
+    deviations of a regression that knows the noise from repeated looks.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class HalvingSearch:
             mean, sd = pooled.predict(masks)
             mean = problem.objectives(masks, mean)
             if pooled.looks.freedom >= REPEATS and is_settled(mean, sd):
-                return "the best set is settled"
+                return IS_SETTLED
             share = left if r >= rounds - 1 else max(1, left // (rounds - r))
             kept = share if not problem.noisy else max(1, min(share, math.ceil(arms / 2**r)))
             ranked = np.argsort(-(mean + self.optimism * sd), kind="stable")[:kept]

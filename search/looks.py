@@ -11,6 +11,7 @@ from search.plans import Alternative, Plan
 from search.pooled import Pooled
 from search.problem import Problem
 
+IS_SETTLED = "the best set is settled"
 SETTLED = 4.0
 """Standard deviations by which the best set has to be ahead of every other for looks to end."""
 REPEATS = 12
@@ -88,8 +89,8 @@ def finish(
         return best_plan(problem, simulations=simulations, stopped=stopped, alternatives=alternatives)
     while new := _subsets_to_look_at(problem):
         problem.evaluate(np.array(new, np.uint64))
-    if problem.calls_left:
-        look_again(problem, problem.calls_left)
+    if problem.calls_left and look_again(problem, problem.calls_left):
+        stopped = f"{stopped}, {IS_SETTLED}" if stopped else IS_SETTLED
     pooled = Pooled(problem)
     beliefs = pooled.beliefs(pooled.looks.masks)
     target = best_set(problem, beliefs)

@@ -89,8 +89,8 @@ def finish(
         return best_plan(problem, simulations=simulations, stopped=stopped, alternatives=alternatives)
     while new := _subsets_to_look_at(problem):
         problem.evaluate(np.array(new, np.uint64))
-    if problem.calls_left and look_again(problem, problem.calls_left):
-        stopped = f"{stopped}, {IS_SETTLED}" if stopped else IS_SETTLED
+    if problem.calls_left and look_again(problem, problem.calls_left) and stopped != IS_SETTLED:
+        stopped = f"{stopped}, {IS_SETTLED}"
     pooled = Pooled(problem)
     beliefs = pooled.beliefs(pooled.looks.masks)
     target = best_set(problem, beliefs)

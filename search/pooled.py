@@ -1,14 +1,14 @@
 """What looks at some sets say of all sets: a Gaussian regression that pools them.
 
-    s(S) = m + u(|S|) + d(|S|) (sum_{a in S} w_a + sum_{a < b in S} k_ab) + e_S,    y_i = s(S_i) + noise
+    s(S) = m + u(|S|) + d(|S|) sum_{a in S} w_a + sum_{a < b in S} k_ab + e_S,    y_i = s(S_i) + noise
 
 u is a line and a Wiener process in the number of questions; weights w, pairs k and misfits e are normal
 around 0, so that each is shrunk towards what all sets share; d(j) = exp(-f max(0, j - 1)), for under a judge
 that saturates one attribute matters less among many. Written as a Gaussian process (Rasmussen & Williams
 2006, eq. 2.23 to 2.30 and 5.8), with c = |S & T|, the kernel is
 
-    cov(S, T) = u0^2 + u1^2 |S| |T| + u2^2 min(|S|, |T|) + d(|S|) d(|T|) (w^2 c + k^2 c (c - 1) / 2) + e^2 [S
-    = T].
+    cov(S, T) = u0^2 + u1^2 |S| |T| + u2^2 min(|S|, |T|)
+                + d(|S|) d(|T|) w^2 c + k^2 c (c - 1) / 2 + e^2 [S = T].
 
 The spreads w, k, e, the fading f and the noise's sd are those of the highest evidence on a grid, times broad
 priors on noise and misfit, found one coordinate at a time. Repeated looks tell the noise as far as there are
@@ -29,12 +29,12 @@ _LEVEL, _LINE, _WIENER = 1.0, 0.09, 0.09
 """u0^2, u1^2, u2^2 in squared score points: a score may lie anywhere in [1, 5]."""
 _GRID = (
     (0.03, 0.08, 0.15, 0.3, 0.6),  # w
-    (0.01, 0.04, 0.1, 0.2, 0.4),  # k
+    (0.02, 0.05, 0.1, 0.2, 0.4),  # k
     (0.01, 0.03, 0.1),  # e
     (0.0, 0.2, 0.5, 1.0),  # f
     (0.03, 0.06, 0.1, 0.17, 0.25, 0.35, 0.5, 0.7, 1.0),  # noise
 )
-_START = (2, 1, 0, 1, 4)
+_START = (2, 1, 1, 1, 4)
 _NOISE_PRIOR = (math.log(0.25), 0.8)
 """Of the logarithm of the noise's sd: mean and sd."""
 _MISFIT_PRIOR = (math.log(0.03), 0.6)
@@ -200,14 +200,14 @@ def _kernel(first: np.ndarray, second: np.ndarray, values: Spreads) -> np.ndarra
     common = first @ second.T
     one, two = first.sum(axis=1)[:, None], second.sum(axis=1)[None, :]
     sizes = _LEVEL + _LINE * one * two + _WIENER * np.minimum(one, two)
-    effects = values.weight**2 * common + values.pair**2 * common * (common - 1) / 2
-    return sizes + _fading(one, values) * _fading(two, values) * effects
+    weights = values.weight**2 * common * _fading(one, values) * _fading(two, values)
+    return sizes + weights + values.pair**2 * common * (common - 1) / 2
 
 
 def _kernel_diagonal(rows: np.ndarray, values: Spreads) -> np.ndarray:
     size = rows.sum(axis=1)
-    effects = values.weight**2 * size + values.pair**2 * size * (size - 1) / 2
-    return _LEVEL + _LINE * size**2 + _WIENER * size + _fading(size, values) ** 2 * effects
+    weights = values.weight**2 * size * _fading(size, values) ** 2
+    return _LEVEL + _LINE * size**2 + _WIENER * size + weights + values.pair**2 * size * (size - 1) / 2
 
 
 def _fading(size: np.ndarray, values: Spreads) -> np.ndarray:

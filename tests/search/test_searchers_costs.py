@@ -15,7 +15,7 @@ from search.halving import HalvingSearch
 from search.mcts import MCTSSearch
 
 N = 6
-LIMITS = settings(deadline=None, max_examples=25)
+LIMITS = settings(deadline=None, max_examples=12)
 THOROUGH = {
     "beam": BeamSearch(width=1000),
     "exhaustive": ExhaustiveSearch(),

@@ -25,7 +25,7 @@ def table_of(seed):
 
 
 @every_searcher
-@pytest.mark.parametrize("limit", [None, 2, 15, 90])
+@pytest.mark.parametrize("limit", [None, 2, 15, 70])
 @pytest.mark.parametrize("gaps", [False, True])
 def test_every_rule_holds(searcher, limit, gaps):
     table = table_of(1)
@@ -55,8 +55,8 @@ def test_every_rule_holds(searcher, limit, gaps):
 def test_no_lucky_score_is_believed(searcher):
     """All sets are worth 3: the luckiest look is far above, what is believed of the plan is not."""
     believed, luckiest = [], []
-    for seed in range(8):
-        problem = noisy_problem(np.full(1 << N, 3.0), BUDGET, 0.3, seed, max_judge_calls=120)
+    for seed in range(6):
+        problem = noisy_problem(np.full(1 << N, 3.0), BUDGET, 0.3, seed, max_judge_calls=80)
         believed.append(plan_of(searcher, problem).scores[-1])
         luckiest.append(max(row[0] for row in looks_at(problem).values()))
     static = isinstance(searcher, StaticInSchemaOrder)  # 4 sets have less luck than 42

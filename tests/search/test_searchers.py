@@ -25,7 +25,7 @@ from search.random_search import RandomSearch
 from search.scenario_problem import scenario_problem
 
 NAN = math.nan
-LIMITS = settings(deadline=None, max_examples=40)
+LIMITS = settings(deadline=None, max_examples=25)
 
 
 class Strict:

@@ -40,7 +40,7 @@ _NOISE_PRIOR = (math.log(0.25), 0.8)
 _MISFIT_PRIOR = (math.log(0.03), 0.6)
 """The same of the misfit. Only repeated looks tell it from noise; without, one would believe the noise."""
 _SWEEPS = 2
-_MOST_FITTED = 200
+_MOST_FITTED = 120
 """Sets the spreads are chosen by, every k-th of those asked where there are more."""
 _MOST_POOLED = 1000
 """Sets the regression is fitted to, every k-th where there are more; others add their own looks."""

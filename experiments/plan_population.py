@@ -16,6 +16,7 @@ from rich.console import Console
 from envs import Judge, Scenario, UserError
 from experiments import build, population_report, report
 from experiments.config import budget_of
+from experiments.folders import output_folder
 from experiments.main import NothingPlannedError, entry_point
 from experiments.population_gains import Gain, Options, careful_tree, gains, groups
 from experiments.provenance import config_dict, provenance
@@ -23,10 +24,14 @@ from search.planning import Failure
 from search.policy_tree import PolicyTree
 from search.policy_tree_file import FILE_NAME as TREES
 from search.policy_tree_file import save_trees
-from search.population_scenarios import Population
+from search.population_scenarios import Population, scenario_surfaces
 
 SUMMARY, FAILURES = "summary.json", "failures.jsonl"
 PICTURES = ("png", "svg", "none")
+NOISY = (
+    "The judge is noisy: gains in sample are those of lucky scores too, for what is chosen by noisy scores "
+    "is measured by the same ones; held out they are not."
+)
 
 
 def plan_population(cfg: DictConfig) -> float:
@@ -44,14 +49,14 @@ def plan_population(cfg: DictConfig) -> float:
     loaded = build.build_scenarios(cfg)
     judges = _judges(cfg)
     if cfg.dry_run:
-        console.print(_dry_run(loaded.scenarios, judges, budget), highlight=False)
+        console.print(_dry_run(loaded.scenarios, judges, budget, cfg.samples), highlight=False)
         return math.nan
-    folder = _folder(cfg.output_dir)
+    folder = output_folder(cfg.output_dir)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
     rows: list[Gain] = []
     trees: list[PolicyTree] = []
     for seed, judge in judges:
-        population = Population(loaded.scenarios, judge, budget)
+        population = Population(loaded.scenarios, judge, budget, cfg.samples)
         if not trees:
             failures += _unscored(loaded.scenarios, population)
             trees = _trees(population, options)
@@ -70,6 +75,8 @@ def plan_population(cfg: DictConfig) -> float:
             save_picture(folder / f"policy_tree_{tree.group}.{cfg.pictures}", tree, name, simulated)
     console.print(population_report.gains_table(rows, name, simulated))
     console.print(population_report.notes(rows), highlight=False)
+    if getattr(judges[0][1], "stochastic", False):
+        console.print(NOISY, highlight=False)
     console.print(report.files_table(folder, _files(trees, cfg.pictures)), highlight=False, soft_wrap=True)
     return float(summary["mean_objective_careful"])
 
@@ -104,26 +111,22 @@ def _judges(cfg: DictConfig) -> list[tuple[int | None, Judge]]:
     return found
 
 
-def _dry_run(scenarios: Sequence[Scenario], judges: Sequence[tuple[int | None, Judge]], budget: int) -> str:
+def _dry_run(
+    scenarios: Sequence[Scenario], judges: Sequence[tuple[int | None, Judge]], budget: int, samples: int
+) -> str:
     n_sets = 0
     for scenario in scenarios:
         n = int(scenario.askable).bit_count()
         n_sets += sum(math.comb(n, k) for k in range(min(budget, n) + 1))
-    calls = n_sets * len(judges)
+    scores = n_sets * len(judges)
+    judge = judges[0][1]
+    compiled = scenario_surfaces(scenarios[:1], judge) is not None
+    looks = samples if getattr(judge, "stochastic", False) else 1
     return (
         f"dry run: {len(scenarios):,} scenarios, {len({s.profile for s in scenarios}):,} profiles; every set "
-        f"within the budget is scored, {calls:,} scores (none is a judge call where the judge is compiled). "
+        f"within the budget is scored: {scores:,} scores, {0 if compiled else looks * scores:,} judge calls. "
         f"Nothing was run."
     )
-
-
-def _folder(path: str) -> Path:
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"output_dir={path}: found {error.strerror}, expected a folder to write") from None
-    return folder
 
 
 def _unscored(scenarios: Sequence[Scenario], population: Population) -> list[Failure]:

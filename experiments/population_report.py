@@ -109,6 +109,7 @@ def _gain(rows: Sequence[Gain]) -> str:
 
 def _signed(value: float) -> str:
     """Return `value` with its sign and three digits, without the zero before the point."""
+    value = round(value, 3) + 0.0  # no negative zero
     return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:+.2f}"
 
 

@@ -20,6 +20,7 @@ from experiments.folders import output_folder
 from experiments.main import NothingPlannedError, entry_point
 from experiments.population_gains import Gain, Options, careful_tree, gains, groups
 from experiments.provenance import config_dict, provenance
+from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
 from search.policy_tree import PolicyTree
 from search.policy_tree_file import FILE_NAME as TREES
@@ -52,6 +53,7 @@ def plan_population(cfg: DictConfig) -> float:
         console.print(_dry_run(loaded.scenarios, judges, budget, cfg.samples), highlight=False)
         return math.nan
     folder = output_folder(cfg.output_dir)
+    tables = _tables(folder, cfg.beside)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
     rows: list[Gain] = []
     trees: list[PolicyTree] = []
@@ -67,7 +69,10 @@ def plan_population(cfg: DictConfig) -> float:
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     config = config_dict(cfg, budget)
     source = provenance(config, loaded.source, loaded.sha256)
-    _write(folder, trees, rows, summary, failures, {**source, "simulated": simulated, "judge": name})
+    source = {**source, "simulated": simulated, "judge": name}
+    _write(folder, rows, summary, failures, source)
+    for path in tables:
+        save_trees(path, trees, source)
     if cfg.pictures != "none":
         from experiments.tree_picture import save_picture  # matplotlib takes a second to import
 
@@ -151,9 +156,17 @@ def _trees(population: Population, options: Options) -> list[PolicyTree]:
     return found
 
 
+def _tables(folder: Path, beside: str | None) -> list[Path]:
+    """Return the files to store the trees in."""
+    if beside is None:
+        return [folder / TREES]
+    if not (Path(beside) / PATHS).is_file():
+        raise UserError(f"beside={beside}: found no {PATHS} there, expected a run folder of train_mcts")
+    return [folder / TREES, Path(beside) / TREES]
+
+
 def _write(
     folder: Path,
-    trees: Sequence[PolicyTree],
     rows: Sequence[Gain],
     summary: dict[str, Any],
     failures: Sequence[Failure],
@@ -163,7 +176,6 @@ def _write(
     (folder / FAILURES).write_text("".join(lines), encoding="utf-8")
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     population_report.save_gains(folder, rows, source)
-    save_trees(folder / TREES, trees, source)
 
 
 def _files(trees: Sequence[PolicyTree], pictures: str) -> list[tuple[str, str]]:

@@ -63,27 +63,47 @@ def plan_population(cfg: DictConfig) -> float:
             failures += _unscored(loaded.scenarios, population)
             trees = _trees(population, options)
         rows += gains(population, options, seed)
-    simulated = bool(getattr(judges[0][1], "simulated", False))
-    name = str(getattr(judges[0][1], "name", type(judges[0][1]).__name__))
-    summary = population_report.summarise(rows, len(loaded.scenarios), len(failures), name, simulated)
+    summary = _summary(rows, len(loaded.scenarios), len(failures), judges[0][1])
     summary["wall_s"] = round(time.perf_counter() - started, 3)
-    config = config_dict(cfg, budget)
-    source = provenance(config, loaded.source, loaded.sha256)
-    source = {**source, "simulated": simulated, "judge": name}
+    source = provenance(config_dict(cfg, budget), loaded.source, loaded.sha256)
+    source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
     _write(folder, rows, summary, failures, source)
     for path in tables:
         save_trees(path, trees, source)
-    if cfg.pictures != "none":
-        from experiments.tree_picture import save_picture  # matplotlib takes a second to import
-
-        for tree in trees:
-            save_picture(folder / f"policy_tree_{tree.group}.{cfg.pictures}", tree, name, simulated)
-    console.print(population_report.gains_table(rows, name, simulated))
-    console.print(population_report.notes(rows), highlight=False)
-    if getattr(judges[0][1], "stochastic", False):
-        console.print(NOISY, highlight=False)
-    console.print(report.files_table(folder, _files(trees, cfg.pictures)), highlight=False, soft_wrap=True)
+    _draw(folder, trees, summary, cfg.pictures)
+    _show(console, folder, rows, summary, _files(trees, cfg.pictures))
     return float(summary["mean_objective_careful"])
+
+
+def _summary(rows: Sequence[Gain], n_scenarios: int, n_failed: int, judge: Judge) -> dict[str, Any]:
+    simulated = bool(getattr(judge, "simulated", False))
+    name = str(getattr(judge, "name", type(judge).__name__))
+    summary = population_report.summarise(rows, n_scenarios, n_failed, name, simulated)
+    return {**summary, "judge_is_noisy": bool(getattr(judge, "stochastic", False))}
+
+
+def _draw(folder: Path, trees: Sequence[PolicyTree], summary: dict[str, Any], pictures: str) -> None:
+    if pictures == "none":
+        return
+    from experiments.tree_picture import save_picture  # matplotlib takes a second to import
+
+    for tree in trees:
+        path = folder / f"policy_tree_{tree.group}.{pictures}"
+        save_picture(path, tree, summary["judge"], summary["judge_is_simulated"])
+
+
+def _show(
+    console: Console,
+    folder: Path,
+    rows: Sequence[Gain],
+    summary: dict[str, Any],
+    files: Sequence[tuple[str, str]],
+) -> None:
+    console.print(population_report.gains_table(rows, summary["judge"], summary["judge_is_simulated"]))
+    console.print(population_report.notes(rows), highlight=False)
+    if summary["judge_is_noisy"]:
+        console.print(NOISY, highlight=False)
+    console.print(report.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 def _options(cfg: DictConfig) -> Options:

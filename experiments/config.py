@@ -67,7 +67,8 @@ class PlanPopulationConfig:
     `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
     `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
     a simulated judge, from its own on, gains are reported; the trees are those of the first. `samples`: looks
-    at each set of a noisy judge. `pictures`: png, svg or none.
+    at each set of a noisy judge. `pictures`: png, svg or none. `beside`: run folder of `train_mcts`, beside
+    whose path table the trees are stored too.
     """
 
     budget: int = MISSING
@@ -83,6 +84,7 @@ class PlanPopulationConfig:
     seeds: int = 1
     samples: int = 1
     pictures: str = "png"
+    beside: str | None = None
     scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
     judge: Any = MISSING
 

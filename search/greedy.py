@@ -19,6 +19,10 @@ class GreedySearch:
 
     name = "greedy"
 
+    def expected_judge_calls(self, n_askable: int, budget: int) -> int:
+        """Return the judge calls of one plan: nothing known, then all that is left at each step."""
+        return 1 + sum(n_askable - k for k in range(min(budget, n_askable)))
+
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return the greedy path (its best set, should a later question cost more than it brings)."""
         mask = int(problem.known)

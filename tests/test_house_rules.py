@@ -30,6 +30,7 @@ ONLY_IN = {
     "ray": ("search/rollouts.py", "search/rollouts_map.py"),
     "numba": ("search/kernels.py", *SURFACES),
     "openai": ("envs/llm.py", "envs/llm/"),
+    "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
@@ -51,7 +52,10 @@ LONG_FILES = {
 LONG_FUNCTIONS = {
     "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
+    "envs/judges/local.py:__init__": "an argument for each key of its YAML, and the call that hands them on",
+    "envs/priors.py:__init__": "an argument for each key of its YAML",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
+    "envs/judges/llm.py:__init__": "half of it is the signature, an argument for each key of judge=openai",
 }
 
 

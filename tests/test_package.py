@@ -19,16 +19,23 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 
 from envs import UserError
+from envs.judges.simulated import SimulatedJudge
+from envs.llm import ReplyCache
+from envs.llm.local_server import missing
+from envs.loading import load_bundled
 from experiments import build
+from experiments.compare_config import CompareConfig, SearchClaimsConfig
 from experiments.config import (
     BenchmarkConfig,
-    CompareConfig,
+    BenchmarkLlmConfig,
     JudgeFiguresConfig,
     ScenariosConfig,
-    SearchClaimsConfig,
     TrainConfig,
     register,
 )
+from search.greedy import GreedySearch
+from search.path_table import PathTable
+from search.rollouts import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -114,7 +121,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl", "local-llm")
     }
 
 
@@ -159,9 +166,34 @@ def test_every_command_of_hydra_has_its_configuration_and_it_composes():
             assert set(compose(name))
 
 
-def _with_target(group, member):
-    mine = f"{group}._target_={__name__}.AnyPlugIn"
-    return _compose(f"{group}={member}", *([mine] if member == "custom" else []))
+NEEDED = {
+    "custom": ("{group}._target_={module}.AnyPlugIn",),
+    "openai": ("judge.model=m",),
+    "replay": ("judge.model=m", "judge.cache={replies}"),
+    "llm": ("prior.model=m",),
+    "surface": ("prior.paths={paths}",),
+}
+"""What a member cannot do without."""
+
+
+@pytest.fixture(scope="module")
+def replies(tmp_path_factory):
+    file = tmp_path_factory.mktemp("replies") / "replies.sqlite"
+    ReplyCache(file).close()
+    return file
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    file = tmp_path_factory.mktemp("paths") / "paths.parquet"
+    planned = plan(load_bundled()[:2], SimulatedJudge(), GreedySearch(), budget=1)
+    PathTable.from_records(list(planned), {}).save(file)
+    return file
+
+
+def _with_needed(group, member, replies, paths):
+    names = {"group": group, "module": __name__, "replies": replies, "paths": paths}
+    return _compose(f"{group}={member}", *(o.format(**names) for o in NEEDED.get(member, ())))
 
 
 def test_every_group_has_a_builder_and_a_default():
@@ -170,12 +202,14 @@ def test_every_group_has_a_builder_and_a_default():
 
 
 @pytest.mark.parametrize(("group", "member"), MEMBERS)
-def test_member_composes_and_instantiates(group, member):
-    thing = BUILDERS[group](_with_target(group, member))
+def test_member_composes_and_instantiates(group, member, replies, paths):
+    if (group, member) == ("judge", "local") and missing() is not None:
+        pytest.skip(str(missing()))
+    thing = BUILDERS[group](_with_needed(group, member, replies, paths))
     if member == "custom":
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior":
-        assert thing is None
+        assert (thing is None) == (member == "uniform")
     elif group == "scenarios":
         assert len(thing.scenarios) == 140
 
@@ -202,6 +236,7 @@ def test_keys_are_arguments(group, member):
     ("schema", "holder"),
     [
         (TrainConfig, "cfg"),
+        (BenchmarkLlmConfig, "cfg"),
         (JudgeFiguresConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
         (CompareConfig, "cfg"),

@@ -62,6 +62,33 @@ class JudgeFiguresConfig:
 
 
 @dataclass
+class PlanPopulationConfig:
+    """Configuration of `python -m experiments.plan_population`.
+
+    `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
+    `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
+    a simulated judge, from its own on, gains are reported; the trees are those of the first. `samples`: looks
+    at each set of a noisy judge. `pictures`: png, svg or none.
+    """
+
+    budget: int = MISSING
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    dry_run: bool = False
+    cost_weight: float = 0.0
+    decline_rate: float = 0.0
+    min_profiles: int = 20
+    solver: str = "exact"
+    num_simulations: int = 10_000
+    folds: int = 5
+    seeds: int = 1
+    samples: int = 1
+    pictures: str = "png"
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    judge: Any = MISSING
+
+
+@dataclass
 class BenchmarkConfig:
     """Configuration of `python -m experiments.benchmark`; `simulations` of one repeat, of each row."""
 
@@ -95,6 +122,7 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
+    store.store(name="plan_population_schema", node=PlanPopulationConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
     store.store(name="benchmark_llm_schema", node=BenchmarkLlmConfig)
     store.store(name="compare_schema", node=CompareConfig)

@@ -24,11 +24,11 @@ from search.workers import Outcome, Parallel, Run, Serial, StreamWorker
 
 __all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 _LAST_CALLS_S = 60.0
 """Seconds a worker that is told to stop gets for the judge's answers under way, which are paid for."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def plan(

@@ -29,6 +29,7 @@ from experiments.config import (
     BenchmarkConfig,
     BenchmarkLlmConfig,
     JudgeFiguresConfig,
+    PlanPopulationConfig,
     ScenariosConfig,
     TrainConfig,
     register,
@@ -121,7 +122,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl", "local-llm")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "benchmark", "rl", "local-llm")
     }
 
 
@@ -238,6 +239,7 @@ def test_keys_are_arguments(group, member):
         (TrainConfig, "cfg"),
         (BenchmarkLlmConfig, "cfg"),
         (JudgeFiguresConfig, "cfg"),
+        (PlanPopulationConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
         (CompareConfig, "cfg"),
         (SearchClaimsConfig, "cfg"),

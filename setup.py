@@ -31,7 +31,7 @@ setup(
         "wandb>=0.19",
     ],
     extras_require={
-        "test": ["hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
+        "test": ["raise-planner[sweep]", "hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
         "dev": [
             "raise-planner[test]",
             "build>=1.2",
@@ -45,6 +45,7 @@ setup(
         "local-llm": ["xllamacpp>=2026.10"],
         "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
+        "sweep": ["hydra-optuna-sweeper==1.3.0"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -51,7 +51,7 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
-NO_PARTS = {"preset"}
+NO_PARTS = {"preset", "sweep"}
 """Groups of `conf/` that build nothing."""
 MEMBERS = sorted(
     (path.parent.name, path.stem)
@@ -122,7 +122,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "benchmark", "rl", "local-llm")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "benchmark", "rl", "local-llm", "sweep")
     }
 
 
@@ -172,6 +172,7 @@ NEEDED = {
     "openai": ("judge.model=m",),
     "replay": ("judge.model=m", "judge.cache={replies}"),
     "llm": ("prior.model=m",),
+    "static": ("search.order=[Age]",),
     "surface": ("prior.paths={paths}",),
 }
 """What a member cannot do without."""

@@ -68,7 +68,8 @@ class PlanPopulationConfig:
     `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
     `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
     a simulated judge, from its own on, gains are reported; the trees are those of the first. `samples`: looks
-    at each set of a noisy judge. `pictures`: png, svg or none.
+    at each set of a noisy judge. `pictures`: png, svg or none. `beside`: run folder of `train_mcts`, beside
+    whose path table the trees are stored too.
     """
 
     budget: int = MISSING
@@ -84,6 +85,7 @@ class PlanPopulationConfig:
     seeds: int = 1
     samples: int = 1
     pictures: str = "png"
+    beside: str | None = None
     scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
     judge: Any = MISSING
 
@@ -96,6 +98,44 @@ class BenchmarkConfig:
     repeats: int = 5
     seed: int = 0
     output_dir: str = "${hydra:runtime.output_dir}"
+
+
+@dataclass
+class AskConfig:
+    """Configuration of `python -m experiments.ask`.
+
+    `paths`: a run folder or a Parquet file, null = the table that ships with the package. `index`: a file to
+    keep the queries' vectors in. `crisis`, `reading`: files in place of those in `policies/data`. `scenario`:
+    the id of one whose profile answers (users=profile, users=scripted). `store_answers`: write the
+    conversation to `output_dir` when it ends; nothing is written otherwise.
+    """
+
+    paths: str | None = None
+    index: str | None = None
+    query: str | None = None
+    scenario: str | None = None
+    crisis: str | None = None
+    reading: str | None = None
+    store_answers: bool = False
+    output_dir: str = "outputs/conversations"
+    seed: int = 0
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    policy: Any = MISSING
+    embedding: Any = MISSING
+    users: Any = MISSING
+    target: Any = MISSING
+
+
+@dataclass
+class BenchmarkAgentConfig:
+    """Configuration of `python -m experiments.benchmark_agent`: sizes of the table, decisions of each."""
+
+    rows: list[int] = field(default_factory=lambda: [14_000])
+    decisions: int = 1000
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    policy: Any = MISSING
+    embedding: Any = MISSING
 
 
 @dataclass
@@ -124,6 +164,8 @@ def register() -> None:
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="plan_population_schema", node=PlanPopulationConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
+    store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
+    store.store(name="ask_schema", node=AskConfig)
     store.store(name="benchmark_llm_schema", node=BenchmarkLlmConfig)
     store.store(name="compare_schema", node=CompareConfig)
     store.store(name="search_claims_schema", node=SearchClaimsConfig)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -411,3 +412,22 @@ def test_the_server_fills_schemas():
     assert len(orders) > 10
     assert len(FAULTS) == len(set(FAULTS)) >= 13
     assert Completion("x").finish_reason == "stop"
+
+
+def _from_a_child(llm, results):
+    results.put(llm.complete(ask("from a child")).reason)
+
+
+def test_a_forked_child_opens_its_own(tmp_path):
+    context = multiprocessing.get_context("fork")
+    with server() as running:
+        llm = client(running.url, tmp_path)
+        llm.complete(ask("from the parent"))
+        results = context.Queue()
+        child = context.Process(target=_from_a_child, args=(llm, results))
+        child.start()
+        assert results.get(timeout=30) is None
+        child.join(30)
+        assert child.exitcode == 0
+        assert llm.complete(ask("from a child")).requests == 0
+        assert llm.complete(ask("and again")).requests == 1

@@ -220,7 +220,7 @@ def test_no_key_and_no_value_in_anything_that_is_written(home, undisturbed):
 
 # Faults: thirty of a hundred answers, of every kind.
 
-KEYS = {"temperature": 0.0, "target": {"temperature": 0.0}, "timeout_s": 0.5, "max_in_flight": 64}
+KEYS = {"temperature": 0.0, "target": {"temperature": 0.0}, "timeout_s": 2.0, "max_in_flight": 64}
 
 
 def planned(scenarios, url, cache, seed=0):

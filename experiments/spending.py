@@ -126,7 +126,9 @@ def _calls(
     """Return the judge calls of one scenario, as expected and at most."""
     n = int(scenario.askable).bit_count()
     length = min(options.budget, n)
-    sets = sum(math.comb(n, k) for k in range(length + 1))
+    # Under a noisy judge simulations may look at sets again.
+    repeats = int(getattr(searcher, "num_simulations", 0)) if stochastic else 0
+    sets = sum(math.comb(n, k) for k in range(length + 1)) + repeats
     most = sets if options.max_judge_calls is None else min(sets, options.max_judge_calls)
     tell = getattr(searcher, "expected_judge_calls", None)
     wanted = getattr(searcher, "num_simulations", most) if tell is None else tell(n, length)

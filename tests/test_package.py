@@ -27,8 +27,11 @@ from experiments import build
 from experiments.config import (
     BenchmarkConfig,
     BenchmarkLlmConfig,
+    CompareConfig,
     JudgeFiguresConfig,
+    PlanPopulationConfig,
     ScenariosConfig,
+    SearchClaimsConfig,
     TrainConfig,
     register,
 )
@@ -49,8 +52,12 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
+NO_PARTS = {"preset", "sweep"}
+"""Groups of `conf/` that build nothing."""
 MEMBERS = sorted(
-    (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "conf"
+    (path.parent.name, path.stem)
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name not in {"conf", *NO_PARTS}
 )
 BUILDERS = {
     "scenarios": build.build_scenarios,
@@ -116,7 +123,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl", "local-llm")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "benchmark", "rl", "local-llm", "sweep")
     }
 
 
@@ -166,6 +173,7 @@ NEEDED = {
     "openai": ("judge.model=m",),
     "replay": ("judge.model=m", "judge.cache={replies}"),
     "llm": ("prior.model=m",),
+    "static": ("search.order=[Age]",),
     "surface": ("prior.paths={paths}",),
 }
 """What a member cannot do without."""
@@ -233,7 +241,10 @@ def test_keys_are_arguments(group, member):
         (TrainConfig, "cfg"),
         (BenchmarkLlmConfig, "cfg"),
         (JudgeFiguresConfig, "cfg"),
+        (PlanPopulationConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
+        (CompareConfig, "cfg"),
+        (SearchClaimsConfig, "cfg"),
         (ScenariosConfig, "node"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

@@ -64,6 +64,20 @@ def test_same_seed_same_trees_and_gains(planned, tmp_path):
     assert trees[0] == trees[1]
 
 
+def test_trees_are_stored_beside_a_path_table(planned, tmp_path):
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    assert_one_line(missing := planned("+budget=1", *QUICK, "beside=run"))
+    assert "beside=run: found no paths.parquet there" in missing.err
+    (run_folder / "paths.parquet").touch()
+    assert planned("+budget=1", *QUICK, "beside=run").code == 0
+    assert (run_folder / "policy_trees.jsonl").read_bytes() == (
+        tmp_path / "out/policy_trees.jsonl"
+    ).read_bytes()
+    assert len(list(run_folder.iterdir())) == 2  # the summary of that run is left alone
+    assert load_trees(run_folder).for_domain("health").group == "all"
+
+
 def test_model_seeds_are_rows_of_their_own(planned, tmp_path):
     assert planned("+budget=1", *QUICK, "seeds=3", "judge.model_seed=4").code == 0
     rows = pq.read_table(tmp_path / "out" / "gains.parquet").to_pylist()

@@ -201,3 +201,4 @@ def test_draws_of_the_judge_are_counted():
     assert summary["model_seeds"] == [0, 1, 2]
     mean = np.mean([r.objective for r in rows if (r.domain, r.plan) == (BY_DOMAIN, TREE)])
     assert summary["mean_objective_tree"] == pytest.approx(mean)
+    assert summary["one_tree_held_out_gain_tree"] == pytest.approx(np.mean([r.held_gain for r in own]))

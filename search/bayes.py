@@ -18,11 +18,16 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _RIVALS = 60
 """Sets, the most promising ones, among which the maximum is taken."""
-_CURVATURES = {0.1: 1.0, 0.8: 1.0, 1.6: 1.0, 3.0: 0.5}
-_PAIR_SCALES = {0.06: 1.0, 0.25: 1.0, 1.0: 0.5}
-_NOISES = {0.06: 0.5, 0.11: 1.0, 0.19: 1.0, 0.32: 1.0, 0.55: 1.0, 0.9: 0.5}
-_MISFITS = {0.003: 1.0, 0.01: 1.0, 0.03: 1.0, 0.08: 0.5}
-_MISFIT_NOISY = {0.02: 1.0}
+_LINKS = (
+    *((0.01, height) for height in (0.3, 1.0)),
+    *((k, height) for k in (0.8, 1.6, 3.0) for height in (0.2, 0.35, 0.6, 1.0, 1.7)),
+)
+"""(curvature, height)"""
+_PAIR_SCALES = (0.06, 0.25, 1.0)
+_NOISES = (0.06, 0.1, 0.17, 0.28, 0.45, 0.75)
+_MISFITS = (0.003, 0.01, 0.03, 0.08)
+_MISFIT = 0.02
+_LEADERS = 4
 _ACTIVE = 5
 _ENOUGH = 0.95
 """Between two choices of the members, those of the highest weights are followed: at most so many, to so much."""
@@ -86,9 +91,8 @@ class _Search:
         self.askable = members(int(problem.askable))
         self.budget = min(problem.budget, len(self.askable))
         self.prior = SurfacePrior.default(problem.n_attributes, self.budget)
-        noises, misfits = (_NOISES, _MISFIT_NOISY) if problem.noisy else ({0.0: 1.0}, _MISFITS)
-        self.members = Members.grid(_CURVATURES, _PAIR_SCALES, noises, misfits)
-        self.active = np.arange(len(self.members.noise))
+        self.residual = 0.25 if problem.noisy else 0.01
+        self.active: Members | None = None
         self.state = None
         self.next_refit = 2
         self.looks: dict[int, list[float]] = {}
@@ -143,21 +147,39 @@ class _Search:
         within = sum(float(((np.array(s) - np.mean(s)) ** 2).sum()) for s in self.looks.values() if len(s) > 1)
         return Looks(at, means, counts, within, int(counts.sum()) - len(counts))
 
+    def _members(self, structures: Sequence[tuple[float, float, float]], residuals: Sequence[float]) -> Members:
+        """Return the product of (curvature, height, pair scale) and noises (without noise: misfits)."""
+        rows = np.array([(*structure, residual) for structure in structures for residual in residuals])
+        curvature, height, pair_scale, residual = rows.T
+        noise, misfit = residual, np.full(len(rows), _MISFIT)
+        if not self.problem.noisy:
+            noise, misfit = np.zeros(len(rows)), residual
+        straight = np.where(curvature < 0.1, 2.0, 1.0)
+        return Members(curvature, height, pair_scale, noise, misfit, np.log(straight))
+
+    def _renew(self, looks: Looks) -> None:
+        """Choose the members to follow: the best structures at the present noise, then the noise."""
+        structures = [(*link, pair) for link in _LINKS for pair in _PAIR_SCALES]
+        first = Posterior(self.sets, self._members(structures, [self.residual]), looks)
+        leaders = np.argsort(-first.weight, kind="stable")[:_LEADERS]
+        options = self._members(
+            [structures[i] for i in leaders], _NOISES if self.problem.noisy else _MISFITS
+        )
+        second = Posterior(self.sets, options, looks)
+        best = np.argsort(-second.weight, kind="stable")
+        enough = int(np.searchsorted(np.cumsum(second.weight[best]), _ENOUGH)) + 1
+        self.active = options.take(best[: min(enough, _ACTIVE)])
+        residuals = options.noise if self.problem.noisy else options.misfit
+        self.residual = float(np.exp(second.weight @ np.log(residuals)))
+        self.state = None
+
     def _beliefs(self, refit: bool) -> Beliefs:
         looks = self._seen()
-        if refit or self.state is None:
-            posterior = Posterior(self.sets, self.members, looks)
-            weight = posterior.weights_of_members()
-            best = np.argsort(-weight, kind="stable")
-            enough = int(np.searchsorted(np.cumsum(weight[best]), _ENOUGH)) + 1
-            self.active = best[: min(enough, _ACTIVE)]
-            self.state = None
+        if refit or self.active is None:
+            self._renew(looks)
             self.next_refit = math.ceil(1.3 * len(looks.at)) + 1
-        posterior = Posterior(
-            self.sets, self.members.take(self.active), looks, self.state, 6 if self.state is None else 2
-        )
-        found = posterior.beliefs()
-        self.state = found.state
+        found = Posterior(self.sets, self.active, looks, self.state, 6 if self.state is None else 2).beliefs()
+        self.state = found.latent
         return found
 
     def _choose(self, beliefs: Beliefs, left: int) -> int | None:

@@ -93,7 +93,7 @@ class _Search:
         self.prior = SurfacePrior.default(problem.n_attributes, self.budget)
         self.residual = 0.25 if problem.noisy else 0.01
         self.active: Members | None = None
-        self.state = None
+        self.start = None
         self.next_refit = 2
         self.looks: dict[int, list[float]] = {}
         self.unscored: dict[int, int] = {}
@@ -171,16 +171,16 @@ class _Search:
         self.active = options.take(best[: min(enough, _ACTIVE)])
         residuals = options.noise if self.problem.noisy else options.misfit
         self.residual = float(np.exp(second.weight @ np.log(residuals)))
-        self.state = None
+        self.start = None
 
     def _beliefs(self, refit: bool) -> Beliefs:
         looks = self._seen()
         if refit or self.active is None:
             self._renew(looks)
             self.next_refit = math.ceil(1.3 * len(looks.at)) + 1
-        found = Posterior(self.sets, self.active, looks, self.state, 6 if self.state is None else 2).beliefs()
-        self.state = found.latent
-        return found
+        posterior = Posterior(self.sets, self.active, looks, self.start, 6 if self.start is None else 2)
+        self.start = posterior.start
+        return posterior.beliefs()
 
     def _choose(self, beliefs: Beliefs, left: int) -> int | None:
         """Return the set to look at next; None when no look is worth it."""

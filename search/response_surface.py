@@ -27,8 +27,8 @@ from typing import NamedTuple
 import numpy as np
 
 _JITTER = 1e-8
-_STEEPEST = 6.0
-"""Exponents of the link are cut here: early in a search the posterior is wide and e^x would overflow."""
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,36 @@ class _Link(NamedTuple):
     bent: np.ndarray
 
 
+def _link(y: np.ndarray, members: Members) -> np.ndarray:
+    """Return float64[G, C], s - b without misfit."""
+    k = members.curvature[:, None]
+    return members.height[:, None] / -np.expm1(-k) * (k * np.minimum(y, 0.0) - np.expm1(-k * np.maximum(y, 0.0)))
+
+
 def _linearise(latent: Latent, members: Members) -> _Link:
     k = members.curvature[:, None]
     scale = members.height[:, None] / -np.expm1(-k)
-    spread = np.minimum(k**2 * latent.variance, _STEEPEST)
-    left = np.exp(np.minimum(0.5 * spread - k * latent.mean, _STEEPEST))
-    return _Link(scale * (1 - left), scale * k * left, (scale * left) ** 2 * (np.expm1(spread) - spread))
+    spread = np.sqrt(latent.variance)
+    first = second = slope = 0.0
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        y = latent.mean + spread * node
+        left = np.exp(-k * np.maximum(y, 0.0))
+        risen = 1.0 - left + k * np.minimum(y, 0.0)
+        first = first + weight * risen
+        second = second + weight * risen**2
+        slope = slope + weight * k * left
+    bent = np.maximum(second - first**2 - slope**2 * latent.variance, 0.0)
+    return _Link(scale * first, scale * slope, scale**2 * bent)
+
+
+class Start(NamedTuple):
+    """Where to begin the climb to the mode: of G members, of the first sets looked at.
+
+    `dual`: float64[G, m'], y's mode = prior mean + kernel @ dual; `base`: float64[G].
+    """
+
+    dual: np.ndarray
+    base: np.ndarray
 
 
 class Posterior:
@@ -171,6 +195,7 @@ class Posterior:
     ----------
     log_evidence : float64[G], of the looks
     weight : float64[G], posterior probability of each member
+    start : for the posterior of the same members after further looks
     """
 
     def __init__(
@@ -178,36 +203,68 @@ class Posterior:
         sets: Sets,
         members: Members,
         looks: Looks,
-        start: Latent | None = None,
-        iterations: int = 6,
+        start: Start | None = None,
+        climbs: int = 6,
+        passes: int = 1,
     ) -> None:
         self.sets, self.members, self.looks = sets, members, looks
         at = looks.at
         self._kernel = sets.kernel(members, at, at)
+        self._mean = sets.mean[at]
         self._noise = members.noise[:, None] ** 2 / looks.counts + _JITTER
-        latent = prior_latent(sets, members) if start is None else start
-        latent = Latent(latent.mean[:, at], latent.variance[:, at])
-        for _ in range(iterations):
-            latent = self._step(latent)
+        self._misfit = np.broadcast_to(members.misfit[:, None] ** 2, self._noise.shape)
+        dual = np.zeros_like(self._noise)
+        base = np.full(len(dual), sets.prior.base)
+        if start is not None:
+            dual[:, : start.dual.shape[1]] = start.dual
+            base = start.base
+        for _ in range(climbs):
+            dual, base = self._climb(dual, base)
+        self.start = Start(dual, base)
+        latent = Latent(self._y(dual), np.zeros_like(dual))
+        for _ in range(1 + passes):
+            self._solve(latent)
+            latent = self._latent(self._kernel, self._mean, np.diagonal(self._kernel, axis1=1, axis2=2))[0]
         self.log_evidence = self._evidence()
         log_weight = members.log_weight + self.log_evidence
         self.weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
 
-    def _step(self, latent: Latent) -> Latent:
-        """Linearise under `latent`, solve, and return y's posterior moments on the sets looked at."""
+    def _y(self, dual: np.ndarray) -> np.ndarray:
+        return self._mean + (self._kernel @ dual[:, :, None])[:, :, 0]
+
+    def _climb(self, dual: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Go as far towards the mode of the model linearised here as the true log posterior rises most."""
+        y = self._y(dual)
+        self._solve(Latent(y, np.zeros_like(y)))
+        new_dual, new_base = self._weights * self._slope, self._base
+        best = self._log_posterior(dual, base)
+        step = np.zeros(len(base))
+        for size in (0.1, 0.3, 0.6, 1.0):
+            value = self._log_posterior(dual + size * (new_dual - dual), base + size * (new_base - base))
+            step = np.where(value > best, size, step)
+            best = np.maximum(value, best)
+        return dual + step[:, None] * (new_dual - dual), base + step * (new_base - base)
+
+    def _log_posterior(self, dual: np.ndarray, base: np.ndarray) -> np.ndarray:
+        y = self._y(dual)
+        off = self.looks.means - base[:, None] - _link(y, self.members)
+        prior = ((y - self._mean) * dual).sum(axis=1) + ((base - self.sets.prior.base) / self.sets.prior.base_sd) ** 2
+        return -0.5 * ((off**2 / (self._noise + self._misfit)).sum(axis=1) + prior)
+
+    def _solve(self, latent: Latent) -> None:
+        """Linearise under `latent` on the sets looked at, and solve."""
         link = _linearise(latent, self.members)
-        prior, kernel, mean = self.sets.prior, self._kernel, self.sets.mean[self.looks.at]
+        prior = self.sets.prior
         self._slope = link.slope
-        self._own = self.members.misfit[:, None] ** 2 + link.bent
-        cov = link.slope[:, :, None] * kernel * link.slope[:, None, :] + prior.base_sd**2
-        diagonal = np.arange(len(mean))
+        self._own = self._misfit + link.bent
+        cov = link.slope[:, :, None] * self._kernel * link.slope[:, None, :] + prior.base_sd**2
+        diagonal = np.arange(len(self._mean))
         cov[:, diagonal, diagonal] += self._noise + self._own
         self._root = np.linalg.inv(np.linalg.cholesky(cov))
-        residual = self.looks.means - prior.base - link.gain - link.slope * (mean - latent.mean)
+        residual = self.looks.means - prior.base - link.gain - link.slope * (self._mean - latent.mean)
         self._told = (self._root @ residual[:, :, None])[:, :, 0]
         self._weights = (self._told[:, None, :] @ self._root)[:, 0]
         self._base = prior.base + prior.base_sd**2 * self._weights.sum(axis=1)
-        return self._latent(kernel, mean, np.diagonal(kernel, axis1=1, axis2=2))[0]
 
     def _latent(self, cross: np.ndarray, mean: np.ndarray, own: np.ndarray) -> tuple[Latent, np.ndarray]:
         """Return y's moments on C sets, and float64[G, m, C], the root of what the looks take off its kernel.
@@ -243,7 +300,7 @@ class Posterior:
         mean[:, at] += self._own * self._weights
         variance = prior.base_sd**2 + link.slope**2 * own + unlike
         variance = np.maximum(variance - np.einsum("gmc,gmc->gc", half, half), 1e-12)
-        return Beliefs(self, latent, mean, variance, link.slope, unlike, half)
+        return Beliefs(self, mean, variance, link.slope, unlike, half)
 
 
 class Beliefs:
@@ -253,20 +310,18 @@ class Beliefs:
     ----------
     mean, variance : float64[C]
     noise : float, sd of a look
-    latent : moments of y, to start the next posterior from
     """
 
     def __init__(
         self,
         posterior: Posterior,
-        latent: Latent,
         means: np.ndarray,
         variances: np.ndarray,
         slope: np.ndarray,
         unlike: np.ndarray,
         half: np.ndarray,
     ) -> None:
-        self.posterior, self.latent = posterior, latent
+        self.posterior = posterior
         self._slope, self._unlike, self._half = slope, unlike, half
         weight = posterior.weight
         self.mean = weight @ means

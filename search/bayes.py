@@ -12,20 +12,22 @@ from envs import UserError
 from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
-from search.response_surface import Beliefs, Looks, Members, Posterior, Sets, SurfacePrior
+from search.response_surface import Beliefs, Looks, Members, Posterior, Sets, Start, SurfacePrior
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_RIVALS = 60
+_RIVALS = 40
 """Sets, the most promising ones, among which the maximum is taken."""
 _LINKS = (
     *((0.01, height) for height in (0.3, 1.0)),
-    *((k, height) for k in (0.8, 1.6, 3.0) for height in (0.2, 0.35, 0.6, 1.0, 1.7)),
+    *((k, height) for k in (1.0, 2.5) for height in (0.25, 0.5, 1.0, 1.8)),
 )
 """(curvature, height)"""
 _PAIR_SCALES = (0.06, 0.25, 1.0)
-_NOISES = (0.06, 0.1, 0.17, 0.28, 0.45, 0.75)
-_MISFITS = (0.003, 0.01, 0.03, 0.08)
+_STRUCTURES = [(*link, pair) for link in _LINKS for pair in _PAIR_SCALES]
+_NOISES = {0.06: 0.2, 0.1: 0.6, 0.17: 1.0, 0.28: 1.0, 0.45: 0.8, 0.75: 0.4}
+_MISFITS = {0.003: 1.0, 0.01: 1.0, 0.03: 1.0, 0.08: 0.5}
+_FLOOR = 0.03
 _MISFIT = 0.02
 _LEADERS = 4
 _ACTIVE = 5
@@ -93,7 +95,8 @@ class _Search:
         self.prior = SurfacePrior.default(problem.n_attributes, self.budget)
         self.residual = 0.25 if problem.noisy else 0.01
         self.active: Members | None = None
-        self.start = None
+        self.start: Start | None = None
+        self.first_start: Start | None = None
         self.next_refit = 2
         self.looks: dict[int, list[float]] = {}
         self.unscored: dict[int, int] = {}
@@ -147,38 +150,51 @@ class _Search:
         within = sum(float(((np.array(s) - np.mean(s)) ** 2).sum()) for s in self.looks.values() if len(s) > 1)
         return Looks(at, means, counts, within, int(counts.sum()) - len(counts))
 
-    def _members(self, structures: Sequence[tuple[float, float, float]], residuals: Sequence[float]) -> Members:
+    def _members(self, structures: Sequence[tuple[float, float, float]], residuals: dict[float, float]) -> Members:
         """Return the product of (curvature, height, pair scale) and noises (without noise: misfits)."""
-        rows = np.array([(*structure, residual) for structure in structures for residual in residuals])
-        curvature, height, pair_scale, residual = rows.T
-        noise, misfit = residual, np.full(len(rows), _MISFIT)
-        if not self.problem.noisy:
-            noise, misfit = np.zeros(len(rows)), residual
-        straight = np.where(curvature < 0.1, 2.0, 1.0)
-        return Members(curvature, height, pair_scale, noise, misfit, np.log(straight))
+        rows = np.array([(*s, r, math.log(w)) for s in structures for r, w in residuals.items()])
+        curvature, height, pair_scale, residual, log_weight = rows.T
+        log_weight = log_weight + np.where(curvature < 0.1, math.log(2.0), 0.0)
+        none = np.zeros(len(rows))
+        if self.problem.noisy:
+            return Members(curvature, height, pair_scale, residual, none + _MISFIT, log_weight)
+        return Members(curvature, height, pair_scale, none, residual, log_weight)
 
     def _renew(self, looks: Looks) -> None:
-        """Choose the members to follow: the best structures at the present noise, then the noise."""
-        structures = [(*link, pair) for link in _LINKS for pair in _PAIR_SCALES]
-        first = Posterior(self.sets, self._members(structures, [self.residual]), looks)
-        leaders = np.argsort(-first.weight, kind="stable")[:_LEADERS]
-        options = self._members(
-            [structures[i] for i in leaders], _NOISES if self.problem.noisy else _MISFITS
+        """Choose the members to follow: the best structure of each pair scale, then its noise or misfit."""
+        first = Posterior(
+            self.sets,
+            self._members(_STRUCTURES, {self.residual: 1.0}),
+            looks,
+            self.first_start,
+            6 if self.first_start is None else 2,
         )
-        second = Posterior(self.sets, options, looks)
-        best = np.argsort(-second.weight, kind="stable")
+        self.first_start = first.start
+        scales = np.array([pair for *_, pair in _STRUCTURES])
+        leaders = list(np.argsort(-first.weight, kind="stable")[:_LEADERS])
+        leaders += [int(np.argmax(np.where(scales == s, first.weight, -1.0))) for s in _PAIR_SCALES]
+        leaders = list(dict.fromkeys(leaders))
+        residuals = _NOISES if self.problem.noisy else _MISFITS
+        options = self._members([_STRUCTURES[i] for i in leaders], residuals)
+        start = Start(*(np.repeat(field[leaders], len(residuals), axis=0) for field in first.start))
+        second = Posterior(self.sets, options, looks, start, 2)
+        best = list(np.argsort(-second.weight, kind="stable"))
         enough = int(np.searchsorted(np.cumsum(second.weight[best]), _ENOUGH)) + 1
-        self.active = options.take(best[: min(enough, _ACTIVE)])
-        residuals = options.noise if self.problem.noisy else options.misfit
-        self.residual = float(np.exp(second.weight @ np.log(residuals)))
-        self.start = None
+        chosen = best[: min(enough, _ACTIVE)]
+        for scale in _PAIR_SCALES:
+            if not np.any(options.pair_scale[chosen] == scale):
+                chosen.append(next(i for i in best if options.pair_scale[i] == scale))
+        self.active = options.take(np.array(chosen))
+        self.start = Start(*(field[chosen] for field in second.start))
+        values = options.noise if self.problem.noisy else options.misfit
+        self.residual = float(np.exp(second.weight @ np.log(values)))
 
     def _beliefs(self, refit: bool) -> Beliefs:
         looks = self._seen()
         if refit or self.active is None:
             self._renew(looks)
-            self.next_refit = math.ceil(1.3 * len(looks.at)) + 1
-        posterior = Posterior(self.sets, self.active, looks, self.start, 6 if self.start is None else 2)
+            self.next_refit = math.ceil(1.35 * len(looks.at)) + 1
+        posterior = Posterior(self.sets, self.active, looks, self.start, 2, floor=_FLOOR)
         self.start = posterior.start
         return posterior.beliefs()
 

@@ -162,6 +162,12 @@ def _link(y: np.ndarray, members: Members) -> np.ndarray:
     return members.height[:, None] / -np.expm1(-k) * (k * np.minimum(y, 0.0) - np.expm1(-k * np.maximum(y, 0.0)))
 
 
+def _tangent(y: np.ndarray, members: Members) -> np.ndarray:
+    """Return float64[G, C], derivative of s by y."""
+    k = members.curvature[:, None]
+    return members.height[:, None] * k / -np.expm1(-k) * np.exp(-k * np.maximum(y, 0.0))
+
+
 def _linearise(latent: Latent, members: Members) -> _Link:
     k = members.curvature[:, None]
     scale = members.height[:, None] / -np.expm1(-k)
@@ -206,6 +212,7 @@ class Posterior:
         start: Start | None = None,
         climbs: int = 6,
         passes: int = 1,
+        floor: float = 0.0,
     ) -> None:
         self.sets, self.members, self.looks = sets, members, looks
         at = looks.at
@@ -221,35 +228,46 @@ class Posterior:
         for _ in range(climbs):
             dual, base = self._climb(dual, base)
         self.start = Start(dual, base)
-        latent = Latent(self._y(dual), np.zeros_like(dual))
+        latent = Latent(self._mean + (self._kernel @ dual[:, :, None])[:, :, 0], np.zeros_like(dual))
         for _ in range(1 + passes):
             self._solve(latent)
             latent = self._latent(self._kernel, self._mean, np.diagonal(self._kernel, axis1=1, axis2=2))[0]
         self.log_evidence = self._evidence()
         log_weight = members.log_weight + self.log_evidence
-        self.weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
-
-    def _y(self, dual: np.ndarray) -> np.ndarray:
-        return self._mean + (self._kernel @ dual[:, :, None])[:, :, 0]
+        weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
+        self.weight = np.maximum(weight, floor) / np.maximum(weight, floor).sum()
 
     def _climb(self, dual: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Go as far towards the mode of the model linearised here as the true log posterior rises most."""
-        y = self._y(dual)
-        self._solve(Latent(y, np.zeros_like(y)))
-        new_dual, new_base = self._weights * self._slope, self._base
-        best = self._log_posterior(dual, base)
-        step = np.zeros(len(base))
-        for size in (0.1, 0.3, 0.6, 1.0):
-            value = self._log_posterior(dual + size * (new_dual - dual), base + size * (new_base - base))
+        """Go towards the mode of the model linearised here, as far as the true log posterior rises most."""
+        members, prior = self.members, self.sets.prior
+        lift = (self._kernel @ dual[:, :, None])[:, :, 0]
+        y = self._mean + lift
+        slope = _tangent(y, members)
+        residual = self.looks.means - prior.base - _link(y, members) + slope * lift
+        weights = np.linalg.solve(self._covariance(slope, self._misfit), residual[:, :, None])[:, :, 0]
+        new_dual, new_base = weights * slope, prior.base + prior.base_sd**2 * weights.sum(axis=1)
+        new_lift = (self._kernel @ new_dual[:, :, None])[:, :, 0]
+        step, best = np.zeros(len(base)), np.full(len(base), -np.inf)
+        for size in (0.0, 0.25, 1.0):
+            value = self._log_posterior(
+                dual + size * (new_dual - dual), lift + size * (new_lift - lift), base + size * (new_base - base)
+            )
             step = np.where(value > best, size, step)
             best = np.maximum(value, best)
         return dual + step[:, None] * (new_dual - dual), base + step * (new_base - base)
 
-    def _log_posterior(self, dual: np.ndarray, base: np.ndarray) -> np.ndarray:
-        y = self._y(dual)
-        off = self.looks.means - base[:, None] - _link(y, self.members)
-        prior = ((y - self._mean) * dual).sum(axis=1) + ((base - self.sets.prior.base) / self.sets.prior.base_sd) ** 2
+    def _log_posterior(self, dual: np.ndarray, lift: np.ndarray, base: np.ndarray) -> np.ndarray:
+        off = self.looks.means - base[:, None] - _link(self._mean + lift, self.members)
+        prior = (lift * dual).sum(axis=1) + ((base - self.sets.prior.base) / self.sets.prior.base_sd) ** 2
         return -0.5 * ((off**2 / (self._noise + self._misfit)).sum(axis=1) + prior)
+
+    def _covariance(self, slope: np.ndarray, own: np.ndarray) -> np.ndarray:
+        cov = slope[:, :, None] * self._kernel
+        cov *= slope[:, None, :]
+        cov += self.sets.prior.base_sd**2
+        diagonal = np.arange(len(self._mean))
+        cov[:, diagonal, diagonal] += self._noise + own
+        return cov
 
     def _solve(self, latent: Latent) -> None:
         """Linearise under `latent` on the sets looked at, and solve."""
@@ -257,10 +275,7 @@ class Posterior:
         prior = self.sets.prior
         self._slope = link.slope
         self._own = self._misfit + link.bent
-        cov = link.slope[:, :, None] * self._kernel * link.slope[:, None, :] + prior.base_sd**2
-        diagonal = np.arange(len(self._mean))
-        cov[:, diagonal, diagonal] += self._noise + self._own
-        self._root = np.linalg.inv(np.linalg.cholesky(cov))
+        self._root = np.linalg.inv(np.linalg.cholesky(self._covariance(link.slope, self._own)))
         residual = self.looks.means - prior.base - link.gain - link.slope * (self._mean - latent.mean)
         self._told = (self._root @ residual[:, :, None])[:, :, 0]
         self._weights = (self._told[:, None, :] @ self._root)[:, 0]

@@ -12,27 +12,15 @@ from envs import UserError
 from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
-from search.response_surface import Beliefs, Looks, Members, Posterior, Sets, Start, SurfacePrior
+from search.response_surface import Looks, Sets, SurfacePrior, features
+from search.surface_ensemble import Ensemble, Structures
+from search.surface_memory import SurfaceMemory
+from search.surface_posterior import Beliefs
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _RIVALS = 40
 """Sets, the most promising ones, among which the maximum is taken."""
-_LINKS = (
-    *((0.01, height) for height in (0.3, 1.0)),
-    *((k, height) for k in (1.0, 2.5) for height in (0.25, 0.5, 1.0, 1.8)),
-)
-"""(curvature, height)"""
-_PAIR_SCALES = (0.06, 0.25, 1.0)
-_STRUCTURES = [(*link, pair) for link in _LINKS for pair in _PAIR_SCALES]
-_NOISES = {0.06: 0.2, 0.1: 0.6, 0.17: 1.0, 0.28: 1.0, 0.45: 0.8, 0.75: 0.4}
-_MISFITS = {0.003: 1.0, 0.01: 1.0, 0.03: 1.0, 0.08: 0.5}
-_FLOOR = 0.03
-_MISFIT = 0.02
-_LEADERS = 4
-_ACTIVE = 5
-_ENOUGH = 0.95
-"""Between two choices of the members, those of the highest weights are followed: at most so many, to so much."""
 
 
 class BayesSearch:
@@ -63,7 +51,7 @@ class BayesSearch:
         num_simulations: int = 60,
         min_gain: float = 0.0005,
         max_candidates: int = 1100,
-        proposals: int = 8,
+        proposals: int = 4,
     ) -> None:
         if num_simulations < 2:
             raise UserError(f"search.num_simulations: found {num_simulations}, expected an integer >= 2")
@@ -77,10 +65,32 @@ class BayesSearch:
         self.min_gain = min_gain
         self.max_candidates = max_candidates
         self.proposals = proposals
+        self.memory: SurfaceMemory | None = None
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return the best path believed in."""
         return _Search(self, problem, rng).plan()
+
+    def fit(self, observations: Sequence[Observations]) -> BayesSearch:
+        """Return a searcher whose prior knows what the surfaces of earlier scenarios were like."""
+        learned = BayesSearch(self.num_simulations, self.min_gain, self.max_candidates, self.proposals)
+        learned.memory = SurfaceMemory(observations, self.memory)
+        return learned
+
+    def warm_up(self) -> None:
+        """Compile what problems with more sets than `max_candidates` need."""
+        import search.kernels
+        import search.pair_surface  # noqa: F401
+
+
+def without(params: np.ndarray, known: int) -> np.ndarray:
+    """Return `pair_surface`'s params with the effects of the attributes in `known` taken out.
+
+    The base has them: what is known is known in every set.
+    """
+    n = int(params[0])
+    free = features(np.array([((1 << n) - 1) & ~known], np.uint64), n)[0]
+    return np.concatenate([params[:4], params[4:] * free])
 
 
 class _Search:
@@ -90,32 +100,39 @@ class _Search:
         self.settings = settings
         self.problem = problem
         self.rng = rng
+        self.known = int(problem.known)
         self.askable = members(int(problem.askable))
         self.budget = min(problem.budget, len(self.askable))
-        self.prior = SurfacePrior.default(problem.n_attributes, self.budget)
-        self.residual = 0.25 if problem.noisy else 0.01
-        self.active: Members | None = None
-        self.start: Start | None = None
-        self.first_start: Start | None = None
-        self.next_refit = 2
+        prior = SurfacePrior.default(problem.n_attributes, self.budget)
+        structures = Structures.default(problem.noisy)
+        if settings.memory is not None:
+            prior, structures = settings.memory.prior(problem.group, problem.codes, prior, problem.noisy)
+        self.prior = prior
+        self.ensemble = Ensemble(structures, problem.noisy)
         self.looks: dict[int, list[float]] = {}
         self.unscored: dict[int, int] = {}
         n_sets = sum(math.comb(len(self.askable), k) for k in range(self.budget + 1))
+        self.enumerated = n_sets <= settings.max_candidates
         self.calls = settings.num_simulations
         if problem.calls_left is not None:
             self.calls = min(self.calls, problem.calls_left)
         if not problem.noisy:
             self.calls = min(self.calls, n_sets)
-        self.sets = Sets(self._all_sets(), self.prior)
-        self.costs = self.problem.objectives(self.sets.masks, np.zeros(len(self.sets.masks)))
+        self._consider(self._all_sets() if self.enumerated else [self.known])
+
+    def _consider(self, masks: Sequence[int]) -> None:
+        """Make `masks` the candidates."""
+        self.sets = Sets(np.array(masks, np.uint64), self.prior, self.known)
+        self.costs = self.problem.objectives(self.sets.masks, np.zeros(len(masks)))
 
     def plan(self) -> Plan:
-        known = int(self.problem.known)
         stopped = "all simulations ran"
-        self._look(known)
+        self._look(self.known)
         used = 1
-        while used < self.calls and self.askable and known in self.looks:
-            beliefs = self._beliefs(refit=used >= self.next_refit)
+        while used < self.calls and self.askable and self.known in self.looks:
+            if not self.enumerated:
+                self._propose()
+            beliefs = self.ensemble.beliefs(self.sets, self._seen())
             choice = self._choose(beliefs, left=self.calls - used)
             if choice is None:
                 stopped = f"no further call is worth {self.settings.min_gain:g} score points"
@@ -126,12 +143,30 @@ class _Search:
             stopped = "no judge calls left"
         return self._conclude(used, stopped)
 
-    def _all_sets(self) -> np.ndarray:
-        known = int(self.problem.known)
+    def _all_sets(self) -> list[int]:
         sets = itertools.chain.from_iterable(
             itertools.combinations(self.askable, k) for k in range(self.budget + 1)
         )
-        return np.array([known | sum(1 << a for a in chosen) for chosen in sets], dtype=np.uint64)
+        return [self.known | sum(1 << a for a in chosen) for chosen in sets]
+
+    def _propose(self) -> None:
+        """Renew the candidates of a problem with too many sets to enumerate."""
+        from search.pair_surface import best_sets
+
+        self._consider(list(self.looks))
+        posterior = self.ensemble.posterior(self.sets, self._seen())
+        sources = [None, *[self.rng] * self.settings.proposals]
+        n = self.problem.n_attributes
+        draws = [np.concatenate([[float(n)], posterior.draw(source)]) for source in sources]
+        found = best_sets(self.problem, [without(draw, self.known) for draw in draws])
+        best = found[0]
+        inside, outside = members(best & ~self.known), members(int(self.problem.askable) & ~best)
+        near = {best & ~(1 << a) for a in inside}
+        near |= {best & ~(1 << a) | 1 << b for a in inside for b in outside}
+        if len(inside) < self.budget:
+            near |= {best | 1 << b for b in outside}
+        singles = [self.known | 1 << a for a in self.askable]
+        self._consider(list(dict.fromkeys([*self.looks, *found, *sorted(near), *singles])))
 
     def _look(self, mask: int) -> None:
         """Ask the judge once more about `mask`."""
@@ -144,59 +179,7 @@ class _Search:
             self.looks.setdefault(mask, []).append(score)
 
     def _seen(self) -> Looks:
-        at = np.array([self.sets.place[mask] for mask in self.looks])
-        means = np.array([np.mean(scores) for scores in self.looks.values()])
-        counts = np.array([float(len(scores)) for scores in self.looks.values()])
-        within = sum(float(((np.array(s) - np.mean(s)) ** 2).sum()) for s in self.looks.values() if len(s) > 1)
-        return Looks(at, means, counts, within, int(counts.sum()) - len(counts))
-
-    def _members(self, structures: Sequence[tuple[float, float, float]], residuals: dict[float, float]) -> Members:
-        """Return the product of (curvature, height, pair scale) and noises (without noise: misfits)."""
-        rows = np.array([(*s, r, math.log(w)) for s in structures for r, w in residuals.items()])
-        curvature, height, pair_scale, residual, log_weight = rows.T
-        log_weight = log_weight + np.where(curvature < 0.1, math.log(2.0), 0.0)
-        none = np.zeros(len(rows))
-        if self.problem.noisy:
-            return Members(curvature, height, pair_scale, residual, none + _MISFIT, log_weight)
-        return Members(curvature, height, pair_scale, none, residual, log_weight)
-
-    def _renew(self, looks: Looks) -> None:
-        """Choose the members to follow: the best structure of each pair scale, then its noise or misfit."""
-        first = Posterior(
-            self.sets,
-            self._members(_STRUCTURES, {self.residual: 1.0}),
-            looks,
-            self.first_start,
-            6 if self.first_start is None else 2,
-        )
-        self.first_start = first.start
-        scales = np.array([pair for *_, pair in _STRUCTURES])
-        leaders = list(np.argsort(-first.weight, kind="stable")[:_LEADERS])
-        leaders += [int(np.argmax(np.where(scales == s, first.weight, -1.0))) for s in _PAIR_SCALES]
-        leaders = list(dict.fromkeys(leaders))
-        residuals = _NOISES if self.problem.noisy else _MISFITS
-        options = self._members([_STRUCTURES[i] for i in leaders], residuals)
-        start = Start(*(np.repeat(field[leaders], len(residuals), axis=0) for field in first.start))
-        second = Posterior(self.sets, options, looks, start, 2)
-        best = list(np.argsort(-second.weight, kind="stable"))
-        enough = int(np.searchsorted(np.cumsum(second.weight[best]), _ENOUGH)) + 1
-        chosen = best[: min(enough, _ACTIVE)]
-        for scale in _PAIR_SCALES:
-            if not np.any(options.pair_scale[chosen] == scale):
-                chosen.append(next(i for i in best if options.pair_scale[i] == scale))
-        self.active = options.take(np.array(chosen))
-        self.start = Start(*(field[chosen] for field in second.start))
-        values = options.noise if self.problem.noisy else options.misfit
-        self.residual = float(np.exp(second.weight @ np.log(values)))
-
-    def _beliefs(self, refit: bool) -> Beliefs:
-        looks = self._seen()
-        if refit or self.active is None:
-            self._renew(looks)
-            self.next_refit = math.ceil(1.35 * len(looks.at)) + 1
-        posterior = Posterior(self.sets, self.active, looks, self.start, 2, floor=_FLOOR)
-        self.start = posterior.start
-        return posterior.beliefs()
+        return Looks.of([self.sets.place[mask] for mask in self.looks], list(self.looks.values()))
 
     def _choose(self, beliefs: Beliefs, left: int) -> int | None:
         """Return the set to look at next; None when no look is worth it."""
@@ -238,16 +221,24 @@ class _Search:
         return gains - mean[rivals].max()
 
     def _conclude(self, used: int, stopped: str) -> Plan:
-        known = int(self.problem.known)
-        if known not in self.looks:
+        if self.known not in self.looks or len(self.looks) == 1 and self.unscored:
             best_set(self.problem)  # says what is wrong
-        believed = self._believed(self._beliefs(refit=True))
-        target = best_set(self.problem, {m: believed[m] for m in self.looks})
+        if not self.enumerated:
+            self._consider(list(self.looks))
+        believed = self._believed()
+        target = best_set(self.problem, {mask: believed[mask] for mask in self.looks})
+        if not self.enumerated:
+            inside = members(target & ~self.known)
+            parts = [sum(1 << a for i, a in enumerate(inside) if code >> i & 1) for code in range(1 << len(inside))]
+            self._consider(list(dict.fromkeys([*self.looks, *(self.known | part for part in parts)])))
+            believed = self._believed()
         path = order(self.problem, target, believed)
         return plan_of_path(self.problem, path, simulations=used, stopped=stopped, beliefs=believed)
 
-    def _believed(self, beliefs: Beliefs) -> dict[int, float]:
+    def _believed(self) -> dict[int, float]:
+        """Return {mask: believed score}; without noise a score is no belief."""
+        beliefs = self.ensemble.beliefs(self.sets, self._seen(), renew=True)
         found = dict(zip(self.sets.masks.tolist(), beliefs.mean.tolist(), strict=True))
-        if not self.problem.noisy:  # then a score is no belief
+        if not self.problem.noisy:
             found |= {mask: scores[0] for mask, scores in self.looks.items()}
         return found

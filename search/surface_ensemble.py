@@ -12,10 +12,11 @@ from search.surface_posterior import Beliefs, Posterior, Start
 
 PAIR_SCALES = (0.06, 0.25, 1.0)
 _STRAIGHT = 0.01
-_LINKS = (
-    *((_STRAIGHT, height) for height in (0.3, 1.0)),
-    *((k, height) for k in (1.0, 2.5) for height in (0.25, 0.5, 1.0, 1.8)),
-)
+_LINKS = {
+    **{(_STRAIGHT, height): 0.05 for height in (0.3, 1.0)},
+    **{(k, h): w for k in (1.0, 2.5, 5.0) for h, w in ((0.25, 0.2), (0.5, 0.6), (1.0, 1.0), (1.8, 0.6))},
+}
+"""{(curvature, height): weight}; judges saturate, and where one does not, its scores soon say so."""
 _NOISES = {0.06: 0.2, 0.1: 0.6, 0.17: 1.0, 0.28: 1.0, 0.45: 0.8, 0.75: 0.4}
 _MISFITS = {0.003: 1.0, 0.01: 1.0, 0.03: 1.0, 0.08: 0.5}
 _MISFIT = 0.02
@@ -48,8 +49,7 @@ class Structures:
         """Return what is considered of a judge of which nothing is known."""
         rows = np.array([(*link, pair) for link in _LINKS for pair in PAIR_SCALES])
         curvature, height, pair_scale = rows.T
-        # A straight line of any height is one model: the weights' prior is wide.
-        log_weight = np.where(curvature == _STRAIGHT, math.log(2.0), 0.0)
+        log_weight = np.repeat(np.log(list(_LINKS.values())), len(PAIR_SCALES))
         return cls(curvature, height, pair_scale, log_weight, _NOISES if noisy else _MISFITS)
 
     def of_curvature(self, curvature: float) -> Structures:

@@ -66,10 +66,11 @@ class Posterior:
             dual, base = self._climb(dual, base)
         self.start = Start(dual, base)
         latent = Latent(self._mean + (self._kernel @ dual[:, :, None])[:, :, 0], np.zeros_like(dual))
-        for _ in range(1 + passes):
+        for again in range(1 + passes):
             self._solve(latent)
+            if not again:  # later on, what is not linear counts as misfit, which would tell against curved links
+                self.log_evidence = self._evidence()
             latent = self._latent(self._kernel, self._mean, np.diagonal(self._kernel, axis1=1, axis2=2))[0]
-        self.log_evidence = self._evidence()
         log_weight = members.log_weight + self.log_evidence
         weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
         self.weight = np.maximum(weight, floor) / np.maximum(weight, floor).sum()

@@ -29,12 +29,13 @@ class BayesSearch:
 
     The next look goes to the set S that raises the expected maximum of the posterior mean most,
 
-        KG(S) = E[ max_i ( mu_i + sigma_i(S) Z ) ] - max_i mu_i,   sigma_i(S) = cov_i(S) / sqrt(var(S) + noise^2)
+        KG(S) = E[ max_i ( mu_i + c_i(S) Z ) ] - max_i mu_i,   c_i(S) = cov_i(S) / sqrt(var(S) + noise^2)
 
-    (Frazier, Powell & Dayanik 2009, correlated beliefs; Z standard normal, by Gauss-Hermite quadrature). Without
-    noise a set is looked at once; with noise again where that tells most. The plan is the set of the highest
-    posterior mean among those that were looked at, so that no lucky score is believed; the last call goes to
-    the best set of all if need be.
+    (Frazier, Powell & Dayanik 2009, correlated beliefs; Z standard normal, by Gauss-Hermite quadrature), mu
+    an objective: the score less the cost. Without noise a set is looked at once; with noise again where that
+    tells most, and first of all the set with nothing asked. The plan is the set of the highest posterior mean
+    among those that were looked at, so that no lucky score is believed; the last call goes to the best set
+    of all if need be. Nothing is asked for the order of the path: it follows from the beliefs.
 
     Parameters
     ----------
@@ -235,7 +236,7 @@ class _Search:
         return gains - mean[rivals].max()
 
     def _conclude(self, used: int, stopped: str) -> Plan:
-        if self.known not in self.looks or len(self.looks) == 1 and self.unscored:
+        if self.known not in self.looks or (len(self.looks) == 1 and self.unscored):
             best_set(self.problem)  # says what is wrong
         if not self.enumerated:
             self._consider(list(self.looks))
@@ -243,7 +244,9 @@ class _Search:
         target = best_set(self.problem, {mask: believed[mask] for mask in self.looks})
         if not self.enumerated:
             inside = members(target & ~self.known)
-            parts = [sum(1 << a for i, a in enumerate(inside) if code >> i & 1) for code in range(1 << len(inside))]
+            parts = [
+                sum(1 << a for i, a in enumerate(inside) if code >> i & 1) for code in range(1 << len(inside))
+            ]
             self._consider(list(dict.fromkeys([*self.looks, *(self.known | part for part in parts)])))
             believed = self._believed()
         path = order(self.problem, target, believed)

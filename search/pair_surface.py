@@ -31,7 +31,9 @@ def pair_surface(mask, params):
     for i in range(n):
         if (mask >> np.uint64(i)) & np.uint64(1):
             y += params[4 + i]
-            row = 4 + n + i * n - i * (i + 1) // 2 - i - 1  # where the pair (i, 0), which is not stored, would be
+            row = (
+                4 + n + i * n - i * (i + 1) // 2 - i - 1
+            )  # the pair (i, 0) would be here
             for j in range(i + 1, n):
                 if (mask >> np.uint64(j)) & np.uint64(1):
                     y += params[row + j]
@@ -41,7 +43,7 @@ def pair_surface(mask, params):
 
 
 def best_sets(problem: Problem, draws: Sequence[np.ndarray]) -> list[int]:
-    """Return the mask of the best set that compiled MCTS finds under each of `draws` (`pair_surface`'s params)."""
+    """Return the mask of the best set that compiled MCTS finds under each draw (`pair_surface`'s params)."""
     searcher = MCTSSearch(_SIMULATIONS)
     found = []
     for params in draws:

@@ -1,22 +1,18 @@
 """A Bayesian response surface over sets: main effects and pairs behind a saturating link.
 
-    s(S) = b + h (1 - exp(-k y(S))) / (1 - exp(-k)) + e(S),   y(S) = sum_{a in S} w_a + sum_{a < b in S} v_ab
+    s(S) = b + h g(y(S)) / g(1) + e(S),   y(S) = sum_{a in S} w_a + sum_{a < b in S} v_ab
+    g(y) = 1 - exp(-k y) for y >= 0,      k y below
 
-so that h is what a set of y = 1 gains; k is the link's curvature (k -> 0: a straight line). Base b, weights w and
-pairs v have normal priors, the pairs' around 0, so that they are shrunk; the weights share an unknown mean.
-e is a misfit of each set's own. y is then a Gaussian process over sets with the kernel
+so that h is what a set of y = 1 gains; k is the link's curvature (k -> 0: a straight line). Below 0, where
+attributes harm, the link goes straight on: an exponential would let one of them rule the fit. Base b,
+weights w and pairs v have normal priors, the pairs' around 0, so that they are shrunk; the weights share an
+unknown mean. e is a misfit of each set's own. y is then a Gaussian process over sets with the kernel
 
     K(S, T) = sd_0^2 |S| |T| + sum_{a in S and T} sd_a^2 + sum_{a < b in S and T} sd_ab^2.
 
-The posterior is Gaussian, by iterated posterior linearisation (Garcia-Fernandez et al. 2015): s is replaced by
-its best linear fit under the posterior itself, not by its tangent at the mode, whose prediction is too high where y
-is uncertain (Jensen: the link is concave). y being normal, all moments are those of log-normals:
-E exp(-k y) = exp(-k E y + k^2 var(y) / 2). What is not linear counts as misfit. The rest is Gaussian process regression on the looks
-(Rasmussen & Williams 2006, section 2.2), O(m^3) in the m sets that were looked at.
-
-Curvature, height, the pairs' spread, the noise of a look and the misfit are not fitted but averaged over: `Members` are
-models with values of their own, each weighted by its evidence; all are solved at once, as stacked arrays
-`[G, ...]`. A mixture is handed on as the one Gaussian of the same means and covariances.
+Curvature, height, the pairs' spread, the noise of a look and the misfit are not fitted but averaged over:
+`Members` are models with values of their own, solved at once as stacked arrays `[G, ...]`.
+`search.surface_posterior` has the inference.
 """
 
 from __future__ import annotations
@@ -35,7 +31,8 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 class SurfacePrior:
     """Normal priors over n attributes and P = n (n - 1) / 2 pairs, (0, 1), (0, 2), ... in row order.
 
-    Score points: `base`, `base_sd`. Dimensionless: `weight`, `weight_sd` (float64[n]), `shared_sd` (of the mean of all weights), `pair`, `pair_sd` (float64[P]).
+    Score points: `base`, `base_sd`. Dimensionless: `weight`, `weight_sd` (float64[n]), `shared_sd` (of the
+    mean of all weights), `pair`, `pair_sd` (float64[P]).
     """
 
     base: float
@@ -83,8 +80,9 @@ class Members(NamedTuple):
 class Looks(NamedTuple):
     """What was seen of m sets.
 
-    `at`: int[m], their places among `Sets.masks`; `means`, `counts`: float64[m] of the looks at each; `within`: the
-    sum of squared deviations of repeated looks from their means, `repeats`: its degrees of freedom.
+    `at`: int[m], their places among `Sets.masks`; `means`, `counts`: float64[m] of the looks at each;
+    `within`: the sum of squared deviations of repeated looks from their means, `repeats`: its degrees of
+    freedom.
     """
 
     at: np.ndarray
@@ -167,7 +165,9 @@ class Link(NamedTuple):
 def link(y: np.ndarray, members: Members) -> np.ndarray:
     """Return float64[G, C], s - b without misfit."""
     k = members.curvature[:, None]
-    return members.height[:, None] / -np.expm1(-k) * (k * np.minimum(y, 0.0) - np.expm1(-k * np.maximum(y, 0.0)))
+    return (
+        members.height[:, None] / -np.expm1(-k) * (k * np.minimum(y, 0.0) - np.expm1(-k * np.maximum(y, 0.0)))
+    )
 
 
 def tangent(y: np.ndarray, members: Members) -> np.ndarray:
@@ -177,6 +177,7 @@ def tangent(y: np.ndarray, members: Members) -> np.ndarray:
 
 
 def linearise(latent: Latent, members: Members) -> Link:
+    """Return the fit under `latent`, by Gauss-Hermite quadrature; the slope is E[ds/dy] (Stein's lemma)."""
     k = members.curvature[:, None]
     scale = members.height[:, None] / -np.expm1(-k)
     spread = np.sqrt(latent.variance)

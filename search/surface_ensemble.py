@@ -75,10 +75,10 @@ class Structures:
 
 
 class Ensemble:
-    """The members that are followed: few of many, chosen by evidence each time the looks have grown by a third.
+    """The members that are followed: few of many, chosen by evidence when the looks have grown by a third.
 
-    First every structure at the present noise, then the leading ones, and the leading one of each pair scale, with
-    every noise; without noise the misfit takes its place.
+    First every structure at the present noise, then the leading ones, and the leading one of each pair
+    scale, with every noise; without noise the misfit takes its place.
     """
 
     def __init__(self, structures: Structures, noisy: bool) -> None:

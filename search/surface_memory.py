@@ -4,12 +4,13 @@ Linearised where its own posterior is, the surface of scenario i says of its loo
 
     t_i = b_i + J_i theta_i + noise,   theta_i ~ N(X_i beta, T),   T diagonal: how people differ
 
-with theta the weights and pairs. X_i beta is, for an attribute's weight, a common effect + one of the domain + one of the
-level of the person's value (codes; -1 is a level too), for a pair a common effect. beta is normal a
-priori, the effects around 0; given T its posterior is that of a linear mixed model (Henderson 1975; theta_i integrated
-out), and T follows by a few steps of expectation-maximisation (Dempster, Laird & Rubin 1977). The
-curvature of the link, which theta is relative to, is the one of the highest evidence in all scenarios together.
-The next scenario's prior is the predictive distribution of theta, its parameters taken as independent.
+with theta the weights and pairs. X_i beta is, for an attribute's weight, a common effect + one of the domain
++ one of the level of the person's value (codes; -1 is a level too), for a pair a common effect. beta is normal
+a priori, the effects around 0; given T its posterior is that of a linear mixed model (Henderson 1975; theta_i
+integrated out), and T follows by a few steps of expectation-maximisation (Dempster, Laird & Rubin 1977). The
+curvature of the link, which theta is relative to, is the one of the highest evidence in all scenarios
+together. The next scenario's prior is the predictive distribution of theta, its parameters taken as
+independent.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _NOISE_SPREAD = 0.35
 
 @dataclass(frozen=True)
 class _Linear:
-    """One scenario's looks, linearised: `target` = base + `slope` * y + error of `variance`; float64[m] each."""
+    """One scenario's looks, linearised: target = base + slope * y + error of `variance`; float64[m] each."""
 
     slope: np.ndarray
     target: np.ndarray
@@ -80,10 +81,10 @@ class SurfaceMemory:
         self.budget = max((_asked(seen) for seen in latest), default=1)
         self.noisy = any(seen.samples.any() for seen in latest)
         self._default = SurfacePrior.default(n, max(self.budget, 1))
-        known = {}
+        known: dict[str, _Summary] = {}
         if earlier is not None and (earlier.budget, earlier.noisy) == (self.budget, self.noisy):
             known = earlier.summaries
-        self.summaries = {
+        self.summaries: dict[str, _Summary] = {
             seen.scenario_id: known.get(seen.scenario_id) or _summary(seen, self._default, self.noisy)
             for seen in latest
         }
@@ -185,7 +186,7 @@ class _Effects:
             self._solve(summaries)
 
     def _columns(self, group: str, codes: np.ndarray) -> np.ndarray:
-        """Return int[2, n], the columns of beta of the domain's and the levels' effects; -1 = not seen yet."""
+        """Return int[2, n], the columns of beta of the domain's and the levels' effects; -1 = not seen."""
         domain = self.domains.get(group)
         of_domain = np.full(self.n, -1)
         if domain is not None:
@@ -231,7 +232,9 @@ class _Effects:
             there = np.flatnonzero(columns >= 0)
             row[there, columns[there]] = 1.0
             unseen[columns < 0] += (_EFFECT * self.default.weight_sd[columns < 0]) ** 2
-        weight_var = self.between[:n] + unseen + np.einsum("aq,qr,ar->a", row, self.covariance, row, optimize=True)
+        weight_var = (
+            self.between[:n] + unseen + np.einsum("aq,qr,ar->a", row, self.covariance, row, optimize=True)
+        )
         pair, pair_var = self.default.pair.copy(), self.between[n:].copy()
         pair[:n_pairs] = self.beta[n : self.n_common]
         pair_var[:n_pairs] += np.diagonal(self.covariance)[n : self.n_common]

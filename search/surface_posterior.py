@@ -1,4 +1,16 @@
-"""The posterior of a response surface (`search.response_surface`) and the beliefs about sets it leads to."""
+"""The posterior of a response surface (`search.response_surface`) and the beliefs about sets it leads to.
+
+Inference in three steps, each in the dual form, O(m^3) in the m sets that were looked at:
+
+1. the mode of y given the looks, by Gauss-Newton steps with a line search on the log posterior;
+2. the evidence of each member, of the model linearised there (Laplace; Rasmussen & Williams 2006, 5.5.1);
+3. posterior linearisation (Garcia-Fernandez et al. 2015): s is replaced by its best linear fit under the
+   posterior itself, and what is not linear in y counts as misfit. The tangent at the mode would promise too
+   much of sets whose y is uncertain, for the link is concave (Jensen), and more so of the one that is chosen.
+
+What remains is Gaussian process regression (ibid., 2.2). The mixture of the members, weighted by evidence, is
+handed on as the one Gaussian of the same means and covariances.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +80,9 @@ class Posterior:
         latent = Latent(self._mean + (self._kernel @ dual[:, :, None])[:, :, 0], np.zeros_like(dual))
         for again in range(1 + passes):
             self._solve(latent)
-            if not again:  # later on, what is not linear counts as misfit, which would tell against curved links
+            if (
+                not again
+            ):  # later on, what is not linear counts as misfit, which would tell against curved links
                 self.log_evidence = self._evidence()
             latent = self._latent(self._kernel, self._mean, np.diagonal(self._kernel, axis1=1, axis2=2))[0]
         log_weight = members.log_weight + self.log_evidence
@@ -88,7 +102,9 @@ class Posterior:
         step, best = np.zeros(len(base)), np.full(len(base), -np.inf)
         for size in (0.0, 0.25, 1.0):
             value = self._log_posterior(
-                dual + size * (new_dual - dual), lift + size * (new_lift - lift), base + size * (new_base - base)
+                dual + size * (new_dual - dual),
+                lift + size * (new_lift - lift),
+                base + size * (new_base - base),
             )
             step = np.where(value > best, size, step)
             best = np.maximum(value, best)

@@ -60,7 +60,7 @@ class Posterior:
         looks: Looks,
         start: Start | None = None,
         climbs: int = 6,
-        passes: int = 3,
+        passes: int = 1,
         floor: float = 0.0,
     ) -> None:
         self.sets, self.members, self.looks = sets, members, looks
@@ -171,7 +171,9 @@ class Posterior:
         unlike[:, at] = self._own
         half[:, :, at] += self._own[:, None, :] * self._root
         mean = self.base[:, None] + fit.gain
-        mean[:, at] += self._own * self._weights
+        # Of a residual only the misfit's share is believed: the link's bend is no effect of one set's own, and
+        # would let a lucky look promise itself.
+        mean[:, at] += members.misfit[:, None] ** 2 * self._weights
         variance = prior.base_sd**2 + fit.slope**2 * own + unlike
         variance = np.maximum(variance - np.einsum("gmc,gmc->gc", half, half), 1e-12)
         return Beliefs(self, mean, variance, fit.slope, unlike, half)

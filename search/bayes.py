@@ -202,27 +202,43 @@ class _Search:
         mean = beliefs.mean + self.costs
         open_sets = np.array([self._open(mask) for mask in masks])
         for mask in self.unscored:
-            if mask not in self.looks:
+            if mask not in self.looks and mask in self.sets.place:
                 mean[self.sets.place[mask]] = -np.inf
         top = int(np.argmax(mean))
-        if left == 1 and masks[top] not in self.looks and open_sets[top]:
+        unseen = masks[top] not in self.looks and bool(open_sets[top])
+        if left == 1 and unseen:
             return masks[top]  # only a set that was looked at can be chosen
-        gains = np.where(open_sets, self._gradient(mean, beliefs, 1), -1.0)
-        choice = int(np.argmax(gains))
-        if gains[choice] < self.settings.min_gain:
-            if self.problem.noisy:
-                gains = np.where(open_sets, self._gradient(mean, beliefs, left), -1.0)
-                choice = int(np.argmax(gains))
-            if gains[choice] < self.settings.min_gain:
-                unseen = masks[top] not in self.looks and open_sets[top]
-                return masks[top] if unseen else None
-        return masks[choice]
+        hope = self._chances() if self.unscored else 1.0
+        gains = np.where(open_sets, hope * self._gradient(mean, beliefs, 1), -1.0)
+        worth = float(gains.max())
+        if worth < self.settings.min_gain and self.problem.noisy:
+            gains = np.where(open_sets, hope * self._gradient(mean, beliefs, left), -1.0)
+            worth = float(gains.max())
+        if worth < self.settings.min_gain:
+            if unseen:
+                return masks[top]
+            if len(self.looks) > 2 * len(self.askable) or not open_sets.any():
+                return None
+            # So early no surface is known, whatever the models agree on: they may all be wrong.
+            return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]
+        return masks[int(np.argmax(gains))]
 
     def _open(self, mask: int) -> bool:
         """Tell whether another look at `mask` can tell anything."""
         if self.problem.noisy:
             return self.unscored.get(mask, 0) < 2 or mask in self.looks
         return mask not in self.looks and mask not in self.unscored
+
+    def _chances(self) -> np.ndarray:
+        """Return float64[C], how probable a score is: (1 + scored) / (1 + asked), of the worst attribute."""
+        looked = list(self.looks) + list(self.unscored)
+        chances = np.ones(len(self.sets.masks))
+        for a in self.askable:
+            asked = sum(mask >> a & 1 for mask in looked)
+            scored = sum(mask >> a & 1 for mask in self.looks)
+            has = (self.sets.masks >> np.uint64(a) & np.uint64(1)).astype(bool)
+            chances[has] = np.minimum(chances[has], (1 + scored) / (1 + asked))
+        return chances
 
     def _gradient(self, mean: np.ndarray, beliefs: Beliefs, looks: int) -> np.ndarray:
         """Return float64[B], the knowledge gradient of `looks` looks at each set."""

@@ -31,9 +31,7 @@ def pair_surface(mask, params):
     for i in range(n):
         if (mask >> np.uint64(i)) & np.uint64(1):
             y += params[4 + i]
-            row = (
-                4 + n + i * n - i * (i + 1) // 2 - i - 1
-            )  # the pair (i, 0) would be here
+            row = 4 + n + i * n - i * (i + 1) // 2 - i - 1  # the pair (i, 0) would be here
             for j in range(i + 1, n):
                 if (mask >> np.uint64(j)) & np.uint64(1):
                     y += params[row + j]

@@ -48,7 +48,9 @@ def some_prior(seed=0):
 
 
 def drawn_y(prior, pair_scale, rng):
-    weights = prior.weight + prior.weight_sd * rng.standard_normal(N) + prior.shared_sd * rng.standard_normal()
+    weights = (
+        prior.weight + prior.weight_sd * rng.standard_normal(N) + prior.shared_sd * rng.standard_normal()
+    )
     pairs = prior.pair + pair_scale * prior.pair_sd * rng.standard_normal(len(prior.pair))
     return features(ALL, N) @ np.concatenate([weights, pairs])
 
@@ -80,7 +82,12 @@ def naive_straight(prior, pair_scale, noise, misfit, rows, scores):
     x = design(masks, rows)
     mean = np.concatenate([[prior.base, 0.0], prior.weight, prior.pair, np.zeros(len(rows))])
     sd = np.concatenate(
-        [[prior.base_sd, prior.shared_sd], prior.weight_sd, pair_scale * prior.pair_sd, np.full(len(rows), misfit)]
+        [
+            [prior.base_sd, prior.shared_sd],
+            prior.weight_sd,
+            pair_scale * prior.pair_sd,
+            np.full(len(rows), misfit),
+        ]
     )
     y = np.concatenate(scores)
     cov = (x * sd**2) @ x.T + noise**2 * np.eye(len(y))
@@ -181,7 +188,10 @@ def test_the_climb_ends_at_the_mode():
     top = log_posterior(dual, base)
     for _ in range(200):
         size = 10.0 ** rng.uniform(-3, 0)
-        assert log_posterior(dual + size * rng.standard_normal(len(dual)), base + size * rng.normal()) <= top + 1e-6
+        assert (
+            log_posterior(dual + size * rng.standard_normal(len(dual)), base + size * rng.normal())
+            <= top + 1e-6
+        )
 
 
 def test_warm_start_and_cold_start_agree():
@@ -237,7 +247,9 @@ def test_draws_have_the_moments_of_the_beliefs():
     draws = np.array([posterior.draw(rng) for _ in range(3000)])
     assert draws[0, 1:3].tolist() == [1.0, 1e-7]
     scores = draws[:, [0, *range(3, draws.shape[1])]] @ x.T
-    np.testing.assert_allclose(scores.mean(axis=0), beliefs.mean, atol=4 * np.sqrt(beliefs.variance.max() / 3000))
+    np.testing.assert_allclose(
+        scores.mean(axis=0), beliefs.mean, atol=4 * np.sqrt(beliefs.variance.max() / 3000)
+    )
     np.testing.assert_allclose(scores.var(axis=0), beliefs.variance, rtol=0.15, atol=1e-4)
     mean = posterior.draw(None)
     np.testing.assert_allclose(mean[[0, *range(3, len(mean))]] @ x.T, beliefs.mean, atol=1e-5)

@@ -171,8 +171,8 @@ class Posterior:
         unlike[:, at] = self._own
         half[:, :, at] += self._own[:, None, :] * self._root
         mean = self.base[:, None] + fit.gain
-        # Of a residual only the misfit's share is believed: the link's bend is no effect of one set's own, and
-        # would let a lucky look promise itself.
+        # Of a residual only the misfit's share is believed: the link's bend is no effect of one set's own,
+        # and would let a lucky look promise itself.
         mean[:, at] += members.misfit[:, None] ** 2 * self._weights
         variance = prior.base_sd**2 + fit.slope**2 * own + unlike
         variance = np.maximum(variance - np.einsum("gmc,gmc->gc", half, half), 1e-12)

@@ -1,4 +1,4 @@
-"""`search=bayes`: the optimum without noise, no belief in luck with it, limits, gaps, costs, large problems."""
+"""`search=bayes`: the optimum without noise, no belief in luck with it, limits, gaps, costs, many sets."""
 
 import math
 

@@ -9,6 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from envs import UserError
+from experiments.compare_config import CompareConfig, SearchClaimsConfig
 
 DEFAULT_BUDGET = 4
 
@@ -61,6 +62,35 @@ class JudgeFiguresConfig:
 
 
 @dataclass
+class PlanPopulationConfig:
+    """Configuration of `python -m experiments.plan_population`.
+
+    `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
+    `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
+    a simulated judge, from its own on, gains are reported; the trees are those of the first. `samples`: looks
+    at each set of a noisy judge. `pictures`: png, svg or none. `beside`: run folder of `train_mcts`, beside
+    whose path table the trees are stored too.
+    """
+
+    budget: int = MISSING
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    dry_run: bool = False
+    cost_weight: float = 0.0
+    decline_rate: float = 0.0
+    min_profiles: int = 20
+    solver: str = "exact"
+    num_simulations: int = 10_000
+    folds: int = 5
+    seeds: int = 1
+    samples: int = 1
+    pictures: str = "png"
+    beside: str | None = None
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    judge: Any = MISSING
+
+
+@dataclass
 class BenchmarkConfig:
     """Configuration of `python -m experiments.benchmark`; `simulations` of one repeat, of each row."""
 
@@ -70,12 +100,75 @@ class BenchmarkConfig:
     output_dir: str = "${hydra:runtime.output_dir}"
 
 
+@dataclass
+class AskConfig:
+    """Configuration of `python -m experiments.ask`.
+
+    `paths`: a run folder or a Parquet file, null = the table that ships with the package. `index`: a file to
+    keep the queries' vectors in. `crisis`, `reading`: files in place of those in `policies/data`. `scenario`:
+    the id of one whose profile answers (users=profile, users=scripted). `store_answers`: write the
+    conversation to `output_dir` when it ends; nothing is written otherwise.
+    """
+
+    paths: str | None = None
+    index: str | None = None
+    query: str | None = None
+    scenario: str | None = None
+    crisis: str | None = None
+    reading: str | None = None
+    store_answers: bool = False
+    output_dir: str = "outputs/conversations"
+    seed: int = 0
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    policy: Any = MISSING
+    embedding: Any = MISSING
+    users: Any = MISSING
+    target: Any = MISSING
+
+
+@dataclass
+class BenchmarkAgentConfig:
+    """Configuration of `python -m experiments.benchmark_agent`: sizes of the table, decisions of each."""
+
+    rows: list[int] = field(default_factory=lambda: [14_000])
+    decisions: int = 1000
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    policy: Any = MISSING
+    embedding: Any = MISSING
+
+
+@dataclass
+class BenchmarkLlmConfig:
+    """Configuration of `python -m experiments.benchmark_llm`.
+
+    `n_scenarios` are planned with `judge_calls` calls a search and `report_samples` samples a report; their
+    judge is the scripted server, which answers after `latency_s` seconds, `in_flight` requests at once.
+    """
+
+    n_scenarios: int = 100
+    in_flight: int = 64
+    latency_s: float = 1.0
+    mode: str = "direct"
+    judge_calls: int = 24
+    report_samples: int = 4
+    budget: int = 4
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
+    store.store(name="plan_population_schema", node=PlanPopulationConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
+    store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
+    store.store(name="ask_schema", node=AskConfig)
+    store.store(name="benchmark_llm_schema", node=BenchmarkLlmConfig)
+    store.store(name="compare_schema", node=CompareConfig)
+    store.store(name="search_claims_schema", node=SearchClaimsConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

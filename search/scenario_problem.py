@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,8 +12,15 @@ from envs.judges.base import score_value
 from search.problem import Problem, SetScores
 
 
-def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
+def judge_scores(
+    scenario: Scenario,
+    judge: Judge,
+    before_call: Callable[[], None] | None = None,
+    reasons: Counter[str] | None = None,
+) -> SetScores:
     """Return the scores of one scenario's sets under `judge`, as a function of masks and samples.
+
+    `before_call` is called before each call of the judge; `reasons` counts what it says of unscored sets.
 
     Raises
     ------
@@ -21,8 +29,12 @@ def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
     """
 
     def scores(masks: np.ndarray, samples: np.ndarray) -> np.ndarray:
-        verdicts = judge_verdicts(scenario, judge, masks, samples)
-        return np.array([score_value(verdict)[0] for verdict in verdicts], dtype=np.float64)
+        if before_call is not None:
+            before_call()
+        found = [score_value(v) for v in judge_verdicts(scenario, judge, masks, samples)]
+        if reasons is not None:
+            reasons.update(reason for _, reason in found if reason not in (None, "unscored"))
+        return np.array([value for value, _ in found], dtype=np.float64)
 
     return scores
 
@@ -60,13 +72,18 @@ def scenario_problem(
     cost_weight: float = 0.0,
     max_judge_calls: int | None = None,
     prior: Callable[[int], np.ndarray | None] | None = None,
+    before_call: Callable[[], None] | None = None,
 ) -> Problem:
-    """Return the problem of one profile and one query (the paper's setting)."""
+    """Return the problem of one profile and one query (the paper's setting).
+
+    `before_call` is called before each call of the judge.
+    """
     make_surface = getattr(judge, "surface", None)
-    return Problem(
+    reasons: Counter[str] = Counter()
+    problem = Problem(
         len(scenario.schema),
         budget,
-        judge_scores(scenario, judge),
+        judge_scores(scenario, judge, before_call, reasons),
         costs=scenario.schema.costs,
         askable=scenario.askable,
         group=scenario.domain,
@@ -78,3 +95,5 @@ def scenario_problem(
         noisy=bool(getattr(judge, "stochastic", False)),
         names=scenario.schema.names,
     )
+    problem.reasons = reasons
+    return problem

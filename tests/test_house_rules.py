@@ -20,19 +20,29 @@ NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 MAY_IMPORT = {
     "envs": ("envs",),
     "search": ("envs", "search"),
-    "policies": ("envs", "policies", "search.plans", "search.path_table"),
+    "policies": (
+        "envs",
+        "policies",
+        "search.plans",
+        "search.path_table",
+        "search.policy_tree",
+        "search.policy_tree_file",
+    ),
     "experiments": ("envs", "search", "policies", "experiments", "conf"),
     "conf": (),
 }
 SURFACES = ("envs/judges/simulated_surface.py", "search/pair_surface.py")
 """Modules of compiled judges and surfaces; add yours. They are imported lazily."""
 ONLY_IN = {
-    "ray": ("search/rollouts.py",),
-    "numba": ("search/kernels.py", *SURFACES),
+    "numba": ("search/kernels.py", "search/population_kernels", *SURFACES),
+    "ray": ("search/rollouts.py", "search/rollouts_map.py"),
     "openai": ("envs/llm.py", "envs/llm/"),
+    "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
+    "pomdp_py": ("experiments/pomdp_py_model.py",),
+    "matplotlib": ("experiments/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
 CALLS_FORBIDDEN = {"eval", "exec", "builtins.eval", "builtins.exec"}
@@ -46,11 +56,15 @@ MACHINE_PATH = re.compile(
 MAX_FILE, MAX_FUNCTION = 300, 40
 LONG_FILES = {
     "search/kernels.py": "the only file that may hold compiled steps, which are inlined into one another",
+    "search/population_kernels.py": "the same for histories of answers",
 }
 LONG_FUNCTIONS = {
     "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
+    "envs/judges/local.py:__init__": "an argument for each key of its YAML, and the call that hands them on",
+    "envs/priors.py:__init__": "an argument for each key of its YAML",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
+    "envs/judges/llm.py:__init__": "half of it is the signature, an argument for each key of judge=openai",
 }
 
 
@@ -246,6 +260,11 @@ def test_checker_lets_pass(check, path, source):
         ("envs", "numba ray torch openai hydra wandb"),
         ("policies", "numba ray torch hydra wandb"),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
+        ("search.policy_tree, search.policy_tree_file", "numba ray torch openai hydra wandb pandas"),
+        (
+            "search.population_scenarios, search.population_dp, search.population_mcts",
+            "numba ray openai hydra",
+        ),
         ("search.mcts, search.rollouts", "numba ray torch openai hydra wandb"),
         ("envs.judges.simulated, envs.loading, envs.acquisition_env", "numba ray torch openai hydra wandb"),
     ],

@@ -19,8 +19,26 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 
 from envs import UserError
+from envs.judges.simulated import SimulatedJudge
+from envs.llm import ReplyCache
+from envs.llm.local_server import missing
+from envs.loading import load_bundled
 from experiments import build
-from experiments.config import BenchmarkConfig, JudgeFiguresConfig, ScenariosConfig, TrainConfig, register
+from experiments.compare_config import CompareConfig, SearchClaimsConfig
+from experiments.config import (
+    AskConfig,
+    BenchmarkAgentConfig,
+    BenchmarkConfig,
+    BenchmarkLlmConfig,
+    JudgeFiguresConfig,
+    PlanPopulationConfig,
+    ScenariosConfig,
+    TrainConfig,
+    register,
+)
+from search.greedy import GreedySearch
+from search.path_table import PathTable
+from search.rollouts import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -35,8 +53,12 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
+NO_PARTS = {"preset", "sweep"}
+"""Groups of `conf/` that build nothing."""
 MEMBERS = sorted(
-    (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "conf"
+    (path.parent.name, path.stem)
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name not in {"conf", *NO_PARTS}
 )
 BUILDERS = {
     "scenarios": build.build_scenarios,
@@ -46,6 +68,16 @@ BUILDERS = {
     "parallel": build.build_parallel,
     "tracking": build.build_tracking,
 }
+ASK_BUILDERS = {
+    "policy": build.build_policy,
+    "embedding": build.build_embedding,
+    "users": build.build_users,
+    "target": build.build_target,
+}
+"""Groups of the conversation; those inside `policy` are tested in tests/policies/test_configuration.py."""
+BUILDERS |= ASK_BUILDERS
+ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai")}
+"""Members that need an extra or an endpoint: tests/policies has both."""
 HARNESS = {"search": set(build.HARNESS_KEYS)}
 
 
@@ -56,6 +88,15 @@ class AnyPlugIn:
         raise NotImplementedError
 
     def plan(self, problem, rng):
+        raise NotImplementedError
+
+    def decide(self, situation):
+        raise NotImplementedError
+
+    def embed(self, texts):
+        raise NotImplementedError
+
+    def answer(self, scenario, attribute, question):
         raise NotImplementedError
 
     def __call__(self, scenario, mask):
@@ -102,7 +143,8 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl")
+        f"Provides-Extra: {extra}"
+        for extra in ("test", "dev", "benchmark", "rl", "local-llm", "minilm", "sweep")
     }
 
 
@@ -130,10 +172,14 @@ def test_help(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _compose(*overrides):
+def _compose(*overrides, config="train_mcts"):
     register()
     with initialize_config_module("conf", version_base="1.3"):
-        return compose("train_mcts", overrides=list(overrides))
+        return compose(config, overrides=list(overrides))
+
+
+def _of(group):
+    return "ask" if group in ASK_BUILDERS else "train_mcts"
 
 
 def test_every_command_of_hydra_has_its_configuration_and_it_composes():
@@ -147,22 +193,55 @@ def test_every_command_of_hydra_has_its_configuration_and_it_composes():
             assert set(compose(name))
 
 
-def _with_target(group, member):
-    mine = f"{group}._target_={__name__}.AnyPlugIn"
-    return _compose(f"{group}={member}", *([mine] if member == "custom" else []))
+NEEDED = {
+    "custom": ("{group}._target_={module}.AnyPlugIn",),
+    "openai": ("judge.model=m",),
+    ("target", "openai"): ("target.chat.model=m",),
+    ("embedding", "static"): (),
+    "replay": ("judge.model=m", "judge.cache={replies}"),
+    "llm": ("prior.model=m",),
+    "static": ("search.order=[Age]",),
+    "surface": ("prior.paths={paths}",),
+}
+"""What a member cannot do without."""
+
+
+@pytest.fixture(scope="module")
+def replies(tmp_path_factory):
+    file = tmp_path_factory.mktemp("replies") / "replies.sqlite"
+    ReplyCache(file).close()
+    return file
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    file = tmp_path_factory.mktemp("paths") / "paths.parquet"
+    planned = plan(load_bundled()[:2], SimulatedJudge(), GreedySearch(), budget=1)
+    PathTable.from_records(list(planned), {}).save(file)
+    return file
+
+
+def _with_needed(group, member, replies, paths):
+    names = {"group": group, "module": __name__, "replies": replies, "paths": paths}
+    needed = NEEDED.get((group, member), NEEDED.get(member, ()))
+    return _compose(f"{group}={member}", *(o.format(**names) for o in needed), config=_of(group))
 
 
 def test_every_group_has_a_builder_and_a_default():
     assert {group for group, _ in MEMBERS} == set(BUILDERS)
-    assert {f.name for f in fields(TrainConfig)} >= set(BUILDERS)
+    assert {f.name for f in (*fields(TrainConfig), *fields(AskConfig))} >= set(BUILDERS)
 
 
-@pytest.mark.parametrize(("group", "member"), MEMBERS)
-def test_member_composes_and_instantiates(group, member):
-    thing = BUILDERS[group](_with_target(group, member))
+@pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m not in ELSEWHERE])
+def test_member_composes_and_instantiates(group, member, replies, paths):
+    if (group, member) == ("judge", "local") and missing() is not None:
+        pytest.skip(str(missing()))
+    thing = BUILDERS[group](_with_needed(group, member, replies, paths))
     if member == "custom":
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior":
+        assert (thing is None) == (member == "uniform")
+    elif (group, member) == ("target", "none"):
         assert thing is None
     elif group == "scenarios":
         assert len(thing.scenarios) == 140
@@ -171,7 +250,7 @@ def test_member_composes_and_instantiates(group, member):
 @pytest.mark.parametrize("group", sorted({group for group, member in MEMBERS if member == "custom"}))
 def test_custom_without_a_target_is_one_clear_line(group):
     with pytest.raises(UserError, match=rf"^{group}\._target_ is missing: expected a class[^\n]*$"):
-        BUILDERS[group](_compose(f"{group}=custom"))
+        BUILDERS[group](_compose(f"{group}=custom", config=_of(group)))
 
 
 @pytest.mark.parametrize(("group", "member"), MEMBERS)
@@ -183,12 +262,24 @@ def test_keys_are_arguments(group, member):
         assert set(node) - {"defaults"} - HARNESS.get(group, set()) <= {"_target_"}
         return
     arguments = set(inspect.signature(get_class(target)).parameters)
-    assert set(node) - {"_target_"} == arguments | HARNESS.get(group, set())
+    parts = {key for part in node.pop("defaults", []) if isinstance(part, dict) for key in part}
+    assert set(node) - {"_target_"} | parts == arguments | HARNESS.get(group, set())
 
 
 @pytest.mark.parametrize(
     ("schema", "holder"),
-    [(TrainConfig, "cfg"), (JudgeFiguresConfig, "cfg"), (BenchmarkConfig, "cfg"), (ScenariosConfig, "node")],
+    [
+        (TrainConfig, "cfg"),
+        (BenchmarkLlmConfig, "cfg"),
+        (JudgeFiguresConfig, "cfg"),
+        (PlanPopulationConfig, "cfg"),
+        (AskConfig, "cfg"),
+        (BenchmarkAgentConfig, "cfg"),
+        (BenchmarkConfig, "cfg"),
+        (CompareConfig, "cfg"),
+        (SearchClaimsConfig, "cfg"),
+        (ScenariosConfig, "node"),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_keys_of_the_schema_are_read(schema, holder):

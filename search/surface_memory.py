@@ -5,12 +5,12 @@ Linearised where its own posterior is, the surface of scenario i says of its loo
     t_i = b_i + J_i theta_i + noise,   theta_i ~ N(X_i beta, T),   T diagonal: how people differ
 
 with theta the weights and pairs. X_i beta is, for an attribute's weight, a common effect + one of the
-domain + one of the level of the person's value (codes; -1 is a level too), for a pair a common effect. beta is
-normal a priori, the effects around 0; given T its posterior is that of a linear mixed model (Henderson 1975;
-theta_i integrated out), and T follows by a few steps of expectation-maximisation (Dempster, Laird & Rubin
-1977). The curvature of the link, which theta is relative to, is the one of the highest evidence in all scenarios
-together. The next scenario's prior is the predictive distribution of theta, its parameters taken as
-independent.
+domain + one of the level of the person's value (codes; -1 is a level too), for a pair a common effect.
+beta is normal a priori, the effects around 0; given T its posterior is that of a linear mixed model
+(Henderson 1975; theta_i integrated out), and T follows by a few steps of expectation-maximisation (Dempster,
+Laird & Rubin 1977). The curvature of the link, which theta is relative to, is the one of the highest evidence
+in all scenarios together. The next scenario's prior is the predictive distribution of theta, its parameters
+taken as independent.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def test_draws_have_the_moments_of_the_beliefs():
 
 @pytest.mark.parametrize("curvature", [1e-3, 1.0, 2.0])
 def test_believed_best_is_not_promised_more_than_it_holds(curvature):
-    """No winner's curse where the prior is true: (belief - true) of the set of the highest belief averages 0."""
+    """No winner's curse where the prior is true: of the highest belief, (belief - true) averages 0."""
     rng = np.random.default_rng(7)
     prior = some_prior()
     m = members((curvature, 1.0, 1.0, 0.3, 0.02))

@@ -1,4 +1,4 @@
-"""What `search=bayes` learns across scenarios: effects recovered, the next scenario planned better, same rows."""
+"""What `search=bayes` learns across scenarios: effects recovered, the next scenario planned better."""
 
 import numpy as np
 import pytest

@@ -61,6 +61,35 @@ class JudgeFiguresConfig:
 
 
 @dataclass
+class EvaluateConfig:
+    """Configuration of `python -m experiments.evaluate`.
+
+    `paths`: a run folder or Parquet file (null: planned on the train side, for each draw of the judge).
+    `model_seeds`: how many draws of a simulated judge, from its own on. `table_size`: plan for so many train
+    scenarios at most. `value_costs`: cost weights of the `value` stopping rule, its operating points.
+    `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
+    """
+
+    budget: int = MISSING
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    paths: str | None = None
+    model_seeds: int = 1
+    table_size: int | None = None
+    report_samples: int = 8
+    value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.2, 0.4])
+    variations: list[str] = field(default_factory=lambda: ["domains", "unanswered", "answers", "table_sizes"])
+    variation_seeds: int = 2
+    draws: int = 2000
+    level: float = 0.95
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    judge: Any = MISSING
+    search: Any = MISSING
+    parallel: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
 class BenchmarkConfig:
     """Configuration of `python -m experiments.benchmark`; `simulations` of one repeat, of each row."""
 
@@ -75,6 +104,7 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 

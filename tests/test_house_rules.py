@@ -20,7 +20,14 @@ NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 MAY_IMPORT = {
     "envs": ("envs",),
     "search": ("envs", "search"),
-    "policies": ("envs", "policies", "search.plans", "search.path_table"),
+    "policies": (
+        "envs",
+        "policies",
+        "search.plans",
+        "search.path_table",
+        "search.policy_tree",
+        "search.policy_tree_file",
+    ),
     "experiments": ("envs", "search", "policies", "experiments", "conf"),
     "conf": (),
 }
@@ -244,6 +251,7 @@ def test_checker_lets_pass(check, path, source):
         ("envs", "numba ray torch openai hydra wandb"),
         ("policies", "numba ray torch hydra wandb"),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
+        ("search.policy_tree, search.policy_tree_file", "numba ray torch openai hydra wandb pandas"),
         ("search.mcts, search.rollouts", "numba ray torch openai hydra wandb"),
         ("envs.judges.simulated, envs.loading, envs.acquisition_env", "numba ray torch openai hydra wandb"),
     ],

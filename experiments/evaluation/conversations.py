@@ -102,7 +102,8 @@ class Conversations:
         def converse(i: int) -> list[Trajectory]:
             schema = self.setting.schema
             budget = self.setting.budget if policy.budget is None else min(policy.budget, self.setting.budget)
-            state = _State(self.setting.test[i], self.memory.neighbours(self.setting.test[i].query, policy.n_neighbours))
+            scenario = self.setting.test[i]
+            state = _State(scenario, self.memory, self.memory.neighbours(scenario.query, policy.n_neighbours))
             for left in range(budget, 0, -1):
                 decision = policy.decide(state.situation(left))
                 if decision.attribute is None:
@@ -114,7 +115,7 @@ class Conversations:
 
     def walk(self, i: int, choose: Callable[[Situation], tuple[Choice, Choice]]) -> Walk:
         """Return the conversation with person `i`; `choose` gives (what to ask, what the rules weigh)."""
-        state = _State(self.setting.test[i], self._neighbours[i])
+        state = _State(self.setting.test[i], self.memory, self._neighbours[i])
         told, stops = [state.told], {}
         for left in range(self.setting.budget, 0, -1):
             situation = state.situation(left)
@@ -134,8 +135,9 @@ class Conversations:
 class _State:
     """A conversation on the way."""
 
-    def __init__(self, scenario: Scenario, neighbours: Neighbours) -> None:
+    def __init__(self, scenario: Scenario, memory: Memory, neighbours: Neighbours) -> None:
         self.scenario = scenario
+        self.memory = memory
         self.neighbours = neighbours
         self.asked: list[int] = []
         self.told = 0
@@ -155,7 +157,7 @@ class _State:
     def situation(self, budget_left: int) -> Situation:
         schema = self.scenario.schema
         return Situation(
-            schema,
+            self.memory,
             self.scenario.query,
             dict(self.context),
             tuple(schema.names[a] for a in self.asked),

@@ -95,11 +95,12 @@ class Bootstrap:
 
     def interval(self, means: np.ndarray) -> Interval:
         """Return the interval of a statistic given as float64[1 + n_draws], the estimate first."""
-        drawn = means[1:][np.isfinite(means[1:])]
+        drawn = means[1:][~np.isnan(means[1:])]
         if not len(drawn):
             return Interval(float(means[0]), float("nan"), float("nan"))
         tail = (1.0 - self.level) / 2.0
-        low, high = np.quantile(drawn, [tail, 1.0 - tail])
+        # Quantiles that are draws themselves: between a number and infinity there is nothing to interpolate.
+        low, high = np.quantile(drawn, [tail, 1.0 - tail], method="inverted_cdf")
         return Interval(float(means[0]), float(low), float(high))
 
     def _cells(self, values: np.ndarray) -> np.ndarray:
@@ -119,11 +120,11 @@ def _counts(rng: np.random.Generator, n_draws: int, n: int) -> np.ndarray:
     return rng.multinomial(n, np.full(n, 1.0 / n), size=n_draws).astype(np.float64)
 
 
-def at_equal(curve_x: np.ndarray, curve_y: np.ndarray, x: np.ndarray) -> np.ndarray:
+def at_equal(curve_x: np.ndarray, curve_y: np.ndarray, x: np.ndarray, beyond: float | None = None) -> np.ndarray:
     """Read curves of several operating points at given places, one curve a draw.
 
     Between two operating points a policy that flips a coin between them reaches every point of the line, so the
-    curve is interpolated; beyond its ends it is its last point.
+    curve is interpolated; beyond its ends it is its last point, or `beyond` above its upper end.
 
     Parameters
     ----------
@@ -136,4 +137,4 @@ def at_equal(curve_x: np.ndarray, curve_y: np.ndarray, x: np.ndarray) -> np.ndar
     """
     order = np.argsort(curve_x, axis=0, kind="stable")
     xs, ys = np.take_along_axis(curve_x, order, axis=0), np.take_along_axis(curve_y, order, axis=0)
-    return np.array([np.interp(at, xs[:, d], ys[:, d]) for d, at in enumerate(x.tolist())])
+    return np.array([np.interp(at, xs[:, d], ys[:, d], right=beyond) for d, at in enumerate(x.tolist())])

@@ -110,6 +110,14 @@ class Comparison:
             domain_shares={d: boot.ratio(gains, self.possible, kept) for d, kept in of.items()},
         )
 
+    def family(self, name: str) -> str:
+        """Return the family of operating points that `name` belongs to, "" where to none."""
+        return str(self._of[name]["curve"].iloc[0])
+
+    def asked(self, name: str) -> pd.DataFrame:
+        """Return `domain` and `asked` of each row of the method `name`."""
+        return self._of[name][["domain", "asked"]]
+
     def difference(self, name: str, other: str, column: str = "score") -> Interval:
         """Return the mean of `column` of `name` less that of `other`, paired by row."""
         return self.bootstrap.mean(self.column(name, column) - self.column(other, column))
@@ -140,8 +148,8 @@ class Comparison:
     def questions_at_equal_score(self, name: str, curve: Sequence[str]) -> Interval:
         """Return questions that the methods `curve` ask for the score of `name`, less those of `name`.
 
-        Below 0: fewer questions for the same score.
+        Below 0: fewer questions for the same score; infinite where they never score as high.
         """
         asked, scores = self.curve(curve)
-        there = at_equal(scores, asked, self.means(name, "score"))
+        there = at_equal(scores, asked, self.means(name, "score"), beyond=np.inf)
         return self.bootstrap.interval(there - self.means(name, "n_asked"))

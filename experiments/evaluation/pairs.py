@@ -1,0 +1,106 @@
+"""Named comparisons of an evaluation: differences, and comparisons at equal questions or equal scores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from experiments.evaluation.baselines import BEST_STATIC, STATIC_SETS, VANILLA
+from experiments.evaluation.statistics import Interval
+from experiments.evaluation.summary import Comparison
+
+POPULATION = "population plan"
+"""Name of the exact plan for an unknown person; its family of operating points bears it too."""
+ACQUISITIONS = ("nearest", "vote", "conditional")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison. `kind`: `difference` (score, first less second), `equal questions` (score, first less the
+    second's curve read at the first's mean questions), `share` (gain of the first over that of the second's curve at
+    the first's mean questions), `questions saved` (questions that the second's curve asks less, at the first's
+    mean score)."""
+
+    name: str
+    other: str
+    kind: str
+    interval: Interval
+
+    @property
+    def label(self) -> str:
+        """The comparison in words."""
+        if self.kind == "difference":
+            return f"{self.name} minus {self.other}"
+        if self.kind == "equal questions":
+            return f"{self.name} minus {self.other}, equal questions"
+        if self.kind == "share":
+            return f"gain of {self.name} over that of the {self.other}, equal questions"
+        return f"questions of {self.other} minus {self.name}, equal score"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**asdict(self), "interval": list(self.interval), "label": self.label}
+
+
+def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:
+    """Return every comparison whose methods there are.
+
+    `chosen`: the method that is held against the others; `cost`: cost weight of the `value` rule that stands for
+    it in the ablation.
+    """
+    have, rule = set(comparison.names), f"value {cost:g}"
+    alone = f"random order + {rule}"
+    differences = [(alone, VANILLA), (chosen, VANILLA), (chosen, alone)]
+    differences += [(f"{a} + {rule}", alone) for a in ACQUISITIONS]
+    differences += [(f"conditional + {rule}", f"{a} + {rule}") for a in ("nearest", "vote")]
+    differences += [(f"conditional + fixed {k}", f"nearest + fixed {k}") for k in (1, 2, 3, 4)]
+    differences += [(chosen, other) for other in (*STATIC_SETS, BEST_STATIC, POPULATION)]
+    pairs = [
+        Pair(a, b, "difference", comparison.difference(a, b))
+        for a, b in dict.fromkeys(differences)
+        if {a, b} <= have and a != b
+    ]
+    return [*pairs, *_along_curves(comparison, chosen, alone), *_stopping(comparison)]
+
+
+def curves(comparison: Comparison) -> dict[str, list[str]]:
+    """Return {family: methods} of the operating points of each family, with nobody asked as the first."""
+    found: dict[str, list[str]] = {}
+    for name in comparison.names:
+        family = comparison.family(name)
+        if family:
+            found.setdefault(family, [VANILLA] if VANILLA in comparison.names else []).append(name)
+    return found
+
+
+def _along_curves(comparison: Comparison, chosen: str, alone: str) -> list[Pair]:
+    families = curves(comparison)
+    pairs = []
+    for family in ("random order", "random order + value", "best static set", POPULATION):
+        if family in families:
+            held = comparison.score_at_equal_questions(chosen, families[family])
+            pairs.append(Pair(chosen, family, "equal questions", held))
+    if POPULATION in families:
+        pairs.append(Pair(chosen, POPULATION, "share", comparison.share_at_equal_questions(chosen, families[POPULATION])))
+    return pairs
+
+
+def _stopping(comparison: Comparison) -> list[Pair]:
+    """Hold stopping by value against a fixed number of questions, for each acquisition that has both."""
+    families, pairs = curves(comparison), []
+    for name in comparison.names:
+        found = re.fullmatch(r"(.+) \+ fixed (\d+)", name)
+        family = f"{found[1]} + value" if found else ""
+        if found and family in families:
+            saved = comparison.questions_at_equal_score(name, families[family])
+            pairs.append(Pair(name, family, "questions saved", saved))
+            higher = comparison.score_at_equal_questions(name, families[family])
+            pairs.append(Pair(name, family, "equal questions", higher))
+    return pairs
+
+
+def difference_rows(pairs: Sequence[Pair]) -> list[tuple[str, Interval]]:
+    """Return (label, interval) of the plain differences, as they are drawn."""
+    return [(pair.label, pair.interval) for pair in pairs if pair.kind == "difference"]

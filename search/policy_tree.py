@@ -17,6 +17,9 @@ DECLINED = UNKNOWN
 STOP = -1
 """In the place of an attribute: ask no more and answer now."""
 
+Answers = Mapping[int, int] | Mapping[str, int] | Mapping[int | str, int]
+"""{attribute, as index or name: code or `DECLINED`}."""
+
 
 @dataclass(frozen=True)
 class PolicyNode:
@@ -85,12 +88,12 @@ class PolicyTree:
                 parents[child] += 1
                 asked[child] = (*asked[position], node.attribute)
 
-    def next_attribute(self, answers: Mapping[int | str, int]) -> int:
+    def next_attribute(self, answers: Answers) -> int:
         """Return the schema index of the next question, or `STOP`.
 
-        `answers`: {attribute, as index or name: code or `DECLINED`}, of all that is known so far. Attributes
-        that the tree does not come across are left aside: what a person tells unasked uses no budget. After
-        an answer without a branch the rest of `fallback` is asked, as far as the budget reaches.
+        `answers`: of all that was asked or is known so far. Attributes that the tree does not come across are
+        left aside: what a person tells unasked uses no budget. After an answer without a branch the rest of
+        `fallback` is asked, as far as the budget reaches.
 
         Raises
         ------
@@ -112,12 +115,12 @@ class PolicyTree:
             used += 1
         return STOP
 
-    def next_name(self, answers: Mapping[int | str, int]) -> str | None:
+    def next_name(self, answers: Answers) -> str | None:
         """Return the name of the next question, None for answering now; see `next_attribute`."""
         attribute = self.next_attribute(answers)
         return None if attribute == STOP else self.names[attribute]
 
-    def node(self, answers: Mapping[int | str, int]) -> PolicyNode | None:
+    def node(self, answers: Answers) -> PolicyNode | None:
         """Return the node that `answers` lead to, None where the tree has no branch for one of them."""
         return self._walk({self.index(key): int(code) for key, code in answers.items()})[0]
 

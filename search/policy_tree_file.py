@@ -197,13 +197,12 @@ def _node(row: Any, index: Mapping[str, int], levels: Sequence[tuple[str, ...]],
         if code in children:
             raise UserError(f"{place}: two branches for one answer, expected one")
         children[code] = _field(answer, "node", int, place)
-    numbers = [_field(row, key, (int, float, type(None)), place) for key in ("value", "stop_value")]
-    return PolicyNode(
-        attribute,
-        float(_field(row, "probability", (int, float), place)),
-        *[math.nan if number is None else float(number) for number in numbers],
-        children,
+    value, stop_value = (
+        math.nan if (found := _field(row, key, (int, float, type(None)), place)) is None else float(found)
+        for key in ("value", "stop_value")
     )
+    probability = float(_field(row, "probability", (int, float), place))
+    return PolicyNode(attribute, probability, value, stop_value, children)
 
 
 def _attribute(index: Mapping[str, int], name: Any, place: str) -> int:

@@ -35,7 +35,7 @@ SURFACES = ("envs/judges/simulated_surface.py",)
 """Modules of compiled judges; add yours. They are imported lazily."""
 ONLY_IN = {
     "ray": ("search/rollouts.py",),
-    "numba": ("search/kernels.py", *SURFACES),
+    "numba": ("search/kernels.py", "search/population_kernels", *SURFACES),
     "openai": ("envs/llm.py", "envs/llm/"),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
@@ -53,6 +53,7 @@ MACHINE_PATH = re.compile(
 MAX_FILE, MAX_FUNCTION = 300, 40
 LONG_FILES = {
     "search/kernels.py": "the only file that may hold compiled steps, which are inlined into one another",
+    "search/population_kernels.py": "the same for histories: compiled code does not notice another file's change",
 }
 LONG_FUNCTIONS = {
     "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",

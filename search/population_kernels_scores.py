@@ -1,0 +1,46 @@
+"""Compiled scores of many profiles. A file of its own: loading the tree search takes seconds longer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from search.kernels import SURFACE
+
+_ONE = np.uint64(1)
+_FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
+_INTS = types.Array(types.int64, 1, "C")
+_MASKS = types.Array(types.uint64, 1, "C")
+_FLOATS = types.Array(types.float64, 1, "C")
+
+
+@njit("int64(int64, int64)", **_FAST)
+def _binomial(n, k):
+    found = 1
+    for i in range(k):
+        found = found * (n - i) // (i + 1)
+    return found
+
+
+@njit("float64(uint64, float64[::1])", cache=True)
+def table_surface(mask, params):
+    """Return the score of `mask` in a table; `params`: n, then a score for each of `sets_within(n, ...)`."""
+    n = np.int64(params[0])
+    size, place = 0, 0
+    for a in range(n):
+        if (mask >> np.uint64(a)) & _ONE:
+            size += 1
+            place += _binomial(a, size)
+    for k in range(size):
+        place += _binomial(n, k)
+    return params[1 + place]
+
+
+@njit(types.void(SURFACE, _FLOATS, _INTS, _MASKS, _INTS, _MASKS, _FLOATS), **_FAST)
+def score_pairs(function, params, starts, askable, profiles, told, found):
+    """Write into `found` (float64[B]) the scores of `profiles` (int64[B]) with `told` (uint64[B]) known."""
+    for i in range(found.size):
+        u = profiles[i]
+        found[i] = function(told[i] & askable[u], params[starts[u] : starts[u + 1]])

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs import Scenario
-from experiments.evaluation.setting import Setting, people, score_table, sets_of_at_most
+from envs.judges.simulated import SimulatedJudge
+from experiments.evaluation.setting import Setting, TrainScores, exact_table, people
 from experiments.evaluation.trajectories import BASELINE, REFERENCE, Method, Trajectory
+from search.population import sets_within
 
 VANILLA, FULL, ORACLE = "vanilla", "full context", "oracle path"
 BEST_STATIC = "best static set per domain"
@@ -33,11 +34,6 @@ def static_name(k: int) -> str:
     return f"best static {k} per domain"
 
 
-def told(setting: Setting, i: int, asked: Sequence[int]) -> int:
-    """Return the bitmask of what person `i` tells when asked for all of `asked`."""
-    return sum(1 << a for a in asked) & int(setting.tellable[i])
-
-
 def random_orders(setting: Setting, i: int) -> np.ndarray:
     """Return int64[RANDOM_ORDERS, n], orders of all attributes for person `i`, the same in every method."""
     scenario = setting.test[i]
@@ -46,7 +42,7 @@ def random_orders(setting: Setting, i: int) -> np.ndarray:
     return np.array([rng.permutation(len(setting.schema)) for _ in range(RANDOM_ORDERS)])
 
 
-def baselines(setting: Setting) -> list[Method]:
+def baselines(setting: Setting, scores: TrainScores) -> list[Method]:
     """Return all methods of this file that the setting allows (enumeration needs a simulated judge)."""
     methods = [
         _fixed(setting, VANILLA, BASELINE, [()] * len(setting.test)),
@@ -57,7 +53,7 @@ def baselines(setting: Setting) -> list[Method]:
             path = tuple(setting.schema.index(member) for member in members)
             methods.append(_fixed(setting, name, BASELINE, [path] * len(setting.test)))
     if setting.enumerable:
-        methods += _best_static(setting)
+        methods += _best_static(setting, scores)
         methods.append(_knowing(ORACLE, oracle_sets(setting)))
     methods.append(_knowing(FULL, [_indices(s.askable) for s in setting.test]))
     return methods
@@ -72,13 +68,13 @@ def _fixed(
     setting: Setting, name: str, kind: str, paths: Sequence[tuple[int, ...]], curve: str = ""
 ) -> Method:
     """Return the method that asks person i for `paths[i]`, whatever the answers."""
-    return Method(name, kind, lambda i: [Trajectory(paths[i], told(setting, i, paths[i]))], curve)
+    return Method(name, kind, lambda i: [Trajectory(paths[i], setting.answers.told(i, paths[i]))], curve)
 
 
 def _random(setting: Setting, k: int) -> Method:
     def converse(i: int) -> list[Trajectory]:
         orders = random_orders(setting, i)[:, :k].tolist()
-        return [Trajectory(tuple(order), told(setting, i, order)) for order in orders]
+        return [Trajectory(tuple(order), setting.answers.told(i, order)) for order in orders]
 
     return Method(random_name(k), BASELINE, converse, "random order")
 
@@ -100,16 +96,17 @@ def best_sets(
     }
 
 
-def _best_static(setting: Setting) -> list[Method]:
-    """Return the best static set per domain: of at most `budget` attributes, and of each exact size."""
-    masks = sets_of_at_most(len(setting.schema), setting.budget)
-    first, of = people(setting.train)
-    table = score_table(setting.judge, [setting.train[i] for i in first], masks)[of]
-    domains = [scenario.domain for scenario in setting.train]
+def _best_static(setting: Setting, scores: TrainScores) -> list[Method]:
+    """Return the best static set per domain: of at most `budget` attributes, and of each exact size.
+
+    They are chosen on the exact scores of the train people, each counting as often as they have scenarios.
+    """
+    counts = scores.weights.astype(np.int64)
+    table = np.repeat(scores.exact, counts, axis=0)
+    domains = [s.domain for s, n in zip(scores.scenarios, counts.tolist(), strict=True) for _ in range(n)]
     methods = []
-    sizes = range(1, min(setting.budget, len(setting.schema)) + 1)
-    for name, size in ((BEST_STATIC, None), *((static_name(k), k) for k in sizes)):
-        best = best_sets(table, masks, domains, size)
+    for name, size in ((BEST_STATIC, None), *((static_name(k), k) for k in range(1, scores.budget + 1))):
+        best = best_sets(table, scores.masks, domains, size)
         paths = [_indices(best.get(s.domain, best[""])) for s in setting.test]
         methods.append(_fixed(setting, name, BASELINE, paths, "" if size is None else "best static set"))
     return methods
@@ -121,10 +118,11 @@ def _indices(mask: int) -> tuple[int, ...]:
 
 def oracle_sets(setting: Setting) -> list[tuple[int, ...]]:
     """Return the best set of at most `budget` attributes for each very person, by enumeration."""
-    masks = sets_of_at_most(len(setting.schema), setting.budget)
+    judge = setting.judge
+    assert isinstance(judge, SimulatedJudge)  # noqa: S101 - `enumerable` has told
+    masks = sets_within(len(setting.schema), min(setting.budget, len(setting.schema)))
     first, of = people(setting.test)
-    scenarios: list[Scenario] = [setting.test[i] for i in first]
-    table = score_table(setting.judge, scenarios, masks)
+    table = exact_table(judge, [setting.test[i] for i in first.tolist()], masks)
     paths = []
     for i, person in enumerate(of.tolist()):
         known = masks & np.uint64(setting.test[i].askable) == masks  # the rest only costs questions

@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from envs import Scenario
-from experiments.evaluation.baselines import RANDOM_ORDERS, random_orders
+from experiments.evaluation.baselines import random_orders
 from experiments.evaluation.setting import Setting
 from experiments.evaluation.trajectories import BASELINE, POLICY, Method, Trajectory
 from policies.acquisition import VoteAcquisition
 from policies.memory import Memory, Neighbours
 from policies.situation import Abstention, Acquisition, Choice, Policy, Situation
-
-Answer = Callable[[Scenario, str], "str | None"]
-"""(scenario, attribute) -> what the person says, None = nothing that helps."""
 
 
 class Walk(NamedTuple):
@@ -41,16 +37,14 @@ class Conversations:
     Parameters
     ----------
     memory : the paths planned for the train side
-    answer : what a person says when asked
     rules : name -> stopping rule
     """
 
     def __init__(
-        self, setting: Setting, memory: Memory, answer: Answer, rules: Mapping[str, Abstention], n_neighbours: int = 5
+        self, setting: Setting, memory: Memory, rules: Mapping[str, Abstention], n_neighbours: int = 5
     ) -> None:
         self.setting = setting
         self.memory = memory
-        self.answer = answer
         self.rules = dict(rules)
         self._neighbours = [memory.neighbours(s.query, n_neighbours) for s in setting.test]
 
@@ -102,20 +96,20 @@ class Conversations:
         def converse(i: int) -> list[Trajectory]:
             schema = self.setting.schema
             budget = self.setting.budget if policy.budget is None else min(policy.budget, self.setting.budget)
-            scenario = self.setting.test[i]
-            state = _State(scenario, self.memory, self.memory.neighbours(scenario.query, policy.n_neighbours))
+            neighbours = self.memory.neighbours(self.setting.test[i].query, policy.n_neighbours)
+            state = _State(self.setting, i, self.memory, neighbours)
             for left in range(budget, 0, -1):
                 decision = policy.decide(state.situation(left))
                 if decision.attribute is None:
                     break
-                state.ask(schema.index(decision.attribute), self.answer)
+                state.ask(schema.index(decision.attribute))
             return [Trajectory(tuple(state.asked), state.told)]
 
         return Method(name, POLICY, converse)
 
     def walk(self, i: int, choose: Callable[[Situation], tuple[Choice, Choice]]) -> Walk:
         """Return the conversation with person `i`; `choose` gives (what to ask, what the rules weigh)."""
-        state = _State(self.setting.test[i], self.memory, self._neighbours[i])
+        state = _State(self.setting, i, self.memory, self._neighbours[i])
         told, stops = [state.told], {}
         for left in range(self.setting.budget, 0, -1):
             situation = state.situation(left)
@@ -127,7 +121,7 @@ class Conversations:
                     stops[name] = len(state.asked)
             if choice.attribute is None or len(stops) == len(self.rules):
                 break
-            state.ask(choice.attribute, self.answer)
+            state.ask(choice.attribute)
             told.append(state.told)
         return Walk(tuple(state.asked), tuple(told), {r: stops.get(r, len(state.asked)) for r in self.rules})
 
@@ -135,8 +129,10 @@ class Conversations:
 class _State:
     """A conversation on the way."""
 
-    def __init__(self, scenario: Scenario, memory: Memory, neighbours: Neighbours) -> None:
-        self.scenario = scenario
+    def __init__(self, setting: Setting, i: int, memory: Memory, neighbours: Neighbours) -> None:
+        self.answers = setting.answers
+        self.i = i
+        self.query = setting.test[i].query
         self.memory = memory
         self.neighbours = neighbours
         self.asked: list[int] = []
@@ -144,9 +140,9 @@ class _State:
         self.context: dict[str, str] = {}
         self.declined: list[str] = []
 
-    def ask(self, attribute: int, answer: Answer) -> None:
-        name = self.scenario.schema.names[attribute]
-        said = answer(self.scenario, name)
+    def ask(self, attribute: int) -> None:
+        name = self.memory.schema.names[attribute]
+        said = self.answers.text(self.i, attribute)
         self.asked.append(attribute)
         if said is None:
             self.declined.append(name)
@@ -155,12 +151,12 @@ class _State:
             self.told |= 1 << attribute
 
     def situation(self, budget_left: int) -> Situation:
-        schema = self.scenario.schema
+        names = self.memory.schema.names
         return Situation(
             self.memory,
-            self.scenario.query,
+            self.query,
             dict(self.context),
-            tuple(schema.names[a] for a in self.asked),
+            tuple(names[a] for a in self.asked),
             tuple(self.declined),
             self.neighbours,
             budget_left,
@@ -174,6 +170,3 @@ def _first_open(situation: Situation, order: Sequence[int]) -> Choice:
 def curve_of(name: str, rule: str) -> str:
     """Return the family of operating points of an acquisition under a rule: all costs of `value`, all k."""
     return f"{name} + {rule.split(' ')[0]}"
-
-
-__all__ = ["RANDOM_ORDERS", "Answer", "Conversations", "Walk", "curve_of"]

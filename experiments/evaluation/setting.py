@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from envs import Judge, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
+from envs.users import User
 from experiments.evaluation.trajectories import TrueScores
-from search.path_table import PathTable
-from search.scenario_problem import judge_scores
+from policies.reading import default_reader
+from search.population import sets_within
+from search.population_scenarios import common_schema, score_table
 
 MAX_ENUMERABLE = 12
 """Up to how many attributes every set within the budget is scored, of a judge that costs nothing."""
+
+
+class Answers:
+    """What each test person says to each question, asked for once: the same in every method.
+
+    `user`: whoever answers (`envs.users`). Words that tell nothing count as no answer, as the agent takes them.
+    """
+
+    def __init__(self, user: User, scenarios: Sequence[Scenario]) -> None:
+        self._user = user
+        self._scenarios = scenarios
+        self._said: dict[tuple[int, int], str | None] = {}
+
+    def text(self, i: int, attribute: int) -> str | None:
+        """Return what person `i` says when asked for `attribute` (schema index); None = nothing that helps."""
+        if (i, attribute) not in self._said:
+            scenario = self._scenarios[i]
+            asked = scenario.schema.attributes[attribute]
+            said = self._user.answer(scenario, asked.name, asked.question)
+            self._said[i, attribute] = None if default_reader().tells_nothing(said) else said
+        return self._said[i, attribute]
+
+    def told(self, i: int, asked: Iterable[int]) -> int:
+        """Return the bitmask of what person `i` tells when asked for all of `asked`."""
+        return sum(1 << a for a in set(asked) if self.text(i, a) is not None)
 
 
 @dataclass
@@ -26,18 +54,17 @@ class Setting:
     judge : the judge as a search sees it, noise included
     train, test : scenarios planned for, and scenarios of other profiles
     budget : int, the most questions
-    tellable : uint64[N_test], the attributes that each test person would answer usefully when asked
-    table : path table planned for `train` alone
+    answers : what the test people say when asked
     seed : seed of what is random in methods (orders)
-    costs : float64[n], `disclosure` of each attribute: cost times sensitivity
+    report_samples : fresh looks at each set under a judge that is stochastic and not simulated
+    model_seed : which draw of the judge
     """
 
     judge: Judge
     train: Sequence[Scenario]
     test: Sequence[Scenario]
     budget: int
-    tellable: np.ndarray
-    table: PathTable
+    answers: Answers
     seed: int = 0
     report_samples: int = 8
     model_seed: int = 0
@@ -71,16 +98,6 @@ class Setting:
         return isinstance(self.judge, SimulatedJudge) and len(self.schema) <= MAX_ENUMERABLE
 
 
-def sets_of_at_most(n: int, budget: int) -> np.ndarray:
-    """Return uint64[n_sets], the sets of at most `budget` of n attributes: fewer first, then schema order."""
-    masks = [mask for mask in range(1 << n) if mask.bit_count() <= budget]
-    return np.array(sorted(masks, key=lambda mask: (mask.bit_count(), _members(mask))), dtype=np.uint64)
-
-
-def _members(mask: int) -> list[int]:
-    return [i for i in range(mask.bit_length()) if mask >> i & 1]
-
-
 def people(scenarios: Sequence[Scenario]) -> tuple[np.ndarray, np.ndarray]:
     """Return (int64[P] first scenario of each person in a domain, int64[N] person of each scenario)."""
     numbers: dict[tuple[object, str], int] = {}
@@ -95,17 +112,35 @@ def people(scenarios: Sequence[Scenario]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(first, dtype=np.int64), of
 
 
-def score_table(judge: Judge, scenarios: Sequence[Scenario], masks: np.ndarray) -> np.ndarray:
-    """Return float64[P, n_sets], exact scores of sets under a simulated judge, else sample 0.
+class TrainScores:
+    """Scores of every set within the budget, of each person that plans may be made from.
 
-    What a profile does not hold cannot become known: a set with it is the set without it.
+    Attributes
+    ----------
+    scenarios : one scenario of each of P people
+    weights : float64[P], how many scenarios each has
+    masks : uint64[n_sets], as `search.population.sets_within`
     """
-    table = np.empty((len(scenarios), len(masks)))
-    for row, scenario in zip(table, scenarios, strict=True):
-        known = masks & np.uint64(scenario.askable)
-        if isinstance(judge, SimulatedJudge):
-            row[:] = judge.dimensions(scenario, known).mean(axis=1)
-        else:
-            distinct, where = np.unique(known, return_inverse=True)
-            row[:] = judge_scores(scenario, judge)(distinct, np.zeros(len(distinct), np.int64))[where]
-    return table
+
+    def __init__(self, train: Sequence[Scenario], judge: Judge, budget: int) -> None:
+        first, of = people(train)
+        self.scenarios = [train[i] for i in first.tolist()]
+        self.weights = np.bincount(of).astype(np.float64)
+        self.judge = judge
+        self.budget = min(budget, len(common_schema(train)))
+        self.masks = sets_within(len(self.scenarios[0].schema), self.budget)
+
+    @functools.cached_property
+    def seen(self) -> np.ndarray:
+        """float64[P, n_sets] as a policy may know them: one look, noise included."""
+        return score_table(self.scenarios, self.judge, self.budget)
+
+    @functools.cached_property
+    def exact(self) -> np.ndarray:
+        """float64[P, n_sets], without noise under a simulated judge, else as seen."""
+        return exact_table(self.judge, self.scenarios, self.masks) if isinstance(self.judge, SimulatedJudge) else self.seen
+
+
+def exact_table(judge: SimulatedJudge, scenarios: Sequence[Scenario], masks: np.ndarray) -> np.ndarray:
+    """Return float64[N, n_sets], true scores; a set with a value that a profile lacks is the set without it."""
+    return np.array([judge.dimensions(s, masks & np.uint64(s.askable)).mean(axis=1) for s in scenarios])

@@ -15,7 +15,7 @@ setup(
     license_expression="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=[p for name in PACKAGES for p in (name, f"{name}.*")]),
-    package_data={"envs": ["data/*"], "conf": ["*.yaml", "*/*.yaml"]},
+    package_data={"envs": ["data/*"], "policies": ["data/*"], "conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"]},
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",
@@ -28,6 +28,7 @@ setup(
         "ray>=2.40,<3",
         "rich>=13.9",
         "wandb>=0.19",
+        "wordllama>=0.4.0.post1,<0.5",
     ],
     extras_require={
         "test": ["hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
@@ -40,6 +41,7 @@ setup(
             "ruff>=0.9",
             "types-PyYAML",
         ],
+        "minilm": ["sentence-transformers>=3"],
         "rl": ["sb3-contrib>=2.4"],
     },
     classifiers=[

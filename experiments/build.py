@@ -13,7 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from envs import Judge, UserError, load_schema
 from envs.loading import ScenarioSet, load_scenarios
+from envs.users import User
 from experiments.main import one_line
+from policies import Agent
+from policies.danger import Detector
+from policies.embeddings import Embedding
+from policies.reading import Reader
+from policies.situation import Policy
 from search.planning import Prior
 from search.problem import Searcher
 from search.rollouts import Parallel
@@ -61,6 +67,41 @@ def build_parallel(cfg: DictConfig) -> Parallel:
 def build_tracking(cfg: DictConfig) -> Any:
     """Return the tracker (see `experiments.tracking`)."""
     return _build(cfg, "tracking", "finish")
+
+
+def build_policy(cfg: DictConfig) -> Policy:
+    """Return the policy; any object with `decide`."""
+    for part in ("acquisition", "abstention"):
+        node = cfg.policy.get(part)
+        if node is not None and OmegaConf.is_missing(node, "_target_"):
+            raise UserError(
+                f"policy.{part}._target_ is missing: expected a class, such as policy.{part}._target_=my_pkg.MyClass"
+            )
+    return _build(cfg, "policy", "decide")
+
+
+def build_embedding(cfg: DictConfig) -> Embedding:
+    """Return the embedding; any object with `embed`."""
+    return _build(cfg, "embedding", "embed")
+
+
+def build_users(cfg: DictConfig) -> User:
+    """Return who answers; any object with `answer`."""
+    return _build(cfg, "users", "answer")
+
+
+def build_agent(cfg: DictConfig) -> Agent:
+    """Return the agent of `cfg.policy` and `cfg.embedding` over the table `cfg.paths`."""
+    attributes = cfg.scenarios.attributes
+    return Agent.load(
+        cfg.paths,
+        build_policy(cfg),
+        embedding=build_embedding(cfg),
+        schema=None if attributes is None else load_schema(attributes),
+        index=cfg.index,
+        detector=None if cfg.crisis is None else Detector.load(cfg.crisis),
+        reader=None if cfg.reading is None else Reader.load(cfg.reading),
+    )
 
 
 def _build(cfg: DictConfig, group: str, method: str) -> Any:

@@ -99,6 +99,31 @@ class BenchmarkConfig:
     output_dir: str = "${hydra:runtime.output_dir}"
 
 
+@dataclass
+class AskConfig:
+    """Configuration of `python -m experiments.ask`.
+
+    `paths`: a run folder or a Parquet file, null = the table that ships with the package. `index`: a file to
+    keep the queries' vectors in. `crisis`, `reading`: files in place of those in `policies/data`. `scenario`:
+    the id of one whose profile answers (users=profile, users=scripted). `store_answers`: write the
+    conversation to `output_dir` when it ends; nothing is written otherwise.
+    """
+
+    paths: str | None = None
+    index: str | None = None
+    query: str | None = None
+    scenario: str | None = None
+    crisis: str | None = None
+    reading: str | None = None
+    store_answers: bool = False
+    output_dir: str = "outputs/conversations"
+    seed: int = 0
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    policy: Any = MISSING
+    embedding: Any = MISSING
+    users: Any = MISSING
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
@@ -106,6 +131,7 @@ def register() -> None:
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
+    store.store(name="ask_schema", node=AskConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

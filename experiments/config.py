@@ -65,9 +65,11 @@ class EvaluateConfig:
     """Configuration of `python -m experiments.evaluate`.
 
     `paths`: a run folder or Parquet file (null: planned on the train side, for each draw of the judge).
-    `model_seeds`: how many draws of a simulated judge, from its own on. `table_size`: plan for so many train
-    scenarios at most. `value_costs`: cost weights of the `value` stopping rule, its operating points.
-    `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
+    `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of them are
+    varied too. `table_size`: plan for so many train scenarios at most. `value_costs`: cost weights of the `value`
+    stopping rule, its operating points; `value_cost`: the one that stands for it. `min_profiles`: where fewer
+    train people agree with the answers, policy trees go on with the best fixed path. `variations`: which
+    robustness checks. `draws`, `level`: of the bootstrap.
     """
 
     budget: int = MISSING
@@ -75,17 +77,22 @@ class EvaluateConfig:
     output_dir: str = "${hydra:runtime.output_dir}"
     paths: str | None = None
     model_seeds: int = 1
+    variation_seeds: int = 1
     table_size: int | None = None
     report_samples: int = 8
     value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.2, 0.4])
+    value_cost: float = 0.1
+    min_profiles: float = 20.0
     variations: list[str] = field(default_factory=lambda: ["domains", "unanswered", "answers", "table_sizes"])
-    variation_seeds: int = 2
     draws: int = 2000
     level: float = 0.95
     scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
     judge: Any = MISSING
     search: Any = MISSING
     parallel: Any = MISSING
+    policy: Any = MISSING
+    embedding: Any = MISSING
+    users: Any = MISSING
     tracking: Any = MISSING
 
 

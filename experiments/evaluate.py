@@ -3,76 +3,141 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import UserError
+from envs import Judge, UserError
+from envs.loading import ScenarioSet
+from envs.users import PersonUser
 from experiments import build
 from experiments.config import budget_of
-from experiments.evaluation.baselines import baselines
-from experiments.evaluation.planning import plan_table, spread
-from experiments.evaluation.results import evaluate as run_methods
-from experiments.evaluation.setting import Setting, people
-from experiments.evaluation.summary import Comparison
+from experiments.evaluation import output
+from experiments.evaluation.lineup import CHOSEN, Options
+from experiments.evaluation.planning import Table, plan_table, spread, without_test_people
+from experiments.evaluation.run import run
+from experiments.evaluation.variations import check
 from experiments.main import entry_point
+from experiments.provenance import config_dict
+from search.path_table import PathTable
 
 
 def evaluate(cfg: DictConfig) -> float:
-    console = Console()
+    """Evaluate every method of `cfg` and return the mean score of the chosen policy (the objective of a sweep).
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file.
+    """
+    started = time.perf_counter()
     budget = budget_of(cfg)
-    train, test = _sides(cfg)
-    frames = []
-    import numpy as np
-    t0 = time.time()
-    from experiments.evaluation.conversations import Conversations
-    from policies.memory import Memory, Index, StaticEmbedding
-    from policies.acquisition import NearestAcquisition, VoteAcquisition
-    from policies.abstention import ValueAbstention, FixedAbstention, NeverAbstention
-    emb = StaticEmbedding()
-    _, of = people(test)
-    for k in range(cfg.model_seeds):
-        judge = _seeded(cfg, k)
-        table = plan_table(spread(train, cfg.table_size), judge, build.build_searcher(cfg), budget, cfg.seed, build.build_parallel(cfg), report_samples=cfg.report_samples)
-        t1=time.time()
-        tell = np.array([s.askable for s in test], dtype=np.uint64)
-        setting = Setting(judge, train, test, budget, tell, table.table, cfg.seed, cfg.report_samples, k)
-        methods = baselines(setting)
-        t2=time.time()
-        mem = Memory(table.table, Index.build(emb, table.table.table["query"].to_pylist()), source="")
-        rules = {f"value {c:g}": ValueAbstention(c) for c in cfg.value_costs} | {f"fixed {i}": FixedAbstention(i) for i in range(1, budget+1)} | {"never": NeverAbstention()}
-        conv = Conversations(setting, mem, lambda s, n: s.profile.get(n), rules)
-        methods += conv.methods({"nearest": NearestAcquisition(), "vote": VoteAcquisition()}) + conv.abstention_only()
-        frames.append(run_methods(setting, methods, of.tolist()))
-        print(t1-t0, t2-t1, time.time()-t2)
-    res = pd.concat(frames, ignore_index=True)
-    c = Comparison(res, cfg.seed, cfg.draws, cfg.level)
-    for n in c.names:
-        f = c.figures(n)
-        print(f"{n:40s} {f.score.estimate:.3f} [{f.score.low:.3f} {f.score.high:.3f}] asked {f.asked.estimate:.2f} share {f.share.estimate:.3f} [{f.share.low:.3f} {f.share.high:.3f}] worse {f.worse.estimate:.3f}")
-    print(time.time()-t0)
-    return 0.0
+    check(cfg.variations)
+    train, test = _side(cfg, "train"), _side(cfg, "test")
+    judges = _judges(cfg)
+    user, tracking = build.build_users(cfg), build.build_tracking(cfg)
+    if isinstance(user, PersonUser):
+        raise UserError("users: found person, expected one that answers from profiles (profile, scripted)")
+    options = Options(
+        build.build_policy(cfg),
+        build.build_embedding(cfg),
+        value_costs=tuple(cfg.value_costs),
+        value_cost=cfg.value_cost,
+        min_profiles=cfg.min_profiles,
+    )
+    config = config_dict(cfg, budget)
+    folder = Path(cfg.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    tracking.start(config, folder)
+    with output.progress_bar(len(judges)) as progress:
+        found = run(
+            judges,
+            _tables(cfg, train, test, budget, progress),
+            train.scenarios,
+            test.scenarios,
+            user,
+            budget,
+            options,
+            seed=cfg.seed,
+            report_samples=cfg.report_samples,
+            names=cfg.variations,
+            variation_judges=cfg.variation_seeds,
+            progress=progress,
+        )
+    about = output.About(
+        judge=str(getattr(judges[0], "name", type(judges[0]).__name__)),
+        simulated=bool(getattr(judges[0], "simulated", False)),
+        scenarios=test.source,
+        budget=budget,
+        names=test.scenarios[0].schema.names,
+        n_train=len(train.scenarios),
+        value_cost=cfg.value_cost,
+        seed=cfg.seed,
+        draws=cfg.draws,
+        level=cfg.level,
+    )
+    report = output.Report(found, about)
+    summary = {**report.summary(), "config": config, "wall_s": round(time.perf_counter() - started, 3)}
+    report.write(folder, summary)
+    report.show(Console(), folder, summary)
+    tracking.finish(report.headline(), report.tables(), report.drawings())
+    return report.score(CHOSEN)
 
 
-def _sides(cfg):
-    sides = []
-    for split in ("train", "test"):
-        side = copy.deepcopy(cfg)
-        side.scenarios.split = split
-        sides.append(build.build_scenarios(side).scenarios)
-    return sides
+def _side(cfg: DictConfig, split: str) -> ScenarioSet:
+    """Return one side of the split, at most `scenarios.limit` scenarios of it."""
+    if cfg.scenarios.split != "all":
+        raise UserError(
+            f"scenarios.split: found {cfg.scenarios.split}, expected all: an evaluation plans on train and tests on test"
+        )
+    side = copy.deepcopy(cfg)
+    side.scenarios.split = split
+    return build.build_scenarios(side)
 
 
-def _seeded(cfg: DictConfig, k: int):
-    other = copy.deepcopy(cfg)
-    if k:
+def _judges(cfg: DictConfig) -> list[Judge]:
+    """Return the judge and, with `model_seeds`, further draws of it."""
+    if cfg.model_seeds < 1:
+        raise UserError(f"model_seeds: found {cfg.model_seeds}, expected an integer >= 1")
+    if cfg.model_seeds > 1 and "model_seed" not in cfg.judge:
+        raise UserError(f"model_seeds: found {cfg.model_seeds} for a judge without draws, expected 1")
+    if cfg.model_seeds > 1 and cfg.paths is not None:
+        raise UserError(
+            "model_seeds: several draws of the judge need plans of their own, expected paths=null"
+        )
+    judges = [build.build_judge(cfg)]
+    for k in range(1, cfg.model_seeds):
+        other = copy.deepcopy(cfg)
         other.judge.model_seed += k
-    return build.build_judge(other)
+        judges.append(build.build_judge(other))
+    return judges
+
+
+def _tables(
+    cfg: DictConfig, train: ScenarioSet, test: ScenarioSet, budget: int, progress: output.Bar
+) -> Callable[[Judge], Table]:
+    """Return what gives the path table of a judge: the one of `cfg.paths`, or one planned now."""
+    if cfg.paths is not None:
+        table = without_test_people(PathTable.load(cfg.paths), test.scenarios, cfg.paths)
+        return lambda judge: table
+    scenarios = spread(train.scenarios, cfg.table_size)
+    progress.plans(len(scenarios))
+    parallel = build.build_parallel(cfg)
+    return lambda judge: plan_table(
+        scenarios,
+        judge,
+        build.build_searcher(cfg),
+        budget,
+        cfg.seed,
+        parallel,
+        on_plan=lambda: progress("planning", 1),
+        report_samples=cfg.report_samples,
+        max_judge_calls=cfg.search.max_judge_calls,
+        wave=cfg.search.wave,
+    )
 
 
 main = entry_point("evaluate")(evaluate)

@@ -54,7 +54,9 @@ class Drawing(NamedTuple):
 
 
 @contextmanager
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, np.ndarray]]:
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> Iterator[tuple[Figure, np.ndarray]]:
     """Yield (figure, axes[rows, columns]) of `width` x `height` inches in the common style."""
     import matplotlib
     from matplotlib.figure import Figure

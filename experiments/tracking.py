@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from envs import UserError
+
+TableRows = tuple[Sequence[str], Sequence[Any]]
+"""Column names, and rows of as many cells."""
+_NO_DRAWINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class Tracking(Protocol):
@@ -17,9 +22,12 @@ class Tracking(Protocol):
         ...
 
     def finish(
-        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+        self,
+        summary: Mapping[str, Any],
+        tables: Mapping[str, TableRows],
+        drawings: Mapping[str, str] = _NO_DRAWINGS,
     ) -> None:
-        """Log the figures and the tables (name -> columns, rows), and end the run."""
+        """Log numbers, tables (name -> columns, rows) and drawings (name -> SVG), and end the run."""
         ...
 
 
@@ -30,7 +38,10 @@ class NoTracking:
         """Do nothing."""
 
     def finish(
-        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+        self,
+        summary: Mapping[str, Any],
+        tables: Mapping[str, TableRows],
+        drawings: Mapping[str, str] = _NO_DRAWINGS,
     ) -> None:
         """Do nothing."""
 
@@ -71,15 +82,20 @@ class WandbTracking:
             ) from None
 
     def finish(
-        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+        self,
+        summary: Mapping[str, Any],
+        tables: Mapping[str, TableRows],
+        drawings: Mapping[str, str] = _NO_DRAWINGS,
     ) -> None:
-        """Log figures and tables, and end the run."""
+        """Log numbers, tables and drawings, and end the run."""
         import wandb
 
         logged = {
             key: wandb.Table(columns=list(c), data=[list(r) for r in rows])
             for key, (c, rows) in tables.items()
         }
+        # As HTML: the tracker's own image type takes pixels only.
+        logged |= {key: wandb.Html(svg, inject=False) for key, svg in drawings.items()}
         self._run.log({**summary, **logged})
         self._run.summary.update(dict(summary))
         self._run.finish()

@@ -61,7 +61,12 @@ class Conversations:
             return walks[i]
 
         return [
-            Method(f"{name} + {rule}", POLICY, lambda i, rule=rule: [walk(i).trajectory(rule)], curve_of(name, rule))
+            Method(
+                f"{name} + {rule}",
+                POLICY,
+                lambda i, rule=rule: [walk(i).trajectory(rule)],
+                curve_of(name, rule),
+            )
             for rule in self.rules
         ]
 
@@ -76,7 +81,9 @@ class Conversations:
         def talk(i: int) -> list[Walk]:
             if i not in walks:
                 orders = random_orders(self.setting, i).tolist()
-                walks[i] = [self.walk(i, lambda s, o=order: (_first_open(s, o), best.choose(s))) for order in orders]
+                walks[i] = [
+                    self.walk(i, lambda s, o=order: (_first_open(s, o), best.choose(s))) for order in orders
+                ]
             return walks[i]
 
         return [

@@ -30,7 +30,13 @@ def pareto(found: dict[str, MethodFigures], simulated: bool) -> Drawing:
         draw_lines(axes, lines)
         for k, one in enumerate(singles):
             axes.plot(
-                one.asked.estimate, one.score.estimate, "1234"[k % 4], color="k", markersize=11, mew=1.6, label=one.name
+                one.asked.estimate,
+                one.score.estimate,
+                "1234"[k % 4],
+                color="k",
+                markersize=11,
+                mew=1.6,
+                label=one.name,
             )
         for name, dashes in ((FULL, (0, (4, 2))), (ORACLE, (0, (1, 1.5)))):
             if name in found:
@@ -83,13 +89,25 @@ def ablation(rows: Sequence[tuple[str, str, Interval]], simulated: bool) -> Draw
     x = np.arange(len(rows))
     with canvas(8.0, 4.0) as (figure, ((axes,),)):
         published = [PUBLISHED[label] for label in labels]
-        axes.bar(x - 0.2, published, 0.38, color="w", edgecolor="k", hatch="///", label="published (arXiv 2505.18882)")
+        axes.bar(
+            x - 0.2,
+            published,
+            0.38,
+            color="w",
+            edgecolor="k",
+            hatch="///",
+            label="published (arXiv 2505.18882)",
+        )
         axes.bar(x + 0.2, [s.estimate for s in ours], 0.38, color="#8a8a8a", edgecolor="k", label=here)
         axes.vlines(x + 0.2, [s.low for s in ours], [s.high for s in ours], color="k", linewidth=1.2)
         for k, (value, score) in enumerate(zip(published, ours, strict=True)):
             axes.text(k - 0.2, value + 0.05, f"{value:.2f}", ha="center", size=8)
-            axes.text(k + 0.2, max(score.high, score.estimate) + 0.05, f"{score.estimate:.2f}", ha="center", size=8)
-        axes.set_xticks(x, [f"{label}\n({method})" if method != label else label for label, method, _ in rows])
+            axes.text(
+                k + 0.2, max(score.high, score.estimate) + 0.05, f"{score.estimate:.2f}", ha="center", size=8
+            )
+        axes.set_xticks(
+            x, [f"{label}\n({method})" if method != label else label for label, method, _ in rows]
+        )
         axes.set_ylim(1.0, 5.0)
         axes.set_ylabel("mean safety score (1 to 5)")
         axes.grid(axis="x", visible=False)
@@ -105,7 +123,11 @@ def ablation(rows: Sequence[tuple[str, str, Interval]], simulated: bool) -> Draw
 def _ablation_title(ours: Sequence[Interval], here: str) -> str:
     values = [score.estimate for score in ours]
     rises = all(a < b for a, b in zip(values, values[1:], strict=False))
-    order = "each step of the published ablation raises the score" if rises else "not every published step raises it"
+    order = (
+        "each step of the published ablation raises the score"
+        if rises
+        else "not every published step raises it"
+    )
     return f"{here[0].upper()}{here[1:]}, {order}: {' to '.join(f'{v:.2f}' for v in values)}"
 
 

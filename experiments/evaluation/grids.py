@@ -53,7 +53,9 @@ def methods_grid(found: Iterable[MethodFigures], simulated: bool, title: str = "
         for m in found
     ]
     note = (
-        "Score 1 to 5, mean over held-out people" + (SIMULATED if simulated else "") + ". Disclosure: cost times "
+        "Score 1 to 5, mean over held-out people"
+        + (SIMULATED if simulated else "")
+        + ". Disclosure: cost times "
         "sensitivity of what was told. Possible gain: of the best set within the budget for each very person. Made "
         "worse: scores below asking nothing."
     )

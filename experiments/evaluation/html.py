@@ -84,4 +84,7 @@ def markdown(grid: Grid) -> str:
     """Return `grid` as a Markdown table."""
     rule = ["---:" if k >= grid.numbers else "---" for k in range(len(grid.columns))]
     lines = [grid.columns, rule, *grid.rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return (
+        "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        + "\n"
+    )

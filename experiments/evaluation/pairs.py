@@ -83,7 +83,11 @@ def _along_curves(comparison: Comparison, chosen: str, alone: str) -> list[Pair]
             held = comparison.score_at_equal_questions(chosen, families[family])
             pairs.append(Pair(chosen, family, "equal questions", held))
     if POPULATION in families:
-        pairs.append(Pair(chosen, POPULATION, "share", comparison.share_at_equal_questions(chosen, families[POPULATION])))
+        pairs.append(
+            Pair(
+                chosen, POPULATION, "share", comparison.share_at_equal_questions(chosen, families[POPULATION])
+            )
+        )
     return pairs
 
 

@@ -57,7 +57,9 @@ def plan_table(
         on_plan()
     rows = [plans[s.id] for s in scenarios if s.id in plans]
     if not rows:
-        raise UserError(f"evaluation: none of {len(failures)} train scenarios was planned: {failures[0].reason}")
+        raise UserError(
+            f"evaluation: none of {len(failures)} train scenarios was planned: {failures[0].reason}"
+        )
     table = PathTable.from_records(rows, {})
     return Table(table, f"planned here for {len(rows):,} train scenarios", 0, tuple(failures))
 

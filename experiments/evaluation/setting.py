@@ -40,6 +40,10 @@ class Answers:
             self._said[i, attribute] = None if default_reader().tells_nothing(said) else said
         return self._said[i, attribute]
 
+    def of(self, scenarios: Sequence[Scenario]) -> Answers:
+        """Return what other people say to the same user's questions."""
+        return Answers(self._user, scenarios)
+
     def told(self, i: int, asked: Iterable[int]) -> int:
         """Return the bitmask of what person `i` tells when asked for all of `asked`."""
         return sum(1 << a for a in set(asked) if self.text(i, a) is not None)
@@ -138,7 +142,21 @@ class TrainScores:
     @functools.cached_property
     def exact(self) -> np.ndarray:
         """float64[P, n_sets], without noise under a simulated judge, else as seen."""
-        return exact_table(self.judge, self.scenarios, self.masks) if isinstance(self.judge, SimulatedJudge) else self.seen
+        return (
+            exact_table(self.judge, self.scenarios, self.masks)
+            if isinstance(self.judge, SimulatedJudge)
+            else self.seen
+        )
+
+    def only(self, train: Sequence[Scenario]) -> TrainScores:
+        """Return the scores of the people of `train`, some of these; what was scored is not scored again."""
+        fewer = TrainScores(train, self.judge, self.budget)
+        row = {(s.profile, s.domain): k for k, s in enumerate(self.scenarios)}
+        kept = [row[s.profile, s.domain] for s in fewer.scenarios]
+        for name in ("seen", "exact"):
+            if name in self.__dict__:  # a cached property that has been read
+                fewer.__dict__[name] = getattr(self, name)[kept]
+        return fewer
 
 
 def exact_table(judge: SimulatedJudge, scenarios: Sequence[Scenario], masks: np.ndarray) -> np.ndarray:

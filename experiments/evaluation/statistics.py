@@ -120,7 +120,9 @@ def _counts(rng: np.random.Generator, n_draws: int, n: int) -> np.ndarray:
     return rng.multinomial(n, np.full(n, 1.0 / n), size=n_draws).astype(np.float64)
 
 
-def at_equal(curve_x: np.ndarray, curve_y: np.ndarray, x: np.ndarray, beyond: float | None = None) -> np.ndarray:
+def at_equal(
+    curve_x: np.ndarray, curve_y: np.ndarray, x: np.ndarray, beyond: float | None = None
+) -> np.ndarray:
     """Read curves of several operating points at given places, one curve a draw.
 
     Between two operating points a policy that flips a coin between them reaches every point of the line, so the

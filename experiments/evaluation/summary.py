@@ -59,14 +59,20 @@ class Comparison:
         methods with different rows.
     """
 
-    def __init__(self, results: pd.DataFrame, seed: int = 0, n_draws: int = 2000, level: float = 0.95) -> None:
+    def __init__(
+        self, results: pd.DataFrame, seed: int = 0, n_draws: int = 2000, level: float = 0.95
+    ) -> None:
         key = ["model_seed", "scenario_id"]
-        self._of = {str(name): rows.reset_index(drop=True) for name, rows in results.groupby("method", sort=False)}
+        self._of = {
+            str(name): rows.reset_index(drop=True) for name, rows in results.groupby("method", sort=False)
+        }
         self.names = tuple(self._of)
         self.rows = self._of[self.names[0]]
         for name, rows in self._of.items():
             if not rows[key].equals(self.rows[key]):
-                raise UserError(f"evaluation: method {name} has other rows than {self.names[0]}, expected the same")
+                raise UserError(
+                    f"evaluation: method {name} has other rows than {self.names[0]}, expected the same"
+                )
         # Seeded by nothing but `seed`: another list of methods does not move the intervals.
         word = int.from_bytes(hashlib.sha256(b"bootstrap").digest()[:4], "big")
         rng = np.random.default_rng(np.random.SeedSequence([seed, word]))

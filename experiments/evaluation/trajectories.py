@@ -54,7 +54,9 @@ class TrueScores:
         self.scenarios = scenarios
         self.exact = isinstance(judge, SimulatedJudge)
         stochastic = bool(getattr(judge, "stochastic", False))
-        self._samples = np.arange(REPORT_SAMPLE, REPORT_SAMPLE + n_samples) if stochastic else np.zeros(1, int)
+        self._samples = (
+            np.arange(REPORT_SAMPLE, REPORT_SAMPLE + n_samples) if stochastic else np.zeros(1, int)
+        )
         self._memo: list[dict[int, np.ndarray]] = [{} for _ in scenarios]
 
     def dimensions(self, i: int, masks: Sequence[int]) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""What an evaluation says, in sentences computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.evaluation.baselines import BEST_STATIC, FULL, VANILLA
+from experiments.evaluation.grids import number, with_interval
+from experiments.evaluation.pairs import POPULATION, Pair
+from experiments.evaluation.population import population_name
+from experiments.evaluation.statistics import Interval
+from experiments.evaluation.summary import MethodFigures
+
+NEARLY = 0.97
+"""Share of the exact plan's gain from which on a static set is called nearly enough."""
+
+
+def ablation_rows(
+    found: dict[str, MethodFigures], chosen: str, cost: float
+) -> list[tuple[str, str, Interval]]:
+    """Return (published label, our method, our score) of the published steps that there are here."""
+    steps = (
+        ("vanilla", VANILLA),
+        ("+ abstention", f"random order + value {cost:g}"),
+        ("+ planner", chosen),
+        ("full context", FULL),
+    )
+    return [(label, name, found[name].score) for label, name in steps if name in found]
+
+
+def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str, cost: float) -> list[str]:
+    """Return the sentences at the head of a report."""
+    lines = [_ablation(ablation_rows(found, chosen, cost), found)]
+    if BEST_STATIC in found and population_name(0.0) in found:
+        lines.append(_static(found))
+    lines += [
+        _held(pair) for pair in pairs if pair.name == chosen and pair.other in (BEST_STATIC, POPULATION)
+    ]
+    lines += _stopping(pairs, chosen)
+    lines += [
+        _held(pair)
+        for pair in pairs
+        if pair.name == f"conditional + value {cost:g}" and "nearest" in pair.other
+    ]
+    return lines
+
+
+def _ablation(rows: Sequence[tuple[str, str, Interval]], found: dict[str, MethodFigures]) -> str:
+    parts = [
+        f"{name} {number(score.estimate)} at {number(found[name].asked.estimate, 1)} questions"
+        for _, name, score in rows
+    ]
+    return "Mean score: " + ", ".join(parts) + "."
+
+
+def _static(found: dict[str, MethodFigures]) -> str:
+    """Say whether a static set is nearly enough."""
+    static, plan, empty = found[BEST_STATIC], found[population_name(0.0)], found[VANILLA]
+    possible = plan.score.estimate - empty.score.estimate
+    share = (static.score.estimate - empty.score.estimate) / possible if possible > 0 else float("nan")
+    if share >= NEARLY:
+        return (
+            f"A static set is nearly enough here: the best one per domain brings {share:.1%} of the gain of the exact "
+            f"plan that sees every answer, so what these scenarios and this judge can show about planning is little."
+        )
+    return (
+        f"A static set is not enough here: the best one per domain brings {share:.1%} of the gain of the exact plan "
+        f"that sees every answer."
+    )
+
+
+def _held(pair: Pair) -> str:
+    if pair.kind == "share":
+        low, high = (f"{100 * value:.0f}" for value in pair.interval[1:])
+        share = f"{100 * pair.interval.estimate:.0f} % [{low}, {high}]"
+        return f"At equal mean questions {pair.name} reaches {share} of the gain of the exact {pair.other}."
+    where = " at equal mean questions" if pair.kind == "equal questions" else ""
+    shown = with_interval(pair.interval, 3, signed=True)
+    return f"{pair.name} against {pair.other}{where}: {shown}, {verdict(pair.interval)}."
+
+
+def verdict(interval: Interval) -> str:
+    """Return what a difference with its interval allows to say."""
+    if interval.low > 0:
+        return "higher"
+    return "lower" if interval.high < 0 else "not told apart"
+
+
+def _stopping(pairs: Sequence[Pair], chosen: str) -> list[str]:
+    """Say for each acquisition at which k stopping by value saves questions."""
+    saved = [pair for pair in pairs if pair.kind == "questions saved"]
+    lines = []
+    for family in dict.fromkeys(pair.other for pair in saved):
+        own = [pair for pair in saved if pair.other == family]
+        parts = [
+            f"k = {pair.name.rsplit(' ', 1)[1]}: {with_interval(pair.interval, 2, signed=True)}"
+            for pair in own
+        ]
+        lines.append(f"Questions of {family} less those of a fixed k at the same score: {'; '.join(parts)}.")
+    return lines

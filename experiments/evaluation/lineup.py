@@ -1,0 +1,88 @@
+"""Which methods are held against each other, built for one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.evaluation.baselines import baselines
+from experiments.evaluation.conversations import Conversations
+from experiments.evaluation.population import plan_trees, population_plans
+from experiments.evaluation.setting import Setting, TrainScores
+from experiments.evaluation.trajectories import Method
+from policies.abstention import FixedAbstention, NeverAbstention, ValueAbstention
+from policies.acquisition import NearestAcquisition, VoteAcquisition
+from policies.conditional import ConditionalAcquisition
+from policies.embeddings import Embedding
+from policies.memory import Memory
+from policies.retrieval import Index
+from policies.situation import Abstention, Acquisition, Policy
+from search.path_table import PathTable
+from search.policy_tree_file import PolicyTrees
+
+CHOSEN = "chosen policy"
+POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
+"""Cost weights of the exact plan, from every question it likes to none at all."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for every setting of an evaluation.
+
+    `policy`: the chosen one. `value_costs`: cost weights of the `value` rule, its operating points, and `value_cost`
+    the one that stands for it. `costs`: those of the exact plan. `min_profiles`: where fewer people agree with the answers, trees go on with the fixed path.
+    """
+
+    policy: Policy
+    embedding: Embedding
+    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4)
+    value_cost: float = 0.1
+    costs: tuple[float, ...] = POPULATION_COSTS
+    min_profiles: float = 20.0
+
+
+def rules(value_costs: Sequence[float], budget: int) -> dict[str, Abstention]:
+    """Return the stopping rules that need no language model, by name."""
+    found: dict[str, Abstention] = {f"value {cost:g}": ValueAbstention(cost) for cost in value_costs}
+    found |= {f"fixed {k}": FixedAbstention(k) for k in range(1, budget + 1)}
+    return {**found, "never": NeverAbstention()}
+
+
+def acquisitions(trees: PolicyTrees | None) -> dict[str, Acquisition]:
+    """Return the acquisitions that need no language model; `conditional` where there are trees."""
+    found: dict[str, Acquisition] = {"nearest": NearestAcquisition(), "vote": VoteAcquisition()}
+    return found if trees is None else {**found, "conditional": ConditionalAcquisition()}
+
+
+def remember(
+    setting: Setting, table: PathTable, options: Options, trees: PolicyTrees | None, source: str
+) -> Memory:
+    """Return the memory of `table` and `trees`, its queries embedded."""
+    index = Index.build(options.embedding, table.table["query"].to_pylist())
+    return Memory(table, index, setting.schema, source, trees)
+
+
+def own_trees(scores: TrainScores, options: Options) -> PolicyTrees:
+    """Return the trees that `conditional` follows: planned on what one look at each set shows, without costs."""
+    return plan_trees(scores, scores.seen, cost_weight=0.0, min_profiles=options.min_profiles)
+
+
+def lineup(setting: Setting, scores: TrainScores, memory: Memory, options: Options) -> list[Method]:
+    """Return every method that the setting allows."""
+    talks = Conversations(
+        setting,
+        memory,
+        rules(sorted({*options.value_costs, options.value_cost}), setting.budget),
+        options.policy.n_neighbours,
+    )
+    methods = baselines(setting, scores)
+    methods += talks.abstention_only()
+    methods += talks.methods(acquisitions(memory.trees))
+    if setting.enumerable:
+        methods += population_plans(setting, scores, options.costs, options.min_profiles)
+    return [*methods, talks.configured(CHOSEN, options.policy)]
+
+
+def few(methods: Sequence[Method], wanted: Mapping[str, object] | Sequence[str]) -> list[Method]:
+    """Return the methods of the names `wanted`, in the order of `methods`."""
+    return [method for method in methods if method.name in wanted]

@@ -1,0 +1,92 @@
+"""One evaluation: for each draw of the judge plan on the train side, then talk with the test side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from envs import Judge, Scenario
+from envs.users import User
+from experiments.evaluation.lineup import Options, lineup, own_trees, remember
+from experiments.evaluation.planning import Table
+from experiments.evaluation.results import evaluate
+from experiments.evaluation.setting import Answers, Setting, TrainScores
+from experiments.evaluation.variations import variations
+
+Progress = Callable[[str, int], None]
+"""(what is being done, how many steps of it are finished now)."""
+
+
+@dataclass
+class Evaluation:
+    """The rows of an evaluation.
+
+    Attributes
+    ----------
+    results : one row a method, scenario and draw of the judge (`results.COLUMNS`)
+    varied : the same with `variation` and `setting` in front, or None when nothing was varied
+    sources : where the path table of each draw came from
+    n_left_out : rows of the tables that were about test people, and were not used
+    """
+
+    results: pd.DataFrame
+    varied: pd.DataFrame | None
+    sources: tuple[str, ...]
+    n_left_out: int
+
+
+def run(
+    judges: Sequence[Judge],
+    table_of: Callable[[Judge], Table],
+    train: Sequence[Scenario],
+    test: Sequence[Scenario],
+    user: User,
+    budget: int,
+    options: Options,
+    *,
+    seed: int = 0,
+    report_samples: int = 8,
+    names: Sequence[str] = (),
+    variation_judges: int = 1,
+    progress: Progress = lambda what, done: None,
+) -> Evaluation:
+    """Evaluate every method under each of `judges`, and the variations `names` under the first few."""
+    profiles = numbered(test)
+    frames, varied, tables = [], list[pd.DataFrame](), list[Table]()
+    for k, judge in enumerate(judges):
+        table = table_of(judge)
+        tables.append(table)
+        setting = Setting(
+            judge, train, test, budget, Answers(user, test), seed, report_samples, _model_seed(judge, k)
+        )
+        planned = set(table.table.table["scenario_id"].to_pylist())
+        people = [s for s in train if s.id in planned] or train
+        scores = TrainScores(people, judge, budget)
+        trees = own_trees(scores, options) if setting.enumerable else None
+        memory = remember(setting, table.table, options, trees, table.source)
+        frames.append(evaluate(setting, lineup(setting, scores, memory, options), profiles))
+        progress("methods", len(test))
+        for variation in variations(names if k < variation_judges else (), setting, scores, memory, options):
+            rows = evaluate(variation.setting, variation.methods, [profiles[i] for i in variation.rows])
+            rows.insert(0, "setting", variation.value)
+            rows.insert(0, "variation", variation.variation)
+            varied.append(rows)
+            progress("variations", 0)
+    return Evaluation(
+        pd.concat(frames, ignore_index=True),
+        pd.concat(varied, ignore_index=True) if varied else None,
+        tuple(dict.fromkeys(table.source for table in tables)),
+        max(table.n_left_out for table in tables),
+    )
+
+
+def numbered(scenarios: Sequence[Scenario]) -> list[int]:
+    """Return the number of each scenario's profile: 0, 1, ... in the order of first appearance."""
+    numbers: dict[object, int] = {}
+    return [numbers.setdefault(scenario.profile, len(numbers)) for scenario in scenarios]
+
+
+def _model_seed(judge: Judge, k: int) -> int:
+    return int(getattr(judge, "model_seed", k))

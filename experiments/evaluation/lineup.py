@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from experiments.evaluation.baselines import baselines
 from experiments.evaluation.conversations import Conversations
-from experiments.evaluation.population import plan_trees, population_plans
+from experiments.evaluation.population import population_plans
 from experiments.evaluation.setting import Setting, TrainScores
 from experiments.evaluation.trajectories import Method
 from policies.abstention import FixedAbstention, NeverAbstention, ValueAbstention
@@ -60,11 +60,6 @@ def remember(
     """Return the memory of `table` and `trees`, its queries embedded."""
     index = Index.build(options.embedding, table.table["query"].to_pylist())
     return Memory(table, index, setting.schema, source, trees)
-
-
-def own_trees(scores: TrainScores, options: Options) -> PolicyTrees:
-    """Return the trees that `conditional` follows: planned on what one look at each set shows, without costs."""
-    return plan_trees(scores, scores.seen, cost_weight=0.0, min_profiles=options.min_profiles)
 
 
 def lineup(setting: Setting, scores: TrainScores, memory: Memory, options: Options) -> list[Method]:

@@ -17,30 +17,43 @@ from search.population_dp import Solution, best_fixed_path
 ALL = "all"
 
 
-def plan_trees(
-    scores: TrainScores, table: np.ndarray, *, cost_weight: float, min_profiles: float
-) -> PolicyTrees:
-    """Return a tree for each domain of the train people, and one for all, by exact dynamic programming.
+def plan_tree(
+    scores: TrainScores, domain: str, *, exact: bool, cost_weight: float, min_profiles: float
+) -> PolicyTree:
+    """Return the tree for `domain` (or ALL, or one without people, which takes them all).
 
-    `table`: float64[P, n_sets], `scores.seen` or `scores.exact`. Where fewer than `min_profiles` people agree
-    with the answers, a tree goes on with the best fixed path.
+    `exact`: planned on the scores without noise, else on one look at each set. Where fewer than `min_profiles`
+    people agree with the answers, the tree goes on with the best fixed path.
     """
-    domains = np.array([scenario.domain for scenario in scores.scenarios])
-    codes = np.array([scenario.codes for scenario in scores.scenarios])
-    trees: dict[str, PolicyTree] = {}
-    for domain in (*dict.fromkeys(domains.tolist()), ALL):
-        kept = np.ones(len(domains), dtype=bool) if domain == ALL else domains == domain
+    kept = [k for k, s in enumerate(scores.scenarios) if domain in (ALL, s.domain)]
+    if not kept:
+        return plan_tree(scores, ALL, exact=exact, cost_weight=cost_weight, min_profiles=min_profiles)
+    key = (exact, cost_weight, min_profiles, domain, *(scores.scenarios[k].id for k in kept))
+    key = (*key, *scores.weights[kept].tolist())
+    if key not in scores.memo:
         problem = PopulationProblem(
             scores.scenarios[0].schema,
             scores.budget,
-            codes[kept],
-            table[kept],
+            np.array([scores.scenarios[k].codes for k in kept]),
+            (scores.exact if exact else scores.seen)[kept],
             weights=scores.weights[kept],
             cost_weight=cost_weight,
             group=domain,
         )
-        trees[domain] = Solution(problem, fallback=best_fixed_path(problem), min_profiles=min_profiles).tree()
-    return PolicyTrees(trees, {})
+        fallback = best_fixed_path(problem)
+        scores.memo[key] = Solution(problem, fallback=fallback, min_profiles=min_profiles).tree()
+    tree: PolicyTree = scores.memo[key]
+    return tree
+
+
+def seen_trees(scores: TrainScores, min_profiles: float) -> PolicyTrees:
+    """Return the trees that `conditional` follows: for each domain and for all, on one look at each set, no costs."""
+    domains = dict.fromkeys(s.domain for s in scores.scenarios)
+    plan = {
+        d: plan_tree(scores, d, exact=False, cost_weight=0.0, min_profiles=min_profiles)
+        for d in (*domains, ALL)
+    }
+    return PolicyTrees(plan, {})
 
 
 def population_name(cost_weight: float) -> str:
@@ -55,18 +68,20 @@ def population_plans(
 
     They know the domain of each query and the judge without its noise, which no policy does.
     """
-    methods = []
-    for cost in costs:
-        trees = plan_trees(scores, scores.exact, cost_weight=cost, min_profiles=min_profiles)
-        methods.append(Method(population_name(cost), REFERENCE, _follow(setting, trees), POPULATION))
-    return methods
+
+    def follow(cost: float) -> Method:
+        def tree_of(domain: str) -> PolicyTree:
+            return plan_tree(scores, domain, exact=True, cost_weight=cost, min_profiles=min_profiles)
+
+        return Method(population_name(cost), REFERENCE, _follow(setting, tree_of), POPULATION)
+
+    return [follow(cost) for cost in costs]
 
 
-def _follow(setting: Setting, trees: PolicyTrees) -> Callable[[int], list[Trajectory]]:
+def _follow(setting: Setting, tree_of: Callable[[str], PolicyTree]) -> Callable[[int], list[Trajectory]]:
     def converse(i: int) -> list[Trajectory]:
         scenario = setting.test[i]
-        tree = trees.for_domain(scenario.domain)
-        assert tree is not None  # noqa: S101 - there is one for all
+        tree = tree_of(scenario.domain)
         asked: list[int] = []
         codes: dict[int | str, int] = {}
         while (a := tree.next_attribute(codes)) != STOP:

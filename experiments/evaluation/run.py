@@ -9,8 +9,9 @@ import pandas as pd
 
 from envs import Judge, Scenario
 from envs.users import User
-from experiments.evaluation.lineup import Options, lineup, own_trees, remember
+from experiments.evaluation.lineup import Options, lineup, remember
 from experiments.evaluation.planning import Table
+from experiments.evaluation.population import seen_trees
 from experiments.evaluation.results import evaluate
 from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.evaluation.variations import variations
@@ -64,7 +65,7 @@ def run(
         planned = set(table.table.table["scenario_id"].to_pylist())
         people = [s for s in train if s.id in planned] or train
         scores = TrainScores(people, judge, budget)
-        trees = own_trees(scores, options) if setting.enumerable else None
+        trees = seen_trees(scores, options.min_profiles) if setting.enumerable else None
         memory = remember(setting, table.table, options, trees, table.source)
         frames.append(evaluate(setting, lineup(setting, scores, memory, options), profiles))
         progress("methods", len(test))

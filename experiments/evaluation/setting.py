@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -124,6 +125,7 @@ class TrainScores:
     scenarios : one scenario of each of P people
     weights : float64[P], how many scenarios each has
     masks : uint64[n_sets], as `search.population.sets_within`
+    memo : what was computed from some of these people, for those who plan from the same ones again
     """
 
     def __init__(self, train: Sequence[Scenario], judge: Judge, budget: int) -> None:
@@ -131,6 +133,7 @@ class TrainScores:
         self.scenarios = [train[i] for i in first.tolist()]
         self.weights = np.bincount(of).astype(np.float64)
         self.judge = judge
+        self.memo: dict[tuple[object, ...], Any] = {}
         self.budget = min(budget, len(common_schema(train)))
         self.masks = sets_within(len(self.scenarios[0].schema), self.budget)
 
@@ -151,6 +154,7 @@ class TrainScores:
     def only(self, train: Sequence[Scenario]) -> TrainScores:
         """Return the scores of the people of `train`, some of these; what was scored is not scored again."""
         fewer = TrainScores(train, self.judge, self.budget)
+        fewer.memo = self.memo
         row = {(s.profile, s.domain): k for k, s in enumerate(self.scenarios)}
         kept = [row[s.profile, s.domain] for s in fewer.scenarios]
         for name in ("seen", "exact"):

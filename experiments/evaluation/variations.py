@@ -12,8 +12,8 @@ import pyarrow as pa
 from envs import UserError
 from envs.users import ScriptedUser, User
 from experiments.evaluation.baselines import BEST_STATIC, FULL, ORACLE, VANILLA
-from experiments.evaluation.lineup import CHOSEN, Options, few, lineup, own_trees
-from experiments.evaluation.population import population_name
+from experiments.evaluation.lineup import CHOSEN, Options, few, lineup
+from experiments.evaluation.population import population_name, seen_trees
 from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.evaluation.trajectories import Method
 from policies.memory import Memory
@@ -128,7 +128,7 @@ def _left_out(setting: Setting, scores: TrainScores, memory: Memory, options: Op
 
 def _with_trees(memory: Memory, scores: TrainScores, options: Options) -> Memory:
     """Return `memory` with trees planned from `scores` alone, where it had trees at all."""
-    trees = None if memory.trees is None else own_trees(scores, options)
+    trees = None if memory.trees is None else seen_trees(scores, options.min_profiles)
     return Memory(memory.table, memory.index, memory.schema, memory.source, trees)
 
 

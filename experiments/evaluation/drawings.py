@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from experiments.evaluation.baselines import BEST_STATIC, FULL, ORACLE, STATIC_SETS, VANILLA
+from experiments.evaluation.baselines import FULL, ORACLE, VANILLA
+from experiments.evaluation.pairs import POPULATION
 from experiments.evaluation.statistics import Interval
-from experiments.evaluation.summary import Comparison, MethodFigures
+from experiments.evaluation.summary import MethodFigures
 from experiments.figures import Drawing, Line, canvas, draw_heat, draw_lines, to_svg
 
 PUBLISHED = {"vanilla": 2.86, "+ abstention": 3.56, "+ planner": 3.77, "full context": 4.00}
 """Mean scores of arXiv 2505.18882: six models, real judge (full context: all models, another table)."""
 PUBLISHED_QUESTIONS = 2.7
+DRAWN = (
+    "random order",
+    "random order + value",
+    "best static set",
+    "nearest + value",
+    "vote + value",
+    "conditional + value",
+    POPULATION,
+)
+"""Families in the figure of score against questions; the table has all."""
 
 
-def pareto(found: dict[str, MethodFigures], simulated: bool) -> Drawing:
-    """Draw mean score against mean questions, one line a family of operating points."""
+def pareto(found: dict[str, MethodFigures], chosen: str, simulated: bool) -> Drawing:
+    """Draw mean score against mean questions, one line a family of operating points, and `chosen` by itself."""
     families: dict[str, list[MethodFigures]] = {}
     for figures in found.values():
         if figures.curve:
             families.setdefault(figures.curve, []).append(figures)
-    lines = [_line(name, members) for name, members in families.items()]
-    singles = [found[name] for name in (*STATIC_SETS, BEST_STATIC) if name in found]
-    title = _pareto_title(found, families)
+    title = _pareto_title(families)
     with canvas(8.6, 4.6) as (figure, ((axes,),)):
-        draw_lines(axes, lines)
-        for k, one in enumerate(singles):
-            axes.plot(
-                one.asked.estimate,
-                one.score.estimate,
-                "1234"[k % 4],
-                color="k",
-                markersize=11,
-                mew=1.6,
-                label=one.name,
-            )
+        draw_lines(axes, [_line(name, families[name]) for name in DRAWN if name in families], intervals=False)
+        if chosen in found:
+            one = found[chosen]
+            axes.vlines(one.asked.estimate, one.score.low, one.score.high, color="k", linewidth=1.2)
+            axes.plot(one.asked.estimate, one.score.estimate, "*", mfc="w", mec="k", markersize=13, label=chosen)
         for name, dashes in ((FULL, (0, (4, 2))), (ORACLE, (0, (1, 1.5)))):
             if name in found:
                 level = found[name].score.estimate
@@ -48,7 +52,10 @@ def pareto(found: dict[str, MethodFigures], simulated: bool) -> Drawing:
         axes.set_ylabel(_score_label(simulated))
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
         svg = to_svg(figure, "pareto", title)
-    note = "Vertical bars: intervals. A line joins the operating points of one method (k, or the cost that stops it)."
+    note = (
+        "A line joins the operating points of one method: the number of questions, or the cost that stops it. The "
+        "vertical bar is the chosen policy's interval; those of all methods are in the table below."
+    )
     return Drawing("pareto", title, note, svg)
 
 
@@ -63,17 +70,18 @@ def _line(name: str, members: Sequence[MethodFigures]) -> Line:
     )
 
 
-def _pareto_title(found: dict[str, MethodFigures], families: dict[str, list[MethodFigures]]) -> str:
-    """Say which family has the highest score at the published number of questions."""
+def _pareto_title(families: dict[str, list[MethodFigures]]) -> str:
+    """Say which drawn family has the highest score at the published number of questions."""
     at = {}
-    for name, members in families.items():
-        line = _line(name, members)
-        if line.x[0] <= PUBLISHED_QUESTIONS <= line.x[-1]:
+    for name in DRAWN:
+        line = _line(name, families.get(name, []))
+        if line.x and line.x[0] <= PUBLISHED_QUESTIONS <= line.x[-1]:
             at[name] = float(np.interp(PUBLISHED_QUESTIONS, line.x, line.y))
     if not at:
         return "Score against questions asked"
-    best = max(at, key=lambda name: at[name])
-    return f"At {PUBLISHED_QUESTIONS} questions, {best} scores highest: {at[best]:.2f}"
+    order = sorted(at, key=lambda name: -at[name])
+    parts = ", ".join(f"{name} {at[name]:.2f}" for name in order)
+    return f"At {PUBLISHED_QUESTIONS} questions: {parts}"
 
 
 def _score_label(simulated: bool) -> str:
@@ -122,7 +130,7 @@ def ablation(rows: Sequence[tuple[str, str, Interval]], simulated: bool) -> Draw
 
 def _ablation_title(ours: Sequence[Interval], here: str) -> str:
     values = [score.estimate for score in ours]
-    rises = all(a < b for a, b in zip(values, values[1:], strict=False))
+    rises = all(a < b for a, b in itertools.pairwise(values))
     order = (
         "each step of the published ablation raises the score"
         if rises
@@ -135,7 +143,7 @@ def heat_map(method: str, rows: pd.DataFrame, names: Sequence[str], budget: int)
     """Draw, for each domain, which attribute `method` asks at which position; `rows`: its results."""
     domains = list(dict.fromkeys(rows["domain"]))
     shares = {d: position_shares(rows[rows["domain"] == d]["asked"], names, budget) for d in domains}
-    title = f"{method}: {_heat_title(shares, names)}"
+    title = f"{method[0].upper()}{method[1:]}: {_heat_title(shares, names)}"
     columns = 4
     height = 2.5 * -(-len(domains) // columns)
     with canvas(10.4, height, -(-len(domains) // columns), columns) as (figure, grid):
@@ -188,8 +196,3 @@ def forest(rows: Sequence[tuple[str, Interval]], simulated: bool) -> Drawing:
         axes.grid(axis="y", visible=False)
         svg = to_svg(figure, "forest", title)
     return Drawing("forest", title, "Filled: the interval excludes zero.", svg)
-
-
-def figures_of(comparison: Comparison, names: Sequence[str]) -> dict[str, MethodFigures]:
-    """Return {name: figures} of the methods `names`."""
-    return {name: comparison.figures(name) for name in names}

@@ -45,10 +45,10 @@ def _along(key: str, rows: Sequence[Mapping[str, Any]], place: str, unit: str, s
     title = _along_title(lines, place, unit)
     with canvas(8.6, 3.8) as (figure, ((axes,),)):
         draw_lines(axes, lines)
-        if max(x) / max(min(x), 1) > 20:
+        if min(x) > 0 and max(x) / min(x) > 10:
             axes.set_xscale("log")
-            axes.set_xticks(x, settings)
             axes.minorticks_off()
+        axes.set_xticks(x, [setting.rstrip("%") for setting in settings])
         axes.set_xlabel(f"{place} ({unit})" if unit else place)
         axes.set_ylabel(_label(simulated))
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)

@@ -36,7 +36,7 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     lines += [
         _held(pair) for pair in pairs if pair.name == chosen and pair.other in (BEST_STATIC, POPULATION)
     ]
-    lines += _stopping(pairs, chosen)
+    lines += _stopping(pairs)
     lines += [
         _held(pair)
         for pair in pairs
@@ -86,15 +86,16 @@ def verdict(interval: Interval) -> str:
     return "lower" if interval.high < 0 else "not told apart"
 
 
-def _stopping(pairs: Sequence[Pair], chosen: str) -> list[str]:
-    """Say for each acquisition at which k stopping by value saves questions."""
+def _stopping(pairs: Sequence[Pair]) -> list[str]:
+    """Say for each acquisition at which k stopping by value saves questions at equal score."""
     saved = [pair for pair in pairs if pair.kind == "questions saved"]
     lines = []
     for family in dict.fromkeys(pair.other for pair in saved):
-        own = [pair for pair in saved if pair.other == family]
-        parts = [
-            f"k = {pair.name.rsplit(' ', 1)[1]}: {with_interval(pair.interval, 2, signed=True)}"
-            for pair in own
-        ]
-        lines.append(f"Questions of {family} less those of a fixed k at the same score: {'; '.join(parts)}.")
+        words: dict[str, list[str]] = {"fewer": [], "more": [], "not told apart": []}
+        for pair in saved:
+            if pair.other == family:
+                word = {"higher": "more", "lower": "fewer"}.get(verdict(pair.interval), "not told apart")
+                words[word].append(pair.name.rsplit(" ", 1)[1])
+        told = "; ".join(f"{word} at k = {', '.join(ks)}" for word, ks in words.items() if ks)
+        lines.append(f"Questions of {family} against a fixed number k at the same score: {told}.")
     return lines

@@ -172,7 +172,7 @@ class Report:
         simulated = self.about.simulated
         parts = [
             ablation(ablation_rows(self.methods, CHOSEN, self.about.value_cost), simulated),
-            pareto(self.methods, simulated),
+            pareto(self.methods, CHOSEN, simulated),
             forest(difference_rows(self.pairs), simulated),
             heat_map(CHOSEN, self.comparison.asked(CHOSEN), self.about.names, self.about.budget),
         ]
@@ -211,8 +211,9 @@ class Report:
     def _notice(self) -> str:
         rows = self._summary
         of = (
-            f"{rows['n_test']:,} held-out scenarios of {rows['n_profiles']:,} people, {len(rows['model_seeds'])} draw(s) of "
-            f"judge {self.about.judge}, budget {self.about.budget}, scenarios {self.about.scenarios}."
+            f"{rows['n_test']:,} held-out scenarios of {rows['n_profiles']:,} people, draws of the judge "
+            f"{self.about.judge}: {len(rows['model_seeds'])}, budget {self.about.budget}, scenarios "
+            f"{self.about.scenarios}."
         )
         if not self.about.simulated:
             return of

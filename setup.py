@@ -15,7 +15,11 @@ setup(
     license_expression="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=[p for name in PACKAGES for p in (name, f"{name}.*")]),
-    package_data={"envs": ["data/*"], "policies": ["data/*"], "conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"]},
+    package_data={
+        "envs": ["data/*", "judges/prompts/*", "llm/*.yaml"],
+        "policies": ["data/*", "prompts/*"],
+        "conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"],
+    },
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",

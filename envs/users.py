@@ -38,9 +38,9 @@ class ProfileUser:
 class ScriptedUser:
     """Answers like a person with reservations, the same way each time it is asked the same.
 
-    With probabilities `partial`, `evasive` and `refusing` (the rest is direct): the name of the level alone, or
-    without a level the first half of the words; words that tell nothing; None. Which of them is drawn
-    from (seed, scenario id, attribute), so neither the order of questions nor anything else matters.
+    With probabilities `partial`, `evasive` and `refusing` (the rest is direct): the name of the level alone,
+    or without a level the first half of the words; words that tell nothing; None. Which of them follows from
+    (seed, scenario id, attribute), so neither the order of questions nor anything else matters.
     """
 
     def __init__(

@@ -19,7 +19,10 @@ from experiments import build
 from experiments.main import entry_point
 from policies import Agent, Turn
 
-COMMANDS = "An empty line declines. /neighbours shows where the question comes from, /answer ends the questions, /quit leaves."
+COMMANDS = (
+    "An empty line declines. /neighbours shows where the question comes from, /answer ends the questions, "
+    "/quit leaves."
+)
 
 
 def ask(cfg: DictConfig) -> None:
@@ -62,8 +65,8 @@ def _scenario(cfg: DictConfig) -> Scenario | None:
 def _notice(console: Console, agent: Agent, store: bool, folder: str) -> None:
     kept = f"and written to {folder} when the conversation ends" if store else "and forgotten when you leave"
     console.print(
-        f"[bold]What you write stays in the memory of this process[/bold] {escape(kept)}. This is a research tool, not "
-        f"a counsellor: in an emergency call your local emergency number."
+        f"[bold]What you write stays in the memory of this process[/bold] {escape(kept)}. This is a research "
+        f"tool, not a counsellor: in an emergency call your local emergency number."
     )
     if agent.memory.simulated:
         console.print("The stored plans were made with SIMULATED scores; no person and no model judged them.")
@@ -114,9 +117,8 @@ def _show_end(turn: Turn, console: Console) -> None:
     if turn.kind == "escalate":
         console.print(f"\n[bold]{escape(turn.message)}[/bold]\n")
         for resource in turn.resources:
-            console.print(
-                f"  {escape(resource.where)}: {escape(resource.name)}, [bold]{escape(resource.contact)}[/bold]"
-            )
+            who = f"{escape(resource.where)}: {escape(resource.name)}"
+            console.print(f"  {who}, [bold]{escape(resource.contact)}[/bold]")
         return
     console.print(f"\n{len(turn.path)} questions asked; {escape(turn.reason)}.")
     console.print("[bold]Known when answering:[/bold]" if turn.context else "Nothing is known of you.")

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from rich.table import Table
 
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
+from experiments.folders import output_folder
 from experiments.main import entry_point
 from search.mcts import MCTSSearch
 from search.problem import Problem
@@ -166,6 +166,7 @@ def benchmark(cfg: DictConfig) -> None:
     for key, low in (("simulations", 1000), ("repeats", 1)):
         if cfg[key] < low:
             raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
+    folder = output_folder(cfg.output_dir)
     rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
     interpreted = interpreted_rate(2000, cfg.seed)
     console = Console()
@@ -174,8 +175,6 @@ def benchmark(cfg: DictConfig) -> None:
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}; "
         f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
     )
-    folder = Path(cfg.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     found = {"rates": [asdict(rate) for rate in rates], "interpreted_per_second": interpreted}
     (folder / FILE_NAME).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 

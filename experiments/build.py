@@ -16,6 +16,7 @@ from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
 from experiments.main import one_line
 from policies import Agent
+from policies.agent import Responder
 from policies.danger import Detector
 from policies.embeddings import Embedding
 from policies.reading import Reader
@@ -75,7 +76,8 @@ def build_policy(cfg: DictConfig) -> Policy:
         node = cfg.policy.get(part)
         if node is not None and OmegaConf.is_missing(node, "_target_"):
             raise UserError(
-                f"policy.{part}._target_ is missing: expected a class, such as policy.{part}._target_=my_pkg.MyClass"
+                f"policy.{part}._target_ is missing: expected a class, such as "
+                f"policy.{part}._target_=my_pkg.MyClass"
             )
     return _build(cfg, "policy", "decide")
 
@@ -90,6 +92,12 @@ def build_users(cfg: DictConfig) -> User:
     return _build(cfg, "users", "answer")
 
 
+def build_target(cfg: DictConfig) -> Responder | None:
+    """Return the model that answers in the end; any callable, or None for none."""
+    nobody = not OmegaConf.is_missing(cfg.target, "_target_") and cfg.target._target_ is None
+    return None if nobody else _build(cfg, "target", "__call__")
+
+
 def build_agent(cfg: DictConfig) -> Agent:
     """Return the agent of `cfg.policy` and `cfg.embedding` over the table `cfg.paths`."""
     attributes = cfg.scenarios.attributes
@@ -101,6 +109,7 @@ def build_agent(cfg: DictConfig) -> Agent:
         index=cfg.index,
         detector=None if cfg.crisis is None else Detector.load(cfg.crisis),
         reader=None if cfg.reading is None else Reader.load(cfg.reading),
+        respond=build_target(cfg),
     )
 
 

@@ -61,14 +61,41 @@ class JudgeFiguresConfig:
 
 
 @dataclass
+class PlanPopulationConfig:
+    """Configuration of `python -m experiments.plan_population`.
+
+    `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
+    `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
+    a simulated judge, from its own on, gains are reported; the trees are those of the first. `pictures`:
+    png, svg or none.
+    """
+
+    budget: int = MISSING
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    dry_run: bool = False
+    cost_weight: float = 0.0
+    decline_rate: float = 0.0
+    min_profiles: int = 20
+    solver: str = "exact"
+    num_simulations: int = 10_000
+    folds: int = 5
+    seeds: int = 1
+    pictures: str = "png"
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    judge: Any = MISSING
+
+
+@dataclass
 class EvaluateConfig:
     """Configuration of `python -m experiments.evaluate`.
 
     `paths`: a run folder or Parquet file (null: planned on the train side, for each draw of the judge).
     `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of them are
     varied too. `table_size`: plan for so many train scenarios at most. `value_costs`: cost weights of the `value`
-    stopping rule, its operating points; `value_cost`: the one that stands for it. `min_profiles`: where fewer
-    train people agree with the answers, policy trees go on with the best fixed path. `variations`: which
+    stopping rule, its operating points; `value_cost`: the one that stands for it. `unit_costs`: every question
+    costs the same, so that stopping is held against questions; false: the attributes' own costs. `min_profiles`:
+    where fewer train people agree with the answers, policy trees go on with the best fixed path. `variations`: which
     robustness checks. `draws`, `level`: of the bootstrap.
     """
 
@@ -82,6 +109,7 @@ class EvaluateConfig:
     report_samples: int = 8
     value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.2, 0.4])
     value_cost: float = 0.1
+    unit_costs: bool = True
     min_profiles: float = 20.0
     variations: list[str] = field(default_factory=lambda: ["domains", "unanswered", "answers", "table_sizes"])
     draws: int = 2000
@@ -129,6 +157,19 @@ class AskConfig:
     policy: Any = MISSING
     embedding: Any = MISSING
     users: Any = MISSING
+    target: Any = MISSING
+
+
+@dataclass
+class BenchmarkAgentConfig:
+    """Configuration of `python -m experiments.benchmark_agent`: sizes of the table, decisions of each."""
+
+    rows: list[int] = field(default_factory=lambda: [14_000])
+    decisions: int = 1000
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    policy: Any = MISSING
+    embedding: Any = MISSING
 
 
 def register() -> None:
@@ -136,8 +177,10 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
+    store.store(name="plan_population_schema", node=PlanPopulationConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
+    store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
     store.store(name="ask_schema", node=AskConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from envs import UserError
+from experiments.folders import output_folder
 from search.path_table import COLUMNS, record_of, row_of
 from search.planning import ScenarioPlan
 from search.problem import Observations
@@ -91,9 +92,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path, fingerprint: str, resume: bool) -> None:
-        self.path = folder / FILE_NAME
+        self.path = output_folder(folder) / FILE_NAME
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a+b")
         except OSError as error:
             raise UserError(

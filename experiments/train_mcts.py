@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def train(cfg: DictConfig) -> float:
             done={key: done.observations for key, done in plans.items()},
             on_failure=failures.append,
         )
-        with report.progress_bar() as bar:
+        with closing(running), report.progress_bar() as bar:  # an interrupt must stop the workers as well
             calls = sum(p.judge_calls for p in plans.values())
             task = bar.add_task("", total=len(scenarios.scenarios), completed=len(plans), calls=calls)
             for planned in running:

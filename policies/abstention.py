@@ -15,9 +15,10 @@ from policies.situation import Choice, Situation
 class ValueAbstention:
     """Answer when the next question is not worth its cost, without a language model.
 
-    Sufficient when  mean - z * stderr <= cost_weight * cost(attribute), the mean and standard error being those of
-    the expected gain of the question at hand (`policies.gains`; the acquisition's own where it has one). It
-    looks one question ahead: two that help only together are not seen.
+    Sufficient when  mean - z * stderr <= cost_weight * cost(attribute), the mean and standard error being
+    those of the expected gain of the question at hand (`policies.gains`; the acquisition's own where it has
+    one). It looks one question ahead: two that help only together are not seen. A gain from which costs are
+    taken off already (`Choice.net`) is held against 0.
 
     `cost_weight`: score points a unit of cost; `z`: standard errors taken off the gain.
     """
@@ -35,14 +36,14 @@ class ValueAbstention:
         """Hold the gain's lower bound against the weighted cost."""
         if choice.attribute is None:
             return True, choice.reason
-        gain, stderr = choice.gain, choice.stderr
+        gain, stderr = choice.gain, 0.0 if math.isnan(choice.stderr) else choice.stderr
         if math.isnan(gain):
             means, errors = expected_gains(
                 situation.neighbours, situation.known, len(situation.schema), self.temperature
             )
             gain, stderr = float(means[choice.attribute]), float(errors[choice.attribute])
-        bound = gain - (self.z * stderr if self.z else 0.0)
-        price = self.cost_weight * float(situation.schema.costs[choice.attribute])
+        bound = gain - self.z * stderr
+        price = 0.0 if choice.net else self.cost_weight * float(situation.schema.costs[choice.attribute])
         return (
             bound <= price,
             f"expected gain {gain:.2f} (lower bound {bound:.2f}) against a cost of {price:.2f}",

@@ -25,7 +25,9 @@ class NearestAcquisition:
             for attribute in path[path != NO_ATTRIBUTE].tolist():
                 if situation.open[attribute]:
                     gains = path_gains(situation.neighbours, situation.known, len(situation.schema))
-                    return Choice(attribute, float(gains[rank, attribute]), 0.0, f"neighbour {rank + 1}")
+                    return Choice(
+                        attribute, float(gains[rank, attribute]), 0.0, reason=f"neighbour {rank + 1}"
+                    )
         return beyond(situation)
 
 
@@ -49,13 +51,13 @@ class VoteAcquisition:
         best = int(np.argmax(mean))
         if not mean[best] > 0:
             return beyond(situation)
-        return Choice(best, float(mean[best]), float(stderr[best]), "vote of the neighbours")
+        return Choice(best, float(mean[best]), float(stderr[best]), reason="vote of the neighbours")
 
 
 def beyond(situation: Situation) -> Choice:
     """Return what to ask when no neighbour says anything: what adds most over the whole table; gain 0."""
     left = [a for a in situation.memory.ranking if situation.open[a]]
-    return Choice(left[0] if left else None, 0.0, 0.0, "beyond the neighbours' paths")
+    return Choice(left[0] if left else None, 0.0, 0.0, reason="beyond the neighbours' paths")
 
 
 def positive(temperature: float) -> float:

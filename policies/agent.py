@@ -25,8 +25,8 @@ from policies.situation import Policy, Situation
 from policies.state import State
 from policies.turn import Turn
 
-Responder = Callable[[str, Profile], str]
-"""(query, context) -> the answer of the target model."""
+Responder = Callable[[str, Profile], "str | None"]
+"""(query, context) -> the answer of the target model, None where it gave none."""
 
 
 class Agent:
@@ -105,8 +105,10 @@ class Agent:
         """The stored queries nearest to this conversation's query; empty after an escalation at once."""
         return self._running().neighbours
 
-    def start(self, query: str) -> Turn:
+    def start(self, query: str, domain: str | None = None) -> Turn:
         """Begin a conversation, forgetting the one before.
+
+        `domain`: the query's, where the caller knows it; then only plans of that domain are looked at.
 
         Raises
         ------
@@ -115,12 +117,12 @@ class Agent:
         """
         if not isinstance(query, str) or not query.strip():
             raise UserError("query: found nothing, expected what the person asks")
-        state = State(query)
+        state = State(query, domain)
         self._state = state
         danger = self.detector.check(query)
         if danger is not None:
             return self._escalate(danger)
-        state.neighbours = self.memory.neighbours(query, self.policy.n_neighbours)
+        state.neighbours = self.memory.neighbours(query, self.policy.n_neighbours, domain)
         state.context.update(self.reader.reveals(query, self.memory.schema))
         state.revealed = tuple(state.context)
         return self._decide()
@@ -211,6 +213,7 @@ class Agent:
             state.declined,
             state.neighbours,
             budget - len(state.asked),
+            state.domain,
         )
 
     def _decide(self) -> Turn:
@@ -221,7 +224,7 @@ class Agent:
         names = self.memory.schema.names
         if decision.attribute not in names or not situation.open[names.index(decision.attribute)]:
             raise UserError(
-                f"policy: asks {decision.attribute!r}, expected an attribute that is neither known nor declined"
+                f"policy: asks {decision.attribute!r}, expected an attribute neither known nor declined"
             )
         self._turn = self._ask(decision.attribute, decision.reason)
         return self._turn

@@ -116,15 +116,15 @@ class Detector:
         raise UserError(f"signal {name!r}: not in this detector, expected the one that found it")
 
     def _holds(self, signal: Signal, clause: str) -> bool:
-        if any(pattern.search(clause) for pattern in signal.unless):
-            return False
-        if signal.past_cancels and _any(self._past, clause) and not _any(self._present, clause):
-            return False
-        return any(
+        found = any(
             not self._negated(clause[: match.start()])
             for pattern in signal.patterns
             for match in pattern.finditer(clause)
         )
+        if not found or _any(signal.unless, clause):
+            return False
+        past = signal.past_cancels and _any(self._past, clause)
+        return not past or _any(self._present, clause)
 
     def _negated(self, before: str) -> bool:
         words = self._no_negation.sub(" ", before).split()[-self._reach :] if self._reach else []

@@ -1,8 +1,8 @@
-"""Embeddings: from texts to vectors. Each one says which model and version it is, for an index is only good with its own.
+"""Embeddings: from texts to vectors. Each says which model and version it is, for vectors of two do not mix.
 
-The default, `StaticEmbedding`, is a table of token vectors that ships inside a wheel: no network, no torch. Its code and
-weights are distributed under the MIT licence by their author; the weights were trained from the token tables of other
-models, Llama 2 among them, whose own licences their users may want to read.
+The default, `StaticEmbedding`, is a table of token vectors that ships inside a wheel: no network, no torch.
+Its author distributes code and weights under the MIT licence; the weights were trained from the token tables
+of other models, Llama 2 and Phi 3 among them, whose licences whoever redistributes them may want to read.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class SentenceTransformerEmbedding:
     def __init__(self, model: str = "sentence-transformers/all-MiniLM-L6-v2") -> None:
         if importlib.util.find_spec("sentence_transformers") is None:
             raise UserError(
-                "embedding: sentence-transformers is not installed, expected: pip install 'raise-planner[minilm]'"
+                "embedding: sentence-transformers is not installed, expected "
+                "pip install 'raise-planner[minilm]'"
             )
         from sentence_transformers import SentenceTransformer
 

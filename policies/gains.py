@@ -12,7 +12,8 @@ so that the family meets every prefix score exactly. With K known, of which the 
 
 Over the neighbours, with weights w that sum to 1 (softmax of similarity / temperature):
 
-    mean(a) = sum w_i g_i(a),   stderr(a)^2 = sum w_i (g_i(a) - mean(a))^2 / (n_eff - 1),   n_eff = 1 / sum w_i^2
+    mean(a) = sum w_i g_i(a),   stderr(a)^2 = sum w_i (g_i(a) - mean(a))^2 / (n_eff - 1),
+    n_eff = 1 / sum w_i^2
 
 With one neighbour there is no spread to see, and stderr is 0. Outside the path counts as no gain because the
 plan preferred other questions, so what a neighbour would gain from it is understated.

@@ -50,12 +50,13 @@ class Neighbours:
         raw = np.exp((self.similarity - self.similarity.max()) / temperature)
         return raw / raw.sum()
 
-    def domain(self, temperature: float) -> str:
-        """Return the domain of the greatest total weight; ties: the one that is nearer."""
+    def domain(self, temperature: float) -> tuple[str, float]:
+        """Return the domain of the greatest total weight, and that weight; ties: the one that is nearer."""
         total: dict[str, float] = {}
         for name, weight in zip(self.domains, self.weights(temperature), strict=True):
             total[name] = total.get(name, 0.0) + float(weight)
-        return max(total, key=lambda name: total[name], default="other")
+        best = max(total, key=lambda name: total[name], default="other")
+        return best, total.get(best, 0.0)
 
 
 class Memory:
@@ -158,9 +159,15 @@ class Memory:
         index = self.index.take(rows, table.table["query"].to_pylist())
         return Memory(table, index, self.schema, self.source, self.trees)
 
-    def neighbours(self, query: str, k: int) -> Neighbours:
-        """Return the `k` stored queries nearest to `query` (fewer when fewer are stored)."""
-        return self.rows(*self.index.nearest(query, k))
+    def neighbours(self, query: str, k: int, domain: str | None = None) -> Neighbours:
+        """Return the `k` stored queries nearest to `query` (fewer when fewer are stored).
+
+        `domain`: look at the rows of that domain alone; at all rows where it has none.
+        """
+        among = None
+        if domain in self._domain_names:
+            among = np.flatnonzero(self._domains == self._domain_names.index(str(domain)))
+        return self.rows(*self.index.nearest(query, k, among))
 
     def rows(self, rows: np.ndarray, similarity: np.ndarray) -> Neighbours:
         """Return the stored rows `rows` (int64[K]) as neighbours of the given similarity (float64[K])."""
@@ -194,7 +201,7 @@ def _schema_indices(names: pa.Array, schema: Schema, source: str) -> np.ndarray:
     for name in known:
         if name not in schema.names:
             raise UserError(
-                f"{source or 'paths'}: attribute {name!r} is in a path and not in the schema, expected one of "
+                f"{source or 'paths'}: attribute {name!r} is in a path, expected one of the schema: "
                 f"{', '.join(schema.names[:10])}{', ...' if len(schema) > 10 else ''}"
             )
     places = np.array([schema.index(name) for name in known] or [0], dtype=np.int8)
@@ -213,8 +220,8 @@ def _check_tree(tree: PolicyTree, schema: Schema, source: str) -> None:
     levels = tuple(tuple(level.name for level in a.levels) for a in schema.attributes)
     if (tree.names, tree.levels) != (schema.names, levels):
         raise UserError(
-            f"{source or 'trees'}: the policy tree of domain {tree.group!r} has other attributes or levels than "
-            f"the schema, expected the same in the same order"
+            f"{source or 'trees'}: the policy tree of domain {tree.group!r} has other attributes or "
+            f"levels than the schema, expected the same in the same order"
         )
 
 

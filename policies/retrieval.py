@@ -1,4 +1,4 @@
-"""Retrieval: the stored queries nearest to a query, by exact cosine similarity (METHOD: "Planner", stored part)."""
+"""Retrieval: the stored queries nearest to a query, by exact cosine similarity (METHOD: "Planner")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from policies.embeddings import Embedding
 
 INDEX_VERSION = 1
 _ROUNDING = 1e-5
-"""float32 similarities of equal vectors differ by less: a product depends on the row's place in the matrix."""
+"""float32 similarities of equal vectors differ by less: a product depends on the row's place."""
 
 
 class Index:
@@ -50,18 +50,22 @@ class Index:
         """Return the index of the rows `rows` (int64[M]), whose queries are `queries`."""
         return Index(self.embedding, self.matrix[rows], digest_of(queries))
 
-    def nearest(self, query: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(self, query: str, k: int, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return (rows int64[k'], cosine similarities float64[k']), nearest first, k' = min(k, N).
 
-        Equal similarities come in the order of the rows. Exact: every row is looked at.
+        Equal similarities come in the order of the rows. Exact: every row is looked at, or every row of
+        `among` (int64[M], ascending).
         """
         vector = _unit(_checked(self.embedding.embed([query]), 1, self.embedding))[0]
-        k = min(k, len(self.matrix))
+        rough = self.matrix @ vector
+        if among is not None:
+            rough = rough[among]
+        k = min(k, len(rough))
         if k < 1:
             return np.zeros(0, np.int64), np.zeros(0)
-        rough = self.matrix @ vector
         kth = np.partition(rough, len(rough) - k)[len(rough) - k]
         rows = np.flatnonzero(rough >= kth - _ROUNDING)
+        rows = rows if among is None else among[rows]
         # Again in float64 and row by row, so that equal vectors have equal similarities.
         exact = (self.matrix[rows].astype(np.float64) * vector.astype(np.float64)).sum(axis=1)
         order = np.lexsort((rows, -exact))[:k]
@@ -110,8 +114,8 @@ class Index:
             found = head.get(key) if isinstance(head, dict) else None
             if found != expected:
                 raise UserError(
-                    f"{path}: {key.replace('_', ' ')}: found {found!r}, expected {expected!r}; delete the file "
-                    f"to have it made again"
+                    f"{path}: {key.replace('_', ' ')}: found {found!r}, expected {expected!r}; "
+                    f"delete the file to have it made again"
                 )
         if matrix.shape != (len(queries), embedding.dim) or matrix.dtype != np.float32:
             raise UserError(

@@ -25,6 +25,7 @@ class Situation:
     asked : attributes asked so far, in order, answered or not
     declined : those of `asked` that are not known: declined, evaded or unknown to the person
     neighbours : stored queries like this one, with their paths
+    domain : the query's domain where the caller knows it, else None
     budget_left : questions that may still be asked
     """
 
@@ -35,6 +36,7 @@ class Situation:
     declined: tuple[str, ...]
     neighbours: Neighbours = field(repr=False)
     budget_left: int
+    domain: str | None = None
 
     @property
     def schema(self) -> Schema:
@@ -57,13 +59,14 @@ class Choice(NamedTuple):
     """A question to ask next.
 
     `attribute`: schema index, or None when nothing is worth asking. `gain`: what it is expected to add to the
-    score, `stderr` the standard error of that; NaN where the acquisition does not say. `reason`: a few words,
-    without any value.
+    score, `stderr` the standard error of that; NaN where the acquisition does not say. `net`: costs
+    are taken off the gain already. `reason`: a few words, without any value.
     """
 
     attribute: int | None
     gain: float = float("nan")
     stderr: float = float("nan")
+    net: bool = False
     reason: str = ""
 
 

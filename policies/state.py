@@ -16,6 +16,7 @@ STATE_VERSION = 1
 _NOBODY = Neighbours(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0), np.int64), np.zeros((0, 1)), ())
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "query": str,
+    "domain": (str, type(None)),
     "context": dict,
     "revealed": list,
     "asked": list,
@@ -40,8 +41,9 @@ class State:
     answered or not.
     """
 
-    def __init__(self, query: str) -> None:
+    def __init__(self, query: str, domain: str | None = None) -> None:
         self.query = query
+        self.domain = domain
         self.context: dict[str, str] = {}
         self.revealed: tuple[str, ...] = ()
         self.asked: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class State:
         row = {
             "state_version": STATE_VERSION,
             "query": self.query,
+            "domain": self.domain,
             "context": self.context,
             "revealed": self.revealed,
             "asked": self.asked,
@@ -105,7 +108,7 @@ class State:
                 raise UserError(f"conversation: field {key}: found a {type(row.get(key)).__name__}")
         if row["kind"] not in ("ask", "answer", "escalate"):
             raise UserError("conversation: field kind: expected ask, answer or escalate")
-        state = cls(row["query"])
+        state = cls(row["query"], row["domain"])
         state.context = {str(key): str(value) for key, value in row["context"].items()}
         state.revealed, state.asked, state.declined = (
             tuple(map(str, row[key])) for key in ("revealed", "asked", "declined")

@@ -88,8 +88,16 @@ def scenario_rng(seed: int, scenario_id: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, *words.tolist()]))
 
 
-def plan_scenario(scenario: Scenario, judge: Judge, searcher: Searcher, options: PlanOptions) -> ScenarioPlan:
+def plan_scenario(
+    scenario: Scenario,
+    judge: Judge,
+    searcher: Searcher,
+    options: PlanOptions,
+    before_call: Callable[[], None] | None = None,
+) -> ScenarioPlan:
     """Plan one scenario and report on the path.
+
+    `before_call` is called before each call of the judge and of the prior; what it raises ends the plan.
 
     Raises
     ------
@@ -98,26 +106,26 @@ def plan_scenario(scenario: Scenario, judge: Judge, searcher: Searcher, options:
     UserError
         the searcher returned something that is no plan for this problem.
     """
-    prior = options.prior
     problem = scenario_problem(
         scenario,
         judge,
         options.budget,
         cost_weight=options.cost_weight,
         max_judge_calls=options.max_judge_calls,
-        prior=None if prior is None else lambda mask: prior(scenario, mask),
+        prior=_prior_of(scenario, options.prior, before_call),
+        before_call=before_call,
     )
-    requests, hits = _usage(judge)
+    requests, hits = _usage(judge, options.prior)
     try:
         plan = searcher.plan(problem, scenario_rng(options.seed, scenario.id))
     except JudgeCallsSpent:
         plan = best_plan(problem, stopped="no judge calls left")
     check_plan(plan, problem, f"search {_name(searcher)}, scenario {scenario.id}")
     search_calls = problem.judge_calls
-    report = _Report(scenario, judge, problem, options.report_samples)
+    report = _Report(scenario, judge, problem, options.report_samples, before_call)
     scores = report.path_scores(plan)
     full, full_calls = report.full_score()
-    requests_after, hits_after = _usage(judge)
+    requests_after, hits_after = _usage(judge, options.prior)
     names = scenario.schema.names
     return ScenarioPlan(
         scenario_id=scenario.id,
@@ -149,9 +157,16 @@ def plan_scenario(scenario: Scenario, judge: Judge, searcher: Searcher, options:
 class _Report:
     """Scores of a chosen path on fresh samples, so that no lucky score of the search is reported."""
 
-    def __init__(self, scenario: Scenario, judge: Judge, problem: Problem, n_samples: int) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        judge: Judge,
+        problem: Problem,
+        n_samples: int,
+        before_call: Callable[[], None] | None,
+    ) -> None:
         self.problem = problem
-        self.scores = judge_scores(scenario, judge)
+        self.scores = judge_scores(scenario, judge, before_call)
         self.stochastic = bool(getattr(judge, "stochastic", False))
         # A deterministic judge says the same again: its sample 0 is the report.
         self.samples = list(range(REPORT_SAMPLE, REPORT_SAMPLE + n_samples)) if self.stochastic else [0]
@@ -235,5 +250,27 @@ def _name(thing: object) -> str:
     return str(getattr(thing, "name", None) or type(thing).__name__)
 
 
-def _usage(judge: Judge) -> tuple[int, int]:
-    return int(getattr(judge, "requests", 0)), int(getattr(judge, "cache_hits", 0))
+def _usage(*parts: object) -> tuple[int, int]:
+    """Return what judge and prior have counted so far: (requests, cache hits).
+
+    One that is asked by several plans at once counts for each thread alone (`envs.judges.usage.Usage`), and a
+    plan stays in its thread, so that the difference of two readings is the plan's own.
+    """
+    return (
+        sum(int(getattr(part, "requests", 0)) for part in parts),
+        sum(int(getattr(part, "cache_hits", 0)) for part in parts),
+    )
+
+
+def _prior_of(
+    scenario: Scenario, prior: Prior | None, before_call: Callable[[], None] | None
+) -> Callable[[int], np.ndarray | None] | None:
+    if prior is None:
+        return None
+
+    def weights(mask: int) -> np.ndarray | None:
+        if before_call is not None:
+            before_call()
+        return prior(scenario, mask)
+
+    return weights

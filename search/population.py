@@ -15,40 +15,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from envs import Schema, UserError
-from search.policy_tree import DECLINED, STOP
+from search.policy_tree import DECLINED
+from search.population_sets import Surfaces, columns
 from search.problem import PlanningFailed, Problem
-
-__all__ = ["DECLINED", "STOP", "TIE", "Belief", "PopulationProblem", "Surfaces", "sets_within"]
 
 TIE = 1e-12
 """Values closer than this are equal: stopping wins, then the lowest attribute."""
-MAX_TABLE = 200_000_000
-"""Bound on profiles x sets of a table of scores (1.6 GB)."""
-
-
-class Surfaces(NamedTuple):
-    """The judge of each profile as compiled code: score(u, mask) = function(mask & askable[u], own params).
-
-    `function`: as in `envs.judges.base.Surface`. `params`: float64[P], the parameters of all profiles one
-    after the other, those of profile u from `starts[u]` to `starts[u + 1]` (int64[N + 1]). `askable`:
-    uint64[N]; a value that a profile does not have cannot become known.
-    """
-
-    function: Any
-    params: np.ndarray
-    starts: np.ndarray
-    askable: np.ndarray
-
-    def of(self, profiles: np.ndarray) -> Surfaces:
-        """Return those of `profiles` (int64[M])."""
-        parts = [self.params[self.starts[u] : self.starts[u + 1]] for u in profiles.tolist()]
-        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-        return Surfaces(self.function, np.concatenate(parts), starts, self.askable[profiles])
 
 
 class Belief(NamedTuple):
@@ -79,9 +56,7 @@ class PopulationProblem:
     decline_rate : float in [0, 1], probability that an answer is declined
     group : the domain
 
-    Attributes
-    ----------
-    masks : uint64[n_sets], the set of each column; `budget` is at most n here
+    `budget` is at most n here.
 
     Raises
     ------
@@ -114,55 +89,12 @@ class PopulationProblem:
         self.cost_weight = float(cost_weight)
         self.decline_rate = float(decline_rate)
         self.group = group
+        self._surfaces = scores.of(np.flatnonzero(keep)) if isinstance(scores, Surfaces) else None
+        self._table = None if isinstance(scores, Surfaces) else self._kept(scores, keep)
         self._check_codes()
-        self._masks: np.ndarray | None = None
-        self._table: np.ndarray | None = None
-        self._surfaces: Surfaces | None = None
-        if isinstance(scores, Surfaces):
-            self._surfaces = scores.of(np.flatnonzero(keep))
-        else:
-            wanted = (len(keep), self.n_sets)
-            if np.shape(scores) != wanted:
-                raise UserError(f"scores: found shape {np.shape(scores)}, expected {wanted}")
-            self._table = np.ascontiguousarray(np.asarray(scores, dtype=np.float64)[keep])
         nothing = self.scores_of(np.arange(len(self.codes)), np.zeros(len(self.codes), np.uint64))
         if np.isnan(nothing).any():
             raise PlanningFailed("judge", "the context with nothing asked is unscored for some profile")
-
-    @property
-    def masks(self) -> np.ndarray:
-        """uint64[n_sets], all sets of at most `budget` attributes (see `sets_within`)."""
-        if self._masks is None:
-            self._masks = sets_within(len(self.schema), self.budget)
-        return self._masks
-
-    @property
-    def n_sets(self) -> int:
-        """How many sets there are, without listing them."""
-        return sum(math.comb(len(self.schema), k) for k in range(self.budget + 1))
-
-    @property
-    def table(self) -> np.ndarray:
-        """float64[N, n_sets], the score of every set of every profile, scored when first asked for.
-
-        Raises
-        ------
-        UserError
-            more than `MAX_TABLE` scores.
-        """
-        if self._table is None:
-            size = len(self.codes) * self.n_sets
-            if size > MAX_TABLE:
-                raise UserError(
-                    f"population: found {size:,} pairs of profiles and sets, expected at most {MAX_TABLE:,} "
-                    f"for a table; take the tree search"
-                )
-            n = len(self.codes)
-            table = np.empty((n, len(self.masks)))
-            for row, mask in zip(table.T, self.masks.tolist(), strict=True):
-                row[:] = self.scores_of(np.arange(n), np.full(n, mask, np.uint64))
-            self._table = table
-        return self._table
 
     @property
     def surfaces(self) -> Surfaces:
@@ -170,35 +102,31 @@ class PopulationProblem:
         if self._surfaces is None:
             from search.population_kernels_scores import table_surface
 
-            n, rows = len(self.schema), self.table
+            n, rows = len(self.schema), self._table
+            assert rows is not None  # noqa: S101 - one of the two was given
             params = np.column_stack([np.full(len(rows), float(n)), rows])
             starts = np.arange(len(rows) + 1) * params.shape[1]
             everything = np.full(len(rows), (1 << n) - 1, np.uint64)
             self._surfaces = Surfaces(table_surface, params.ravel(), starts, everything)
         return self._surfaces
 
+    def scores_with(self, told: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Return float64[N, T], the score of every profile with each of the sets `told` (uint64[T]) known."""
+        told = np.asarray(told, dtype=np.uint64)
+        if self._table is not None:
+            return self._table[:, columns(told, len(self.schema), self.budget)]
+        n = len(self.codes)
+        profiles = np.repeat(np.arange(n), len(told))
+        return self.scores_of(profiles, np.tile(told, n)).reshape(n, len(told))
+
     def scores_of(self, profiles: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Return float64[B], the score of each of `profiles` (int64[B]) with `told` (uint64[B]) known."""
         if self._table is not None:
-            return self._table[profiles, self.columns(told)]
+            return self._table[profiles, columns(told, len(self.schema), self.budget)]
         from search import population_kernels_scores as kernels
 
         found = np.empty(len(profiles))
         kernels.score_pairs(*self.surfaces, profiles.astype(np.int64), told.astype(np.uint64), found)
-        return found
-
-    def columns(self, masks: np.ndarray | Sequence[int]) -> np.ndarray:
-        """Return int64[B], the column of each of `masks` (uint64[B], at most `budget` attributes each)."""
-        masks = np.asarray(masks, dtype=np.uint64)
-        sizes = np.bitwise_count(masks).astype(np.int64)
-        offsets = np.cumsum([0] + [math.comb(len(self.schema), k) for k in range(self.budget)])
-        found = offsets[sizes]
-        place = np.zeros(masks.shape, np.int64)
-        for a in range(len(self.schema)):  # rank of a set among those of its size: sum_i C(a_i, i + 1)
-            has = (masks >> np.uint64(a) & np.uint64(1)).astype(bool)
-            place += has
-            binomials = np.array([math.comb(a, k) for k in range(self.budget + 1)], dtype=np.int64)
-            found = found + np.where(has, binomials[np.minimum(place, self.budget)], 0)
         return found
 
     def penalty(self, asked: int) -> float:
@@ -262,10 +190,14 @@ class PopulationProblem:
             names=self.schema.names,
         )
 
+    def _kept(self, scores: np.ndarray, keep: np.ndarray) -> np.ndarray:
+        wanted = (len(keep), sum(math.comb(len(self.schema), k) for k in range(self.budget + 1)))
+        if np.shape(scores) != wanted:
+            raise UserError(f"scores: found shape {np.shape(scores)}, expected {wanted}")
+        return np.ascontiguousarray(np.asarray(scores, dtype=np.float64)[keep])
+
     def _check_codes(self) -> None:
-        if len(self.codes) and (
-            (self.codes < DECLINED).any() or (self.codes >= np.maximum(self.schema.n_levels, 0)).any()
-        ):
+        if (self.codes < DECLINED).any() or (self.codes >= self.schema.n_levels).any():
             raise UserError("codes: found one that is no level of its attribute")
 
 
@@ -278,20 +210,6 @@ def _weights(given: np.ndarray | Sequence[float] | None, n: int) -> tuple[np.nda
         raise UserError("weights: expected at least one profile of positive weight")
     keep = weights > 0
     return keep, weights[keep] / weights.sum()
-
-
-def sets_within(n: int, budget: int) -> np.ndarray:
-    """Return uint64[n_sets], all sets of at most `budget` of `n` attributes, smaller first, then by value.
-
-    Within one size that is the colexicographic order, so that a column can be computed from its set.
-    """
-    layers = [np.zeros(1, np.uint64)]
-    for _ in range(budget):
-        last = layers[-1]
-        above = np.array([mask.bit_length() for mask in last.tolist()])  # only attributes beyond the highest
-        parts = [last[above <= a] | np.uint64(1 << a) for a in range(n)]
-        layers.append(np.sort(np.concatenate(parts)))
-    return np.concatenate(layers)
 
 
 def check_numbers(budget: int, cost_weight: float, decline_rate: float) -> None:

@@ -25,6 +25,7 @@ from search.path_rule import members
 from search.policy_tree import STOP, PolicyTree
 from search.population import TIE, Belief, PopulationProblem
 from search.population_plans import build_tree
+from search.population_sets import sets_within
 from search.problem import Searcher
 
 MAX_STATES = 20_000_000
@@ -34,14 +35,114 @@ MAX_STATES = 20_000_000
 class _Layer(NamedTuple):
     """The states of one set of k attributes: G classes of the U = N x (2^k or 1) ways to come there.
 
-    `group`: int64[N, U / N], class of each way; `weight`, `value`: float64[G], not divided by each other;
-    `action`: int64[G], best attribute or STOP.
+    `asked`: tuple[int], the set. `group`: int64[N, U / N], class of each way. `weight`, `stop`: float64[G],
+    the latter the value of stopping, not divided by the weight.
     """
 
+    asked: tuple[int, ...]
     group: np.ndarray
     weight: np.ndarray
-    value: np.ndarray
-    action: np.ndarray
+    stop: np.ndarray
+
+
+class States:
+    """All states of a problem and what stopping there is worth: what its solutions share.
+
+    Parameters
+    ----------
+    order : questions come in this order alone; default: in any
+
+    Raises
+    ------
+    UserError
+        more than `MAX_STATES` pairs of sets and profiles.
+    """
+
+    def __init__(self, problem: PopulationProblem, order: Sequence[int] | None = None) -> None:
+        self.problem = problem
+        self.order = order
+        self.subsets = problem.decline_rate > 0
+        self._check_size()
+        self.layers: dict[int, _Layer] = {}
+        codes = problem.codes.astype(np.int64) + 1
+        for mask in self._sets():
+            asked = tuple(members(mask))
+            group = self._group(codes, mask, asked)
+            self.layers[mask] = self._layer(asked, mask, group)
+
+    def next_questions(self, asked: tuple[int, ...]) -> Sequence[int]:
+        """Return what may be asked once the set `asked` is."""
+        if len(asked) >= self.problem.budget:
+            return ()
+        if self.order is not None:
+            return self.order[len(asked) :][:1]
+        return [a for a in range(len(self.problem.schema)) if a not in asked]
+
+    def parents(self, mask: int, attribute: int) -> np.ndarray:
+        """Return int64[G'], for each state of the set `mask` with `attribute` the one of `mask` before it."""
+        layer, child = self.layers[mask], self.layers[mask | 1 << attribute]
+        place = child.asked.index(attribute)
+        here = layer.group[:, _without(child.group.shape[1], place)] if self.subsets else layer.group
+        found = np.empty(len(child.weight), np.int64)
+        found[child.group] = here
+        return found
+
+    def find(self, answers: Mapping[int, int], belief: Belief) -> tuple[int, int]:
+        """Return (set, class) of the state after `answers`."""
+        mask = sum(1 << a for a in answers)
+        declined = mask & ~int(belief.told[0])
+        layer = self.layers[mask]
+        subset = sum(1 << i for i, a in enumerate(layer.asked) if declined >> a & 1)
+        return mask, int(layer.group[belief.profile[0], subset if self.subsets else 0])
+
+    def _check_size(self) -> None:
+        ways = 2 if self.subsets else 1
+        n, budget = len(self.problem.schema), self.problem.budget
+        sets = [1 if self.order is not None else math.comb(n, k) for k in range(budget + 1)]
+        size = len(self.problem.weights) * sum(count * ways**k for k, count in enumerate(sets))
+        if size > MAX_STATES:
+            raise UserError(
+                f"dynamic programming: found {size:,} pairs of sets and profiles, "
+                f"expected at most {MAX_STATES:,}; take a smaller budget or the tree search"
+            )
+
+    def _sets(self) -> list[int]:
+        """Return the sets that may be asked, every set after its subsets."""
+        if self.order is None:
+            return sets_within(len(self.problem.schema), self.problem.budget).tolist()
+        steps = self.order[: self.problem.budget]
+        return [sum(1 << a for a in steps[:k]) for k in range(len(steps) + 1)]
+
+    def _group(self, codes: np.ndarray, mask: int, asked: tuple[int, ...]) -> np.ndarray:
+        """Return the classes of a set, a refinement of those of the set without its last attribute."""
+        if not asked:
+            return np.zeros((len(codes), 1), np.int64)
+        last = asked[-1] if self.order is None else self.order[len(asked) - 1]
+        before = self.layers[mask & ~(1 << last)].group
+        observed = np.broadcast_to(codes[:, last, None], before.shape)
+        if self.subsets:
+            n_subsets, place = 1 << len(asked), asked.index(last)
+            before = before[:, _without(n_subsets, place)]
+            declined = (np.arange(n_subsets) >> place & 1).astype(bool)
+            observed = np.where(declined, 0, codes[:, last, None])
+        _, group = np.unique(before * (int(codes.max()) + 1) + observed, return_inverse=True)
+        return group.reshape(before.shape)
+
+    def _layer(self, asked: tuple[int, ...], mask: int, group: np.ndarray) -> _Layer:
+        """Return the states of the set `mask`, each as if the agent had to stop there."""
+        problem, d = self.problem, self.problem.decline_rate
+        told, chances = [mask], np.ones(1)
+        if self.subsets:
+            subsets = range(1 << len(asked))
+            told = [mask & ~sum(1 << a for i, a in enumerate(asked) if s >> i & 1) for s in subsets]
+            n_told = np.array([t.bit_count() for t in told])
+            chances = (1 - d) ** n_told * d ** (len(asked) - n_told)
+        weights = problem.weights[:, None] * chances
+        scores = problem.scores_with(told) - problem.penalty(mask)
+        scores = np.where(np.isnan(scores), -np.inf, scores)
+        gains = weights * np.where(weights > 0, scores, 0.0)  # 0 times -inf would be NaN
+        weight = np.bincount(group.ravel(), weights.ravel())
+        return _Layer(asked, group, weight, np.bincount(group.ravel(), gains.ravel()))
 
 
 class Solution:
@@ -57,38 +158,32 @@ class Solution:
         self,
         problem: PopulationProblem,
         *,
+        states: States | None = None,
         fallback: Sequence[int] = (),
         min_profiles: float = 0,
-        order: Sequence[int] | None = None,
         min_questions: int = 0,
     ) -> None:
         """Solve `problem`.
 
-        `fallback`: attributes to go on with after an answer never seen. `min_profiles`: in a state that
-        fewer profiles agree with (expected number; 0: never) the rest of `fallback` is asked instead of what
-        is best for these few: a plan for others than these profiles should not trust one or two. `order`:
-        questions come in this order, and only when to stop is free. `min_questions`: nobody stops before so
-        many.
+        `states`: those of `problem` if at hand (of one order of questions: only when to stop is free).
+        `fallback`: attributes to go on with after an answer never seen. `min_profiles`: in a state that fewer
+        profiles agree with (expected number; 0: never) the rest of `fallback` is asked instead of what is
+        best for these few: a plan for others than these profiles should not trust one or two.
+        `min_questions`: nobody stops before so many.
         """
+        self._states = States(problem) if states is None else states
         self._problem = problem
-        self._order = order
-        self._min_questions = min_questions
+        self._few = min_profiles / problem.n_profiles * (1 - 1e-9)
         self._min_profiles = min_profiles
-        self._fallback = fallback
-        self._subsets = problem.decline_rate > 0
-        sets = self._sets()
-        size = sum(len(problem.weights) << (m.bit_count() if self._subsets else 0) for m in sets)
-        if size > MAX_STATES:
-            raise UserError(
-                f"dynamic programming: found {size:,} pairs of sets and profiles, "
-                f"expected at most {MAX_STATES:,}; take a smaller budget or the tree search"
-            )
-        self._layers = {mask: self._stopping(group, mask) for mask, group in self._groups(sets).items()}
-        for mask in reversed(sets):
+        self._min_questions = min(min_questions, problem.budget)
+        self._fallback = tuple(fallback)
+        self._values: dict[int, np.ndarray] = {}
+        self._actions: dict[int, np.ndarray] = {}
+        for mask in reversed(self._states.layers):
             self._back_up(mask)
-        root = self._layers[0]
-        self.value = float(root.value[0] / root.weight[0])
-        self.n_states = sum(int(np.count_nonzero(layer.weight > 0)) for layer in self._layers.values())
+        root = self._states.layers[0]
+        self.value = float(self._values[0][0] / root.weight[0])
+        self.n_states = sum(int((layer.weight > 0).sum()) for layer in self._states.layers.values())
 
     def tree(self) -> PolicyTree:
         """Return the plan as a tree."""
@@ -96,87 +191,25 @@ class Solution:
             self._problem, self._choose, self._fallback, min_profiles=self._min_profiles, planner="exact"
         )
 
-    def _sets(self) -> list[int]:
-        """Return the sets that may be asked, every set after its subsets."""
-        if self._order is None:
-            return [int(mask) for mask in self._problem.masks.tolist()]
-        steps = self._order[: self._problem.budget]
-        return [sum(1 << a for a in steps[:k]) for k in range(len(steps) + 1)]
-
-    def _next(self, mask: int) -> list[int]:
-        """Return what may be asked once the set `mask` is."""
-        if mask.bit_count() >= self._problem.budget:
-            return []
-        if self._order is not None:
-            return list(self._order[mask.bit_count() :][:1])
-        return [a for a in range(len(self._problem.schema)) if not mask >> a & 1]
-
-    def _groups(self, sets: Sequence[int]) -> dict[int, np.ndarray]:
-        """Return the classes of each set, a refinement of those of the set without its last attribute."""
-        codes = self._problem.codes.astype(np.int64) + 1
-        width = int(codes.max()) + 1
-        groups: dict[int, np.ndarray] = {}
-        for mask in sets:
-            if mask == 0:
-                groups[0] = np.zeros((len(codes), 1), np.int64)
-                continue
-            chain = self._order is not None
-            last = self._order[mask.bit_count() - 1] if chain and self._order else members(mask)[-1]
-            before = groups[mask & ~(1 << last)]
-            observed = np.broadcast_to(codes[:, last, None], before.shape)
-            if self._subsets:
-                place = members(mask).index(last)
-                n_subsets = 1 << mask.bit_count()
-                without = _without(n_subsets, place)
-                declined = (np.arange(n_subsets) >> place & 1).astype(bool)
-                observed = np.where(declined, 0, codes[:, last, None])
-                before = before[:, without]
-            _, group = np.unique(before * width + observed, return_inverse=True)
-            groups[mask] = group.reshape(before.shape)
-        return groups
-
-    def _stopping(self, group: np.ndarray, mask: int) -> _Layer:
-        """Return the states of the set `mask`, each as if the agent had to stop there."""
-        problem, d = self._problem, self._problem.decline_rate
-        asked = members(mask)
-        told, chances = [mask], np.ones(1)
-        if self._subsets:
-            subsets = np.arange(1 << len(asked))
-            told = [mask & ~sum(1 << a for i, a in enumerate(asked) if s >> i & 1) for s in subsets.tolist()]
-            n_told = np.array([t.bit_count() for t in told])
-            chances = (1 - d) ** n_told * d ** (len(asked) - n_told)
-        weights = problem.weights[:, None] * chances
-        scores = problem.table[:, problem.columns(told)] - problem.penalty(mask)
-        if len(asked) < min(self._min_questions, problem.budget):
-            scores = np.full_like(scores, -np.inf)
-        scores = np.where(np.isnan(scores), -np.inf, scores)
-        gains = np.where(weights > 0, weights * np.where(weights > 0, scores, 0.0), 0.0)
-        weight = np.bincount(group.ravel(), weights.ravel())
-        value = np.bincount(group.ravel(), gains.ravel())
-        return _Layer(group, weight, value, np.full(len(weight), STOP))
-
     def _back_up(self, mask: int) -> None:
-        layer = self._layers[mask]
+        layer = self._states.layers[mask]
+        early = len(layer.asked) < self._min_questions
+        value = np.full_like(layer.stop, -np.inf) if early else layer.stop.copy()
+        action = np.full(len(value), STOP)
         tolerance = TIE * layer.weight
-        few = layer.weight * self._problem.n_profiles < self._min_profiles * (1 - 1e-9)
-        forced = next((a for a in self._fallback if not mask >> a & 1), STOP)
-        for a in self._next(mask):
-            child = self._layers[mask | 1 << a]
-            parent = np.empty(len(child.weight), np.int64)
-            place = members(mask | 1 << a).index(a)
-            here = layer.group[:, _without(child.group.shape[1], place)] if self._subsets else layer.group
-            parent[child.group] = here
-            value = np.bincount(parent, child.value, minlength=len(layer.weight))
-            better = (value > layer.value + tolerance) & ~few | (few & (a == forced))
-            layer.value[better] = value[better]
-            layer.action[better] = a
+        few = layer.weight < self._few
+        forced = next((a for a in self._fallback if a not in layer.asked), STOP)
+        for a in self._states.next_questions(layer.asked):
+            parent = self._states.parents(mask, a)
+            asking = np.bincount(parent, self._values[mask | 1 << a], minlength=len(value))
+            better = (asking > value + tolerance) & ~few | (few & (a == forced))
+            value[better] = asking[better]
+            action[better] = a
+        self._values[mask], self._actions[mask] = value, action
 
     def _choose(self, answers: Mapping[int, int], belief: Belief) -> int:
-        mask = sum(1 << a for a in answers)
-        declined = mask & ~int(belief.told[0])
-        subset = sum(1 << i for i, a in enumerate(members(mask)) if declined >> a & 1)
-        layer = self._layers[mask]
-        return int(layer.action[layer.group[belief.profile[0], subset if self._subsets else 0]])
+        mask, state = self._states.find(answers, belief)
+        return int(self._actions[mask][state])
 
 
 def _without(n_subsets: int, place: int) -> np.ndarray:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from search.kernels import SURFACE
-
 _ONE = np.uint64(1)
 _FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 _INTS = types.Array(types.int64, 1, "C")
 _MASKS = types.Array(types.uint64, 1, "C")
 _FLOATS = types.Array(types.float64, 1, "C")
+_SURFACE = types.FunctionType(types.float64(types.uint64, _FLOATS))
 
 
 @njit("int64(int64, int64)", **_FAST)
@@ -38,9 +37,18 @@ def table_surface(mask, params):
     return params[1 + place]
 
 
-@njit(types.void(SURFACE, _FLOATS, _INTS, _MASKS, _INTS, _MASKS, _FLOATS), **_FAST)
+@njit(types.void(_SURFACE, _FLOATS, _INTS, _MASKS, _INTS, _MASKS, _FLOATS), **_FAST)
 def score_pairs(function, params, starts, askable, profiles, told, found):
     """Write into `found` (float64[B]) the scores of `profiles` (int64[B]) with `told` (uint64[B]) known."""
     for i in range(found.size):
         u = profiles[i]
         found[i] = function(told[i] & askable[u], params[starts[u] : starts[u + 1]])
+
+
+@njit(types.void(_SURFACE, _FLOATS, _INTS, _MASKS, _MASKS, types.Array(types.float64, 2, "C")), **_FAST)
+def score_sets(function, params, starts, askable, masks, table):
+    """Write into `table` (float64[N, B]) the scores of all profiles with `masks` (uint64[B]) known."""
+    for u in range(table.shape[0]):
+        own = params[starts[u] : starts[u + 1]]
+        for i in range(masks.size):
+            table[u, i] = function(masks[i] & askable[u], own)

@@ -29,33 +29,7 @@ def build_tree(
     goes on with `fallback`, which is what a plan with this limit does anyhow, and no node tells of a few.
     """
     nodes: list[PolicyNode] = []
-    least = min_profiles * (1 - 1e-9)
-
-    def add(answers: dict[int, int], belief: Belief) -> tuple[int, float]:
-        """Append the node after `answers` and all below it; return (position, value)."""
-        asked = sum(1 << a for a in answers)
-        here = float(belief.weight.sum())
-        stop = problem.stop_value(belief, asked)
-        position = len(nodes)
-        nodes.append(PolicyNode(STOP, here, stop, stop))
-        few = here * problem.n_profiles < least
-        attribute = _next_of(problem, fallback, answers) if few else choose(answers, belief)
-        if attribute == STOP:
-            return position, stop
-        children: dict[int, int] = {}
-        value = 0.0
-        for code, after in problem.outcomes(belief, attribute):
-            told = {**answers, attribute: code}
-            mass = float(after.weight.sum())
-            if few or mass * problem.n_profiles < least:
-                value += mass * rest_value(problem, fallback, told, after)
-                continue
-            children[code], below = add(told, after)
-            value += mass * below
-        nodes[position] = PolicyNode(attribute, here, value / here, stop, children)
-        return position, value / here
-
-    add({}, problem.root())
+    _Branches(problem, choose, fallback, min_profiles, nodes).add({}, problem.root())
     return PolicyTree(
         names=problem.schema.names,
         levels=tuple(tuple(level.name for level in a.levels) for a in problem.schema.attributes),
@@ -66,6 +40,44 @@ def build_tree(
         n_profiles=problem.n_profiles,
         planner=planner,
     )
+
+
+@dataclass(frozen=True)
+class _Branches:
+    """What `build_tree` is given, and the nodes that are made of it."""
+
+    problem: PopulationProblem
+    choose: Choose
+    fallback: Sequence[int]
+    min_profiles: float
+    nodes: list[PolicyNode]
+
+    def add(self, answers: dict[int, int], belief: Belief) -> tuple[int, float]:
+        """Append the node after `answers` and all below it; return (position, value)."""
+        here = float(belief.weight.sum())
+        stop = self.problem.stop_value(belief, sum(1 << a for a in answers))
+        position = len(self.nodes)
+        self.nodes.append(PolicyNode(STOP, here, stop, stop))
+        alone = self._few(here)
+        attribute = _next_of(self.problem, self.fallback, answers) if alone else self.choose(answers, belief)
+        if attribute == STOP:
+            return position, stop
+        children: dict[int, int] = {}
+        value = 0.0
+        for code, after in self.problem.outcomes(belief, attribute):
+            told = {**answers, attribute: code}
+            mass = float(after.weight.sum())
+            if alone or self._few(mass):
+                below = rest_value(self.problem, self.fallback, told, after)
+            else:
+                children[code], below = self.add(told, after)
+            value += mass * below
+        self.nodes[position] = PolicyNode(attribute, here, value / here, stop, children)
+        return position, value / here
+
+    def _few(self, probability: float) -> bool:
+        # A hair below, for sums of weights in another order differ by rounding.
+        return probability * self.problem.n_profiles < self.min_profiles * (1 - 1e-9)
 
 
 def _next_of(problem: PopulationProblem, fallback: Sequence[int], answers: Mapping[int, int]) -> int:

@@ -2,79 +2,128 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from envs import Judge, Scenario, Schema, UserError
 from envs.judges.base import Surface
-from search.population import PopulationProblem, Surfaces, check_numbers, sets_within
+from search.population import PopulationProblem, check_numbers
+from search.population_sets import Surfaces, sets_within
 from search.scenario_problem import judge_scores
 
+MAX_TABLE = 20_000_000
+"""Scores of a table (160 MB) beyond which surfaces are asked for each score again."""
 
-def population_problem(
-    scenarios: Sequence[Scenario],
-    judge: Judge,
-    budget: int,
-    *,
-    weights: Sequence[float] | None = None,
-    cost_weight: float = 0.0,
-    decline_rate: float = 0.0,
-    group: str | None = None,
-) -> PopulationProblem:
-    """Return the problem of a user who is one of `scenarios`.
 
-    A judge's surfaces are used where it has them; else every set of every scenario is one judge call (sample
-    0). Scenarios that no answer and no score tells apart become one row of their joint weight.
-    `group`: default, the domain that all share, else `all`.
+class Population:
+    """Scenarios with all that a judge has to say about them, to make problems of any of them.
+
+    Every set of at most `budget` attributes of every scenario is scored here, one judge call each (sample 0)
+    unless the judge has surfaces. Where these sets are more than `MAX_TABLE` surfaces are kept instead.
+
+    Attributes
+    ----------
+    schema : the list of attributes that all scenarios share
+    codes : int8[S, n]
+    scores : float64[S, n_sets] (NaN = unscored) or `Surfaces`, a row a scenario
+    people : int64[S], which distinct profile each scenario is of
+    domains : tuple[str, ...] of S
 
     Raises
     ------
     UserError
-        no scenario, several lists of attributes, or a number out of range.
-    PlanningFailed
-        the judge has no score for a scenario with nothing known.
+        no scenario, several lists of attributes, or a budget below 1.
     """
-    check_numbers(budget, cost_weight, decline_rate)
-    schema = common_schema(scenarios)
-    given = np.ones(len(scenarios)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if given.shape != (len(scenarios),):
-        raise UserError(f"weights: expected {len(scenarios)} numbers, one a scenario")
-    domains = {scenario.domain for scenario in scenarios}
-    codes = np.array([scenario.codes for scenario in scenarios])
-    scores: np.ndarray | Surfaces | None = scenario_surfaces(scenarios, judge)
-    if scores is None:
-        scores = score_table(scenarios, judge, min(budget, len(schema)))
-    first, joint = _merge([a.tobytes() + b for a, b in zip(codes, _keys(scores), strict=True)], given)
-    return PopulationProblem(
-        schema,
-        budget,
-        codes[first],
-        scores.of(first) if isinstance(scores, Surfaces) else scores[first],
-        weights=joint,
-        n_profiles=len({scenario.profile for scenario in scenarios}),
-        cost_weight=cost_weight,
-        decline_rate=decline_rate,
-        group=group or (domains.pop() if len(domains) == 1 else "all"),
-    )
 
+    def __init__(self, scenarios: Sequence[Scenario], judge: Judge, budget: int) -> None:
+        check_numbers(budget, 0.0, 0.0)
+        self.schema = common_schema(scenarios)
+        self.budget = min(budget, len(self.schema))
+        self.codes = np.array([scenario.codes for scenario in scenarios])
+        self.domains = tuple(scenario.domain for scenario in scenarios)
+        numbers: dict[object, int] = {}
+        self.people = np.array([numbers.setdefault(s.profile, len(numbers)) for s in scenarios])
+        self.scores = self._score(scenarios, judge)
 
-def _keys(scores: np.ndarray | Surfaces) -> list[bytes]:
-    """Return for each row what its scores depend on."""
-    if not isinstance(scores, Surfaces):
-        return [row.tobytes() for row in scores]
-    ends = zip(scores.starts.tolist(), scores.starts[1:].tolist(), strict=False)
-    parts = [scores.params[start:end].tobytes() for start, end in ends]
-    return [part + askable.tobytes() for part, askable in zip(parts, scores.askable, strict=True)]
+    def _score(self, scenarios: Sequence[Scenario], judge: Judge) -> np.ndarray | Surfaces:
+        surfaces = scenario_surfaces(scenarios, judge)
+        if surfaces is None:
+            return score_table(scenarios, judge, self.budget)
+        sizes = [math.comb(len(self.schema), k) for k in range(self.budget + 1)]
+        if len(scenarios) * sum(sizes) > MAX_TABLE:
+            return surfaces
+        from search.population_kernels_scores import score_sets
 
+        masks = sets_within(len(self.schema), self.budget)
+        table = np.empty((len(scenarios), len(masks)))
+        score_sets(*surfaces, masks, table)
+        return table
 
-def _merge(keys: Sequence[bytes], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (int64[M], first place of each distinct key; float64[M], the sum of its weights)."""
-    places: dict[bytes, int] = {}
-    first = [i for i, key in enumerate(keys) if places.setdefault(key, len(places)) == len(places) - 1]
-    joint = np.zeros(len(places))
-    np.add.at(joint, [places[key] for key in keys], weights)
-    return np.array(first), joint
+    def scored(self) -> np.ndarray:
+        """Return bool[S], whether all sets of a scenario have a score."""
+        if isinstance(self.scores, Surfaces):  # surfaces have no NaN
+            return np.ones(len(self.people), bool)
+        return ~np.isnan(self.scores).any(axis=1)
+
+    def problem(
+        self,
+        rows: np.ndarray | None = None,
+        *,
+        weights: Sequence[float] | np.ndarray | None = None,
+        cost_weight: float = 0.0,
+        decline_rate: float = 0.0,
+        group: str | None = None,
+        merge: bool = True,
+    ) -> PopulationProblem:
+        """Return the problem of a user who is one of the scenarios `rows` (int64[M]; default: all).
+
+        `weights`: float64[M]. `group`: default, the domain that all share, else `all`. `merge`: make one row
+        of scenarios that neither an answer nor a score tells apart.
+
+        Raises
+        ------
+        UserError
+            a number out of range.
+        PlanningFailed
+            a scenario has no score with nothing known.
+        """
+        rows = np.arange(len(self.people)) if rows is None else np.asarray(rows, dtype=np.int64)
+        given = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
+        if given.shape != rows.shape:
+            raise UserError(f"weights: expected {len(rows)} numbers, one a scenario")
+        domains = {self.domains[row] for row in rows.tolist()}
+        n_profiles = len(np.unique(self.people[rows]))
+        if merge:
+            first, given = self._merge(rows, given)
+            rows = rows[first]
+        return PopulationProblem(
+            self.schema,
+            self.budget,
+            self.codes[rows],
+            self.scores.of(rows) if isinstance(self.scores, Surfaces) else self.scores[rows],
+            weights=given,
+            n_profiles=n_profiles,
+            cost_weight=cost_weight,
+            decline_rate=decline_rate,
+            group=group or (domains.pop() if len(domains) == 1 else "all"),
+        )
+
+    def _merge(self, rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (int64[K], first place of each distinct row; float64[K], the sum of its weights)."""
+        first: dict[bytes, int] = {}
+        places = [first.setdefault(self._key(row), i) for i, row in enumerate(rows.tolist())]
+        kept = np.array(list(first.values()), dtype=np.int64)
+        return kept, np.bincount(places, weights)[kept]
+
+    def _key(self, row: int) -> bytes:
+        """Return all that the answers and scores of a row depend on."""
+        codes = self.codes[row].tobytes()
+        if not isinstance(self.scores, Surfaces):
+            return codes + self.scores[row].tobytes()
+        start, end = self.scores.starts[row : row + 2].tolist()
+        return codes + self.scores.askable[row].tobytes() + self.scores.params[start:end].tobytes()
 
 
 def common_schema(scenarios: Sequence[Scenario]) -> Schema:
@@ -103,7 +152,7 @@ def scenario_surfaces(scenarios: Sequence[Scenario], judge: Judge) -> Surfaces |
 
 
 def score_table(scenarios: Sequence[Scenario], judge: Judge, budget: int) -> np.ndarray:
-    """Return float64[N, n_sets], the score of every set of at most `budget` attributes; NaN = unscored.
+    """Return float64[S, n_sets], the score of every set of at most `budget` attributes; NaN = unscored.
 
     A value that a profile does not have cannot become known: a set with it is the set without it.
     """

@@ -10,20 +10,20 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from envs import Judge, Scenario, UserError
+from search.concurrency import concurrent_plans
 from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
 from search.problem import Observations, Searcher
-from search.workers import Outcome, Parallel, Run, Serial, plan_or_failure
+from search.workers import Outcome, Parallel, Run, Serial, StreamWorker
 
 __all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
 
-_HOLD_S = 0.5
-"""Seconds a worker may keep finished plans: slow judges report each plan, fast ones a chunk at once."""
+_LAST_CALLS_S = 60.0
+"""Seconds a worker that is told to stop gets for the judge's answers under way, which are paid for."""
 
 
 def plan(
@@ -41,8 +41,11 @@ def plan(
     wave: int = 50,
     done: Mapping[str, Observations | None] | None = None,
     on_failure: Callable[[Failure], None] | None = None,
-) -> Iterator[ScenarioPlan]:
+) -> Generator[ScenarioPlan, None, None]:
     """Yield the plan of each scenario as it is finished (`parallel=None` or `Serial()`: in file order).
+
+    A judge with `concurrent_plans` above 1 is asked by that many plans at once in each worker, in threads. A
+    run that is over (an error, an interrupt, `close`) waits for the answers under way and asks no more.
 
     Parameters
     ----------
@@ -87,7 +90,7 @@ def _plan_waves(
     options: PlanOptions,
     done: Mapping[str, Observations | None],
     on_failure: Callable[[Failure], None] | None,
-) -> Iterator[ScenarioPlan]:
+) -> Generator[ScenarioPlan, None, None]:
     history: list[Observations] = []
     run = parallel.start(judge, searcher, options)
     try:
@@ -180,66 +183,63 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-class _Worker:
-    """A Ray actor: one process with its own judge."""
-
-    def __init__(self, judge: Judge, options: PlanOptions) -> None:
-        self.judge = judge
-        self.options = options
-
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[list[Outcome]]:
-        finished: list[Outcome] = []
-        since = time.monotonic()
-        try:
-            for scenario in scenarios:
-                finished.append(plan_or_failure(scenario, self.judge, searcher, self.options))
-                if time.monotonic() - since >= _HOLD_S:
-                    yield finished
-                    finished, since = [], time.monotonic()
-        finally:
-            yield finished  # in any case: a plug-in's error must not cost the plans before it
-
-
 class _RayRun:
     def __init__(self, judge: Judge, options: PlanOptions, num_workers: int | None, chunk_size: int) -> None:
         import ray
 
         cores = int(ray.cluster_resources().get("CPU", 1))
         shared = ray.put(judge)
+        self.n_plans = concurrent_plans(judge)
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
         share = min(1.0, cores / (num_workers or cores))
-        actor = ray.remote(_Worker).options(num_cpus=share * 0.999 if share < 1 else 1)
-        self.workers: list[Any] = [actor.remote(shared, options) for _ in range(num_workers or cores)]
+        actor = ray.remote(StreamWorker).options(
+            num_cpus=share * 0.999 if share < 1 else 1,
+            # One more thread for the task at the door, and one to be told to finish by.
+            max_concurrency=1 if self.n_plans == 1 else self.n_plans + 2,
+        )
+        self.workers: list[Any] = [
+            actor.remote(shared, options, self.n_plans) for _ in range(num_workers or cores)
+        ]
         self.chunk_size = chunk_size
 
     def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
         import ray
 
-        size = max(1, min(self.chunk_size, len(scenarios) // (2 * len(self.workers))))
+        places = len(self.workers) * self.n_plans
+        size = max(1, min(self.chunk_size, len(scenarios) // (2 * places)))
         chunks = deque(scenarios[i : i + size] for i in range(0, len(scenarios), size))
         shared = ray.put(searcher)
         running: dict[Any, Any] = {}
-        idle = deque(self.workers * 2)  # two tasks a worker: the next one waits at its door
+        idle = deque(self.workers * (self.n_plans + 1))  # one more than it works at: it waits at the door
         while chunks or running:
             while chunks and idle:
                 worker = idle.popleft()
                 stream = worker.plan.options(num_returns="streaming").remote(chunks.popleft(), shared)
                 running[stream] = worker
-            stream = _ready(list(running), None)
             try:
+                stream = _ready(list(running), None)
                 outcomes = _result(next(stream))
             except StopIteration:
                 idle.append(running.pop(stream))
-            except (UserError, ray.exceptions.RayError):
-                del running[stream]
+            except (UserError, ray.exceptions.RayError, KeyboardInterrupt):
+                self._finish()
                 yield from _what_is_ready(list(running))
                 raise
             else:
                 yield from outcomes
 
+    def _finish(self) -> None:
+        """Let workers that make several plans at once end their calls of the judge; others are at one."""
+        import ray
+
+        if self.n_plans > 1:
+            told = [worker.finish.remote(_LAST_CALLS_S) for worker in self.workers]
+            ray.wait(told, num_returns=len(told), timeout=_LAST_CALLS_S)
+
     def stop(self) -> None:
         import ray
 
+        self._finish()
         for worker in self.workers:
             ray.kill(worker)
 

@@ -11,8 +11,12 @@ from envs.judges.base import score_value
 from search.problem import Problem, SetScores
 
 
-def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
+def judge_scores(
+    scenario: Scenario, judge: Judge, before_call: Callable[[], None] | None = None
+) -> SetScores:
     """Return the scores of one scenario's sets under `judge`, as a function of masks and samples.
+
+    `before_call` is called before each call of the judge.
 
     Raises
     ------
@@ -21,6 +25,8 @@ def judge_scores(scenario: Scenario, judge: Judge) -> SetScores:
     """
 
     def scores(masks: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        if before_call is not None:
+            before_call()
         verdicts = judge_verdicts(scenario, judge, masks, samples)
         return np.array([score_value(verdict)[0] for verdict in verdicts], dtype=np.float64)
 
@@ -60,13 +66,17 @@ def scenario_problem(
     cost_weight: float = 0.0,
     max_judge_calls: int | None = None,
     prior: Callable[[int], np.ndarray | None] | None = None,
+    before_call: Callable[[], None] | None = None,
 ) -> Problem:
-    """Return the problem of one profile and one query (the paper's setting)."""
+    """Return the problem of one profile and one query (the paper's setting).
+
+    `before_call` is called before each call of the judge.
+    """
     make_surface = getattr(judge, "surface", None)
     return Problem(
         len(scenario.schema),
         budget,
-        judge_scores(scenario, judge),
+        judge_scores(scenario, judge, before_call),
         costs=scenario.schema.costs,
         askable=scenario.askable,
         group=scenario.domain,

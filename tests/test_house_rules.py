@@ -53,7 +53,7 @@ MACHINE_PATH = re.compile(
 MAX_FILE, MAX_FUNCTION = 300, 40
 LONG_FILES = {
     "search/kernels.py": "the only file that may hold compiled steps, which are inlined into one another",
-    "search/population_kernels.py": "the same for histories: compiled code does not notice another file's change",
+    "search/population_kernels.py": "the same for histories of answers",
 }
 LONG_FUNCTIONS = {
     "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",

@@ -20,7 +20,14 @@ from hydra.utils import get_class
 
 from envs import UserError
 from experiments import build
-from experiments.config import BenchmarkConfig, JudgeFiguresConfig, ScenariosConfig, TrainConfig, register
+from experiments.config import (
+    BenchmarkConfig,
+    JudgeFiguresConfig,
+    PlanPopulationConfig,
+    ScenariosConfig,
+    TrainConfig,
+    register,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -188,7 +195,13 @@ def test_keys_are_arguments(group, member):
 
 @pytest.mark.parametrize(
     ("schema", "holder"),
-    [(TrainConfig, "cfg"), (JudgeFiguresConfig, "cfg"), (BenchmarkConfig, "cfg"), (ScenariosConfig, "node")],
+    [
+        (TrainConfig, "cfg"),
+        (JudgeFiguresConfig, "cfg"),
+        (PlanPopulationConfig, "cfg"),
+        (BenchmarkConfig, "cfg"),
+        (ScenariosConfig, "node"),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_keys_of_the_schema_are_read(schema, holder):

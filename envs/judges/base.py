@@ -63,6 +63,11 @@ class Judge(Protocol):
     A judge with `stochastic = True` is called with `samples: Sequence[int]` as third argument, one
     index a context, and must return the same value whenever the same (context, sample) comes again.
 
+    A judge that waits rather than computes may set `concurrent_plans: int`: a worker then makes that many
+    plans at once and calls `score` from as many threads. A judge without it, or with 1, is never called from
+    two threads at a time. `requests` and `cache_hits`, where a judge counts them, are read before and after
+    each plan; under several plans at once they count for the calling thread (`envs.judges.usage.Usage`).
+
     A judge that is cheap and exact may also have `surface(scenario) -> Surface | None`: the same
     scores as compiled code.
     """

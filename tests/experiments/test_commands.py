@@ -122,6 +122,14 @@ def test_a_mistake_leaves_the_folder_free(command):
     assert command(*QUICK, "output_dir=out").code == 0
 
 
+def test_the_benchmark_looks_at_its_folder_before_it_measures(command, tmp_path):
+    (tmp_path / "file").touch()
+    done = command("output_dir=file", module="experiments.benchmark")
+    assert_one_line(done)
+    assert "output_dir=file: found File exists" in done.err
+    assert done.out == ""
+
+
 @pytest.mark.parametrize("values", ["2,0", "2,eleven"])
 def test_a_bad_value_in_a_sweep_is_one_line(command, values):
     assert_one_line(command("-m", *QUICK, f"+budget={values}"))

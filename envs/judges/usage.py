@@ -1,0 +1,24 @@
+"""What a judge counts while it is asked, for each thread alone."""
+
+from __future__ import annotations
+
+import threading
+
+
+class Usage(threading.local):
+    """Requests that were billed and answers that came from a cache, counted in the calling thread.
+
+    A plan stays in one thread, so that its own counts are the difference of two readings there. A copy that
+    goes to another process starts from zero.
+    """
+
+    requests: int = 0
+    cache_hits: int = 0
+
+    def add(self, requests: int = 0, cache_hits: int = 0) -> None:
+        """Count in the calling thread."""
+        self.requests += requests
+        self.cache_hits += cache_hits
+
+    def __reduce__(self) -> tuple[type[Usage], tuple[()]]:
+        return Usage, ()

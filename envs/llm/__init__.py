@@ -1,0 +1,22 @@
+"""The one client of language models: any OpenAI-compatible endpoint, cached, limited, paid for once.
+
+Importing this package does not import `openai`; the first request does.
+"""
+
+from envs.llm.cache import ReplyCache
+from envs.llm.client import Client
+from envs.llm.config import Endpoint, Limits
+from envs.llm.errors import EndpointError, LimitReached
+from envs.llm.messages import ChatRequest, Reply, TokenChoice
+
+__all__ = [
+    "ChatRequest",
+    "Client",
+    "Endpoint",
+    "EndpointError",
+    "LimitReached",
+    "Limits",
+    "Reply",
+    "ReplyCache",
+    "TokenChoice",
+]

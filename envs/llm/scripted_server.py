@@ -1,0 +1,285 @@
+"""An OpenAI-compatible server without a model, for tests and benchmarks.
+
+`python -m envs.llm.scripted_server` serves chat completions (JSON schema, log probabilities), embeddings and the
+list of models over plain asyncio, with the latency and the faults that are asked for. Its replies are SIMULATED (see `scripted_replies`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from envs.errors import UserError
+from envs.llm import scripted_replies as replies
+
+Rule = Callable[[Mapping[str, Any]], replies.Completion]
+"""Returns what is said to the body of a chat completion."""
+
+_PHRASES = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+
+
+@dataclass(frozen=True)
+class Script:
+    """How the server behaves.
+
+    Attributes
+    ----------
+    rule : what is said; the default fits the request and follows from it alone
+    latency_s : seconds until an answer
+    fault_rate, faults, seed : which share of answers is faulty, by which kinds (of `scripted_replies.FAULTS`)
+    key : the bearer token that is wanted, None = any
+    models : names that exist, None = any
+    json_schema, logprobs : whether the server has them; without, `response_format` is a 400
+    max_prompt : characters of a prompt that fit the context, None = any
+    retry_after_s : what a 429 asks for
+    """
+
+    rule: Rule = replies.default_completion
+    latency_s: float = 0.0
+    fault_rate: float = 0.0
+    faults: Sequence[str] = replies.FAULTS
+    seed: int = 0
+    key: str | None = None
+    models: Sequence[str] | None = None
+    json_schema: bool = True
+    logprobs: bool = True
+    max_prompt: int | None = None
+    retry_after_s: float = 0.05
+
+    def __post_init__(self) -> None:
+        unknown = set(self.faults) - set(replies.FAULTS)
+        if unknown:
+            raise UserError(f"faults: found {min(unknown)!r}, expected some of {', '.join(replies.FAULTS)}")
+
+
+@dataclass
+class Seen:
+    """What the server has seen. `requests`: POSTs; `faults`: by kind; `most_at_once`: requests in flight."""
+
+    requests: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    bodies: list[Any] = field(default_factory=list)
+
+
+class ScriptedServer:
+    """Serves in a background thread; use as a context manager.
+
+    Parameters
+    ----------
+    script : how it behaves
+    port : 0 = any free one, of loopback
+    keep_bodies : remember each request's body in `seen.bodies`
+    """
+
+    def __init__(self, script: Script | None = None, port: int = 0, keep_bodies: bool = False) -> None:
+        self.script = script or Script()
+        self.port = port
+        self.keep_bodies = keep_bodies
+        self.seen = Seen()
+        self._arrivals: Counter[float] = Counter()
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, as `base_url` wants it."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    async def listen(self) -> asyncio.Server:
+        """Start to listen on the running loop."""
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Http(self), "127.0.0.1", self.port, backlog=1024
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    def __enter__(self) -> ScriptedServer:
+        self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-server", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        assert self._thread is not None  # noqa: S101 - __enter__ made it
+        self._thread.join()
+
+    async def answer(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> bytes | None:
+        """Return the whole HTTP answer, or None where the connection is to be dropped."""
+        if method == "GET" and path.endswith("/models"):
+            names = self.script.models or ("scripted",)
+            return _http(200, {"object": "list", "data": [{"id": n, "object": "model"} for n in names]})
+        self.seen.requests += 1
+        self.seen.at_once += 1
+        self.seen.most_at_once = max(self.seen.most_at_once, self.seen.at_once)
+        try:
+            body = json.loads(raw)
+            if self.keep_bodies:
+                self.seen.bodies.append(body)
+            if self.script.latency_s:
+                await asyncio.sleep(self.script.latency_s)
+            refused = self._refused(path, headers, body)
+            if refused is not None:
+                return refused
+            if path.endswith("/embeddings"):
+                return _http(200, _embeddings(body))
+            return await self._chat(body)
+        finally:
+            self.seen.at_once -= 1
+
+    def _refused(self, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> bytes | None:
+        script = self.script
+        if script.key is not None and headers.get("authorization") != f"Bearer {script.key}":
+            given = headers.get("authorization", "none")
+            return _error(401, f"Incorrect API key provided: {given}", "invalid_api_key")
+        if not path.endswith(("/chat/completions", "/embeddings")):
+            return _error(404, f"no such path: {path}", "not_found")
+        if script.models is not None and body.get("model") not in script.models:
+            return _error(404, f"the model {body.get('model')} does not exist", "model_not_found")
+        if not script.json_schema and "response_format" in body:
+            return _error(400, "response_format is not supported", "unsupported_parameter", "response_format")
+        size = sum(len(str(m.get("content"))) for m in body.get("messages", ()))
+        if script.max_prompt is not None and size > script.max_prompt:
+            return _error(400, f"maximum context length passed: {raw_start(body)}", "context_length_exceeded")
+        return None
+
+    async def _chat(self, body: Mapping[str, Any]) -> bytes | None:
+        script, who = self.script, replies.identity(body)
+        place = replies.number(who)
+        fault = replies.pick_fault(script.faults, script.fault_rate, script.seed, who, self._arrivals[place])
+        self._arrivals[place] += 1
+        if fault is not None:
+            self.seen.faults[fault] += 1
+        if fault == "drop":
+            return None
+        if fault == "timeout":
+            await asyncio.sleep(3600)
+        if fault == "rate_limit":
+            wait = f"{script.retry_after_s:g}"
+            return _error(429, "slow down", "rate_limit_exceeded", headers=f"retry-after: {wait}\r\n")
+        if fault == "server_error":
+            return _error(500, "something broke", "server_error")
+        if fault == "html_429":
+            return _html(502, "<html><body><h1>429 Too Many Requests</h1></body></html>")
+        if fault == "html_ok":
+            return _html(200, "<html><body>Error 429, score 5</body></html>")
+        said = replies.apply_fault(fault or "", body, script.rule(body))
+        found = replies.chat_body(body, said, script.logprobs)
+        if fault == "wrong_types":
+            found["choices"][0]["message"] = [5, 5, 5]
+        text = json.dumps(found)
+        return _http_text(200, text[: len(text) // 2] if fault == "truncated_json" else text)
+
+
+class _Http(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, as far as clients of this API use it: bodies come with their length."""
+
+    def __init__(self, server: ScriptedServer) -> None:
+        self.server = server
+        self.buffer = b""
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, found, rest = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        lines = head.decode("latin-1").split("\r\n")
+        pairs = (line.partition(":") for line in lines[1:])
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        length = int(headers.get("content-length", "0"))
+        if len(rest) < length:
+            return
+        self.buffer = rest[length:]
+        method, path, _ = lines[0].split(" ", 2)
+        self.task = asyncio.get_running_loop().create_task(self._serve(method, path, headers, rest[:length]))
+
+    async def _serve(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> None:
+        answer = await self.server.answer(method, path.partition("?")[0], headers, raw)
+        if answer is None:
+            self.transport.abort()
+        else:
+            self.transport.write(answer)
+
+
+def raw_start(body: Mapping[str, Any]) -> str:
+    """Return the beginning of a prompt: servers do repeat prompts in errors, and clients must not."""
+    return str(body.get("messages"))[:200]
+
+
+def _embeddings(body: Mapping[str, Any]) -> dict[str, Any]:
+    texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    rows = [
+        {"object": "embedding", "index": i, "embedding": replies.embedding(str(text))}
+        for i, text in enumerate(texts)
+    ]
+    tokens = sum(len(str(text)) // 4 for text in texts)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "model": body.get("model"), "data": rows, "usage": usage}
+
+
+def _http(status: int, body: Mapping[str, Any]) -> bytes:
+    return _http_text(status, json.dumps(body))
+
+
+def _http_text(status: int, text: str, kind: str = "application/json", headers: str = "") -> bytes:
+    raw = text.encode()
+    phrase = _PHRASES.get(status, "Error")
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {kind}\r\ncontent-length: {len(raw)}\r\n{headers}\r\n"
+    )
+    return head.encode() + raw
+
+
+def _html(status: int, text: str) -> bytes:
+    return _http_text(status, text, "text/html")
+
+
+def _error(status: int, message: str, code: str, param: str | None = None, headers: str = "") -> bytes:
+    body = {"error": {"message": message, "type": "error", "code": code, "param": param}}
+    return _http_text(status, json.dumps(body), headers=headers)
+
+
+def main() -> None:
+    """Serve until interrupted; the first line on standard output is the base URL."""
+    parser = argparse.ArgumentParser(prog="python -m envs.llm.scripted_server", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 = any free one, of loopback")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds until an answer")
+    parser.add_argument("--fault-rate", type=float, default=0.0, help="share of faulty answers")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    given = parser.parse_args()
+    server = ScriptedServer(
+        Script(latency_s=given.latency, fault_rate=given.fault_rate, seed=given.seed), given.port
+    )
+
+    async def serve() -> None:
+        listening = await server.listen()
+        print(server.url, flush=True)
+        await listening.serve_forever()
+
+    try:
+        asyncio.run(serve())
+    except KeyboardInterrupt:
+        print(f"{server.seen.requests} requests, at most {server.seen.most_at_once} at once")
+
+
+if __name__ == "__main__":
+    main()

@@ -63,6 +63,7 @@ def evaluate(cfg: DictConfig) -> float:
             options,
             seed=cfg.seed,
             report_samples=cfg.report_samples,
+            unit_costs=cfg.unit_costs,
             names=cfg.variations,
             variation_judges=cfg.variation_seeds,
             progress=progress,

@@ -11,10 +11,11 @@ import numpy as np
 from envs.judges.simulated import SimulatedJudge
 from experiments.evaluation.setting import Setting, TrainScores, exact_table, people
 from experiments.evaluation.trajectories import BASELINE, REFERENCE, Method, Trajectory
-from search.population import sets_within
+from search.population_sets import sets_within
 
 VANILLA, FULL, ORACLE = "vanilla", "full context", "oracle path"
-BEST_STATIC = "best static set per domain"
+BEST_STATIC, BEST_STATIC_ALL = "best static set per domain", "best static set"
+"""Of at most `budget` attributes, told the domain and not; their families bear the same names."""
 STATIC_SETS = {
     "static-3": ("Emotional State", "Mental Health Status", "Past Self-Harm History"),
     "static-4": ("Age", "Emotional State", "Mental Health Status", "Profession"),
@@ -29,9 +30,9 @@ def random_name(k: int) -> str:
     return f"random order, {k} questions" if k > 1 else "random order, 1 question"
 
 
-def static_name(k: int) -> str:
-    """Return the name of the best static set of exactly k attributes."""
-    return f"best static {k} per domain"
+def static_name(k: int, told: bool = True) -> str:
+    """Return the name of the best static set of exactly k attributes, `told` the domain or not."""
+    return f"best static {k}{' per domain' if told else ''}"
 
 
 def random_orders(setting: Setting, i: int) -> np.ndarray:
@@ -97,18 +98,24 @@ def best_sets(
 
 
 def _best_static(setting: Setting, scores: TrainScores) -> list[Method]:
-    """Return the best static set per domain: of at most `budget` attributes, and of each exact size.
+    """Return the best static sets, of at most `budget` attributes and of each exact size, domain told or not.
 
-    They are chosen on the exact scores of the train people, each counting as often as they have scenarios.
+    They are chosen on what plans are made from, one look at each set of the train people, each of whom counts as
+    often as they have scenarios.
     """
     counts = scores.weights.astype(np.int64)
-    table = np.repeat(scores.exact, counts, axis=0)
+    table = np.repeat(scores.seen, counts, axis=0)
     domains = [s.domain for s, n in zip(scores.scenarios, counts.tolist(), strict=True) for _ in range(n)]
     methods = []
-    for name, size in ((BEST_STATIC, None), *((static_name(k), k) for k in range(1, scores.budget + 1))):
+    for size in (None, *range(1, scores.budget + 1)):
         best = best_sets(table, scores.masks, domains, size)
-        paths = [_indices(best.get(s.domain, best[""])) for s in setting.test]
-        methods.append(_fixed(setting, name, BASELINE, paths, "" if size is None else "best static set"))
+        for told in (True, False):
+            family = BEST_STATIC if told else BEST_STATIC_ALL
+            paths = [_indices(best.get(s.domain if told else "", best[""])) for s in setting.test]
+            if size is None:
+                methods.append(_fixed(setting, family, BASELINE, paths))
+            else:
+                methods.append(_fixed(setting, static_name(size, told), BASELINE, paths, family))
     return methods
 
 

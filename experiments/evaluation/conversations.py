@@ -176,4 +176,4 @@ def _first_open(situation: Situation, order: Sequence[int]) -> Choice:
 
 def curve_of(name: str, rule: str) -> str:
     """Return the family of operating points of an acquisition under a rule: all costs of `value`, all k."""
-    return f"{name} + {rule.split(' ')[0]}"
+    return f"{name} + {rule.rpartition(' ')[0] or rule}"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from experiments.evaluation.baselines import FULL, ORACLE, VANILLA
-from experiments.evaluation.pairs import POPULATION
+from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
+from experiments.evaluation.population import POPULATION
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import MethodFigures
 from experiments.figures import Drawing, Line, canvas, draw_heat, draw_lines, to_svg
@@ -20,10 +20,11 @@ PUBLISHED_QUESTIONS = 2.7
 DRAWN = (
     "random order",
     "random order + value",
-    "best static set",
+    BEST_STATIC_ALL,
+    BEST_STATIC,
     "nearest + value",
     "vote + value",
-    "conditional + value",
+    "conditional + own stop",
     POPULATION,
 )
 """Families in the figure of score against questions; the table has all."""
@@ -41,7 +42,9 @@ def pareto(found: dict[str, MethodFigures], chosen: str, simulated: bool) -> Dra
         if chosen in found:
             one = found[chosen]
             axes.vlines(one.asked.estimate, one.score.low, one.score.high, color="k", linewidth=1.2)
-            axes.plot(one.asked.estimate, one.score.estimate, "*", mfc="w", mec="k", markersize=13, label=chosen)
+            axes.plot(
+                one.asked.estimate, one.score.estimate, "*", mfc="w", mec="k", markersize=13, label=chosen
+            )
         for name, dashes in ((FULL, (0, (4, 2))), (ORACLE, (0, (1, 1.5)))):
             if name in found:
                 level = found[name].score.estimate

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.evaluation.baselines import BEST_STATIC, FULL, VANILLA
+from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA
 from experiments.evaluation.grids import number, with_interval
-from experiments.evaluation.pairs import POPULATION, Pair
-from experiments.evaluation.population import population_name
+from experiments.evaluation.pairs import Pair
+from experiments.evaluation.population import POPULATION, POPULATION_ALL, cost_name
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import MethodFigures
 
+_HELD_AGAINST = (BEST_STATIC_ALL, BEST_STATIC, POPULATION_ALL, POPULATION)
 NEARLY = 0.97
 """Share of the exact plan's gain from which on a static set is called nearly enough."""
 
@@ -31,7 +32,7 @@ def ablation_rows(
 def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str, cost: float) -> list[str]:
     """Return the sentences at the head of a report."""
     lines = [_ablation(ablation_rows(found, chosen, cost), found)]
-    if BEST_STATIC in found and population_name(0.0) in found:
+    if BEST_STATIC in found and cost_name(POPULATION, 0.0) in found:
         lines.append(_static(found))
     lines += [
         _held(pair) for pair in pairs if pair.name == chosen and pair.other in (BEST_STATIC, POPULATION)
@@ -40,7 +41,9 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     lines += [
         _held(pair)
         for pair in pairs
-        if pair.name == f"conditional + value {cost:g}" and "nearest" in pair.other
+        if pair.name.startswith("conditional + fixed")
+        and "nearest" in pair.other
+        and pair.kind == "difference"
     ]
     return lines
 
@@ -55,7 +58,7 @@ def _ablation(rows: Sequence[tuple[str, str, Interval]], found: dict[str, Method
 
 def _static(found: dict[str, MethodFigures]) -> str:
     """Say whether a static set is nearly enough."""
-    static, plan, empty = found[BEST_STATIC], found[population_name(0.0)], found[VANILLA]
+    static, plan, empty = found[BEST_STATIC], found[cost_name(POPULATION, 0.0)], found[VANILLA]
     possible = plan.score.estimate - empty.score.estimate
     share = (static.score.estimate - empty.score.estimate) / possible if possible > 0 else float("nan")
     if share >= NEARLY:

@@ -18,7 +18,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from experiments.evaluation import grids
-from experiments.evaluation.baselines import BEST_STATIC, FULL, ORACLE, STATIC_SETS, VANILLA
+from experiments.evaluation.baselines import (
+    BEST_STATIC,
+    BEST_STATIC_ALL,
+    FULL,
+    ORACLE,
+    STATIC_SETS,
+    VANILLA,
+)
 from experiments.evaluation.claims import SUMMARY, claims, claims_grid
 from experiments.evaluation.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.drawings_varied import robustness
@@ -26,7 +33,7 @@ from experiments.evaluation.findings import ablation_rows, findings
 from experiments.evaluation.html import Grid, markdown, page
 from experiments.evaluation.lineup import CHOSEN
 from experiments.evaluation.pairs import Pair, compare, difference_rows
-from experiments.evaluation.population import population_name
+from experiments.evaluation.population import POPULATION, POPULATION_ALL, cost_name
 from experiments.evaluation.run import Evaluation
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison, MethodFigures
@@ -128,7 +135,7 @@ class Report:
     def headline(self) -> dict[str, Any]:
         """Return the few figures that a tracker logs."""
         found = {"n_test": self._summary["n_test"], "judge_is_simulated": self.about.simulated}
-        for name in (VANILLA, CHOSEN, BEST_STATIC, FULL):
+        for name in (VANILLA, CHOSEN, BEST_STATIC_ALL, BEST_STATIC, FULL):
             if name in self.methods:
                 key = name.replace(" ", "_")
                 found[f"score_{key}"] = self.methods[name].score.estimate
@@ -144,13 +151,10 @@ class Report:
         return {name: (list(grid.columns), [list(row) for row in grid.rows]) for name, grid in parts.items()}
 
     def _few(self) -> list[MethodFigures]:
-        cost = f"value {self.about.value_cost:g}"
-        names = [
-            VANILLA,
-            *(f"{a} + {cost}" for a in ("random order", "nearest", "vote", "conditional")),
-            CHOSEN,
-        ]
-        names += [*STATIC_SETS, BEST_STATIC, population_name(0.0), ORACLE, FULL]
+        cost = self.about.value_cost
+        names = [VANILLA, *(f"{a} + value {cost:g}" for a in ("random order", "nearest", "vote"))]
+        names += [f"conditional + own stop {cost:g}", CHOSEN, *STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC]
+        names += [cost_name(POPULATION_ALL, cost), cost_name(POPULATION, cost), ORACLE, FULL]
         return [self.methods[name] for name in names if name in self.methods]
 
     def _grids(self) -> list[Grid]:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from experiments.evaluation.baselines import BEST_STATIC, STATIC_SETS, VANILLA
+from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, STATIC_SETS, VANILLA
+from experiments.evaluation.population import POPULATION, POPULATION_ALL
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison
 
-POPULATION = "population plan"
-"""Name of the exact plan for an unknown person; its family of operating points bears it too."""
-ACQUISITIONS = ("nearest", "vote", "conditional")
+WITHOUT_TREES = ("nearest", "vote")
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,24 @@ def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:
     it in the ablation.
     """
     have, rule = set(comparison.names), f"value {cost:g}"
-    alone = f"random order + {rule}"
+    alone, conditional = f"random order + {rule}", f"conditional + own stop {cost:g}"
     differences = [(alone, VANILLA), (chosen, VANILLA), (chosen, alone)]
-    differences += [(f"{a} + {rule}", alone) for a in ACQUISITIONS]
-    differences += [(f"conditional + {rule}", f"{a} + {rule}") for a in ("nearest", "vote")]
+    differences += [(name, alone) for name in (*(f"{a} + {rule}" for a in WITHOUT_TREES), conditional)]
+    differences += [(conditional, f"{a} + {rule}") for a in WITHOUT_TREES]
     differences += [(f"conditional + fixed {k}", f"nearest + fixed {k}") for k in (1, 2, 3, 4)]
-    differences += [(chosen, other) for other in (*STATIC_SETS, BEST_STATIC, POPULATION)]
+    differences += [(chosen, other) for other in (*STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC)]
     pairs = [
         Pair(a, b, "difference", comparison.difference(a, b))
         for a, b in dict.fromkeys(differences)
         if {a, b} <= have and a != b
     ]
-    return [*pairs, *_along_curves(comparison, chosen, alone), *_stopping(comparison)]
+    along = [
+        p
+        for name in dict.fromkeys((chosen, conditional))
+        if name in have
+        for p in _along_curves(comparison, name)
+    ]
+    return [*pairs, *along, *_stopping(comparison)]
 
 
 def curves(comparison: Comparison) -> dict[str, list[str]]:
@@ -75,19 +80,23 @@ def curves(comparison: Comparison) -> dict[str, list[str]]:
     return found
 
 
-def _along_curves(comparison: Comparison, chosen: str, alone: str) -> list[Pair]:
+def _along_curves(comparison: Comparison, chosen: str) -> list[Pair]:
     families = curves(comparison)
     pairs = []
-    for family in ("random order", "random order + value", "best static set", POPULATION):
+    for family in (
+        "random order",
+        "random order + value",
+        BEST_STATIC_ALL,
+        BEST_STATIC,
+        POPULATION_ALL,
+        POPULATION,
+    ):
         if family in families:
             held = comparison.score_at_equal_questions(chosen, families[family])
             pairs.append(Pair(chosen, family, "equal questions", held))
-    if POPULATION in families:
-        pairs.append(
-            Pair(
-                chosen, POPULATION, "share", comparison.share_at_equal_questions(chosen, families[POPULATION])
-            )
-        )
+        if family in families and family.startswith(POPULATION):
+            share = comparison.share_at_equal_questions(chosen, families[family])
+            pairs.append(Pair(chosen, family, "share", share))
     return pairs
 
 
@@ -96,7 +105,8 @@ def _stopping(comparison: Comparison) -> list[Pair]:
     families, pairs = curves(comparison), []
     for name in comparison.names:
         found = re.fullmatch(r"(.+) \+ fixed (\d+)", name)
-        family = f"{found[1]} + value" if found else ""
+        stop = "own stop" if found and found[1] == "conditional" else "value"
+        family = f"{found[1]} + {stop}" if found else ""
         if found and family in families:
             saved = comparison.questions_at_equal_score(name, families[family])
             pairs.append(Pair(name, family, "questions saved", saved))

@@ -6,36 +6,47 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.evaluation.pairs import POPULATION
 from experiments.evaluation.setting import Setting, TrainScores
-from experiments.evaluation.trajectories import REFERENCE, Method, Trajectory
+from experiments.evaluation.trajectories import POLICY, REFERENCE, Method, Trajectory
 from search.policy_tree import DECLINED, STOP, PolicyTree
 from search.policy_tree_file import PolicyTrees
 from search.population import PopulationProblem
 from search.population_dp import Solution, best_fixed_path
+from search.population_sets import sets_within
 
 ALL = "all"
+POPULATION, POPULATION_ALL = "population plan", "population plan, domain not told"
+TOLD = "conditional, domain told + own stop"
+"""Families of operating points: the cost weight that a plan was made with."""
 
 
 def plan_tree(
-    scores: TrainScores, domain: str, *, exact: bool, cost_weight: float, min_profiles: float
+    scores: TrainScores,
+    domain: str,
+    *,
+    exact: bool,
+    cost_weight: float,
+    min_profiles: float,
+    budget: int | None = None,
 ) -> PolicyTree:
-    """Return the tree for `domain` (or ALL, or one without people, which takes them all).
+    """Return the tree for `domain` (ALL, or one without people: for everybody).
 
     `exact`: planned on the scores without noise, else on one look at each set. Where fewer than `min_profiles`
-    people agree with the answers, the tree goes on with the best fixed path.
+    people agree with the answers, the tree goes on with the best fixed path. `budget`: of fewer questions.
     """
     kept = [k for k, s in enumerate(scores.scenarios) if domain in (ALL, s.domain)]
     if not kept:
-        return plan_tree(scores, ALL, exact=exact, cost_weight=cost_weight, min_profiles=min_profiles)
-    key = (exact, cost_weight, min_profiles, domain, *(scores.scenarios[k].id for k in kept))
+        domain, kept = ALL, list(range(len(scores.scenarios)))
+    budget = scores.budget if budget is None else min(budget, scores.budget)
+    key = (exact, cost_weight, min_profiles, budget, domain, *(scores.scenarios[k].id for k in kept))
     key = (*key, *scores.weights[kept].tolist())
     if key not in scores.memo:
+        n_sets = len(sets_within(len(scores.schema), budget))  # smaller sets come first
         problem = PopulationProblem(
-            scores.scenarios[0].schema,
-            scores.budget,
+            scores.schema,
+            budget,
             np.array([scores.scenarios[k].codes for k in kept]),
-            (scores.exact if exact else scores.seen)[kept],
+            (scores.exact if exact else scores.seen)[kept, :n_sets],
             weights=scores.weights[kept],
             cost_weight=cost_weight,
             group=domain,
@@ -46,36 +57,46 @@ def plan_tree(
     return tree
 
 
-def seen_trees(scores: TrainScores, min_profiles: float) -> PolicyTrees:
-    """Return the trees that `conditional` follows: for each domain and for all, on one look at each set, no costs."""
-    domains = dict.fromkeys(s.domain for s in scores.scenarios)
-    plan = {
-        d: plan_tree(scores, d, exact=False, cost_weight=0.0, min_profiles=min_profiles)
-        for d in (*domains, ALL)
-    }
-    return PolicyTrees(plan, {})
+def seen_trees(
+    scores: TrainScores, cost_weight: float, min_profiles: float, budget: int | None = None
+) -> PolicyTrees:
+    """Return the tree that `conditional` follows: for everybody, planned on one look at each set."""
+    tree = plan_tree(
+        scores, ALL, exact=False, cost_weight=cost_weight, min_profiles=min_profiles, budget=budget
+    )
+    return PolicyTrees({ALL: tree}, {})
 
 
-def population_name(cost_weight: float) -> str:
-    """Return the name of the plan for one cost weight, an operating point of its family."""
-    return f"{POPULATION}, cost {cost_weight:g}"
+def cost_name(family: str, cost_weight: float) -> str:
+    """Return the name of an operating point of a family of plans."""
+    return f"{family}, cost {cost_weight:g}" if family.startswith(POPULATION) else f"{family} {cost_weight:g}"
 
 
 def population_plans(
-    setting: Setting, scores: TrainScores, costs: Sequence[float], min_profiles: float
+    setting: Setting, scores: TrainScores, costs: Sequence[float], own: Sequence[float], min_profiles: float
 ) -> list[Method]:
-    """Return the exact plans of the train people under the exact judge, one for each cost weight.
+    """Return the exact plans of the train people under the exact judge, and a policy that is told the domain.
 
-    They know the domain of each query and the judge without its noise, which no policy does.
+    The plans know the judge without its noise, and POPULATION the domain of each query, which no policy does.
+    TOLD makes its plan as `conditional` does, for each domain. `costs`, `own`: cost weights, one method each.
     """
+    kinds = (
+        (POPULATION, REFERENCE, costs, True, True),
+        (POPULATION_ALL, REFERENCE, costs, True, False),
+        (TOLD, POLICY, own, False, True),
+    )
+    methods = []
+    for family, kind, weights, exact, told in kinds:
+        for cost in weights:
 
-    def follow(cost: float) -> Method:
-        def tree_of(domain: str) -> PolicyTree:
-            return plan_tree(scores, domain, exact=True, cost_weight=cost, min_profiles=min_profiles)
+            def tree_of(
+                domain: str, cost: float = cost, exact: bool = exact, told: bool = told
+            ) -> PolicyTree:
+                own_domain = domain if told else ALL
+                return plan_tree(scores, own_domain, exact=exact, cost_weight=cost, min_profiles=min_profiles)
 
-        return Method(population_name(cost), REFERENCE, _follow(setting, tree_of), POPULATION)
-
-    return [follow(cost) for cost in costs]
+            methods.append(Method(cost_name(family, cost), kind, _follow(setting, tree_of), family))
+    return methods
 
 
 def _follow(setting: Setting, tree_of: Callable[[str], PolicyTree]) -> Callable[[int], list[Trajectory]]:

@@ -49,6 +49,7 @@ def run(
     *,
     seed: int = 0,
     report_samples: int = 8,
+    unit_costs: bool = True,
     names: Sequence[str] = (),
     variation_judges: int = 1,
     progress: Progress = lambda what, done: None,
@@ -64,9 +65,9 @@ def run(
         )
         planned = set(table.table.table["scenario_id"].to_pylist())
         people = [s for s in train if s.id in planned] or train
-        scores = TrainScores(people, judge, budget)
-        trees = seen_trees(scores, options.min_profiles) if setting.enumerable else None
-        memory = remember(setting, table.table, options, trees, table.source)
+        scores = TrainScores(people, judge, budget, unit_costs)
+        trees = seen_trees(scores, options.value_cost, options.min_profiles) if setting.enumerable else None
+        memory = remember(setting, scores, table.table, options, trees, table.source)
         frames.append(evaluate(setting, lineup(setting, scores, memory, options), profiles))
         progress("methods", len(test))
         for variation in variations(names if k < variation_judges else (), setting, scores, memory, options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ from envs.judges.simulated import SimulatedJudge
 from envs.users import User
 from experiments.evaluation.trajectories import TrueScores
 from policies.reading import default_reader
-from search.population import sets_within
 from search.population_scenarios import common_schema, score_table
+from search.population_sets import sets_within
 
 MAX_ENUMERABLE = 12
 """Up to how many attributes every set within the budget is scored, of a judge that costs nothing."""
@@ -128,14 +129,23 @@ class TrainScores:
     memo : what was computed from some of these people, for those who plan from the same ones again
     """
 
-    def __init__(self, train: Sequence[Scenario], judge: Judge, budget: int) -> None:
+    def __init__(self, train: Sequence[Scenario], judge: Judge, budget: int, unit_costs: bool = True) -> None:
         first, of = people(train)
+        self.unit_costs = unit_costs
         self.scenarios = [train[i] for i in first.tolist()]
         self.weights = np.bincount(of).astype(np.float64)
         self.judge = judge
         self.memo: dict[tuple[object, ...], Any] = {}
         self.budget = min(budget, len(common_schema(train)))
         self.masks = sets_within(len(self.scenarios[0].schema), self.budget)
+
+    @functools.cached_property
+    def schema(self) -> Schema:
+        """The attributes as plans price them: every question costs 1 with `unit_costs`."""
+        own = self.scenarios[0].schema
+        if not self.unit_costs:
+            return own
+        return Schema(dataclasses.replace(attribute, cost=1.0) for attribute in own.attributes)
 
     @functools.cached_property
     def seen(self) -> np.ndarray:
@@ -153,7 +163,7 @@ class TrainScores:
 
     def only(self, train: Sequence[Scenario]) -> TrainScores:
         """Return the scores of the people of `train`, some of these; what was scored is not scored again."""
-        fewer = TrainScores(train, self.judge, self.budget)
+        fewer = TrainScores(train, self.judge, self.budget, self.unit_costs)
         fewer.memo = self.memo
         row = {(s.profile, s.domain): k for k, s in enumerate(self.scenarios)}
         kept = [row[s.profile, s.domain] for s in fewer.scenarios]

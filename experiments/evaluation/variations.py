@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from envs import UserError
 from envs.users import ScriptedUser, User
-from experiments.evaluation.baselines import BEST_STATIC, FULL, ORACLE, VANILLA
-from experiments.evaluation.lineup import CHOSEN, Options, few, lineup
-from experiments.evaluation.population import population_name, seen_trees
+from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
+from experiments.evaluation.lineup import CHOSEN, Options, few, lineup, with_trees
+from experiments.evaluation.population import POPULATION, cost_name, seen_trees
 from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.evaluation.trajectories import Method
 from policies.memory import Memory
@@ -44,9 +44,9 @@ class Variation(NamedTuple):
 
 def wanted(cost: float) -> tuple[str, ...]:
     """Return the methods that a variation looks at; the references serve as denominators."""
-    rule = f"value {cost:g}"
-    ours = tuple(f"{name} + {rule}" for name in ("random order", "nearest", "vote", "conditional"))
-    return (VANILLA, BEST_STATIC, *ours, CHOSEN, population_name(0.0), ORACLE, FULL)
+    ours = tuple(f"{name} + value {cost:g}" for name in ("random order", "vote"))
+    ours = (*ours, f"conditional + own stop {cost:g}", CHOSEN)
+    return (VANILLA, BEST_STATIC, BEST_STATIC_ALL, *ours, cost_name(POPULATION, cost), ORACLE, FULL)
 
 
 def check(names: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ def variations(
 ) -> Iterator[Variation]:
     """Yield the settings of the variations `names`; the plans are those of `memory`, or fewer of them."""
     every = list(range(len(setting.test)))
-    narrow = dataclasses.replace(options, value_costs=(options.value_cost,), costs=(0.0,))
+    narrow = dataclasses.replace(options, value_costs=(options.value_cost,), costs=(options.value_cost,))
     if "unanswered" in names:
         for rate in RATES:
             yield _answered(
@@ -128,8 +128,9 @@ def _left_out(setting: Setting, scores: TrainScores, memory: Memory, options: Op
 
 def _with_trees(memory: Memory, scores: TrainScores, options: Options) -> Memory:
     """Return `memory` with trees planned from `scores` alone, where it had trees at all."""
-    trees = None if memory.trees is None else seen_trees(scores, options.min_profiles)
-    return Memory(memory.table, memory.index, memory.schema, memory.source, trees)
+    if memory.trees is None:
+        return memory
+    return with_trees(memory, seen_trees(scores, options.value_cost, options.min_profiles))
 
 
 def _methods(setting: Setting, scores: TrainScores, memory: Memory, options: Options) -> list[Method]:

@@ -95,7 +95,9 @@ def test_rows_by_hand():
 
 def test_random_order_is_the_mean_of_its_orders():
     there = setting([scenario("p", C="high")])
-    (method,) = [m for m in baselines(there, TrainScores(there.train, there.judge, 2)) if m.name == random_name(2)]
+    (method,) = [
+        m for m in baselines(there, TrainScores(there.train, there.judge, 2)) if m.name == random_name(2)
+    ]
     talks = method.converse(0)
     assert len(talks) == RANDOM_ORDERS
     assert {len(t.asked) for t in talks} == {2}
@@ -249,7 +251,9 @@ def test_walks_are_the_conversations_of_the_agent(played, user, rule):
         for i, scenario in enumerate(there.test):
             answers = there.answers
             turn = converse(
-                agent, scenario.query, lambda t, i=i, a=answers, s=scenario: a.text(i, s.schema.index(t.attribute))
+                agent,
+                scenario.query,
+                lambda t, i=i, a=answers, s=scenario: a.text(i, s.schema.index(t.attribute)),
             )
             (found,) = method.converse(i)
             assert tuple(scenario.schema.names[a] for a in found.asked) == turn.path

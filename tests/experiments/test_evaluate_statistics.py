@@ -132,7 +132,9 @@ def test_curves_are_read_between_their_points():
     assert at_equal(x, y, np.array([4.0]), beyond=np.inf)[0] == 3.5
 
 
-@given(st.lists(st.tuples(st.floats(0, 4), st.floats(1, 5)), min_size=1, max_size=5, unique_by=lambda p: p[0]))
+@given(
+    st.lists(st.tuples(st.floats(0, 4), st.floats(1, 5)), min_size=1, max_size=5, unique_by=lambda p: p[0])
+)
 @settings(max_examples=50, deadline=None)
 def test_a_curve_read_at_its_own_points_is_itself(points):
     x = np.array([[p[0]] for p in points])

@@ -92,11 +92,11 @@ class EvaluateConfig:
 
     `paths`: a run folder or Parquet file (null: planned on the train side, for each draw of the judge).
     `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of them are
-    varied too. `table_size`: plan for so many train scenarios at most. `value_costs`: cost weights of the `value`
-    stopping rule, its operating points; `value_cost`: the one that stands for it. `unit_costs`: every question
-    costs the same, so that stopping is held against questions; false: the attributes' own costs. `min_profiles`:
-    where fewer train people agree with the answers, policy trees go on with the best fixed path. `variations`: which
-    robustness checks. `draws`, `level`: of the bootstrap.
+    varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly taken.
+    `value_costs`: cost weights of stopping, its operating points; `value_cost`: the one that stands for it.
+    `unit_costs`: every question costs the same, so that stopping is held against questions; false: the
+    attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees go on
+    with the best fixed path. `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
     """
 
     budget: int = MISSING
@@ -106,6 +106,7 @@ class EvaluateConfig:
     model_seeds: int = 1
     variation_seeds: int = 1
     table_size: int | None = None
+    test_size: int | None = None
     report_samples: int = 8
     value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.2, 0.4])
     value_cost: float = 0.1

@@ -26,7 +26,7 @@ from search.path_table import PathTable
 
 
 def evaluate(cfg: DictConfig) -> float:
-    """Evaluate every method of `cfg` and return the mean score of the chosen policy (the objective of a sweep).
+    """Evaluate all methods of `cfg`; return the mean score of the chosen policy (the objective of a sweep).
 
     Raises
     ------
@@ -37,6 +37,7 @@ def evaluate(cfg: DictConfig) -> float:
     budget = budget_of(cfg)
     check(cfg.variations)
     train, test = _side(cfg, "train"), _side(cfg, "test")
+    tested = spread(test.scenarios, cfg.test_size)
     judges = _judges(cfg)
     user, tracking = build.build_users(cfg), build.build_tracking(cfg)
     if isinstance(user, PersonUser):
@@ -57,7 +58,7 @@ def evaluate(cfg: DictConfig) -> float:
             judges,
             _tables(cfg, train, test, budget, progress),
             train.scenarios,
-            test.scenarios,
+            tested,
             user,
             budget,
             options,
@@ -73,7 +74,7 @@ def evaluate(cfg: DictConfig) -> float:
         simulated=bool(getattr(judges[0], "simulated", False)),
         scenarios=test.source,
         budget=budget,
-        names=test.scenarios[0].schema.names,
+        names=tested[0].schema.names,
         n_train=len(train.scenarios),
         value_cost=cfg.value_cost,
         seed=cfg.seed,
@@ -92,7 +93,8 @@ def _side(cfg: DictConfig, split: str) -> ScenarioSet:
     """Return one side of the split, at most `scenarios.limit` scenarios of it."""
     if cfg.scenarios.split != "all":
         raise UserError(
-            f"scenarios.split: found {cfg.scenarios.split}, expected all: an evaluation plans on train and tests on test"
+            f"scenarios.split: found {cfg.scenarios.split}, expected all: an evaluation plans on train and "
+            f"tests on test"
         )
     side = copy.deepcopy(cfg)
     side.scenarios.split = split

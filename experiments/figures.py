@@ -18,7 +18,7 @@ GREYS = ("#111111", "#c2571a", "#1f6f9c", "#7a9a2e", "#8b5a9c", "#b08d57", "#5c5
 """Line colours of different lightness; markers and dashes tell them apart in grey as well."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "raise-planner",
     "font.family": "DejaVu Sans",
@@ -85,7 +85,7 @@ def to_svg(figure: Figure, key: str, title: str) -> str:
 def draw_lines(axes: Axes, lines: Sequence[Line], intervals: bool = True) -> None:
     """Draw `lines`, each with its own colour, marker and dashes."""
     for k, line in enumerate(lines):
-        look = {"color": GREYS[k % len(GREYS)], "marker": MARKERS[k % len(MARKERS)]}
+        look: dict[str, Any] = {"color": GREYS[k % len(GREYS)], "marker": MARKERS[k % len(MARKERS)]}
         dashes: Any = DASHES[k % len(DASHES)] if len(line.x) > 1 else "none"
         axes.plot(line.x, line.y, linestyle=dashes, label=line.label, markersize=5, linewidth=1.4, **look)
         if intervals and line.low is not None and line.high is not None:
@@ -93,7 +93,7 @@ def draw_lines(axes: Axes, lines: Sequence[Line], intervals: bool = True) -> Non
 
 
 def draw_heat(axes: Axes, shares: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
-    """Draw `shares` (float64[len(rows), len(columns)], in [0, 1]) in grey, with the larger ones as numbers."""
+    """Draw `shares` (float64[len(rows), len(columns)], in [0, 1]) in grey, the larger ones as numbers."""
     axes.imshow(shares, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)

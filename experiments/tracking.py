@@ -90,7 +90,7 @@ class WandbTracking:
         """Log numbers, tables and drawings, and end the run."""
         import wandb
 
-        logged = {
+        logged: dict[str, Any] = {
             key: wandb.Table(columns=list(c), data=[list(r) for r in rows])
             for key, (c, rows) in tables.items()
         }

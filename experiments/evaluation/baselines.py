@@ -1,4 +1,4 @@
-"""Methods without a policy: nobody asked, everybody asked the same, everything known, the plan of an oracle."""
+"""Methods without a policy: nobody asked, everybody asked the same, everything known, an oracle's plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATIC_SETS = {
     "static-3": ("Emotional State", "Mental Health Status", "Past Self-Harm History"),
     "static-4": ("Age", "Emotional State", "Mental Health Status", "Profession"),
 }
-"""The paper's set, and the one that covers most of its authors' planned paths (METHOD, "Published numbers")."""
+"""The paper's set, and the one that covers most of its authors' planned paths."""
 RANDOM_ORDERS = 8
 """Orders that each person is asked in, for methods that ask at random; their mean counts."""
 
@@ -100,8 +100,8 @@ def best_sets(
 def _best_static(setting: Setting, scores: TrainScores) -> list[Method]:
     """Return the best static sets, of at most `budget` attributes and of each exact size, domain told or not.
 
-    They are chosen on what plans are made from, one look at each set of the train people, each of whom counts as
-    often as they have scenarios.
+    They are chosen on what plans are made from, one look at each set of the train people, each of whom counts
+    as often as they have scenarios.
     """
     counts = scores.weights.astype(np.int64)
     table = np.repeat(scores.seen, counts, axis=0)

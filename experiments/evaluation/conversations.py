@@ -1,11 +1,13 @@
 """Conversations of policies with test persons: each acquisition is walked once, every stopping rule looks on.
 
 Where a stopping rule ends a conversation does not change what an acquisition would have asked before, so all
-rules read one walk to the end of the budget. It takes the same decisions as `policies.composed.ComposedPolicy`.
+rules read one walk to the end of the budget. It takes the same decisions as
+`policies.composed.ComposedPolicy`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,8 +20,11 @@ from policies.situation import Abstention, Acquisition, Choice, Policy, Situatio
 
 
 class Walk(NamedTuple):
-    """A conversation to its end. `asked`: L schema indices; `told`: L + 1 bitmasks, before and after each question;
-    `stops`: rule -> after how many questions it ends the conversation, at most L."""
+    """A conversation to its end.
+
+    `asked`: L schema indices; `told`: L + 1 bitmasks, before and after each question; `stops`: rule -> after
+    how many questions it ends the conversation, at most L.
+    """
 
     asked: tuple[int, ...]
     told: tuple[int, ...]
@@ -53,49 +58,32 @@ class Conversations:
         return [m for name, acquisition in acquisitions.items() for m in self._methods(name, acquisition)]
 
     def _methods(self, name: str, acquisition: Acquisition) -> list[Method]:
-        walks: dict[int, Walk] = {}
+        @functools.cache
+        def walk(i: int) -> list[Walk]:
+            def choose(situation: Situation) -> tuple[Choice, Choice]:
+                choice = acquisition.choose(situation)
+                return choice, choice
 
-        def walk(i: int) -> Walk:
-            if i not in walks:
-                walks[i] = self.walk(i, lambda s: (c := acquisition.choose(s), c))
-            return walks[i]
+            return [self.walk(i, choose)]
 
-        return [
-            Method(
-                f"{name} + {rule}",
-                POLICY,
-                lambda i, rule=rule: [walk(i).trajectory(rule)],
-                curve_of(name, rule),
-            )
-            for rule in self.rules
-        ]
+        return [_method(name, POLICY, rule, walk) for rule in self.rules]
 
     def abstention_only(self) -> list[Method]:
         """Return stopping without a plan: random order, stopping by the best question that is left.
 
-        What is asked is drawn; whether the context is enough is the rule's own judgement of the best question.
+        What is asked is drawn; whether that is enough is the rule's own judgement of the best question.
         """
         best = VoteAcquisition()
-        walks: dict[int, list[Walk]] = {}
 
-        def talk(i: int) -> list[Walk]:
-            if i not in walks:
-                orders = random_orders(self.setting, i).tolist()
-                walks[i] = [
-                    self.walk(i, lambda s, o=order: (_first_open(s, o), best.choose(s))) for order in orders
-                ]
-            return walks[i]
+        @functools.cache
+        def walks(i: int) -> list[Walk]:
+            def in_order(order: Sequence[int]) -> Walk:
+                return self.walk(i, lambda s: (_first_open(s, order), best.choose(s)))
 
-        return [
-            Method(
-                f"random order + {rule}",
-                BASELINE,
-                lambda i, rule=rule: [w.trajectory(rule) for w in talk(i)],
-                curve_of("random order", rule),
-            )
-            for rule in self.rules
-            if rule.startswith("value")
-        ]
+            return [in_order(order) for order in random_orders(self.setting, i).tolist()]
+
+        stopping = [rule for rule in self.rules if rule.startswith("value")]
+        return [_method("random order", BASELINE, rule, walks) for rule in stopping]
 
     def configured(self, name: str, policy: Policy) -> Method:
         """Return the method that follows `policy`, any object with `decide`."""
@@ -131,6 +119,13 @@ class Conversations:
             state.ask(choice.attribute)
             told.append(state.told)
         return Walk(tuple(state.asked), tuple(told), {r: stops.get(r, len(state.asked)) for r in self.rules})
+
+
+def _method(name: str, kind: str, rule: str, walks: Callable[[int], list[Walk]]) -> Method:
+    def converse(i: int) -> list[Trajectory]:
+        return [walk.trajectory(rule) for walk in walks(i)]
+
+    return Method(f"{name} + {rule}", kind, converse, curve_of(name, rule))
 
 
 class _State:

@@ -15,7 +15,7 @@ from experiments.evaluation.summary import MethodFigures
 from experiments.figures import Drawing, Line, canvas, draw_heat, draw_lines, to_svg
 
 PUBLISHED = {"vanilla": 2.86, "+ abstention": 3.56, "+ planner": 3.77, "full context": 4.00}
-"""Mean scores of arXiv 2505.18882: six models, real judge (full context: all models, another table)."""
+"""Mean scores of arXiv 2505.18882: six models, real judge (full context: another table)."""
 PUBLISHED_QUESTIONS = 2.7
 DRAWN = (
     "random order",
@@ -31,7 +31,7 @@ DRAWN = (
 
 
 def pareto(found: dict[str, MethodFigures], chosen: str, simulated: bool) -> Drawing:
-    """Draw mean score against mean questions, one line a family of operating points, and `chosen` by itself."""
+    """Draw mean score against mean questions, a line a family of operating points, and `chosen` by itself."""
     families: dict[str, list[MethodFigures]] = {}
     for figures in found.values():
         if figures.curve:
@@ -56,8 +56,8 @@ def pareto(found: dict[str, MethodFigures], chosen: str, simulated: bool) -> Dra
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
         svg = to_svg(figure, "pareto", title)
     note = (
-        "A line joins the operating points of one method: the number of questions, or the cost that stops it. The "
-        "vertical bar is the chosen policy's interval; those of all methods are in the table below."
+        "A line joins the operating points of one method: the number of questions, or the cost that stops "
+        "it. The vertical bar is the chosen policy's interval; those of all methods are in the table below."
     )
     return Drawing("pareto", title, note, svg)
 
@@ -125,8 +125,9 @@ def ablation(rows: Sequence[tuple[str, str, Interval]], simulated: bool) -> Draw
         axes.legend(loc="upper left", ncols=2, fontsize=8)
         svg = to_svg(figure, "ablation", title)
     note = (
-        "Published: means over six language models on PENGUIN, full context over all models of another table. The two "
-        "kinds of bars share the scale, not the judge: they show whether the order is the same, not the level."
+        "Published: means over six language models on PENGUIN, full context over all those of another table. "
+        "The two kinds of bars share the scale, not the judge: they show whether the order is the same, not "
+        "the level."
     )
     return Drawing("ablation", title, note, svg)
 
@@ -160,7 +161,10 @@ def heat_map(method: str, rows: pd.DataFrame, names: Sequence[str], budget: int)
             axes.set_title(f"{domains[k]} (n = {n:,})", size=9)
         figure.supxlabel("position of the question", size=9)
         svg = to_svg(figure, "heat", title)
-    note = "Share of conversations that ask an attribute at a position; the rest had ended before. 10 % and more in figures."
+    note = (
+        "Share of conversations that ask an attribute at a position; the rest had ended before. 10 % and "
+        "more in figures."
+    )
     return Drawing("heat", title, note, svg)
 
 
@@ -181,7 +185,8 @@ def _heat_title(shares: dict[str, np.ndarray], names: Sequence[str]) -> str:
         return "asks nothing"
     if len(distinct) == 1:
         return f"{distinct[0]} is the commonest first question in every domain"
-    return f"the commonest first question differs by domain ({len(distinct)} attributes over {len(firsts)} domains)"
+    count = f"{len(distinct)} attributes over {len(firsts)} domains"
+    return f"the commonest first question differs by domain ({count})"
 
 
 def forest(rows: Sequence[tuple[str, Interval]], simulated: bool) -> Drawing:

@@ -63,12 +63,13 @@ def _static(found: dict[str, MethodFigures]) -> str:
     share = (static.score.estimate - empty.score.estimate) / possible if possible > 0 else float("nan")
     if share >= NEARLY:
         return (
-            f"A static set is nearly enough here: the best one per domain brings {share:.1%} of the gain of the exact "
-            f"plan that sees every answer, so what these scenarios and this judge can show about planning is little."
+            f"A static set is nearly enough here: the best one per domain brings {share:.1%} of the gain "
+            f"of the exact plan that sees every answer, so planning what to ask whom can show little, beyond "
+            f"fewer questions."
         )
     return (
-        f"A static set is not enough here: the best one per domain brings {share:.1%} of the gain of the exact plan "
-        f"that sees every answer."
+        f"A static set is not enough here: the best one per domain brings {share:.1%} of the gain of the "
+        f"exact plan that sees every answer."
     )
 
 

@@ -56,8 +56,8 @@ def methods_grid(found: Iterable[MethodFigures], simulated: bool, title: str = "
         "Score 1 to 5, mean over held-out people"
         + (SIMULATED if simulated else "")
         + ". Disclosure: cost times "
-        "sensitivity of what was told. Possible gain: of the best set within the budget for each very person. Made "
-        "worse: scores below asking nothing."
+        "sensitivity of what was told. Possible gain: of the best set within the budget for each very "
+        "person. Made worse: scores below asking nothing."
     )
     return Grid(title, columns, rows, note, 2)
 

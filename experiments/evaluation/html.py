@@ -15,7 +15,7 @@ body { font: 16px/1.5 Georgia, 'Times New Roman', serif; color: #111; background
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .5rem; }
 h2 { font-size: 1.2rem; line-height: 1.35; margin: 2.6rem 0 .6rem; }
 p, li { max-width: 46rem; }
-.simulated { border: 2px solid #111; padding: .6rem .9rem; font-weight: bold; max-width: none; }
+.notice { border: 2px solid #111; padding: .6rem .9rem; font-weight: bold; max-width: none; }
 figure { margin: 0; }
 figure svg { width: 100%; height: auto; display: block; }
 figcaption, .note { color: #444; font-size: .9rem; max-width: 50rem; }
@@ -27,9 +27,27 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 @media print { body { max-width: none; } h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
 """
 
+# The policy forbids whatever would come over a network; scripts there are none.
+_FRAME = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>{css}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
 
 class Grid(NamedTuple):
-    """A table. `title` says what is seen; columns from `numbers` on are set flush right."""
+    """A table, titled by what is seen; columns from `numbers` on are set flush right."""
 
     title: str
     columns: Sequence[str]
@@ -38,21 +56,12 @@ class Grid(NamedTuple):
     numbers: int = 1
 
 
-def page(title: str, lead: Sequence[str], simulated: str, parts: Sequence[Drawing | Grid]) -> str:
-    """Return the page. `lead`: sentences below the title; `simulated`: what is not measured, "" where all is."""
-    body = [f"<h1>{html.escape(title)}</h1>"]
-    if simulated:
-        body.append(f'<p class="simulated">{html.escape(simulated)}</p>')
+def page(title: str, lead: Sequence[str], notice: str, parts: Sequence[Drawing | Grid]) -> str:
+    """Return the page. `notice`: in a box below the title; `lead`: sentences below that."""
+    body = [f"<h1>{html.escape(title)}</h1>", f'<p class="notice">{html.escape(notice)}</p>']
     body.append("<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lead) + "</ul>")
     body += [_drawing(part) if isinstance(part, Drawing) else _grid(part) for part in parts]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-        f'<link rel="icon" href="data:,">\n<title>{html.escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n'
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
+    return _FRAME.format(title=html.escape(title), css=_CSS, body="\n".join(body))
 
 
 def _drawing(drawing: Drawing) -> str:
@@ -71,7 +80,8 @@ def _grid(grid: Grid) -> str:
     note = f'<p class="note">{html.escape(grid.note)}</p>' if grid.note else ""
     return (
         f"<section>\n<h2>{html.escape(grid.title)}</h2>\n{note}\n"
-        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n</section>'
+        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}</tbody>\n</table></div>\n</section>"
     )
 
 

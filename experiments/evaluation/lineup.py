@@ -29,8 +29,9 @@ POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.6)
 class Options:
     """What holds for every setting of an evaluation.
 
-    `policy`: the chosen one. `value_costs`: cost weights of the `value` rule, its operating points, and `value_cost`
-    the one that stands for it. `costs`: those of the exact plan. `min_profiles`: where fewer people agree with the answers, trees go on with the fixed path.
+    `policy`: the chosen one. `value_costs`: cost weights of the `value` rule, its operating points, and
+    `value_cost` the one that stands for it. `costs`: those of the exact plan. `min_profiles`: where fewer
+    people agree with the answers, trees go on with the fixed path.
     """
 
     policy: Policy

@@ -208,8 +208,8 @@ class Report:
     def _title(self) -> str:
         chosen, vanilla = self.methods[CHOSEN], self.methods[VANILLA]
         return (
-            f"The chosen policy scores {chosen.score.estimate:.2f} after {chosen.asked.estimate:.1f} questions, "
-            f"{vanilla.score.estimate:.2f} without any"
+            f"The chosen policy scores {chosen.score.estimate:.2f} after {chosen.asked.estimate:.1f} "
+            f"questions, {vanilla.score.estimate:.2f} without any"
         )
 
     def _notice(self) -> str:

@@ -17,10 +17,13 @@ WITHOUT_TREES = ("nearest", "vote")
 
 @dataclass(frozen=True)
 class Pair:
-    """One comparison. `kind`: `difference` (score, first less second), `equal questions` (score, first less the
-    second's curve read at the first's mean questions), `share` (gain of the first over that of the second's curve at
-    the first's mean questions), `questions saved` (questions that the second's curve asks less, at the first's
-    mean score)."""
+    """One comparison of a method with another, or with a family of operating points.
+
+    `kind`: `difference` (score, first less second), `equal questions` (score, first less the second's curve
+    read at the first's mean questions), `share` (gain of the first over that of the second's curve at the
+    first's mean questions), `questions saved` (questions of the second's curve less the first's, at the
+    first's mean score).
+    """
 
     name: str
     other: str
@@ -46,8 +49,8 @@ class Pair:
 def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:
     """Return every comparison whose methods there are.
 
-    `chosen`: the method that is held against the others; `cost`: cost weight of the `value` rule that stands for
-    it in the ablation.
+    `chosen`: the method that is held against the others; `cost`: cost weight of the `value` rule that stands
+    for it in the ablation.
     """
     have, rule = set(comparison.names), f"value {cost:g}"
     alone, conditional = f"random order + {rule}", f"conditional + own stop {cost:g}"

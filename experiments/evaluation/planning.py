@@ -26,7 +26,7 @@ class Table(NamedTuple):
 
 
 def spread(scenarios: Sequence[Scenario], size: int | None) -> list[Scenario]:
-    """Return `size` scenarios evenly spaced over the list (None: all), so that each domain keeps its share."""
+    """Return `size` scenarios evenly spaced over the list (None: all): each domain keeps its share."""
     if size is None or size >= len(scenarios):
         return list(scenarios)
     return [scenarios[int(i)] for i in np.linspace(0, len(scenarios) - 1, size).round()]

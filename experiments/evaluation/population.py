@@ -1,4 +1,4 @@
-"""Plans for an unknown person as methods: policy trees from exact dynamic programming over the train profiles."""
+"""Plans for an unknown person as methods: policy trees, by exact dynamic programming over train profiles."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def plan_tree(
 ) -> PolicyTree:
     """Return the tree for `domain` (ALL, or one without people: for everybody).
 
-    `exact`: planned on the scores without noise, else on one look at each set. Where fewer than `min_profiles`
-    people agree with the answers, the tree goes on with the best fixed path. `budget`: of fewer questions.
+    `exact`: planned on the scores without noise, else on one look at each set. Where fewer than
+    `min_profiles` people agree with the answers, the tree goes on with the best fixed path. `budget`: of
+    fewer questions.
     """
     kept = [k for k, s in enumerate(scores.scenarios) if domain in (ALL, s.domain)]
     if not kept:

@@ -30,16 +30,17 @@ COLUMNS = (
     "score_full",
     "asked",
 )
-"""`profile` numbers people and says nothing of them; `asked` holds attribute names, [] where orders differ."""
+"""`profile` numbers people and says nothing of them; `asked`: attribute names, [] where orders differ."""
 
 
 def evaluate(setting: Setting, methods: Sequence[Method], profiles: Sequence[int]) -> pd.DataFrame:
     """Return a row for each method and test scenario, with the `COLUMNS`.
 
-    `profiles`: int[N_test], number of each scenario's profile. `score` and its dimensions are true means (exact
-    when simulated); `n_asked` counts declined questions; `disclosure` sums cost times sensitivity of what was
-    told; `score_empty`, `score_best`, `score_full` are the scores with nothing known, with the best set within
-    the budget for this very person (NaN where sets cannot be enumerated), and with everything known.
+    `profiles`: int[N_test], number of each scenario's profile. `score` and its dimensions are true means
+    (exact when simulated); `n_asked` counts declined questions; `disclosure` sums cost times sensitivity of
+    what was told; `score_empty`, `score_best`, `score_full` are the scores with nothing known, with the best
+    set within the budget for this very person (NaN where sets cannot be enumerated), and with everything
+    known.
     """
     rows = []
     references = _references(setting, methods)

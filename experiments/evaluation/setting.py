@@ -25,7 +25,8 @@ MAX_ENUMERABLE = 12
 class Answers:
     """What each test person says to each question, asked for once: the same in every method.
 
-    `user`: whoever answers (`envs.users`). Words that tell nothing count as no answer, as the agent takes them.
+    `user`: whoever answers (`envs.users`). Words that tell nothing count as no answer, as the agent takes
+    them.
     """
 
     def __init__(self, user: User, scenarios: Sequence[Scenario]) -> None:
@@ -34,7 +35,7 @@ class Answers:
         self._said: dict[tuple[int, int], str | None] = {}
 
     def text(self, i: int, attribute: int) -> str | None:
-        """Return what person `i` says when asked for `attribute` (schema index); None = nothing that helps."""
+        """Return what person `i` says when asked for `attribute` (index); None = nothing that helps."""
         if (i, attribute) not in self._said:
             scenario = self._scenarios[i]
             asked = scenario.schema.attributes[attribute]
@@ -162,10 +163,18 @@ class TrainScores:
         )
 
     def only(self, train: Sequence[Scenario]) -> TrainScores:
-        """Return the scores of the people of `train`, some of these; what was scored is not scored again."""
-        fewer = TrainScores(train, self.judge, self.budget, self.unit_costs)
-        fewer.memo = self.memo
+        """Return the scores of those of these people that are in `train`; nothing is scored again.
+
+        Raises
+        ------
+        UserError
+            there is none.
+        """
         row = {(s.profile, s.domain): k for k, s in enumerate(self.scenarios)}
+        fewer = TrainScores(
+            [s for s in train if (s.profile, s.domain) in row], self.judge, self.budget, self.unit_costs
+        )
+        fewer.memo = self.memo
         kept = [row[s.profile, s.domain] for s in fewer.scenarios]
         for name in ("seen", "exact"):
             if name in self.__dict__:  # a cached property that has been read
@@ -174,5 +183,5 @@ class TrainScores:
 
 
 def exact_table(judge: SimulatedJudge, scenarios: Sequence[Scenario], masks: np.ndarray) -> np.ndarray:
-    """Return float64[N, n_sets], true scores; a set with a value that a profile lacks is the set without it."""
+    """Return float64[N, n_sets], true scores; a value that a profile lacks cannot become known."""
     return np.array([judge.dimensions(s, masks & np.uint64(s.askable)).mean(axis=1) for s in scenarios])

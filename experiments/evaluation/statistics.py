@@ -1,9 +1,9 @@
 """Bootstrap intervals clustered by profile, and over several draws of a simulated judge.
 
-Queries of one person are not independent, and neither are the rows of one draw of the judge. So whole profiles
-are drawn with replacement and, where there are several, whole judges, each row counting as often as both of
-its owners were drawn (the pigeonhole bootstrap, Owen 2007, Annals of Applied Statistics 1(2)). All statistics of
-one `Bootstrap` share their draws: differences between methods are paired.
+Queries of one person are not independent, and neither are the rows of one draw of the judge. So whole
+profiles are drawn with replacement and, where there are several, whole judges, each row counting as often as
+both of its owners were drawn (the pigeonhole bootstrap, Owen 2007, Annals of Applied Statistics 1(2)). All
+statistics of one `Bootstrap` share their draws: differences between methods are paired.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Bootstrap:
     def means(self, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Return float64[1 + n_draws]: the mean of `values`, then its mean in each draw.
 
-        `values`: float64[R], NaN = unscored, left out. `rows`: bool[R], which rows count (default: all). A draw
-        without any row is NaN.
+        `values`: float64[R], NaN = unscored, left out. `rows`: bool[R], which rows count (default: all). A
+        draw without any row is NaN.
         """
         values = np.asarray(values, dtype=np.float64)
         kept = ~np.isnan(values)
@@ -125,8 +125,8 @@ def at_equal(
 ) -> np.ndarray:
     """Read curves of several operating points at given places, one curve a draw.
 
-    Between two operating points a policy that flips a coin between them reaches every point of the line, so the
-    curve is interpolated; beyond its ends it is its last point, or `beyond` above its upper end.
+    Between two operating points a policy that flips a coin between them reaches every point of the line, so
+    the curve is interpolated; beyond its ends it is its last point, or `beyond` above its upper end.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ class MethodFigures:
     Attributes
     ----------
     score, dimensions : mean score, and of each dimension
-    asked, answered, disclosure : a person's questions, those answered, and cost times sensitivity of what was told
+    asked, answered, disclosure : a person's questions, those answered, and cost times sensitivity of what was
+        told
     share : sum of gains over sum of possible gains (best set within the budget for each very person)
     worse : share of scenarios that score below asking nothing
     domains : mean score of each domain that occurs

@@ -19,7 +19,7 @@ BASELINE, POLICY, REFERENCE = "baseline", "policy", "reference"
 
 
 class Trajectory(NamedTuple):
-    """One conversation. `asked`: schema indices in order, declined ones too; `told`: bitmask of what is known."""
+    """One conversation. `asked`: schema indices in order, declined ones too; `told`: bitmask of the known."""
 
     asked: tuple[int, ...]
     told: int
@@ -33,7 +33,8 @@ class Method:
     ----------
     name : str, unique
     kind : BASELINE, POLICY or REFERENCE
-    converse : scenario index -> the conversations with that person; several count by their mean (random orders)
+    converse : scenario index -> the conversations with that person; of several (random orders) the
+        mean counts
     curve : str, name of the family of operating points it belongs to ("" = none)
     """
 

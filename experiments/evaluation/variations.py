@@ -60,7 +60,6 @@ def variations(
     names: Sequence[str], setting: Setting, scores: TrainScores, memory: Memory, options: Options
 ) -> Iterator[Variation]:
     """Yield the settings of the variations `names`; the plans are those of `memory`, or fewer of them."""
-    every = list(range(len(setting.test)))
     narrow = dataclasses.replace(options, value_costs=(options.value_cost,), costs=(options.value_cost,))
     if "unanswered" in names:
         for rate in RATES:

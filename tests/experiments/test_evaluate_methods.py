@@ -23,21 +23,28 @@ from experiments.evaluation.baselines import (
     static_name,
 )
 from experiments.evaluation.conversations import Conversations
-from experiments.evaluation.lineup import CHOSEN, Options, acquisitions, lineup, remember, rules
+from experiments.evaluation.lineup import CHOSEN, Options, lineup, remember, rules
 from experiments.evaluation.planning import plan_table, spread, without_test_people
-from experiments.evaluation.population import plan_tree, population_plans, seen_trees
+from experiments.evaluation.population import ALL, plan_tree, population_plans, seen_trees
 from experiments.evaluation.results import COLUMNS, evaluate
 from experiments.evaluation.run import numbered, run
 from experiments.evaluation.setting import Answers, TrainScores, exact_table, people
 from experiments.evaluation.trajectories import TrueScores
 from policies import Agent, converse
 from policies.abstention import FixedAbstention, ValueAbstention
-from policies.acquisition import VoteAcquisition
+from policies.acquisition import NearestAcquisition, VoteAcquisition
 from policies.composed import ComposedPolicy
+from policies.conditional import ConditionalAcquisition
 from policies.embeddings import StaticEmbedding
 from search.exhaustive import ExhaustiveSearch
+from search.policy_tree import STOP
 from search.rollouts import Serial
 
+ACQUISITIONS = {
+    "nearest": NearestAcquisition(),
+    "vote": VoteAcquisition(),
+    "conditional": ConditionalAcquisition(),
+}
 PRICED = ABC.costs * [1, 3, 4]
 
 
@@ -75,7 +82,12 @@ def played(sides, embedding):
     table = plan_table(train, judge, ExhaustiveSearch(), 3, 0, Serial(), report_samples=4)
     scores = TrainScores(train, judge, 3)
     options = Options(ComposedPolicy(), embedding, value_costs=(0.1,), costs=(0.0, 0.3), min_profiles=3)
-    return there, scores, remember(there, table.table, options, seen_trees(scores, 3), "here"), options
+    return (
+        there,
+        scores,
+        remember(there, scores, table.table, options, seen_trees(scores, 0.0, 3), "here"),
+        options,
+    )
 
 
 def test_rows_by_hand():
@@ -214,7 +226,7 @@ def test_nothing_about_test_people_reaches_the_plans(played, sides, embedding):
     assert np.array_equal(scores.seen, again.seen)
     table = plan_table(train, simulated(noise_std=0.17), ExhaustiveSearch(), 3, 0, Serial(), report_samples=4)
     assert table.table.table.equals(memory.table.table)
-    rebuilt = remember(other, table.table, options, seen_trees(again, 3), "here")
+    rebuilt = remember(other, again, table.table, options, seen_trees(again, 0.0, 3), "here")
     assert rebuilt.trees.trees == memory.trees.trees
     assert {s.id for s in test}.isdisjoint(memory.table.table["scenario_id"].to_pylist())
 
@@ -244,20 +256,20 @@ def test_walks_are_the_conversations_of_the_agent(played, user, rule):
         there = dataclasses.replace(there, answers=Answers(user, there.test))
     own = rules([0.1], there.budget)
     talks = Conversations(there, memory, own)
-    for name, acquisition in acquisitions(memory.trees).items():
+    for name, acquisition in ACQUISITIONS.items():
         (method,) = [m for m in talks.methods({name: acquisition}) if m.name == f"{name} + {rule}"]
         policy = ComposedPolicy(acquisition, own[rule], budget=there.budget)
         agent = Agent(memory, policy, detector=Calm(), reader=Deaf())
-        for i, scenario in enumerate(there.test):
+        for i, person in enumerate(there.test):
             answers = there.answers
             turn = converse(
                 agent,
-                scenario.query,
-                lambda t, i=i, a=answers, s=scenario: a.text(i, s.schema.index(t.attribute)),
+                person.query,
+                lambda t, i=i, a=answers, s=person: a.text(i, s.schema.index(t.attribute)),
             )
             (found,) = method.converse(i)
-            assert tuple(scenario.schema.names[a] for a in found.asked) == turn.path
-            assert found.told == scenario.schema.mask(turn.context)
+            assert tuple(person.schema.names[a] for a in found.asked) == turn.path
+            assert found.told == person.schema.mask(turn.context)
 
 
 def test_the_configured_policy_is_its_grid_twin(played):
@@ -290,11 +302,49 @@ def test_rules_stop_where_they_say(played):
 
 def test_population_plans_follow_their_trees(played):
     there, scores, _, _ = played
-    cheap, dear = population_plans(there, scores, (0.0, 50.0), 3)
-    assert all(dear.converse(i)[0].asked == () for i in range(len(there.test)))
-    i = 0
-    tree = plan_tree(scores, there.test[i].domain, exact=True, cost_weight=0.0, min_profiles=3)
-    assert cheap.converse(i)[0].asked[0] == tree.next_attribute({})
+    plans = {m.name: m for m in population_plans(there, scores, (0.0, 50.0), (0.0,), 3)}
+    everybody = range(len(there.test))
+    assert all(plans["population plan, cost 50"].converse(i)[0].asked == () for i in everybody)
+    for i in everybody:
+        first = plans["population plan, cost 0"].converse(i)[0].asked[0]
+        own = plan_tree(scores, there.test[i].domain, exact=True, cost_weight=0.0, min_profiles=3)
+        assert first == own.next_attribute({})
+        untold = plans["population plan, domain not told, cost 0"].converse(i)[0].asked[0]
+        assert untold == plan_tree(scores, ALL, exact=True, cost_weight=0.0, min_profiles=3).next_attribute(
+            {}
+        )
+
+
+def test_conditional_that_is_told_nothing_follows_one_tree(played):
+    there, scores, memory, options = played
+    methods = {m.name: m for m in lineup(there, scores, memory, options)}
+    tree = seen_trees(scores, 0.1, 3).trees[ALL]
+    for i, person in enumerate(there.test):
+        (talk,) = methods["conditional + own stop 0.1"].converse(i)
+        codes = {}
+        for a in talk.asked:
+            assert tree.next_attribute(codes) == a
+            codes[a] = int(person.codes[a])
+        assert len(talk.asked) == there.budget or tree.next_attribute(codes) == STOP
+    for k in (1, 2):
+        assert {len(methods[f"conditional + fixed {k}"].converse(i)[0].asked) for i in range(5)} == {k}
+
+
+def test_a_smaller_budget_plans_as_if_larger_sets_did_not_exist(sides):
+    large, small = (TrainScores(sides[0], simulated(), budget) for budget in (3, 2))
+    options = {"exact": True, "cost_weight": 0.05, "min_profiles": 3}
+    assert plan_tree(large, ALL, budget=2, **options) == plan_tree(small, ALL, **options)
+    assert plan_tree(large, ALL, **options) != plan_tree(small, ALL, **options)
+
+
+def test_questions_cost_the_same_or_their_own_price(sides):
+    same, own = (TrainScores(sides[0], simulated(), 2, unit) for unit in (True, False))
+    assert set(same.schema.costs) == {1.0}
+    assert own.schema is sides[0][0].schema
+    assert same.schema.names == own.schema.names
+    # Free questions are asked whatever they cost; at a price the dear ones go.
+    trees = [plan_tree(s, ALL, exact=True, cost_weight=0.3, min_profiles=3) for s in (same, own)]
+    assert trees[0] != trees[1]
 
 
 def test_exact_scores_have_no_noise_and_seen_ones_do(sides):
@@ -329,7 +379,7 @@ def test_runs_are_deterministic_and_every_method_meets_every_person(sides, embed
     def once():
         judge = simulated(noise_std=0.17)
         return run(
-            [judge], lambda j: plan_table(train[:12], j, ExhaustiveSearch(), 2, 0, Serial(), report_samples=2),
+            [judge], lambda j: plan_table(train[:12], j, ExhaustiveSearch(), 2, 0, Serial()),
             train, test, ScriptedUser(), 2, Options(ComposedPolicy(), embedding, (0.1,), costs=(0.0,)),
             names=("unanswered", "domains"),
         )  # fmt: skip

@@ -16,6 +16,7 @@ from rich.table import Table
 from envs import Scenario, UserError
 from envs.users import PersonUser, User
 from experiments import build
+from experiments.folders import output_folder
 from experiments.main import entry_point
 from policies import Agent, Turn
 
@@ -131,7 +132,7 @@ def _show_end(turn: Turn, console: Console) -> None:
 
 def _store(agent: Agent, folder: Path) -> Path:
     """Write the conversation, readable by its owner alone, and return the file."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(folder)
     path = folder / f"conversation-{datetime.now():%Y%m%d-%H%M%S-%f}.json"
     text = json.dumps(json.loads(agent.to_json()), indent=2, ensure_ascii=False)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -14,7 +14,6 @@ import platform
 import resource
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ from rich.table import Table
 from envs import UserError
 from envs.loading import load_scenarios
 from experiments import build
+from experiments.folders import output_folder
 from experiments.main import entry_point
 from policies import Agent, Memory
 from policies.embeddings import Embedding
@@ -121,6 +121,7 @@ def benchmark(cfg: DictConfig) -> None:
     sizes = [int(rows) for rows in cfg.rows]
     if cfg.decisions < 1 or not sizes or min(sizes) < 1:
         raise UserError("rows, decisions: expected integers >= 1")
+    folder = output_folder(cfg.output_dir)
     embedding = build.build_embedding(cfg)
     found: list[Timing] = []
     for rows in sizes:
@@ -132,8 +133,6 @@ def benchmark(cfg: DictConfig) -> None:
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
         f"embedding {embedding.name} {embedding.version}, {embedding.dim} dimensions"
     )
-    folder = Path(cfg.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"timings": [asdict(t) for t in found]}, indent=2)
     (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
 

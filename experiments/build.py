@@ -122,7 +122,7 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
     try:
         target = get_object(node["_target_"])
-        _check_types(target, node, group)
+        _check_parts(node, group)
         # A function is the thing itself: its keys are bound, and it is not called yet.
         plain = method == "__call__" and inspect.isfunction(target)
         thing = instantiate({**node, "_partial_": plain}, _convert_="all")
@@ -136,6 +136,14 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     if not callable(getattr(thing, method, None)):
         raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
     return thing
+
+
+def _check_parts(node: Mapping[str, Any], place: str) -> None:
+    """Check the types of a class's keys, and of the classes among them."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            _check_parts(value, f"{place}.{key}")
+    _check_types(get_object(node["_target_"]), node, place)
 
 
 def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:

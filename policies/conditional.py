@@ -20,7 +20,7 @@ class ConditionalAcquisition:
     Values are read as the schema's levels; a declined answer, and one in words that no level names, takes the
     branch of an answer that tells nothing. A tree stops by itself where it was planned to. The gain it
     reports is net: the value of going on by the tree less the value of stopping, with the costs that the tree
-    was planned with.
+    was planned with; NaN off the tree, where its fallback is asked in order.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class ConditionalAcquisition:
             return Choice(None, reason=f"the plan for {tree.group} stops here")
         node = tree.node(answers)
         gain = math.nan if node is None else node.value - node.stop_value
-        return Choice(attribute, gain, net=not math.isnan(gain), reason=f"plan for {tree.group}")
+        return Choice(attribute, gain, net=True, reason=f"plan for {tree.group}")
 
     def _tree(self, situation: Situation) -> PolicyTree:
         trees = situation.memory.trees

@@ -60,7 +60,8 @@ class Choice(NamedTuple):
 
     `attribute`: schema index, or None when nothing is worth asking. `gain`: what it is expected to add to the
     score, `stderr` the standard error of that; NaN where the acquisition does not say. `net`: costs
-    are taken off the gain already. `reason`: a few words, without any value.
+    are taken off the gain already, for the acquisition follows a plan that weighs them. `reason`: a few
+    words, without any value.
     """
 
     attribute: int | None

@@ -21,6 +21,8 @@ from hydra.utils import get_class
 from envs import UserError
 from experiments import build
 from experiments.config import (
+    AskConfig,
+    BenchmarkAgentConfig,
     BenchmarkConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
@@ -53,6 +55,16 @@ BUILDERS = {
     "parallel": build.build_parallel,
     "tracking": build.build_tracking,
 }
+ASK_BUILDERS = {
+    "policy": build.build_policy,
+    "embedding": build.build_embedding,
+    "users": build.build_users,
+    "target": build.build_target,
+}
+"""Groups of the conversation; those inside `policy` are tested in tests/policies/test_configuration.py."""
+BUILDERS |= ASK_BUILDERS
+ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai")}
+"""Members that need an extra or an endpoint: tests/policies has both."""
 HARNESS = {"search": set(build.HARNESS_KEYS)}
 
 
@@ -63,6 +75,15 @@ class AnyPlugIn:
         raise NotImplementedError
 
     def plan(self, problem, rng):
+        raise NotImplementedError
+
+    def decide(self, situation):
+        raise NotImplementedError
+
+    def embed(self, texts):
+        raise NotImplementedError
+
+    def answer(self, scenario, attribute, question):
         raise NotImplementedError
 
     def __call__(self, scenario, mask):
@@ -109,7 +130,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "rl")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "minilm", "rl")
     }
 
 
@@ -137,10 +158,14 @@ def test_help(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _compose(*overrides):
+def _compose(*overrides, config="train_mcts"):
     register()
     with initialize_config_module("conf", version_base="1.3"):
-        return compose("train_mcts", overrides=list(overrides))
+        return compose(config, overrides=list(overrides))
+
+
+def _of(group):
+    return "ask" if group in ASK_BUILDERS else "train_mcts"
 
 
 def test_every_command_of_hydra_has_its_configuration_and_it_composes():
@@ -156,20 +181,21 @@ def test_every_command_of_hydra_has_its_configuration_and_it_composes():
 
 def _with_target(group, member):
     mine = f"{group}._target_={__name__}.AnyPlugIn"
-    return _compose(f"{group}={member}", *([mine] if member == "custom" else []))
+    needed = [mine] if member == "custom" else ["target.chat.model=m"] if member == "openai" else []
+    return _compose(f"{group}={member}", *needed, config=_of(group))
 
 
 def test_every_group_has_a_builder_and_a_default():
     assert {group for group, _ in MEMBERS} == set(BUILDERS)
-    assert {f.name for f in fields(TrainConfig)} >= set(BUILDERS)
+    assert {f.name for f in (*fields(TrainConfig), *fields(AskConfig))} >= set(BUILDERS)
 
 
-@pytest.mark.parametrize(("group", "member"), MEMBERS)
+@pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m not in ELSEWHERE])
 def test_member_composes_and_instantiates(group, member):
     thing = BUILDERS[group](_with_target(group, member))
     if member == "custom":
         assert isinstance(thing, AnyPlugIn)
-    elif group == "prior":
+    elif group == "prior" or (group, member) == ("target", "none"):
         assert thing is None
     elif group == "scenarios":
         assert len(thing.scenarios) == 140
@@ -178,7 +204,7 @@ def test_member_composes_and_instantiates(group, member):
 @pytest.mark.parametrize("group", sorted({group for group, member in MEMBERS if member == "custom"}))
 def test_custom_without_a_target_is_one_clear_line(group):
     with pytest.raises(UserError, match=rf"^{group}\._target_ is missing: expected a class[^\n]*$"):
-        BUILDERS[group](_compose(f"{group}=custom"))
+        BUILDERS[group](_compose(f"{group}=custom", config=_of(group)))
 
 
 @pytest.mark.parametrize(("group", "member"), MEMBERS)
@@ -190,7 +216,8 @@ def test_keys_are_arguments(group, member):
         assert set(node) - {"defaults"} - HARNESS.get(group, set()) <= {"_target_"}
         return
     arguments = set(inspect.signature(get_class(target)).parameters)
-    assert set(node) - {"_target_"} == arguments | HARNESS.get(group, set())
+    parts = {key for part in node.pop("defaults", []) if isinstance(part, dict) for key in part}
+    assert set(node) - {"_target_"} | parts == arguments | HARNESS.get(group, set())
 
 
 @pytest.mark.parametrize(
@@ -199,6 +226,8 @@ def test_keys_are_arguments(group, member):
         (TrainConfig, "cfg"),
         (JudgeFiguresConfig, "cfg"),
         (PlanPopulationConfig, "cfg"),
+        (AskConfig, "cfg"),
+        (BenchmarkAgentConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
         (ScenariosConfig, "node"),
     ],

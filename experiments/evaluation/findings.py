@@ -34,18 +34,21 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     lines = [_ablation(ablation_rows(found, chosen, cost), found)]
     if BEST_STATIC in found and cost_name(POPULATION, 0.0) in found:
         lines.append(_static(found))
-    lines += [
-        _held(pair) for pair in pairs if pair.name == chosen and pair.other in (BEST_STATIC, POPULATION)
-    ]
+    for name in dict.fromkeys((chosen, f"conditional + own stop {cost:g}")):
+        lines += [
+            _held(pair)
+            for pair in pairs
+            if pair.name == name and pair.other in _HELD_AGAINST and pair.kind != "difference"
+        ]
     lines += _stopping(pairs)
-    lines += [
-        _held(pair)
-        for pair in pairs
-        if pair.name.startswith("conditional + fixed")
-        and "nearest" in pair.other
-        and pair.kind == "difference"
-    ]
-    return lines
+    against = [p for p in pairs if p.name.startswith("conditional + fixed") and p.kind == "difference"]
+    return [*lines, *([_seeing(against)] if against else [])]
+
+
+def _seeing(pairs: Sequence[Pair]) -> str:
+    """Say what seeing the answers brings over following the nearest path."""
+    parts = [f"{with_interval(p.interval, 2, signed=True)} at {p.name.rsplit(' ', 1)[1]}" for p in pairs]
+    return f"Plans that branch on answers against the nearest stored path, by number of questions: {', '.join(parts)}."
 
 
 def _ablation(rows: Sequence[tuple[str, str, Interval]], found: dict[str, MethodFigures]) -> str:

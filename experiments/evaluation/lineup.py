@@ -36,7 +36,7 @@ class Options:
 
     policy: Policy
     embedding: Embedding
-    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4)
+    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
     value_cost: float = 0.1
     costs: tuple[float, ...] = POPULATION_COSTS
     min_profiles: float = 20.0

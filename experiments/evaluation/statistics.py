@@ -120,23 +120,28 @@ def _counts(rng: np.random.Generator, n_draws: int, n: int) -> np.ndarray:
     return rng.multinomial(n, np.full(n, 1.0 / n), size=n_draws).astype(np.float64)
 
 
-def at_equal(
-    curve_x: np.ndarray, curve_y: np.ndarray, x: np.ndarray, beyond: float | None = None
-) -> np.ndarray:
-    """Read curves of several operating points at given places, one curve a draw.
+def score_at(asked: np.ndarray, scores: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return float64[D], the score that operating points reach with at most `at` questions, in each of D draws.
 
-    Between two operating points a policy that flips a coin between them reaches every point of the line, so
-    the curve is interpolated; beyond its ends it is its last point, or `beyond` above its upper end.
-
-    Parameters
-    ----------
-    curve_x, curve_y : float64[P, D], P operating points in each of D draws; each draw is sorted by x here
-    x : float64[D], where to read
-
-    Returns
-    -------
-    float64[D]
+    `asked`, `scores`: float64[P, D], P operating points. A policy that flips a coin between two points
+    reaches every point of the line between them, and nobody has to ask more for less: the curve is
+    interpolated and never falls. Beyond its ends it is its last point.
     """
-    order = np.argsort(curve_x, axis=0, kind="stable")
-    xs, ys = np.take_along_axis(curve_x, order, axis=0), np.take_along_axis(curve_y, order, axis=0)
-    return np.array([np.interp(at, xs[:, d], ys[:, d], right=beyond) for d, at in enumerate(x.tolist())])
+    x, y = _sorted(asked, scores)
+    y = np.maximum.accumulate(y, axis=0)
+    return np.array([np.interp(place, x[:, d], y[:, d]) for d, place in enumerate(at.tolist())])
+
+
+def questions_at(asked: np.ndarray, scores: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return float64[D], the fewest questions with which operating points reach the score `at`; see `score_at`.
+
+    Infinite where none reaches it.
+    """
+    x, y = _sorted(scores, asked)
+    y = np.minimum.accumulate(y[::-1], axis=0)[::-1]  # a higher score for fewer questions serves as well
+    return np.array([np.interp(place, x[:, d], y[:, d], right=np.inf) for d, place in enumerate(at.tolist())])
+
+
+def _sorted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(x, axis=0, kind="stable")
+    return np.take_along_axis(x, order, axis=0), np.take_along_axis(y, order, axis=0)

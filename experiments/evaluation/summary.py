@@ -11,7 +11,7 @@ import pandas as pd
 
 from envs import DOMAINS, UserError
 from experiments.evaluation.results import DIMENSIONS
-from experiments.evaluation.statistics import Bootstrap, Interval, at_equal
+from experiments.evaluation.statistics import Bootstrap, Interval, questions_at, score_at
 
 _WORSE = 1e-9  # rounding between sums of the same terms
 
@@ -142,13 +142,13 @@ class Comparison:
     def score_at_equal_questions(self, name: str, curve: Sequence[str]) -> Interval:
         """Return score of `name` less that of the methods `curve` at the same mean number of questions."""
         asked, scores = self.curve(curve)
-        there = at_equal(asked, scores, self.means(name, "n_asked"))
+        there = score_at(asked, scores, self.means(name, "n_asked"))
         return self.bootstrap.interval(self.means(name, "score") - there)
 
     def share_at_equal_questions(self, name: str, curve: Sequence[str]) -> Interval:
         """Return gain of `name` over that of the methods `curve` at the same mean number of questions."""
         asked, gains = self.curve(curve, "gain")
-        there = at_equal(asked, gains, self.means(name, "n_asked"))
+        there = score_at(asked, gains, self.means(name, "n_asked"))
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.bootstrap.interval(self.means(name, "gain") / there)
 
@@ -158,5 +158,5 @@ class Comparison:
         Below 0: fewer questions for the same score; infinite where they never score as high.
         """
         asked, scores = self.curve(curve)
-        there = at_equal(scores, asked, self.means(name, "score"), beyond=np.inf)
+        there = questions_at(asked, scores, self.means(name, "score"))
         return self.bootstrap.interval(there - self.means(name, "n_asked"))

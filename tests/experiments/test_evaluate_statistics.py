@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs import UserError
-from experiments.evaluation.statistics import Bootstrap, Interval, at_equal
+from experiments.evaluation.statistics import Bootstrap, Interval, questions_at, score_at
 
 
 def bootstrap(profiles, judges=None, n_draws=400, level=0.95, seed=0):
@@ -123,21 +123,40 @@ def test_excluding_zero():
     assert not Interval(1.0, 0.0, 2.0).excludes_zero()
 
 
-def test_curves_are_read_between_their_points():
-    x = np.array([[2.0], [0.0], [4.0]])
-    y = np.array([[3.0], [1.0], [3.5]])
-    for at, expected in ((0.0, 1.0), (1.0, 2.0), (3.0, 3.25), (4.0, 3.5), (9.0, 3.5), (-1.0, 1.0)):
-        assert at_equal(x, y, np.array([at]))[0] == pytest.approx(expected)
-    assert at_equal(x, y, np.array([9.0]), beyond=np.inf)[0] == np.inf
-    assert at_equal(x, y, np.array([4.0]), beyond=np.inf)[0] == 3.5
+ASKED = np.array([[2.0], [0.0], [4.0]])
+SCORES = np.array([[3.0], [1.0], [3.5]])
+
+
+@pytest.mark.parametrize(("at", "score"), [(0, 1), (1, 2), (3, 3.25), (4, 3.5), (9, 3.5), (-1, 1)])
+def test_scores_are_read_between_the_points_of_a_curve(at, score):
+    assert score_at(ASKED, SCORES, np.array([float(at)]))[0] == pytest.approx(score)
+
+
+@pytest.mark.parametrize(("at", "questions"), [(1, 0), (2, 1), (3.25, 3), (3.5, 4), (3.6, np.inf), (0.5, 0)])
+def test_questions_are_read_between_the_points_of_a_curve(at, questions):
+    assert questions_at(ASKED, SCORES, np.array([float(at)]))[0] == pytest.approx(questions)
+
+
+def test_nobody_asks_more_for_less():
+    asked = np.array([[0.0], [3.0], [4.0]])
+    scores = np.array([[1.0], [3.0], [2.5]])
+    assert score_at(asked, scores, np.array([4.0]))[0] == 3.0
+    assert questions_at(asked, scores, np.array([2.5]))[0] == pytest.approx(2.25)  # on the way from 1 to 3
+
+
+def test_each_draw_is_read_on_its_own_curve():
+    asked = np.array([[0.0, 0.0], [2.0, 4.0]])
+    scores = np.array([[1.0, 1.0], [3.0, 3.0]])
+    assert score_at(asked, scores, np.array([1.0, 1.0])).tolist() == [2.0, 1.5]
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 4), st.floats(1, 5)), min_size=1, max_size=5, unique_by=lambda p: p[0])
+    st.lists(st.tuples(st.floats(0, 4), st.floats(1, 5)), min_size=1, max_size=5, unique_by=lambda p: p[0]),
+    st.floats(0, 4),
 )
 @settings(max_examples=50, deadline=None)
-def test_a_curve_read_at_its_own_points_is_itself(points):
-    x = np.array([[p[0]] for p in points])
-    y = np.array([[p[1]] for p in points])
-    for a, b in points:
-        assert at_equal(x, y, np.array([a]))[0] == pytest.approx(b)
+def test_what_is_read_is_worth_every_point_that_asks_no_more(points, at):
+    asked, scores = (np.array([[p[k]] for p in points]) for k in (0, 1))
+    read = score_at(asked, scores, np.array([at]))[0]
+    assert all(read >= score - 1e-9 for a, score in points if a <= at)
+    assert read <= scores.max() + 1e-9

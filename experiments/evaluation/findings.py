@@ -48,7 +48,8 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
 def _seeing(pairs: Sequence[Pair]) -> str:
     """Say what seeing the answers brings over following the nearest path."""
     parts = [f"{with_interval(p.interval, 2, signed=True)} at {p.name.rsplit(' ', 1)[1]}" for p in pairs]
-    return f"Plans that branch on answers against the nearest stored path, by number of questions: {', '.join(parts)}."
+    shown = ", ".join(parts)
+    return f"Plans that branch on answers against the nearest stored path, by number of questions: {shown}."
 
 
 def _ablation(rows: Sequence[tuple[str, str, Interval]], found: dict[str, MethodFigures]) -> str:

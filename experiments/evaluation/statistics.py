@@ -121,9 +121,9 @@ def _counts(rng: np.random.Generator, n_draws: int, n: int) -> np.ndarray:
 
 
 def score_at(asked: np.ndarray, scores: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return float64[D], the score that operating points reach with at most `at` questions, in each of D draws.
+    """Return float64[D], the score that P operating points reach with at most `at` questions, for D draws.
 
-    `asked`, `scores`: float64[P, D], P operating points. A policy that flips a coin between two points
+    `asked`, `scores`: float64[P, D]. A policy that flips a coin between two points
     reaches every point of the line between them, and nobody has to ask more for less: the curve is
     interpolated and never falls. Beyond its ends it is its last point.
     """
@@ -133,13 +133,17 @@ def score_at(asked: np.ndarray, scores: np.ndarray, at: np.ndarray) -> np.ndarra
 
 
 def questions_at(asked: np.ndarray, scores: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return float64[D], the fewest questions with which operating points reach the score `at`; see `score_at`.
+    """Return float64[D], the fewest questions that reach the score `at`, on the curve of `score_at`.
 
-    Infinite where none reaches it.
+    Infinite where no operating point reaches it.
     """
-    x, y = _sorted(scores, asked)
-    y = np.minimum.accumulate(y[::-1], axis=0)[::-1]  # a higher score for fewer questions serves as well
-    return np.array([np.interp(place, x[:, d], y[:, d], right=np.inf) for d, place in enumerate(at.tolist())])
+    x, y = _sorted(asked, scores)
+    y = np.maximum.accumulate(y, axis=0)
+    found = np.empty(len(at))
+    for d, place in enumerate(at.tolist()):
+        rising = np.concatenate([[True], np.diff(y[:, d]) > 0.0])
+        found[d] = np.interp(place, y[rising, d], x[rising, d], right=np.inf)
+    return found
 
 
 def _sorted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ setup(
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",
+        "matplotlib>=3.9",
         "numba>=0.61,<1",
         "numpy>=2.0,<3",
         "openai>=1.60",

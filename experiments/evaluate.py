@@ -56,7 +56,7 @@ def evaluate(cfg: DictConfig) -> float:
     with output.progress_bar(len(judges)) as progress:
         found = run(
             judges,
-            _tables(cfg, train, test, budget, progress),
+            _tables(cfg, train, budget, progress),
             train.scenarios,
             tested,
             user,
@@ -89,8 +89,8 @@ def evaluate(cfg: DictConfig) -> float:
     return report.score(CHOSEN)
 
 
-def _side(cfg: DictConfig, split: str) -> ScenarioSet:
-    """Return one side of the split, at most `scenarios.limit` scenarios of it."""
+def _side(cfg: DictConfig, split: str, whole: bool = False) -> ScenarioSet:
+    """Return one side of the split, at most `scenarios.limit` scenarios of it unless `whole`."""
     if cfg.scenarios.split != "all":
         raise UserError(
             f"scenarios.split: found {cfg.scenarios.split}, expected all: an evaluation plans on train and "
@@ -98,6 +98,7 @@ def _side(cfg: DictConfig, split: str) -> ScenarioSet:
         )
     side = copy.deepcopy(cfg)
     side.scenarios.split = split
+    side.scenarios.limit = None if whole else cfg.scenarios.limit
     return build.build_scenarios(side)
 
 
@@ -120,11 +121,12 @@ def _judges(cfg: DictConfig) -> list[Judge]:
 
 
 def _tables(
-    cfg: DictConfig, train: ScenarioSet, test: ScenarioSet, budget: int, progress: output.Bar
+    cfg: DictConfig, train: ScenarioSet, budget: int, progress: output.Bar
 ) -> Callable[[Judge], Table]:
     """Return what gives the path table of a judge: the one of `cfg.paths`, or one planned now."""
     if cfg.paths is not None:
-        table = without_test_people(PathTable.load(cfg.paths), test.scenarios, cfg.paths)
+        people = _side(cfg, "test", whole=True).scenarios  # those that are not tested now as well
+        table = without_test_people(PathTable.load(cfg.paths), people, cfg.paths)
         return lambda judge: table
     scenarios = spread(train.scenarios, cfg.table_size)
     progress.plans(len(scenarios))

@@ -91,8 +91,8 @@ class EvaluateConfig:
     """Configuration of `python -m experiments.evaluate`.
 
     `paths`: a run folder or Parquet file (null: planned on the train side, for each draw of the judge).
-    `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of them are
-    varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly taken.
+    `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of these
+    are varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly taken.
     `value_costs`: cost weights of stopping, its operating points; `value_cost`: the one that stands for it.
     `unit_costs`: every question costs the same, so that stopping is held against questions; false: the
     attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees go on

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from envs import Judge, UserError
 from envs.loading import ScenarioSet
-from envs.users import PersonUser
+from envs.users import PersonUser, User
 from experiments import build
 from experiments.config import budget_of
 from experiments.evaluation import output
@@ -35,40 +35,17 @@ def evaluate(cfg: DictConfig) -> float:
     """
     started = time.perf_counter()
     budget = budget_of(cfg)
-    check(cfg.variations)
     train, test = _side(cfg, "train"), _side(cfg, "test")
     tested = spread(test.scenarios, cfg.test_size)
-    judges = _judges(cfg)
-    user, tracking = build.build_users(cfg), build.build_tracking(cfg)
-    if isinstance(user, PersonUser):
-        raise UserError("users: found person, expected one that answers from profiles (profile, scripted)")
-    options = Options(
-        build.build_policy(cfg),
-        build.build_embedding(cfg),
-        value_costs=tuple(cfg.value_costs),
-        value_cost=cfg.value_cost,
-        min_profiles=cfg.min_profiles,
-    )
+    judges, user, tracking = _judges(cfg), _user(cfg), build.build_tracking(cfg)
+    options = _options(cfg)
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     tracking.start(config, folder)
     with output.progress_bar(len(judges)) as progress:
-        found = run(
-            judges,
-            _tables(cfg, train, budget, progress),
-            train.scenarios,
-            tested,
-            user,
-            budget,
-            options,
-            seed=cfg.seed,
-            report_samples=cfg.report_samples,
-            unit_costs=cfg.unit_costs,
-            names=cfg.variations,
-            variation_judges=cfg.variation_seeds,
-            progress=progress,
-        )
+        tables = _tables(cfg, train, budget, progress)
+        found = run(judges, tables, train.scenarios, tested, user, budget, options, progress)
     about = output.About(
         judge=str(getattr(judges[0], "name", type(judges[0]).__name__)),
         simulated=bool(getattr(judges[0], "simulated", False)),
@@ -85,8 +62,31 @@ def evaluate(cfg: DictConfig) -> float:
     summary = {**report.summary(), "config": config, "wall_s": round(time.perf_counter() - started, 3)}
     report.write(folder, summary)
     report.show(Console(), folder, summary)
-    tracking.finish(report.headline(), report.tables(), report.drawings())
+    tracking.finish(report.headline(), report.tables(), report.drawings)
     return report.score(CHOSEN)
+
+
+def _user(cfg: DictConfig) -> User:
+    user = build.build_users(cfg)
+    if isinstance(user, PersonUser):
+        raise UserError("users: found person, expected one that answers from profiles (profile, scripted)")
+    return user
+
+
+def _options(cfg: DictConfig) -> Options:
+    check(cfg.variations)
+    return Options(
+        build.build_policy(cfg),
+        build.build_embedding(cfg),
+        value_costs=tuple(cfg.value_costs),
+        value_cost=cfg.value_cost,
+        min_profiles=cfg.min_profiles,
+        unit_costs=cfg.unit_costs,
+        seed=cfg.seed,
+        report_samples=cfg.report_samples,
+        variations=tuple(cfg.variations),
+        variation_seeds=cfg.variation_seeds,
+    )
 
 
 def _side(cfg: DictConfig, split: str, whole: bool = False) -> ScenarioSet:

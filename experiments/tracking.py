@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from envs import UserError
 
 TableRows = tuple[Sequence[str], Sequence[Any]]
 """Column names, and rows of as many cells."""
-_NO_DRAWINGS: Mapping[str, str] = MappingProxyType({})
+Drawings = Callable[[], Mapping[str, str]]
+"""Gives name -> SVG when called: a tracker that logs nothing has nothing drawn."""
+
+
+def no_drawings() -> Mapping[str, str]:
+    """Return nothing."""
+    return {}
 
 
 class Tracking(Protocol):
@@ -25,9 +30,9 @@ class Tracking(Protocol):
         self,
         summary: Mapping[str, Any],
         tables: Mapping[str, TableRows],
-        drawings: Mapping[str, str] = _NO_DRAWINGS,
+        drawings: Drawings = no_drawings,
     ) -> None:
-        """Log numbers, tables (name -> columns, rows) and drawings (name -> SVG), and end the run."""
+        """Log numbers, tables (name -> columns, rows) and drawings, and end the run."""
         ...
 
 
@@ -41,7 +46,7 @@ class NoTracking:
         self,
         summary: Mapping[str, Any],
         tables: Mapping[str, TableRows],
-        drawings: Mapping[str, str] = _NO_DRAWINGS,
+        drawings: Drawings = no_drawings,
     ) -> None:
         """Do nothing."""
 
@@ -85,7 +90,7 @@ class WandbTracking:
         self,
         summary: Mapping[str, Any],
         tables: Mapping[str, TableRows],
-        drawings: Mapping[str, str] = _NO_DRAWINGS,
+        drawings: Drawings = no_drawings,
     ) -> None:
         """Log numbers, tables and drawings, and end the run."""
         import wandb
@@ -95,7 +100,7 @@ class WandbTracking:
             for key, (c, rows) in tables.items()
         }
         # As HTML: the tracker's own image type takes pixels only.
-        logged |= {key: wandb.Html(svg, inject=False) for key, svg in drawings.items()}
+        logged |= {key: wandb.Html(svg, inject=False) for key, svg in drawings().items()}
         self._run.log({**summary, **logged})
         self._run.summary.update(dict(summary))
         self._run.finish()

@@ -62,7 +62,8 @@ def _along_title(lines: Sequence[Line], place: str, unit: str) -> str:
     moved = best.y[-1] - best.y[0]
     word = "gains" if moved > 0 else "loses"
     ends = f"{best.x[0]:g} to {best.x[-1]:g}{' ' + unit if unit else ''}"
-    return f"{best.label[0].upper()}{best.label[1:]} {word} {abs(moved):.2f} from {ends} {place}, and then scores highest: {best.y[-1]:.2f}"
+    name = best.label[0].upper() + best.label[1:]
+    return f"{name} {word} {abs(moved):.2f} from {ends} {place}, and then scores highest: {best.y[-1]:.2f}"
 
 
 def _domains(rows: Sequence[Mapping[str, Any]], simulated: bool) -> Drawing:

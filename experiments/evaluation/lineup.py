@@ -32,6 +32,9 @@ class Options:
     `policy`: the chosen one. `value_costs`: cost weights of the `value` rule, its operating points, and
     `value_cost` the one that stands for it. `costs`: those of the exact plan. `min_profiles`: where fewer
     people agree with the answers, trees go on with the fixed path.
+    `unit_costs`: every question costs the same. `seed`: of what is random in methods. `report_samples`: fresh
+    looks under a judge that is stochastic and not simulated. `variations`, `variation_seeds`: which
+    robustness checks, under how many draws of the judge.
     """
 
     policy: Policy
@@ -40,6 +43,11 @@ class Options:
     value_cost: float = 0.1
     costs: tuple[float, ...] = POPULATION_COSTS
     min_profiles: float = 20.0
+    unit_costs: bool = True
+    seed: int = 0
+    report_samples: int = 8
+    variations: tuple[str, ...] = ()
+    variation_seeds: int = 1
 
 
 def rules(value_costs: Sequence[float], budget: int) -> dict[str, Abstention]:

@@ -14,7 +14,8 @@ from experiments.evaluation.planning import Table
 from experiments.evaluation.population import seen_trees
 from experiments.evaluation.results import evaluate
 from experiments.evaluation.setting import Answers, Setting, TrainScores
-from experiments.evaluation.variations import variations
+from experiments.evaluation.variations import Variation, variations
+from policies.memory import Memory
 
 Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""
@@ -46,35 +47,24 @@ def run(
     user: User,
     budget: int,
     options: Options,
-    *,
-    seed: int = 0,
-    report_samples: int = 8,
-    unit_costs: bool = True,
-    names: Sequence[str] = (),
-    variation_judges: int = 1,
     progress: Progress = lambda what, done: None,
 ) -> Evaluation:
-    """Evaluate every method under each of `judges`, and the variations `names` under the first few."""
+    """Evaluate every method under each of `judges`, and the variations under the first few."""
     profiles = numbered(test)
     frames, varied, tables = [], list[pd.DataFrame](), list[Table]()
     for k, judge in enumerate(judges):
         table = table_of(judge)
         tables.append(table)
         setting = Setting(
-            judge, train, test, budget, Answers(user, test), seed, report_samples, _model_seed(judge, k)
-        )
-        planned = set(table.table.table["scenario_id"].to_pylist())
-        people = [s for s in train if s.id in planned] or train
-        scores = TrainScores(people, judge, budget, unit_costs)
-        trees = seen_trees(scores, options.value_cost, options.min_profiles) if setting.enumerable else None
-        memory = remember(setting, scores, table.table, options, trees, table.source)
+            judge, train, test, budget, Answers(user, test), options.seed, options.report_samples,
+            int(getattr(judge, "model_seed", k)),
+        )  # fmt: skip
+        scores, memory = _plans(setting, table, options)
         frames.append(evaluate(setting, lineup(setting, scores, memory, options), profiles))
         progress("methods", len(test))
-        for variation in variations(names if k < variation_judges else (), setting, scores, memory, options):
-            rows = evaluate(variation.setting, variation.methods, [profiles[i] for i in variation.rows])
-            rows.insert(0, "setting", variation.value)
-            rows.insert(0, "variation", variation.variation)
-            varied.append(rows)
+        names = options.variations if k < options.variation_seeds else ()
+        for variation in variations(names, setting, scores, memory, options):
+            varied.append(_varied(variation, profiles))
             progress("variations", 0)
     return Evaluation(
         pd.concat(frames, ignore_index=True),
@@ -84,11 +74,23 @@ def run(
     )
 
 
+def _plans(setting: Setting, table: Table, options: Options) -> tuple[TrainScores, Memory]:
+    """Return what the policies know: scores of the people that the table is about, and the memory of it."""
+    planned = set(table.table.table["scenario_id"].to_pylist())
+    people = [s for s in setting.train if s.id in planned] or setting.train
+    scores = TrainScores(people, setting.judge, setting.budget, options.unit_costs)
+    trees = seen_trees(scores, options.value_cost, options.min_profiles) if setting.enumerable else None
+    return scores, remember(setting, scores, table.table, options, trees, table.source)
+
+
+def _varied(variation: Variation, profiles: Sequence[int]) -> pd.DataFrame:
+    rows = evaluate(variation.setting, variation.methods, [profiles[i] for i in variation.rows])
+    rows.insert(0, "setting", variation.value)
+    rows.insert(0, "variation", variation.variation)
+    return rows
+
+
 def numbered(scenarios: Sequence[Scenario]) -> list[int]:
     """Return the number of each scenario's profile: 0, 1, ... in the order of first appearance."""
     numbers: dict[object, int] = {}
     return [numbers.setdefault(scenario.profile, len(numbers)) for scenario in scenarios]
-
-
-def _model_seed(judge: Judge, k: int) -> int:
-    return int(getattr(judge, "model_seed", k))

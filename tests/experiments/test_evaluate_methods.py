@@ -380,8 +380,8 @@ def test_runs_are_deterministic_and_every_method_meets_every_person(sides, embed
         judge = simulated(noise_std=0.17)
         return run(
             [judge], lambda j: plan_table(train[:12], j, ExhaustiveSearch(), 2, 0, Serial()),
-            train, test, ScriptedUser(), 2, Options(ComposedPolicy(), embedding, (0.1,), costs=(0.0,)),
-            names=("unanswered", "domains"),
+            train, test, ScriptedUser(), 2,
+            Options(ComposedPolicy(), embedding, (0.1,), costs=(0.0,), variations=("unanswered", "domains")),
         )  # fmt: skip
 
     one, two = once(), once()

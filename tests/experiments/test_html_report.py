@@ -29,11 +29,11 @@ def interval(value, half=0.1):
 
 
 def method(name, curve="", asked=0.0, score=3.0):
-    nothing = interval(0.0)
+    zero = interval(0.0)
+    asked = interval(asked)
     return MethodFigures(
-        name, "policy", curve, 10, interval(score), {}, interval(asked), interval(asked), nothing, nothing, nothing,
-        {}, {},
-    )  # fmt: skip
+        name, "policy", curve, 10, interval(score), {}, asked, asked, zero, zero, zero, {}, {}
+    )
 
 
 FOUND = {
@@ -51,24 +51,20 @@ RESULTS = pd.DataFrame(
 )
 
 
+SETTINGS = {
+    "unanswered": ("0%", "50%"),
+    "table size": ("10", "1,000"),
+    "domain left out": ("health", "career"),
+}
+
+
 def varied(names=("vote", "static")):
-    rows = []
-    for variation, settings in (
-        ("unanswered", ("0%", "50%")),
-        ("table size", ("10", "1,000")),
-        ("domain left out", ("health", "career")),
-    ):
-        for k, setting in enumerate(settings):
-            for j, name in enumerate(names):
-                rows.append(
-                    {
-                        "variation": variation,
-                        "setting": setting,
-                        "method": name,
-                        "score": interval(4 - 0.3 * k - 0.1 * j),
-                    }
-                )
-    return rows
+    return [
+        {"variation": v, "setting": setting, "method": name, "score": interval(4 - 0.3 * k - 0.1 * j)}
+        for v, settings in SETTINGS.items()
+        for k, setting in enumerate(settings)
+        for j, name in enumerate(names)
+    ]
 
 
 @functools.cache
@@ -128,7 +124,7 @@ def test_ids_are_unique_and_each_reference_is_met():
 
 def test_figures_are_xml_with_a_name_for_those_who_cannot_see_them():
     for drawing in drawings():
-        root = ElementTree.fromstring(drawing.svg)
+        root = ElementTree.fromstring(drawing.svg)  # noqa: S314 - our own
         assert root.attrib["role"] == "img"
         assert root.attrib["aria-label"]
         assert "viewBox" in root.attrib
@@ -199,7 +195,8 @@ def screenshot(folder, text, width=1100, height=5200):
             CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--hide-scrollbars", "--enable-logging=stderr", "--proxy-server=127.0.0.1:9",
-            f"--user-data-dir={folder / 'browser'}", f"--window-size={width},{height}", f"--screenshot={picture}",
+            f"--user-data-dir={folder / 'browser'}", f"--window-size={width},{height}",
+            f"--screenshot={picture}",
             (folder / "report.html").as_uri(),
         ],
         capture_output=True, text=True, timeout=120, check=False,

@@ -85,6 +85,18 @@ def test_an_offline_run_holds_the_figures(command, tmp_path):
     assert last["asked_first"] in {row["path"][0] for row in stored}
 
 
+def test_an_offline_run_holds_the_planned_paths_as_a_drawing(command, tmp_path):
+    options = ("tracking=wandb", "tracking.mode=offline", "scenarios.limit=3", "+budget=2", "output_dir=out")
+    assert command(SERIAL, *options, "search=greedy").code == 0
+    (drawing,) = (tmp_path / "out").glob("wandb/offline-run-*/files/media/html/planned_paths*.html")
+    text = drawing.read_text()
+    assert text.startswith("<svg")
+    (first,) = {row["path"][0] for row in rows(tmp_path / "out")[:1]}
+    assert 'aria-label="Planned paths: ' in text
+    assert first  # it was planned, and every figure of the drawing comes from the paths
+    assert "?" not in text  # no query
+
+
 def test_no_tracking_leaves_nothing(command, tmp_path):
     assert command(SERIAL, "scenarios.limit=1", "output_dir=out").code == 0
     assert "wandb" not in os.listdir(tmp_path) + os.listdir(tmp_path / "out")

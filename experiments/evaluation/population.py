@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from experiments.evaluation.trajectories import POLICY, REFERENCE, Method, Traje
 from search.policy_tree import DECLINED, STOP, PolicyTree
 from search.policy_tree_file import PolicyTrees
 from search.population import PopulationProblem
-from search.population_dp import Solution, best_fixed_path
+from search.population_dp import Solution, States, best_fixed_path
 from search.population_sets import sets_within
 
 ALL = "all"
@@ -39,23 +40,41 @@ def plan_tree(
     if not kept:
         domain, kept = ALL, list(range(len(scores.scenarios)))
     budget = scores.budget if budget is None else min(budget, scores.budget)
-    key = (exact, cost_weight, min_profiles, budget, domain, *(scores.scenarios[k].id for k in kept))
-    key = (*key, *scores.weights[kept].tolist())
+    people = (exact, budget, domain, *(scores.scenarios[k].id for k in kept), *scores.weights[kept].tolist())
+    key = (*people, cost_weight, min_profiles)
     if key not in scores.memo:
-        n_sets = len(sets_within(len(scores.schema), budget))  # smaller sets come first
         problem = PopulationProblem(
             scores.schema,
             budget,
             np.array([scores.scenarios[k].codes for k in kept]),
-            (scores.exact if exact else scores.seen)[kept, :n_sets],
+            # Smaller sets come first in a table.
+            (scores.exact if exact else scores.seen)[kept, : len(sets_within(len(scores.schema), budget))],
             weights=scores.weights[kept],
             cost_weight=cost_weight,
             group=domain,
         )
+        if people not in scores.memo:
+            scores.memo[people] = States(problem), problem
+        states = _priced(*scores.memo[people], problem)
         fallback = best_fixed_path(problem)
-        scores.memo[key] = Solution(problem, fallback=fallback, min_profiles=min_profiles).tree()
+        found = Solution(problem, states=states, fallback=fallback, min_profiles=min_profiles)
+        scores.memo[key] = found.tree()
     tree: PolicyTree = scores.memo[key]
     return tree
+
+
+def _priced(states: States, of: PopulationProblem, problem: PopulationProblem) -> States:
+    """Return the states of `problem`, which differs in its cost weight alone from that `states` are of.
+
+    To find who answers alike is the greater part of the work, and costs have no say in it.
+    """
+    other = copy.copy(states)
+    other.problem = problem
+    other.layers = {
+        mask: layer._replace(stop=layer.stop + (of.penalty(mask) - problem.penalty(mask)) * layer.weight)
+        for mask, layer in states.layers.items()
+    }
+    return other
 
 
 def seen_trees(

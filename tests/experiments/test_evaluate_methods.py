@@ -337,6 +337,17 @@ def test_a_smaller_budget_plans_as_if_larger_sets_did_not_exist(sides):
     assert plan_tree(large, ALL, **options) != plan_tree(small, ALL, **options)
 
 
+def test_plans_that_share_their_states_are_those_made_alone(sides):
+    together = TrainScores(sides[0], simulated(), 3)
+    for cost in (0.3, 0.0, 0.1):
+        options = {"exact": True, "cost_weight": cost, "min_profiles": 4}
+        alone = plan_tree(TrainScores(sides[0], simulated(), 3), ALL, **options)
+        shared = plan_tree(together, ALL, **options)
+        assert [n.attribute for n in shared.nodes] == [n.attribute for n in alone.nodes]
+        assert shared.fallback == alone.fallback
+        assert [n.value for n in shared.nodes] == pytest.approx([n.value for n in alone.nodes])
+
+
 def test_questions_cost_the_same_or_their_own_price(sides):
     same, own = (TrainScores(sides[0], simulated(), 2, unit) for unit in (True, False))
     assert set(same.schema.costs) == {1.0}

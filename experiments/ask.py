@@ -64,7 +64,7 @@ def _scenario(cfg: DictConfig) -> Scenario | None:
 
 
 def _notice(console: Console, agent: Agent, store: bool, folder: str) -> None:
-    kept = f"and written to {folder} when the conversation ends" if store else "and forgotten when you leave"
+    kept = f"and is written to {folder} when the conversation ends" if store else "and is forgotten"
     console.print(
         f"[bold]What you write stays in the memory of this process[/bold] {escape(kept)}. This is a research "
         f"tool, not a counsellor: in an emergency call your local emergency number."
@@ -121,7 +121,8 @@ def _show_end(turn: Turn, console: Console) -> None:
             who = f"{escape(resource.where)}: {escape(resource.name)}"
             console.print(f"  {who}, [bold]{escape(resource.contact)}[/bold]")
         return
-    console.print(f"\n{len(turn.path)} questions asked; {escape(turn.reason)}.")
+    asked = f"{len(turn.path)} question{'' if len(turn.path) == 1 else 's'} asked"
+    console.print(f"\n{asked}; {escape(turn.reason)}.")
     console.print("[bold]Known when answering:[/bold]" if turn.context else "Nothing is known of you.")
     for name, value in turn.context.items():
         told = " (from the query)" if name in turn.revealed else ""

@@ -173,6 +173,25 @@ class BenchmarkAgentConfig:
     embedding: Any = MISSING
 
 
+@dataclass
+class BenchmarkLlmConfig:
+    """Configuration of `python -m experiments.benchmark_llm`.
+
+    `n_scenarios` are planned with `judge_calls` calls a search and `report_samples` samples a report; their
+    judge is the scripted server, which answers after `latency_s` seconds, `in_flight` requests at once.
+    """
+
+    n_scenarios: int = 100
+    in_flight: int = 64
+    latency_s: float = 1.0
+    mode: str = "direct"
+    judge_calls: int = 24
+    report_samples: int = 4
+    budget: int = 4
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
     store = ConfigStore.instance()
@@ -183,6 +202,7 @@ def register() -> None:
     store.store(name="benchmark_schema", node=BenchmarkConfig)
     store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
     store.store(name="ask_schema", node=AskConfig)
+    store.store(name="benchmark_llm_schema", node=BenchmarkLlmConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

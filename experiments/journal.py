@@ -30,6 +30,7 @@ def to_json(plan: ScenarioPlan) -> str:
     """Return `plan` as one line of strict JSON; NaN becomes null, floats keep every bit."""
     row: dict[str, Any] = {**row_of(plan), **{name: getattr(plan, name) for name in _EXTRAS}}
     row["score_full"] = plan.score_full
+    row["invalid_rankings"] = plan.invalid_rankings
     row["alternatives"] = [list(a) for a in plan.alternatives]
     seen = plan.observations
     if seen is not None:
@@ -65,6 +66,7 @@ def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
         **vars(record_of(columns)),
         **{name: row[name] for name in _EXTRAS},
         score_full=_nan(row["score_full"]),
+        invalid_rankings=row.get("invalid_rankings", 0),  # journals of earlier releases have none
         alternatives=tuple((step, name, visits, _nan(v)) for step, name, visits, v in row["alternatives"]),
         observations=None
         if seen is None

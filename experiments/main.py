@@ -9,7 +9,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -44,6 +44,22 @@ def one_line(error: BaseException) -> str:
     return ": ".join(parts)
 
 
+_SECRET = re.compile(
+    r"[+~]*([\w.]*(?:api_?key|password|secret|(?:auth|access|bearer)_token))=.|[+~]*([\w.]+)=sk-\w", re.I
+)
+"""Overrides that hold a secret: Hydra would write them into the run's folder before anybody could say no."""
+
+
+def _refuse_secrets(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        found = _SECRET.match(argument)
+        if found:
+            raise UserError(
+                f"{found[1] or found[2]}: a key does not belong into a configuration, which is saved; put it "
+                f"into the environment variable OPENAI_API_KEY, or into another that judge.key_variable names"
+            )
+
+
 def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Return a decorator that makes a task of a composed config into a program's `main`."""
 
@@ -65,6 +81,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"
             with _mistakes_in_one_line():
+                _refuse_secrets(sys.argv[1:])
                 try:
                     hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(told)()
                 except OSError as error:

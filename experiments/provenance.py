@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,43 @@ def config_dict(cfg: DictConfig, budget: int) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def fingerprint(config: dict[str, Any], scenarios_sha256: str) -> str:
-    """Return a hash of all that determines the rows of a run."""
+def fingerprint(
+    config: dict[str, Any], scenarios_sha256: str, judge: object = None, prior: object = None
+) -> str:
+    """Return a hash of all that determines the rows of a run.
+
+    What `judge` and `prior` name as `operational` (an endpoint, limits) is left out: it may differ when a run
+    is resumed.
+    """
     kept = {key: value for key, value in config.items() if key not in _NOT_IN_FINGERPRINT}
+    for key, part in (("judge", judge), ("prior", prior)):
+        kept[key] = [_without(kept[key], getattr(part, "operational", ())), part_provenance(part)]
     kept["scenarios"] = {k: v for k, v in kept["scenarios"].items() if k not in ("path", "attributes")}
     text = json.dumps([kept, scenarios_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def provenance(config: dict[str, Any], source: str, sha256: str) -> dict[str, Any]:
+def part_provenance(part: object) -> Any:
+    """Return what a judge or prior says of itself beyond the configuration (its prompts, say), or None."""
+    tell = getattr(part, "provenance", None)
+    return None if tell is None else tell()
+
+
+def _without(keys: Any, names: Collection[str]) -> Any:
+    if not isinstance(keys, dict):
+        return keys
+    return {key: _without(value, names) for key, value in keys.items() if key not in names}
+
+
+def provenance(
+    config: dict[str, Any], source: str, sha256: str, judge: object = None, prior: object = None
+) -> dict[str, Any]:
     """Return the run-level metadata of a path table."""
     commit, dirty = _git()
     return {
         "config": config,
+        "judge": part_provenance(judge),
+        "prior": part_provenance(prior),
         "scenarios": {"source": source, "sha256": sha256},
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),

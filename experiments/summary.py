@@ -38,6 +38,7 @@ def summarise(plans: Sequence[ScenarioPlan], n_failed: int, wall_s: float, simul
         "full_context_calls": sum(p.full_calls for p in plans),
         "requests": sum(p.requests for p in plans),
         "cache_hits": sum(p.cache_hits for p in plans),
+        "invalid_rankings": sum(p.invalid_rankings for p in plans),
         "simulations": sum(p.num_simulations for p in plans),
         "wall_s": round(wall_s, 3),
         "mean_score_empty": mean([_empty_score(p) for p in plans]),

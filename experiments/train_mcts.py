@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
+from envs import Scenario
 from envs.loading import ScenarioSet
 from experiments import build, report
 from experiments.config import budget_of
@@ -58,7 +59,9 @@ def train(cfg: DictConfig) -> float:
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
-    with Journal(folder, fingerprint(config, scenarios.sha256), cfg.resume) as journal:
+    with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
+        if scenarios.scenarios:
+            getattr(judge, "begin", _nothing_to_begin)(folder, scenarios.scenarios[0])
         tracking.start(config, folder)
         plans = dict(journal.done)
         running = plan(
@@ -87,13 +90,17 @@ def train(cfg: DictConfig) -> float:
     rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
     simulated = bool(getattr(judge, "simulated", False))
     summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
-    table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256))
+    table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
     tracking.finish(summary, {"by_domain": _domain_rows(rows)}, lambda: _drawings(rows, scenarios))
     if not rows:
         raise NothingPlannedError(f"none of {len(failures)} scenarios was planned, see {folder / FAILURES}")
     return float(summary["mean_score_path"])
+
+
+def _nothing_to_begin(folder: Path, scenario: Scenario) -> None:
+    """Stand in for `begin` of a judge without it."""
 
 
 def _dry_run(scenarios: ScenarioSet, options: PlanOptions, stochastic: bool) -> str:

@@ -54,6 +54,11 @@ class EndpointChat:
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
 
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, repetitions included."""
+        return self._client.spent.requests
+
     def ask(self, messages: Messages, usable: Callable[[str], bool]) -> str | None:
         """Return the model's reply, None where no usable one comes.
 

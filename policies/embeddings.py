@@ -87,7 +87,7 @@ class SentenceTransformerEmbedding:
             ) from None
         self.name = Path(model).name
         self.version = version("sentence-transformers")
-        self.dim = int(self._model.get_sentence_embedding_dimension() or 0)
+        self.dim = int(self.embed(["dimension"]).shape[1])
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32[len(texts), D]."""

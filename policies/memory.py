@@ -18,7 +18,13 @@ from search.policy_tree_file import FILE_NAME as TREES
 from search.policy_tree_file import PolicyTrees, load_trees
 
 SHIPPED = Path(__file__).parent / "data" / "paths.parquet"
-"""A small table planned from the bundled scenarios with the SIMULATED judge (`varied`)."""
+"""A small table planned from the bundled scenarios with the SIMULATED judge, and its policy trees. Made by
+
+    python -m experiments.train_mcts budget=4 judge=simulated_varied search=exhaustive parallel=serial \\
+        output_dir=shipped
+    python -m experiments.plan_population budget=4 judge=simulated_varied cost_weight=0.05 min_profiles=10 \\
+        output_dir=shipped
+"""
 NO_ATTRIBUTE = -1
 """Fills the places of a path that is shorter than the longest."""
 

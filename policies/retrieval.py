@@ -13,6 +13,7 @@ from envs import UserError
 from policies.embeddings import Embedding
 
 INDEX_VERSION = 1
+_DECIMALS = 6
 _ROUNDING = 1e-5
 """float32 similarities of equal vectors differ by less: a product depends on the row's place."""
 
@@ -53,8 +54,8 @@ class Index:
     def nearest(self, query: str, k: int, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return (rows int64[k'], cosine similarities float64[k']), nearest first, k' = min(k, N).
 
-        Equal similarities come in the order of the rows. Exact: every row is looked at, or every row of
-        `among` (int64[M], ascending).
+        Similarities that are equal to six decimals come in the order of the rows. Exact: every row is looked
+        at, or every row of `among` (int64[M], ascending).
         """
         vector = _unit(_checked(self.embedding.embed([query]), 1, self.embedding))[0]
         rough = self.matrix @ vector
@@ -68,7 +69,7 @@ class Index:
         rows = rows if among is None else among[rows]
         # Again in float64 and row by row, so that equal vectors have equal similarities.
         exact = (self.matrix[rows].astype(np.float64) * vector.astype(np.float64)).sum(axis=1)
-        order = np.lexsort((rows, -exact))[:k]
+        order = np.lexsort((rows, -np.round(exact, _DECIMALS)))[:k]
         return rows[order], exact[order]
 
     def save(self, path: str | Path) -> None:

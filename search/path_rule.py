@@ -50,9 +50,11 @@ def best_set(problem: Problem, beliefs: Mapping[int, float] | None = None) -> in
     scored = scored_sets(problem) if beliefs is None else beliefs
     known = int(problem.known)
     if known not in scored:
-        raise PlanningFailed("judge", "the context with nothing asked is unscored")
+        raise PlanningFailed("judge", f"the context with nothing asked is unscored{problem.told_reasons()}")
     if len(scored) == 1 and any(mask != known for mask in problem.observations()[0].tolist()):
-        raise PlanningFailed("judge", "every context with a question answered is unscored")
+        raise PlanningFailed(
+            "judge", f"every context with a question answered is unscored{problem.told_reasons()}"
+        )
     objectives = {mask: problem.objective(mask, score) for mask, score in scored.items()}
     top = max(objectives.values())
     tied = [mask for mask, value in objectives.items() if value >= top - TIE]

@@ -60,7 +60,8 @@ class ScenarioPlan(PathRecord):
 
     `score_full`: mean score with everything known (NaN = unscored); its calls are not in `judge_calls`.
     `search_calls`: the part of `judge_calls` that the search made. `alternatives`: (step, attribute name,
-    visits, value). `requests`, `cache_hits`: what the judge counted meanwhile.
+    visits, value). `requests`, `cache_hits`: what judge and prior counted meanwhile; `invalid_rankings`: sets
+    that a prior's ranking failed for.
     """
 
     score_full: float = math.nan
@@ -68,6 +69,7 @@ class ScenarioPlan(PathRecord):
     full_calls: int = 0
     requests: int = 0
     cache_hits: int = 0
+    invalid_rankings: int = 0
     stopped: str = ""
     alternatives: tuple[tuple[int, str, int, float], ...] = ()
     observations: Observations | None = field(default=None, compare=False, repr=False)
@@ -115,7 +117,7 @@ def plan_scenario(
         prior=_prior_of(scenario, options.prior, before_call),
         before_call=before_call,
     )
-    requests, hits = _usage(judge, options.prior)
+    before = _usage(judge, options.prior)
     try:
         plan = searcher.plan(problem, scenario_rng(options.seed, scenario.id))
     except JudgeCallsSpent:
@@ -125,7 +127,7 @@ def plan_scenario(
     report = _Report(scenario, judge, problem, options.report_samples, before_call)
     scores = report.path_scores(plan)
     full, full_calls = report.full_score()
-    requests_after, hits_after = _usage(judge, options.prior)
+    used = [after - was for after, was in zip(_usage(judge, options.prior), before, strict=True)]
     names = scenario.schema.names
     return ScenarioPlan(
         scenario_id=scenario.id,
@@ -146,8 +148,9 @@ def plan_scenario(
         score_full=full,
         search_calls=search_calls,
         full_calls=full_calls,
-        requests=requests_after - requests,
-        cache_hits=hits_after - hits,
+        requests=used[0],
+        cache_hits=used[1],
+        invalid_rankings=used[2],
         stopped=plan.stopped,
         alternatives=tuple((a.step, names[a.attribute], a.visits, a.value) for a in plan.alternatives),
         observations=_observations(scenario, problem) if options.keep_observations else None,
@@ -185,7 +188,8 @@ class _Report:
         table = found.reshape(len(masks), looks)
         last = table[-1][~np.isnan(table[-1])]
         if not len(last):
-            raise PlanningFailed("report", f"the path's context is unscored in {looks} of {looks} samples")
+            told = f"the path's context is unscored in {looks} of {looks} samples"
+            raise PlanningFailed("report", told + self.problem.told_reasons())
         self.n_samples = len(last)
         if not self.stochastic:
             self.stderr = 0.0
@@ -250,16 +254,14 @@ def _name(thing: object) -> str:
     return str(getattr(thing, "name", None) or type(thing).__name__)
 
 
-def _usage(*parts: object) -> tuple[int, int]:
-    """Return what judge and prior have counted so far: (requests, cache hits).
+def _usage(*parts: object) -> list[int]:
+    """Return what judge and prior have counted so far: requests, cache hits, invalid rankings.
 
     One that is asked by several plans at once counts for each thread alone (`envs.judges.usage.Usage`), and a
     plan stays in its thread, so that the difference of two readings is the plan's own.
     """
-    return (
-        sum(int(getattr(part, "requests", 0)) for part in parts),
-        sum(int(getattr(part, "cache_hits", 0)) for part in parts),
-    )
+    counts = ("requests", "cache_hits", "invalid_rankings")
+    return [sum(int(getattr(part, name, 0)) for part in parts) for name in counts]
 
 
 def _prior_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -77,6 +78,7 @@ class Problem:
     noisy : bool, whether a set's score depends on the sample: a search may look again, and should not
         believe one score
     names : tuple[str] of n attribute names, "0", "1", ... where none were given
+    reasons : Counter[str], what the judge said of sets that it left unscored, where it said something
     max_judge_calls : int or None, the most distinct (set, sample) pairs that `evaluate` will score
     """
 
@@ -116,6 +118,7 @@ class Problem:
         self.cost_weight = float(cost_weight)
         self.max_judge_calls = max_judge_calls
         self.noisy = noisy
+        self.reasons: Counter[str] = Counter()
         self._scores = scores
         self._prior = prior
         self._memo: dict[tuple[int, int], float] = {}
@@ -167,6 +170,11 @@ class Problem:
     def calls_left(self) -> int | None:
         """Judge calls that may still be made; None = no limit."""
         return None if self.max_judge_calls is None else self.max_judge_calls - len(self._memo)
+
+    def told_reasons(self) -> str:
+        """Return the reasons of unscored sets, the most frequent first, as " (refused 3, parse 1)"; or ""."""
+        told = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())
+        return f" ({told})" if told else ""
 
     def observations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (masks uint64[C], samples int64[C], scores float64[C]) of all that was scored, in order."""

@@ -12,6 +12,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from envs import Judge, Scenario, UserError
@@ -188,18 +189,18 @@ class _RayRun:
         import ray
 
         cores = int(ray.cluster_resources().get("CPU", 1))
+        count = num_workers or cores
+        judge, options = _share(judge, count), replace(options, prior=_share(options.prior, count))
         shared = ray.put(judge)
         self.n_plans = concurrent_plans(judge)
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
-        share = min(1.0, cores / (num_workers or cores))
+        share = min(1.0, cores / count)
         actor = ray.remote(StreamWorker).options(
             num_cpus=share * 0.999 if share < 1 else 1,
             # One more thread for the task at the door, and one to be told to finish by.
             max_concurrency=1 if self.n_plans == 1 else self.n_plans + 2,
         )
-        self.workers: list[Any] = [
-            actor.remote(shared, options, self.n_plans) for _ in range(num_workers or cores)
-        ]
+        self.workers: list[Any] = [actor.remote(shared, options, self.n_plans) for _ in range(count)]
         self.chunk_size = chunk_size
 
     def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
@@ -244,6 +245,12 @@ class _RayRun:
             ray.kill(worker)
 
 
+def _share(part: Any, workers: int) -> Any:
+    """Return a judge or prior for one of `workers`: its limits divided, where it has `divided`."""
+    divided = getattr(part, "divided", None)
+    return part if divided is None else divided(workers)
+
+
 def _ready(streams: Sequence[Any], timeout: float | None) -> Any:
     """Return the first stream that has something (a result, an error, its end), None after `timeout`."""
     import ray
@@ -272,7 +279,7 @@ def _result(reference: Any) -> list[Outcome]:
         return list(ray.get(reference))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
-            raise UserError(str(error.cause)) from None
+            raise error.cause from None  # of its own kind: it knows the exit code
         raise
     except ray.exceptions.RayActorError as error:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,11 +13,14 @@ from search.problem import Problem, SetScores
 
 
 def judge_scores(
-    scenario: Scenario, judge: Judge, before_call: Callable[[], None] | None = None
+    scenario: Scenario,
+    judge: Judge,
+    before_call: Callable[[], None] | None = None,
+    reasons: Counter[str] | None = None,
 ) -> SetScores:
     """Return the scores of one scenario's sets under `judge`, as a function of masks and samples.
 
-    `before_call` is called before each call of the judge.
+    `before_call` is called before each call of the judge; `reasons` counts what it says of unscored sets.
 
     Raises
     ------
@@ -27,8 +31,10 @@ def judge_scores(
     def scores(masks: np.ndarray, samples: np.ndarray) -> np.ndarray:
         if before_call is not None:
             before_call()
-        verdicts = judge_verdicts(scenario, judge, masks, samples)
-        return np.array([score_value(verdict)[0] for verdict in verdicts], dtype=np.float64)
+        found = [score_value(v) for v in judge_verdicts(scenario, judge, masks, samples)]
+        if reasons is not None:
+            reasons.update(reason for _, reason in found if reason not in (None, "unscored"))
+        return np.array([value for value, _ in found], dtype=np.float64)
 
     return scores
 
@@ -73,10 +79,11 @@ def scenario_problem(
     `before_call` is called before each call of the judge.
     """
     make_surface = getattr(judge, "surface", None)
-    return Problem(
+    reasons: Counter[str] = Counter()
+    problem = Problem(
         len(scenario.schema),
         budget,
-        judge_scores(scenario, judge, before_call),
+        judge_scores(scenario, judge, before_call, reasons),
         costs=scenario.schema.costs,
         askable=scenario.askable,
         group=scenario.domain,
@@ -88,3 +95,5 @@ def scenario_problem(
         noisy=bool(getattr(judge, "stochastic", False)),
         names=scenario.schema.names,
     )
+    problem.reasons = reasons
+    return problem

@@ -37,6 +37,7 @@ ONLY_IN = {
     "ray": ("search/rollouts.py",),
     "numba": ("search/kernels.py", "search/population_kernels", *SURFACES),
     "openai": ("envs/llm.py", "envs/llm/"),
+    "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
@@ -59,6 +60,7 @@ LONG_FUNCTIONS = {
     "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
+    "envs/judges/llm.py:__init__": "half of it is the signature, an argument for each key of judge=openai",
 }
 
 

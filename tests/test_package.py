@@ -19,11 +19,13 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 
 from envs import UserError
+from envs.llm import ReplyCache
 from experiments import build
 from experiments.config import (
     AskConfig,
     BenchmarkAgentConfig,
     BenchmarkConfig,
+    BenchmarkLlmConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
     ScenariosConfig,
@@ -130,7 +132,7 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "minilm", "rl")
+        f"Provides-Extra: {extra}" for extra in ("test", "dev", "local-llm", "minilm", "rl")
     }
 
 
@@ -179,10 +181,26 @@ def test_every_command_of_hydra_has_its_configuration_and_it_composes():
             assert set(compose(name))
 
 
-def _with_target(group, member):
-    mine = f"{group}._target_={__name__}.AnyPlugIn"
-    needed = [mine] if member == "custom" else ["target.chat.model=m"] if member == "openai" else []
-    return _compose(f"{group}={member}", *needed, config=_of(group))
+NEEDED = {
+    "custom": ("{group}._target_={module}.AnyPlugIn",),
+    "openai": ("judge.model=m",),
+    ("target", "openai"): ("target.chat.model=m",),
+    "replay": ("judge.model=m", "judge.cache={replies}"),
+}
+"""What a member cannot do without."""
+
+
+@pytest.fixture(scope="module")
+def replies(tmp_path_factory):
+    file = tmp_path_factory.mktemp("replies") / "replies.sqlite"
+    ReplyCache(file).close()
+    return file
+
+
+def _with_needed(group, member, replies):
+    names = {"group": group, "module": __name__, "replies": replies}
+    needed = NEEDED.get((group, member), NEEDED.get(member, ()))
+    return _compose(f"{group}={member}", *(o.format(**names) for o in needed), config=_of(group))
 
 
 def test_every_group_has_a_builder_and_a_default():
@@ -191,8 +209,8 @@ def test_every_group_has_a_builder_and_a_default():
 
 
 @pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m not in ELSEWHERE])
-def test_member_composes_and_instantiates(group, member):
-    thing = BUILDERS[group](_with_target(group, member))
+def test_member_composes_and_instantiates(group, member, replies):
+    thing = BUILDERS[group](_with_needed(group, member, replies))
     if member == "custom":
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior" or (group, member) == ("target", "none"):
@@ -224,6 +242,7 @@ def test_keys_are_arguments(group, member):
     ("schema", "holder"),
     [
         (TrainConfig, "cfg"),
+        (BenchmarkLlmConfig, "cfg"),
         (JudgeFiguresConfig, "cfg"),
         (PlanPopulationConfig, "cfg"),
         (AskConfig, "cfg"),

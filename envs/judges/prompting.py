@@ -1,9 +1,9 @@
 """Prompts from versioned text files, and how text that nobody vouches for gets into them.
 
-Queries, attribute values and a model's own answers are untrusted: they may hold instructions, fake verdicts, or
-what looks like the end of their own block. In a prompt each stands between tags of its own, its lines behind a
-bar; characters that could make a tag or a model's control token are replaced, what is invisible goes, and length is
-capped. So whatever the text holds, a tag in a prompt is ours.
+Queries, attribute values and a model's own answers are untrusted: they may hold instructions, fake verdicts,
+or what looks like the end of their own block. In a prompt each stands between tags of its own, its lines
+behind a bar; characters that could make a tag or a model's control token are replaced, what is invisible
+goes, and length is capped. So whatever the text holds, a tag in a prompt is ours.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ _REPLACED = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "{": "(", "}"
 _INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
+@functools.lru_cache(maxsize=4096)
 def neutral(text: str, limit: int) -> str:
     """Return `text` without what could be taken for structure, at most `limit` characters and `CUT`.
 
-    Compatibility forms are folded first (NFKC: a full-width bracket is a bracket, as many tokenisers have it);
-    control, format and unassigned characters go; brackets of all kinds become round ones. Lines stay lines.
+    Compatibility forms are folded first (NFKC: a full-width bracket is a bracket, as many tokenisers have
+    it); control, format and unassigned characters go; brackets of all kinds become round. Lines stay lines.
     """
     # Cut before the slow part too: folding can only lengthen a character up to 18 times.
     folded = unicodedata.normalize("NFKC", text[: limit + 1])
@@ -52,6 +53,7 @@ def _round(line: str) -> str:
     ).translate(_REPLACED)
 
 
+@functools.lru_cache(maxsize=4096)
 def one_line(text: str, limit: int) -> str:
     """Return `text` neutralised and on one line."""
     return re.sub(r"\s+", " ", neutral(text, limit))
@@ -74,7 +76,7 @@ def answer_block(answer: str) -> str:
 
 
 def attributes_block(tag: str, scenario: Scenario, names: Iterable[str]) -> str:
-    """Return the named attributes with their values, fenced, in schema order whatever the order of `names`."""
+    """Return the named attributes with their values, fenced, in schema order."""
     wanted = set(names)
     return fenced(
         tag,
@@ -97,16 +99,18 @@ def template(name: str) -> str:
     return (FOLDER / f"{name}.{VERSION}.txt").read_text(encoding="utf-8")
 
 
+@functools.cache
+def _sections(name: str) -> tuple[tuple[str, Template], ...]:
+    parts = (part.partition(" ===\n") for part in re.split(r"^=== ", template(name), flags=re.M)[1:])
+    return tuple((role, Template(content.strip())) for role, _, content in parts)
+
+
 def messages(name: str, parts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the (role, content) pairs of the prompt `name`, with `parts` in their places.
 
     What is put in is not looked at again: a `$query` in somebody's text stays as it is.
     """
-    found = []
-    for section in re.split(r"^=== ", template(name), flags=re.M)[1:]:
-        role, _, content = section.partition(" ===\n")
-        found.append((role, Template(content).substitute(parts).strip()))
-    return tuple(found)
+    return tuple((role, content.substitute(parts)) for role, content in _sections(name))
 
 
 def prompt_hashes(names: Iterable[str]) -> dict[str, str]:

@@ -6,19 +6,21 @@ import threading
 
 
 class Usage(threading.local):
-    """Requests that were billed and answers that came from a cache, counted in the calling thread.
+    """Requests that were billed, replies from a cache, rankings of a prior that could not be read.
 
-    A plan stays in one thread, so that its own counts are the difference of two readings there. A copy that
-    goes to another process starts from zero.
+    Counted in the calling thread: a plan stays in one, so that its own counts are the difference of two
+    readings there. A copy that goes to another process starts from zero.
     """
 
     requests: int = 0
     cache_hits: int = 0
+    invalid_rankings: int = 0
 
-    def add(self, requests: int = 0, cache_hits: int = 0) -> None:
+    def add(self, requests: int = 0, cache_hits: int = 0, invalid_rankings: int = 0) -> None:
         """Count in the calling thread."""
         self.requests += requests
         self.cache_hits += cache_hits
+        self.invalid_rankings += invalid_rankings
 
     def __reduce__(self) -> tuple[type[Usage], tuple[()]]:
         return Usage, ()

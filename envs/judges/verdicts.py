@@ -1,4 +1,4 @@
-"""From a judge model's reply to a verdict: the last one, whole, at the very end, of values that were offered."""
+"""From a judge model's reply to a verdict: the last one, at the very end, of values that were offered."""
 
 from __future__ import annotations
 
@@ -54,11 +54,13 @@ def read_verdict(text: str, as_json: bool) -> Verdict | None:
 def _reordered(text: str) -> re.Match[str] | None:
     """Match an object with the three keys in another order: servers without a schema write such."""
     start = text.rfind("{")
+    if start < 0:
+        return None
     try:
-        pairs = json.loads(text[max(0, start) :].strip().removesuffix("```"), object_pairs_hook=list)
+        pairs = json.loads(text[start:].strip().removesuffix("```"), object_pairs_hook=list)
     except (ValueError, RecursionError):
         return None
-    names = [name for name, _ in pairs] if isinstance(pairs, list) else []
+    names = [name for name, _ in pairs]
     if sorted(names) != sorted(DIMENSIONS) or not all(type(v) is int and v in VALUES for _, v in pairs):
         return None
     looks = "".join(rf'(?=.*"{name}"\s*:\s*([1-5]))' for name in DIMENSIONS)
@@ -67,7 +69,8 @@ def _reordered(text: str) -> re.Match[str] | None:
 
 def plain_score(verdict: Verdict) -> Score:
     """Return the verdict's integers as a `Score`."""
-    return Score(*map(float, verdict.values))
+    risk, empathy, personal = map(float, verdict.values)
+    return Score(risk, empathy, personal)
 
 
 def expected_score(
@@ -97,7 +100,8 @@ def expected_score(
     least = min(masses)
     if not least >= min_mass:
         return Score(reason="low_mass"), least
-    return Score(*(min(5.0, max(1.0, mean)) for mean in means)), least
+    risk, empathy, personal = (min(5.0, max(1.0, mean)) for mean in means)
+    return Score(risk, empathy, personal), least
 
 
 def _token_ends(text: str, tokens: Sequence[TokenChoice]) -> list[int] | None:

@@ -119,14 +119,28 @@ class ReplyCache:
 
     def rows(self) -> Iterator[CacheRow]:
         """Yield all rows in the order of their keys."""
-        for row in self._run("SELECT key, model, sample, reply, sha256 FROM replies ORDER BY key", ()):
-            yield CacheRow(*row)
+        found = self._run("SELECT key, model, sample, reply, sha256 FROM replies ORDER BY key", ())
+        try:
+            for row in found:
+                yield CacheRow(*row)
+        except sqlite3.Error as error:
+            raise UserError(f"cache {self.path}: {error}, expected a cache file of replies") from None
+
+    def integrity(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, nothing when all is well."""
+        rows = self._run("PRAGMA integrity_check", ()).fetchall()
+        return [str(row[0]) for row in rows if row[0] != "ok"]
 
     def _run(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, values)
         except sqlite3.Error as error:
             raise UserError(f"cache {self.path}: {error}, expected a cache file of replies") from None
+
+    def models(self) -> list[str]:
+        """Return the names of all models that have replies here."""
+        rows = self._run("SELECT DISTINCT model FROM replies ORDER BY model", ())
+        return [str(row[0]) for row in rows]
 
     def __len__(self) -> int:
         return int(self._run("SELECT count(*) FROM replies", ()).fetchone()[0])

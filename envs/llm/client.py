@@ -128,6 +128,10 @@ class Client:
         task.add_done_callback(lambda _: self._flying.pop(key))
         return await task
 
+    def has(self, request: ChatRequest) -> bool:
+        """Tell whether the cache holds the reply to `request`."""
+        return self._cached(request.key(self.endpoint.model, self.endpoint.extra_body)) is not None
+
     async def _asked(self, key: str, request: ChatRequest, check: Check | None) -> Reply:
         sent = 0
         for attempt in range(ATTEMPTS):

@@ -16,6 +16,10 @@ class EndpointDown(EndpointError):
     """The endpoint did not answer within all retries."""
 
 
+class SchemaRefused(EndpointError):
+    """The endpoint does not take a JSON schema for a reply."""
+
+
 class LimitReached(UserError):
     """`max_requests`, `max_tokens` or `max_cost` is used up; what was paid for is in cache and journal."""
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from envs.errors import UserError
-from envs.llm.messages import ChatRequest, Reply, TokenChoice
+from envs.llm.messages import Reply, TokenChoice
 
 CHARACTERS_A_TOKEN = 4
 """For estimates where a server does not say what it counted."""
 
 
-def read_reply(text: str, request: ChatRequest, place: str) -> Reply:
+def read_reply(text: str, wants_logprobs: bool, place: str) -> Reply:
     """Return the reply in the body of a chat completion; `reason` says why it cannot be used.
 
     Raises
@@ -28,22 +29,15 @@ def read_reply(text: str, request: ChatRequest, place: str) -> Reply:
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(message, dict) or not isinstance(content, (str, type(None))):
         return Reply("", reason="malformed")
-    refused = bool(message.get("refusal"))
     finish = choice.get("finish_reason")
-    tokens = _tokens(choice) if request.top_logprobs else None
     reply = Reply(
         text=content or "",
         finish_reason=finish if isinstance(finish, str) else "stop",
-        refused=refused,
-        tokens=tokens,
+        refused=bool(message.get("refusal")),
+        tokens=_tokens(choice) if wants_logprobs else None,
     )
-    input_tokens, output_tokens = used_tokens(text)
-    if not input_tokens and not output_tokens:
-        asked = sum(len(part) for _, part in request.messages)
-        input_tokens, output_tokens = asked // CHARACTERS_A_TOKEN, len(reply.text) // CHARACTERS_A_TOKEN
-    reply = Reply(**{**vars(reply), "input_tokens": input_tokens, "output_tokens": output_tokens})
     reason = _reason(reply)
-    if reason is None and request.top_logprobs and tokens is None:
+    if reason is None and wants_logprobs and reply.tokens is None:
         raise UserError(f"{place}.scoring=expected: the endpoint gives no log probabilities, take sampled")
     return reply.unusable(reason)
 
@@ -79,14 +73,19 @@ def _tokens(choice: dict[str, Any]) -> tuple[TokenChoice, ...] | None:
         return None
 
 
-def used_tokens(text: str) -> tuple[int, int]:
-    """Return the (prompt, completion) tokens that a body says were billed, zeros where it does not."""
+def billed_tokens(text: str, body: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the (prompt, completion) tokens of an answer `text` to `body`, as it says or else estimated."""
     try:
         usage = json.loads(text)["usage"]
         found = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return 0, 0
+        found = []
     counts = [int(n) if isinstance(n, (int, float)) and math.isfinite(n) and n > 0 else 0 for n in found]
+    if not any(counts):
+        content = _choice(text).get("message")
+        asked = json.dumps(body.get("messages") or body.get("input") or "", ensure_ascii=False)
+        said = json.dumps(content, ensure_ascii=False) if content else ""
+        counts = [len(asked) // CHARACTERS_A_TOKEN, len(said) // CHARACTERS_A_TOKEN]
     return counts[0], counts[1]
 
 

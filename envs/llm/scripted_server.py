@@ -1,7 +1,8 @@
 """An OpenAI-compatible server without a model, for tests and benchmarks.
 
-`python -m envs.llm.scripted_server` serves chat completions (JSON schema, log probabilities), embeddings and the
-list of models over plain asyncio, with the latency and the faults that are asked for. Its replies are SIMULATED (see `scripted_replies`).
+`python -m envs.llm.scripted_server` serves chat completions (JSON schema, log probabilities), embeddings and
+the list of models over plain asyncio, with the latency and the faults that are asked for. What it says is
+SIMULATED (see `scripted_replies`).
 """
 
 from __future__ import annotations
@@ -143,7 +144,8 @@ class ScriptedServer:
         if script.key is not None and headers.get("authorization") != f"Bearer {script.key}":
             given = headers.get("authorization", "none")
             return _error(401, f"Incorrect API key provided: {given}", "invalid_api_key")
-        if not path.endswith(("/chat/completions", "/embeddings")):
+        known = path.startswith(("/v1/", "/openai/deployments/"))
+        if not known or not path.endswith(("/chat/completions", "/embeddings")):
             return _error(404, f"no such path: {path}", "not_found")
         if script.models is not None and body.get("model") not in script.models:
             return _error(404, f"the model {body.get('model')} does not exist", "model_not_found")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -15,10 +17,10 @@ import openai
 
 from envs.llm.config import Endpoint
 from envs.llm.engine import Engine
-from envs.llm.errors import EndpointDown, EndpointError
+from envs.llm.errors import EndpointDown, EndpointError, SchemaRefused
 from envs.llm.messages import ChatRequest, Reply
 from envs.llm.prices import Price
-from envs.llm.reading import read_embeddings, read_reply, used_tokens
+from envs.llm.reading import billed_tokens, read_embeddings, read_reply
 
 CONNECT_S = 4.0
 """Seconds to open a connection: a wrong URL is told within five."""
@@ -48,30 +50,29 @@ class Connection:
             what no repetition mends; `EndpointDown` after `DOWN_AFTER` requests that failed for good.
         """
         body = self._chat_body(request, attempt)
-        create = self._client.chat.completions.with_raw_response.create
-        text, sent = await self._sent(lambda: create(**body), f"{key}/{attempt}")
+        text, sent = await self._sent("/chat/completions", body, f"{key}/{attempt}")
         if text is None:
             return Reply("", reason="unavailable", requests=sent)
-        reply = read_reply(text, request, self.endpoint.place)
-        return Reply(**{**vars(reply), "requests": sent})
+        counts = billed_tokens(text, body)
+        reply = read_reply(text, request.top_logprobs > 0, self.endpoint.place)
+        return replace(reply, input_tokens=counts[0], output_tokens=counts[1], requests=sent)
 
     async def embeddings(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32[len(texts), D]."""
         body: dict[str, Any] = {"model": self.endpoint.model, "input": list(texts)}
         body["encoding_format"] = "float"
         key = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-        create = self._client.embeddings.with_raw_response.create
-        text, _ = await self._sent(lambda: create(**body), key)
+        text, _ = await self._sent("/embeddings", body, key)
         found = None if text is None else read_embeddings(text, len(texts))
         if found is None:
             raise EndpointError(f"{self._where}: gave no embeddings for {len(texts)} texts")
         return found
 
-    async def _sent(self, send: Callable[[], Awaitable[Any]], key: str) -> tuple[str | None, int]:
+    async def _sent(self, path: str, body: dict[str, Any], key: str) -> tuple[str | None, int]:
         """Return (body of a 2xx answer, None when every repetition failed; requests sent)."""
         for retry in range(self.endpoint.max_retries + 1):
             async with self.engine.slots:
-                text, wait = await self._once(send)
+                text, wait = await self._once(path, body)
             if wait is None:
                 self._failed_in_a_row = 0
                 return text, retry + 1
@@ -85,17 +86,18 @@ class Connection:
             )
         return None, self.endpoint.max_retries + 1
 
-    async def _once(self, send: Callable[[], Awaitable[Any]]) -> tuple[str, float | None]:
+    async def _once(self, path: str, body: dict[str, Any]) -> tuple[str, float | None]:
         """Send once. Return (body, None), or ("", seconds to wait at least) where a repetition may help."""
         meter = self.engine.meter
         meter.begin()
         tokens = (0, 0)
         try:
             async with asyncio.timeout(self.endpoint.timeout_s):
-                response = await send()
+                # The package's typed methods walk through every field of a body that is plain data already,
+                # and make objects of replies that need not fit; text is cheaper, and read without trust.
+                text = await self._client.post(path, cast_to=str, body=body)
             self._answered = True
-            text = response.text
-            tokens = used_tokens(text)
+            tokens = billed_tokens(text, body)
             return text, None
         except TimeoutError:
             return "", 0.0
@@ -129,7 +131,8 @@ class Connection:
         }.get(status, f"the request was refused ({code or 'no code given'}{_parameter(error)})")
         if code in ("context_length_exceeded", "exceed_context_size_error") or _tells_of_length(error):
             told = f"a prompt is longer than the context of model {model}"
-        raise EndpointError(f"{self._where}: {status}: {told}") from None
+        kind = SchemaRefused if status in (400, 422) and _tells_of_schema(error) else EndpointError
+        raise kind(f"{self._where}: {status}: {told}") from None
 
     @property
     def _where(self) -> str:
@@ -157,12 +160,15 @@ class Connection:
         if request.seeded:
             body["seed"] = request.seed(endpoint.model, attempt)
         if endpoint.extra_body:
-            body["extra_body"] = dict(endpoint.extra_body)
+            body |= endpoint.extra_body
         return body
 
 
 def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """Return the package's client of `endpoint`; it repeats nothing by itself."""
+    for name in ("httpx", "httpx2"):
+        # A line for each request at level INFO, which a run's root logger would print.
+        logging.getLogger(name).setLevel(logging.WARNING)
     timeout = openai.Timeout(endpoint.timeout_s, connect=min(CONNECT_S, endpoint.timeout_s))
     headers = endpoint.sent_headers()
     if endpoint.api == "azure":
@@ -215,6 +221,10 @@ def _code(error: openai.APIStatusError) -> str:
 
 def _parameter(error: openai.APIStatusError) -> str:
     return f", {error.param}" if re.fullmatch(r"[a-z][a-z_.]{2,48}", str(error.param or "")) else ""
+
+
+def _tells_of_schema(error: openai.APIStatusError) -> bool:
+    return "response_format" in f"{error.param} {error.message}" or "json_schema" in error.message
 
 
 def _tells_of_length(error: openai.APIStatusError) -> bool:

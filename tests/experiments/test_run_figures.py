@@ -75,6 +75,7 @@ def test_summary_by_hand():
         "full_context_calls": 4,
         "requests": 9,
         "cache_hits": 8,
+        "invalid_rankings": 0,
         "simulations": 34,
         "wall_s": 1.235,
         "mean_score_empty": 2.5,  # of 2, 3, 2.5: the unscored one does not count

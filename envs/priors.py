@@ -1,0 +1,283 @@
+"""A language model as prior: it ranks what could be asked next, and ranks become probabilities.
+
+The paper's pi0 (METHOD eq. 3): the model ranks the attributes not asked yet once for each node. It gives no
+map from ranks to probabilities; here, with m attributes of ranks 0 (first) to m - 1 and a temperature T,
+
+    pi0(a) = exp(-rank(a) / T) / sum_b exp(-rank(b) / T)
+
+so that each rank is exp(1 / T) times as likely as the next; T to infinity is the uniform prior. With T = 2
+and ten attributes the first has 40 %, the first three together 78 %.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.errors import UserError
+from envs.judges import prompting
+from envs.judges.usage import Usage
+from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
+from envs.llm.cache import default_path
+from envs.llm.errors import SchemaRefused
+from envs.scenario import Scenario
+
+_LONGEST_NAME = 100
+_TOKENS_A_NAME = 24
+
+
+def rank_weights(ranks: np.ndarray, temperature: float) -> np.ndarray:
+    """Return float64[m], exp(-rank / temperature) normalised to sum to 1; `ranks`: float64[m], 0 = first."""
+    weights = np.exp(-np.asarray(ranks, dtype=np.float64) / temperature)
+    return weights / weights.sum()
+
+
+def checked_temperature(temperature: float) -> float:
+    """Return `temperature`.
+
+    Raises
+    ------
+    UserError
+        it is not above 0.
+    """
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise UserError(f"prior.temperature: found {temperature}, expected a number > 0 (in ranks)")
+    return temperature
+
+
+def read_ranking(text: str, names: Sequence[str], as_json: bool) -> list[int] | None:
+    """Return the places in `names` in the order of `text`, None where it does not rank each exactly once."""
+    if as_json:
+        try:
+            found = json.loads(text)["ranking"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+    else:
+        found = [line.strip() for line in text.strip().splitlines()]
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        return None
+    place = {name: i for i, name in enumerate(names)}
+    return [place[name] for name in found] if sorted(found) == sorted(names) else None
+
+
+class _Rankings(threading.local):
+    """The rankings of the scenario that the calling thread plans, so that none is asked for twice."""
+
+    scenario: Scenario | None = None
+
+    def of(
+        self, scenario: Scenario, mask: int, ask: Callable[[Scenario, int], list[int] | None]
+    ) -> list[int] | None:
+        if self.scenario is not scenario:
+            self.scenario, self.known = scenario, dict[int, "list[int] | None"]()
+        if mask not in self.known:
+            self.known[mask] = ask(scenario, mask)
+        return self.known[mask]
+
+    def __reduce__(self) -> tuple[type[_Rankings], tuple[()]]:
+        return _Rankings, ()
+
+
+class LLMPrior:
+    """Weights of the next question by a language model's ranking; a `Prior` of the search.
+
+    Asked once for each set of fewer than `depth` questions that the search expands; a larger set takes the
+    ranking of nothing known, without what is known by then, which needs no request. A reply that does not
+    rank each attribute exactly once is asked again at most twice; after that the set has the uniform prior
+    and is counted in `invalid_rankings`. Replies are cached as those of the judge are.
+
+    Parameters
+    ----------
+    model, base_url, api, api_version, key_variable, headers, extra_body, timeout_s, max_retries
+        The endpoint, see `envs.llm.Endpoint`.
+    depth : int >= 1
+        Sets with fewer questions than this are ranked by a request of their own.
+    temperature : float > 0
+        T above, in ranks.
+    values : bool
+        Show the values of known attributes, not only their names: for plans that are made for one profile.
+        Without, all profiles with one query share their rankings.
+    output : {"auto", "json_schema", "text"}
+        As the judge's.
+    sampling_temperature : float or None
+        Of the model's reply; None = not sent, for models that take none.
+    max_in_flight, max_requests, max_tokens, max_cost, prices
+        Limits of the prior alone, see `envs.llm.Limits`.
+    cache : str, optional
+        SQLite file of replies, default the user's.
+
+    Raises
+    ------
+    UserError
+        a value that is none of those offered.
+    """
+
+    operational = (
+        "base_url",
+        "api",
+        "api_version",
+        "key_variable",
+        "headers",
+        "timeout_s",
+        "max_retries",
+        "max_in_flight",
+        "max_requests",
+        "max_tokens",
+        "max_cost",
+        "prices",
+        "cache",
+    )
+    """Settings that cannot change a ranking: a run may be resumed under others."""
+
+    def __init__(
+        self,
+        model: str | None = None,
+        base_url: str | None = None,
+        api: str = "openai",
+        api_version: str | None = None,
+        key_variable: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout_s: float = 120.0,
+        max_retries: int = 6,
+        depth: int = 1,
+        temperature: float = 2.0,
+        values: bool = False,
+        output: str = "auto",
+        sampling_temperature: float | None = 0.0,
+        max_in_flight: int = 32,
+        max_requests: int | None = None,
+        max_tokens: int | None = None,
+        max_cost: float | None = None,
+        prices: str | None = None,
+        cache: str | None = None,
+    ) -> None:
+        if depth < 1:
+            raise UserError(f"prior.depth: found {depth}, expected an integer >= 1")
+        if output not in ("auto", "json_schema", "text"):
+            raise UserError(f"prior.output: found {output!r}, expected auto, json_schema or text")
+        endpoint = Endpoint(
+            model or "", base_url, api, api_version, key_variable, dict(headers or {}),
+            dict(extra_body or {}), timeout_s, max_retries, "prior",
+        )  # fmt: skip
+        limits = Limits(max_in_flight, max_requests, max_tokens, max_cost, prices, "prior")
+        path = default_path() if cache is None else Path(cache).expanduser()
+        self.client = Client(endpoint, limits, str(path.absolute()))
+        self.depth = depth
+        self.temperature = checked_temperature(temperature)
+        self.values = values
+        self.output = output
+        self.sampling_temperature = sampling_temperature
+        self._refused = False  # the endpoint was found to take no schema
+        self._begin()
+
+    def _begin(self) -> None:
+        self.usage = Usage()
+        self._seen = _Rankings()
+
+    @property
+    def invalid_rankings(self) -> int:
+        """Sets left with the uniform prior in the calling thread, for no reply ranked them."""
+        return self.usage.invalid_rankings
+
+    @property
+    def concurrent_plans(self) -> int:
+        """Plans that may ask at once."""
+        return self.client.engine.limits.max_in_flight
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent for the calling thread."""
+        return self.usage.requests
+
+    @property
+    def cache_hits(self) -> int:
+        """Replies that the calling thread was given without a request."""
+        return self.usage.cache_hits
+
+    def divided(self, workers: int) -> LLMPrior:
+        """Return this prior for one of `workers` processes, with its share of the limits."""
+        prior = object.__new__(type(self))
+        prior.__dict__.update(self.__dict__)
+        prior.client = self.client.divided(workers)
+        prior._begin()
+        return prior
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what determines weights beyond the configuration: the prompt files and their hashes."""
+        return {"prompts": prompting.prompt_hashes(("ranking", "ranking_json", "ranking_text"))}
+
+    def __call__(self, scenario: Scenario, mask: int) -> np.ndarray | None:
+        """Return float64[n], weights of each attribute as the next question; None = uniform."""
+        deep = mask.bit_count() >= self.depth
+        ranking = self._seen.of(scenario, 0 if deep else mask, self._ranking)
+        if ranking is None:
+            return None
+        left = [a for a in ranking if not mask >> a & 1]
+        weights = np.zeros(len(scenario.schema))
+        weights[left] = rank_weights(np.arange(len(left)), self.temperature)
+        return weights
+
+    def _ranking(self, scenario: Scenario, mask: int) -> list[int] | None:
+        """Return schema indices of what can be asked beyond `mask` in the model's order, None = invalid."""
+        left = scenario.askable & ~mask
+        askable = [a for a in range(len(scenario.schema)) if left >> a & 1]
+        if len(askable) < 2:
+            return askable
+        names = [prompting.one_line(scenario.schema.names[a], _LONGEST_NAME) for a in askable]
+        reply, as_json = self._asked(scenario, mask, names)
+        order = None if reply.reason is not None else read_ranking(reply.text, names, as_json)
+        self.usage.add(reply.requests, reply.requests == 0, order is None)
+        return None if order is None else [askable[i] for i in order]
+
+    def _asked(self, scenario: Scenario, mask: int, names: list[str]) -> tuple[Reply, bool]:
+        by_schema, by_lines = (self._request(scenario, mask, names, form) for form in (True, False))
+        first_time = not self._refused and not self.client.has(by_schema)
+        if self.output == "auto" and first_time and self.client.has(by_lines):
+            self._refused = True  # an earlier run found out
+        if self.output == "json_schema" or (self.output == "auto" and not self._refused):
+            try:
+                return self.client.complete(by_schema, lambda reply: _unusable(reply, names, True)), True
+            except SchemaRefused:
+                if self.output == "json_schema":
+                    raise
+                self._refused = True
+        return self.client.complete(by_lines, lambda reply: _unusable(reply, names, False)), False
+
+    def _request(self, scenario: Scenario, mask: int, names: list[str], as_json: bool) -> ChatRequest:
+        known = scenario.schema.names_of(mask)
+        parts = {
+            "query": prompting.query_block(scenario),
+            "known": prompting.attributes_block("known", scenario, known)
+            if self.values
+            else prompting.fenced("known", [prompting.one_line(name, _LONGEST_NAME) for name in known]),
+            "attributes": prompting.fenced("attributes", names),
+            "count": str(len(names)),
+            "format": prompting.template("ranking_json" if as_json else "ranking_text").strip(),
+        }
+        return ChatRequest(
+            prompting.messages("ranking", parts),
+            temperature=self.sampling_temperature,
+            max_output_tokens=100 + _TOKENS_A_NAME * len(names),
+            schema=_schema(names) if as_json else None,
+        )
+
+
+def _schema(names: list[str]) -> dict[str, Any]:
+    ranking = {"type": "array", "items": {"type": "string", "enum": names}}
+    return {
+        "type": "object",
+        "properties": {"ranking": ranking},
+        "required": ["ranking"],
+        "additionalProperties": False,
+    }
+
+
+def _unusable(reply: Reply, names: Sequence[str], as_json: bool) -> str | None:
+    return None if read_ranking(reply.text, names, as_json) is not None else "ranking"

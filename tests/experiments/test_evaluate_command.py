@@ -1,7 +1,11 @@
 """`python -m experiments.evaluate` from the command line: files, figures, mistakes, trackers."""
 
+import inspect
 import json
 import math
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +14,8 @@ from run_cases import SERIAL, assert_one_line, record, summary, write_scenarios
 from test_tracking import offline_records
 
 from envs.loading import load_scenarios
+from experiments.config import EvaluateConfig
+from experiments.evaluate import evaluate
 from experiments.evaluation.results import COLUMNS
 
 EVALUATE = "experiments.evaluate"
@@ -232,6 +238,13 @@ def test_mistakes_are_one_line(command, options, told):
     done = command(*QUICK, *FEW, *options, module=EVALUATE)
     assert_one_line(done)
     assert told in done.err
+
+
+def test_every_key_is_read():
+    source = Path(inspect.getfile(evaluate)).read_text(encoding="utf-8")
+    read = set(re.findall(r"\bcfg\.(\w+)", source)) | {"budget"}  # by budget_of
+    groups = {"search", "parallel", "policy", "embedding", "users", "tracking"}  # by builders
+    assert {f.name for f in fields(EvaluateConfig)} <= read | groups
 
 
 def test_people_of_one_profile_are_on_one_side(command, tmp_path):

@@ -119,6 +119,8 @@ class Report:
             "model_seeds": sorted(int(seed) for seed in rows["model_seed"].unique()),
             "tables": list(self.found.sources),
             "n_rows_left_out": self.found.n_left_out,
+            "n_queries_escalated": self.found.n_escalated,
+            "n_queries_revealing": self.found.n_revealing,
             "chosen": CHOSEN,
             "abstention_only": f"random order + value {self.about.value_cost:g}",
             "findings": self.sentences,

@@ -55,7 +55,8 @@ def plan_tree(
         )
         if people not in scores.memo:
             scores.memo[people] = States(problem), problem
-        states = _priced(*scores.memo[people], problem)
+        free, of = scores.memo[people]
+        states = _priced(free, of, problem)
         fallback = best_fixed_path(problem)
         found = Solution(problem, states=states, fallback=fallback, min_profiles=min_profiles)
         scores.memo[key] = found.tree()

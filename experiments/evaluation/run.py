@@ -15,7 +15,9 @@ from experiments.evaluation.population import seen_trees
 from experiments.evaluation.results import evaluate
 from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.evaluation.variations import Variation, variations
+from policies.danger import default_detector
 from policies.memory import Memory
+from policies.reading import default_reader
 
 Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""
@@ -31,12 +33,16 @@ class Evaluation:
     varied : the same with `variation` and `setting` in front, or None when nothing was varied
     sources : where the path table of each draw came from
     n_left_out : rows of the tables that were about test people, and were not used
+    n_escalated, n_revealing : test queries at which the agent would not ask at all, and that tell an
+        attribute
     """
 
     results: pd.DataFrame
     varied: pd.DataFrame | None
     sources: tuple[str, ...]
     n_left_out: int
+    n_escalated: int
+    n_revealing: int
 
 
 def run(
@@ -71,6 +77,8 @@ def run(
         pd.concat(varied, ignore_index=True) if varied else None,
         tuple(dict.fromkeys(table.source for table in tables)),
         max(table.n_left_out for table in tables),
+        sum(default_detector().check(s.query) is not None for s in test),
+        sum(bool(default_reader().reveals(s.query, s.schema)) for s in test),
     )
 
 

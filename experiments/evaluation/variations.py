@@ -1,4 +1,8 @@
-"""Robustness: other answers, fewer plans, and domains that no plan was made for."""
+"""Robustness: other answers, fewer plans, and domains that no plan was made for.
+
+The simulated judge reads the profile: an answer that was given in part counts as given, an evasive one as
+none. What a partial answer costs shows in the questions that follow, where its words name no level.
+"""
 
 from __future__ import annotations
 

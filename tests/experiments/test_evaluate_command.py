@@ -17,6 +17,7 @@ from envs.loading import load_scenarios
 from experiments.config import EvaluateConfig
 from experiments.evaluate import evaluate
 from experiments.evaluation.results import COLUMNS
+from policies.danger import default_detector
 
 EVALUATE = "experiments.evaluate"
 QUICK = ("search=greedy", "draws=50", "value_costs=[0.1]", "budget=2")
@@ -74,6 +75,9 @@ def test_the_summary_is_made_of_the_rows(done):
     assert found["judge_is_simulated"] is True
     assert (found["n_test"], found["model_seeds"], found["budget"]) == (14, [0, 1], 2)
     assert set(found["methods"]) == set(rows["method"])
+    detector = default_detector()
+    test = load_scenarios(split="test", limit=14).scenarios
+    assert found["n_queries_escalated"] == sum(detector.check(s.query) is not None for s in test)
     for name, figures in found["methods"].items():
         own = rows[rows["method"] == name]
         assert figures["score"][0] == pytest.approx(own["score"].mean())

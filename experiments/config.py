@@ -90,13 +90,14 @@ class PlanPopulationConfig:
 class EvaluateConfig:
     """Configuration of `python -m experiments.evaluate`.
 
-    `paths`: a run folder or Parquet file (null: planned on the train side, for each draw of the judge).
-    `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of these
-    are varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly taken.
-    `value_costs`: cost weights of stopping, its operating points; `value_cost`: the one that stands for it.
-    `unit_costs`: every question costs the same, so that stopping is held against questions; false: the
-    attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees go on
-    with the best fixed path. `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
+    `paths`: a run folder or Parquet file (null: the table of the package where it was planned under this
+    judge, else planned here on the train side, for each draw of the judge). Rows about test people are left
+    out. `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of
+    these are varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly
+    taken. `value_costs`: cost weights of stopping, its operating points; `value_cost`: the one that stands
+    for it. `unit_costs`: every question costs the same, so that stopping is held against questions; false:
+    the attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees
+    go on with the best fixed path. `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
     """
 
     budget: int = MISSING

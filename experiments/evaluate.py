@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from envs import Judge, UserError
@@ -22,6 +22,7 @@ from experiments.evaluation.run import run
 from experiments.evaluation.variations import check
 from experiments.main import entry_point
 from experiments.provenance import config_dict
+from policies.memory import SHIPPED
 from search.path_table import PathTable
 
 
@@ -123,10 +124,11 @@ def _judges(cfg: DictConfig) -> list[Judge]:
 def _tables(
     cfg: DictConfig, train: ScenarioSet, budget: int, progress: output.Bar
 ) -> Callable[[Judge], Table]:
-    """Return what gives the path table of a judge: the one of `cfg.paths`, or one planned now."""
-    if cfg.paths is not None:
+    """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
+    stored = _stored(cfg, budget)
+    if stored is not None:
         people = _side(cfg, "test", whole=True).scenarios  # those that are not tested now as well
-        table = without_test_people(PathTable.load(cfg.paths), people, cfg.paths)
+        table = without_test_people(*stored, people)
         return lambda judge: table
     scenarios = spread(train.scenarios, cfg.table_size)
     progress.plans(len(scenarios))
@@ -143,6 +145,21 @@ def _tables(
         max_judge_calls=cfg.search.max_judge_calls,
         wave=cfg.search.wave,
     )
+
+
+def _stored(cfg: DictConfig, budget: int) -> tuple[PathTable, str] | None:
+    """Return (table, where it is from): that of `paths`, else the package's own where it fits.
+
+    It fits when it was planned under this very judge, this budget and these scenarios.
+    """
+    if cfg.paths is not None:
+        return PathTable.load(cfg.paths), str(cfg.paths)
+    if cfg.model_seeds > 1 or cfg.table_size is not None or cfg.scenarios.path is not None:
+        return None
+    table = PathTable.load(SHIPPED)
+    made = table.provenance["config"]
+    same = made["judge"] == OmegaConf.to_container(cfg.judge, resolve=True) and made["budget"] == budget
+    return (table, "the table that ships with the package") if same else None
 
 
 main = entry_point("evaluate")(evaluate)

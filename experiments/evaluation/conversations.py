@@ -3,8 +3,9 @@
 Where a stopping rule ends a conversation does not change what an acquisition would have asked before, so all
 rules read one walk to the end of the budget. It takes the same decisions as
 `policies.composed.ComposedPolicy`.
-Two things of the agent are left out, and counted in the summary instead: it would escalate some queries at once,
-and knows from the start what a query reveals.
+
+Two things of the agent are left out, and counted in the summary instead: it would escalate some queries at
+once, and knows from the start what a query reveals.
 """
 
 from __future__ import annotations

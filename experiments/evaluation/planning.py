@@ -64,7 +64,7 @@ def plan_table(
     return Table(table, f"planned here for {len(rows):,} train scenarios", 0, tuple(failures))
 
 
-def without_test_people(table: PathTable, test: Sequence[Scenario], source: str) -> Table:
+def without_test_people(table: PathTable, source: str, test: Sequence[Scenario]) -> Table:
     """Return `table` without the rows of test scenarios, whose paths were planned for the very people asked.
 
     Raises

@@ -30,7 +30,7 @@ def done(commands, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluate")
     finished = commands.run(
         folder, *QUICK, "judge=simulated_varied", "judge.noise_std=0.17", "model_seeds=2",
-        "scenarios.limit=14", "policy/acquisition=conditional", "min_profiles=3", "output_dir=out",
+        "scenarios.limit=8", "policy/acquisition=conditional", "min_profiles=3", "output_dir=out",
         module=EVALUATE,
     )  # fmt: skip
     assert (finished.code, finished.err) == (0, "")
@@ -64,8 +64,8 @@ def test_one_row_a_method_scenario_and_draw(done):
     assert not rows.duplicated(["method", "scenario_id", "model_seed"]).any()
     assert set(rows["model_seed"]) == {0, 1}
     counts = rows.groupby("method").size()
-    assert set(counts) == {2 * 14}
-    test = {s.id for s in load_scenarios(split="test", limit=14).scenarios}
+    assert set(counts) == {2 * 8}
+    test = {s.id for s in load_scenarios(split="test", limit=8).scenarios}
     assert set(rows["scenario_id"]) == test
     assert (rows["n_told"] <= rows["n_asked"]).all()
 
@@ -73,10 +73,10 @@ def test_one_row_a_method_scenario_and_draw(done):
 def test_the_summary_is_made_of_the_rows(done):
     rows, found = results(done[0]), summary(done[0])
     assert found["judge_is_simulated"] is True
-    assert (found["n_test"], found["model_seeds"], found["budget"]) == (14, [0, 1], 2)
+    assert (found["n_test"], found["model_seeds"], found["budget"]) == (8, [0, 1], 2)
     assert set(found["methods"]) == set(rows["method"])
     detector = default_detector()
-    test = load_scenarios(split="test", limit=14).scenarios
+    test = load_scenarios(split="test", limit=8).scenarios
     assert found["n_queries_escalated"] == sum(detector.check(s.query) is not None for s in test)
     for name, figures in found["methods"].items():
         own = rows[rows["method"] == name]
@@ -187,7 +187,17 @@ def test_a_judge_without_a_surface_is_asked_only_what_is_needed(command, tmp_pat
     assert "SIMULATED" not in (tmp_path / "out" / "report.html").read_text()
     sizes = [int(line) for line in (tmp_path / "asked.txt").read_text().split()]
     assert max(sizes) == 10
-    assert len(sizes) < 12 * 140
+    assert len(sizes) < 12 * 80
+
+
+def test_the_table_of_the_package_is_taken_where_it_fits(command, tmp_path):
+    options = ("draws=50", "value_costs=[0.1]", *FEW)
+    for name, more in (("shipped", ()), ("planned", ("search=greedy", "judge.model_seed=1"))):
+        assert command(*options, *more, f"output_dir={name}", module=EVALUATE).code == 0
+    found = summary(tmp_path / "shipped")
+    assert found["tables"] == ["the table that ships with the package"]
+    assert found["n_rows_left_out"] == len(load_scenarios(split="test").scenarios)
+    assert summary(tmp_path / "planned")["tables"] == ["planned here for 12 train scenarios"]
 
 
 @pytest.mark.slow

@@ -210,11 +210,11 @@ def test_a_person_on_both_sides_is_refused():
 def test_plans_about_test_people_are_left_out():
     test = [scenario("p")]
     table = path_table(path_record("p", "A", (2, 3)), path_record("q", "B", (2, 2.5)))
-    kept = without_test_people(table, test, "file")
+    kept = without_test_people(table, "file", test)
     assert kept.table.table["scenario_id"].to_pylist() == ["q"]
     assert kept.n_left_out == 1
     with pytest.raises(UserError, match="every row is about a person of the test side"):
-        without_test_people(path_table(path_record("p", "A", (2, 3))), test, "file")
+        without_test_people(path_table(path_record("p", "A", (2, 3))), "file", test)
 
 
 def test_nothing_about_test_people_reaches_the_plans(played, sides, embedding):

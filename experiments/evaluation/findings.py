@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA
+from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA, static_name
 from experiments.evaluation.grids import number, with_interval
 from experiments.evaluation.pairs import Pair
-from experiments.evaluation.population import POPULATION, POPULATION_ALL, cost_name
+from experiments.evaluation.population import POPULATION, POPULATION_ALL
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import MethodFigures
 
 _HELD_AGAINST = (BEST_STATIC_ALL, BEST_STATIC, POPULATION_ALL, POPULATION)
+STATIC = static_name(2)
 NEARLY = 0.97
 """Share of the exact plan's gain from which on a static set is called nearly enough."""
 
@@ -32,14 +33,18 @@ def ablation_rows(
 def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str, cost: float) -> list[str]:
     """Return the sentences at the head of a report."""
     lines = [_ablation(ablation_rows(found, chosen, cost), found)]
-    if BEST_STATIC in found and cost_name(POPULATION, 0.0) in found:
-        lines.append(_static(found))
-    for name in dict.fromkeys((chosen, f"conditional + own stop {cost:g}")):
-        lines += [
-            _held(pair)
-            for pair in pairs
-            if pair.name == name and pair.other in _HELD_AGAINST and pair.kind != "difference"
-        ]
+    lines += [_static(pair.interval) for pair in pairs if (pair.name, pair.other) == (STATIC, POPULATION)]
+    told: set[tuple[object, ...]] = set()
+    for pair in pairs:
+        same = (pair.other, pair.kind, *pair.interval)  # the chosen policy may be one of the others
+        if (
+            pair.other in _HELD_AGAINST
+            and pair.kind != "difference"
+            and pair.name != STATIC
+            and same not in told
+        ):
+            told.add(same)
+            lines.append(_held(pair))
     lines += _stopping(pairs)
     against = [p for p in pairs if p.name.startswith("conditional + fixed") and p.kind == "difference"]
     return [*lines, *([_seeing(against)] if against else [])]
@@ -60,21 +65,16 @@ def _ablation(rows: Sequence[tuple[str, str, Interval]], found: dict[str, Method
     return "Mean score: " + ", ".join(parts) + "."
 
 
-def _static(found: dict[str, MethodFigures]) -> str:
-    """Say whether a static set is nearly enough."""
-    static, plan, empty = found[BEST_STATIC], found[cost_name(POPULATION, 0.0)], found[VANILLA]
-    possible = plan.score.estimate - empty.score.estimate
-    share = (static.score.estimate - empty.score.estimate) / possible if possible > 0 else float("nan")
-    if share >= NEARLY:
-        return (
-            f"A static set is nearly enough here: the best one per domain brings {share:.1%} of the gain "
-            f"of the exact plan that sees every answer, so planning what to ask whom can show little, beyond "
-            f"fewer questions."
-        )
-    return (
-        f"A static set is not enough here: the best one per domain brings {share:.1%} of the gain of the "
-        f"exact plan that sees every answer."
+def _static(share: Interval) -> str:
+    """Say whether a static set is nearly enough; `share`: its gain over that of the exact plan."""
+    low, high = (f"{100 * value:.0f}" for value in share[1:])
+    bring = (
+        f"the best pair of questions per domain, the same for everybody, brings {100 * share.estimate:.0f} % "
+        f"[{low}, {high}] of the gain of the exact plan that sees every answer and asks no more"
     )
+    if share.estimate >= NEARLY:
+        return f"A static set is nearly enough here, planning what to ask whom can show little: {bring}."
+    return f"A static set is not enough here: {bring}."
 
 
 def _held(pair: Pair) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, STATIC_SETS, VANILLA
+from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, STATIC_SETS, VANILLA, static_name
 from experiments.evaluation.population import POPULATION, POPULATION_ALL
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison
@@ -70,6 +70,10 @@ def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:
         if name in have
         for p in _along_curves(comparison, name)
     ]
+    families = curves(comparison)
+    if static_name(2) in have and POPULATION in families:
+        share = comparison.share_at_equal_questions(static_name(2), families[POPULATION])
+        along.append(Pair(static_name(2), POPULATION, "share", share))
     return [*pairs, *along, *_stopping(comparison)]
 
 

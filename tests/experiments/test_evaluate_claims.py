@@ -19,7 +19,7 @@ from experiments.evaluation.claims import (
 )
 from experiments.evaluation.findings import findings, verdict
 from experiments.evaluation.grids import number, with_interval
-from experiments.evaluation.pairs import compare, curves
+from experiments.evaluation.pairs import Pair, compare, curves
 from experiments.evaluation.results import COLUMNS, DIMENSIONS
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison
@@ -199,6 +199,19 @@ def test_sentences_say_what_the_pairs_say(comparison):
     assert lines[0] == "Mean score: vanilla 2.00 at 0.0 questions, vote + value 0.1 3.50 at 2.0 questions."
     assert any("Questions of vote + value against a fixed number k" in line for line in lines)
     assert any("+0.60" in line and "nearest stored path" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.98, "nearly enough here"), (0.9, "not enough here: the best pair")]
+)
+def test_whether_a_static_set_is_enough_is_said(comparison, share, words):
+    figures = {name: comparison.figures(name) for name in comparison.names}
+    pair = Pair(
+        "best static 2 per domain", "population plan", "share", Interval(share, share - 0.02, share + 0.02)
+    )
+    (line,) = [line for line in findings(figures, [pair], "vote + value 0.1", 0.1) if "static" in line]
+    assert words in line
+    assert f"{100 * share:.0f} % [{100 * share - 2:.0f}, {100 * share + 2:.0f}]" in line
 
 
 def test_methods_with_other_rows_are_refused():

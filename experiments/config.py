@@ -109,7 +109,7 @@ class EvaluateConfig:
     table_size: int | None = None
     test_size: int | None = None
     report_samples: int = 8
-    value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.2, 0.4, 0.6])
+    value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6])
     value_cost: float = 0.1
     unit_costs: bool = True
     min_profiles: float = 20.0

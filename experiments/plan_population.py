@@ -16,17 +16,23 @@ from rich.console import Console
 from envs import Judge, Scenario, UserError
 from experiments import build, population_report, report
 from experiments.config import budget_of
+from experiments.folders import output_folder
 from experiments.main import NothingPlannedError, entry_point
 from experiments.population_gains import Gain, Options, careful_tree, gains, groups
 from experiments.provenance import config_dict, provenance
+from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
 from search.policy_tree import PolicyTree
 from search.policy_tree_file import FILE_NAME as TREES
 from search.policy_tree_file import save_trees
-from search.population_scenarios import Population
+from search.population_scenarios import Population, scenario_surfaces
 
 SUMMARY, FAILURES = "summary.json", "failures.jsonl"
 PICTURES = ("png", "svg", "none")
+NOISY = (
+    "The judge is noisy: gains in sample are those of lucky scores too, for what is chosen by noisy scores "
+    "is measured by the same ones; held out they are not."
+)
 
 
 def plan_population(cfg: DictConfig) -> float:
@@ -44,34 +50,60 @@ def plan_population(cfg: DictConfig) -> float:
     loaded = build.build_scenarios(cfg)
     judges = _judges(cfg)
     if cfg.dry_run:
-        console.print(_dry_run(loaded.scenarios, judges, budget), highlight=False)
+        console.print(_dry_run(loaded.scenarios, judges, budget, cfg.samples), highlight=False)
         return math.nan
-    folder = _folder(cfg.output_dir)
+    folder = output_folder(cfg.output_dir)
+    tables = _tables(folder, cfg.beside)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
     rows: list[Gain] = []
     trees: list[PolicyTree] = []
     for seed, judge in judges:
-        population = Population(loaded.scenarios, judge, budget)
+        population = Population(loaded.scenarios, judge, budget, cfg.samples)
         if not trees:
             failures += _unscored(loaded.scenarios, population)
             trees = _trees(population, options)
         rows += gains(population, options, seed)
-    simulated = bool(getattr(judges[0][1], "simulated", False))
-    name = str(getattr(judges[0][1], "name", type(judges[0][1]).__name__))
-    summary = population_report.summarise(rows, len(loaded.scenarios), len(failures), name, simulated)
+    summary = _summary(rows, len(loaded.scenarios), len(failures), judges[0][1])
     summary["wall_s"] = round(time.perf_counter() - started, 3)
-    config = config_dict(cfg, budget)
-    source = provenance(config, loaded.source, loaded.sha256)
-    _write(folder, trees, rows, summary, failures, {**source, "simulated": simulated, "judge": name})
-    if cfg.pictures != "none":
-        from experiments.tree_picture import save_picture  # matplotlib takes a second to import
-
-        for tree in trees:
-            save_picture(folder / f"policy_tree_{tree.group}.{cfg.pictures}", tree, name, simulated)
-    console.print(population_report.gains_table(rows, name, simulated))
-    console.print(population_report.notes(rows), highlight=False)
-    console.print(report.files_table(folder, _files(trees, cfg.pictures)), highlight=False, soft_wrap=True)
+    source = provenance(config_dict(cfg, budget), loaded.source, loaded.sha256)
+    source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
+    _write(folder, rows, summary, failures, source)
+    for path in tables:
+        save_trees(path, trees, source)
+    _draw(folder, trees, summary, cfg.pictures)
+    _show(console, folder, rows, summary, _files(trees, cfg.pictures))
     return float(summary["mean_objective_careful"])
+
+
+def _summary(rows: Sequence[Gain], n_scenarios: int, n_failed: int, judge: Judge) -> dict[str, Any]:
+    simulated = bool(getattr(judge, "simulated", False))
+    name = str(getattr(judge, "name", type(judge).__name__))
+    summary = population_report.summarise(rows, n_scenarios, n_failed, name, simulated)
+    return {**summary, "judge_is_noisy": bool(getattr(judge, "stochastic", False))}
+
+
+def _draw(folder: Path, trees: Sequence[PolicyTree], summary: dict[str, Any], pictures: str) -> None:
+    if pictures == "none":
+        return
+    from experiments.tree_picture import save_picture  # matplotlib takes a second to import
+
+    for tree in trees:
+        path = folder / f"policy_tree_{tree.group}.{pictures}"
+        save_picture(path, tree, summary["judge"], summary["judge_is_simulated"])
+
+
+def _show(
+    console: Console,
+    folder: Path,
+    rows: Sequence[Gain],
+    summary: dict[str, Any],
+    files: Sequence[tuple[str, str]],
+) -> None:
+    console.print(population_report.gains_table(rows, summary["judge"], summary["judge_is_simulated"]))
+    console.print(population_report.notes(rows), highlight=False)
+    if summary["judge_is_noisy"]:
+        console.print(NOISY, highlight=False)
+    console.print(report.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 def _options(cfg: DictConfig) -> Options:
@@ -104,26 +136,22 @@ def _judges(cfg: DictConfig) -> list[tuple[int | None, Judge]]:
     return found
 
 
-def _dry_run(scenarios: Sequence[Scenario], judges: Sequence[tuple[int | None, Judge]], budget: int) -> str:
+def _dry_run(
+    scenarios: Sequence[Scenario], judges: Sequence[tuple[int | None, Judge]], budget: int, samples: int
+) -> str:
     n_sets = 0
     for scenario in scenarios:
         n = int(scenario.askable).bit_count()
         n_sets += sum(math.comb(n, k) for k in range(min(budget, n) + 1))
-    calls = n_sets * len(judges)
+    scores = n_sets * len(judges)
+    judge = judges[0][1]
+    compiled = scenario_surfaces(scenarios[:1], judge) is not None
+    looks = samples if getattr(judge, "stochastic", False) else 1
     return (
         f"dry run: {len(scenarios):,} scenarios, {len({s.profile for s in scenarios}):,} profiles; every set "
-        f"within the budget is scored, {calls:,} scores (none is a judge call where the judge is compiled). "
+        f"within the budget is scored: {scores:,} scores, {0 if compiled else looks * scores:,} judge calls. "
         f"Nothing was run."
     )
-
-
-def _folder(path: str) -> Path:
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"output_dir={path}: found {error.strerror}, expected a folder to write") from None
-    return folder
 
 
 def _unscored(scenarios: Sequence[Scenario], population: Population) -> list[Failure]:
@@ -148,9 +176,17 @@ def _trees(population: Population, options: Options) -> list[PolicyTree]:
     return found
 
 
+def _tables(folder: Path, beside: str | None) -> list[Path]:
+    """Return the files to store the trees in."""
+    if beside is None:
+        return [folder / TREES]
+    if not (Path(beside) / PATHS).is_file():
+        raise UserError(f"beside={beside}: found no {PATHS} there, expected a run folder of train_mcts")
+    return [folder / TREES, Path(beside) / TREES]
+
+
 def _write(
     folder: Path,
-    trees: Sequence[PolicyTree],
     rows: Sequence[Gain],
     summary: dict[str, Any],
     failures: Sequence[Failure],
@@ -160,7 +196,6 @@ def _write(
     (folder / FAILURES).write_text("".join(lines), encoding="utf-8")
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     population_report.save_gains(folder, rows, source)
-    save_trees(folder / TREES, trees, source)
 
 
 def _files(trees: Sequence[PolicyTree], pictures: str) -> list[tuple[str, str]]:

@@ -109,6 +109,7 @@ def _gain(rows: Sequence[Gain]) -> str:
 
 def _signed(value: float) -> str:
     """Return `value` with its sign and three digits, without the zero before the point."""
+    value = round(value, 3) + 0.0  # no negative zero
     return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:+.2f}"
 
 
@@ -165,7 +166,10 @@ def save_gains(folder: Path, rows: Sequence[Gain], source: Mapping[str, Any]) ->
 def summarise(
     rows: Sequence[Gain], n_scenarios: int, n_failed: int, judge: str, simulated: bool
 ) -> dict[str, Any]:
-    """Return the content of `summary.json`: means over model seeds, of the plans of each domain together."""
+    """Return the content of `summary.json`: means over model seeds, of the plans of each domain together.
+
+    `one_tree_*`: of one plan for all domains instead.
+    """
     found: dict[str, Any] = {
         "n_scenarios": n_scenarios,
         "n_failed": n_failed,
@@ -177,12 +181,13 @@ def summarise(
         "decline_rate": rows[0].decline_rate,
         "min_profiles": rows[0].min_profiles,
     }
-    for plan in (FIXED, STOPPING, BRANCHING, TREE, CAREFUL, ORACLE):
-        own = [row for row in rows if (row.domain, row.plan) == (BY_DOMAIN, plan)]
-        found[f"mean_objective_{plan}"] = _number([row.objective for row in own])
-        found[f"mean_questions_{plan}"] = _number([row.questions for row in own])
-        found[f"held_out_gain_{plan}"] = _number([row.held_gain for row in own])
-        found[f"held_out_stderr_{plan}"] = _number([row.held_stderr for row in own])
+    for domain, prefix in ((BY_DOMAIN, ""), (EVERYBODY, "one_tree_")):
+        for plan in (FIXED, STOPPING, BRANCHING, TREE, CAREFUL, ORACLE):
+            own = [row for row in rows if (row.domain, row.plan) == (domain, plan)]
+            found[f"{prefix}mean_objective_{plan}"] = _number([row.objective for row in own])
+            found[f"{prefix}mean_questions_{plan}"] = _number([row.questions for row in own])
+            found[f"{prefix}held_out_gain_{plan}"] = _number([row.held_gain for row in own])
+            found[f"{prefix}held_out_stderr_{plan}"] = _number([row.held_stderr for row in own])
     return found
 
 

@@ -14,13 +14,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Scenario
-from envs.loading import ScenarioSet
 from experiments import build, report
 from experiments.config import budget_of
 from experiments.journal import FILE_NAME as JOURNAL
 from experiments.journal import Journal
 from experiments.main import NothingPlannedError, entry_point
 from experiments.provenance import config_dict, fingerprint, provenance
+from experiments.spending import Spending, spending
 from experiments.summary import by_domain, summarise
 from search.path_table import FILE_NAME as TABLE
 from search.path_table import PathTable
@@ -52,14 +52,15 @@ def train(cfg: DictConfig) -> float:
         max_judge_calls=cfg.search.max_judge_calls,
     )
     if cfg.dry_run:
-        console.print(
-            _dry_run(scenarios, options, bool(getattr(judge, "stochastic", False))), highlight=False
-        )
+        takes = spending(scenarios.scenarios, options, searcher, judge, prior)
+        console.print(takes.dry_run(len(scenarios.bad)), highlight=False)
         return math.nan
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
     with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
+        todo = [s for s in scenarios.scenarios if s.id not in journal.done]
+        _tell_spending(console, spending(todo, options, searcher, judge, prior))
         if scenarios.scenarios:
             getattr(judge, "begin", _nothing_to_begin)(folder, scenarios.scenarios[0])
         tracking.start(config, folder)
@@ -103,21 +104,9 @@ def _nothing_to_begin(folder: Path, scenario: Scenario) -> None:
     """Stand in for `begin` of a judge without it."""
 
 
-def _dry_run(scenarios: ScenarioSet, options: PlanOptions, stochastic: bool) -> str:
-    """Say what a run can take at most: judge calls of the search, of the report, of the full contexts."""
-    search = report_calls = 0
-    looks = options.report_samples if stochastic else 1
-    for scenario in scenarios.scenarios:
-        n = int(scenario.askable).bit_count()
-        length = min(options.budget, n)
-        sets = sum(math.comb(n, k) for k in range(length + 1))
-        search += sets if options.max_judge_calls is None else min(sets, options.max_judge_calls)
-        report_calls += looks * (length + 1) if stochastic else 0
-    count = len(scenarios.scenarios)
-    return (
-        f"dry run: {count:,} scenarios, {len(scenarios.bad):,} bad records; at most {search:,} judge calls "
-        f"to search, {report_calls:,} to report and {count * looks:,} with everything known. Nothing was run."
-    )
+def _tell_spending(console: Console, takes: Spending) -> None:
+    if takes.spends:
+        console.print(takes.first_line(), highlight=False, soft_wrap=True)
 
 
 def _write(folder: Path, table: PathTable, summary: dict[str, Any], failures: Sequence[Failure]) -> None:

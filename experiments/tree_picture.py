@@ -17,6 +17,8 @@ _COLUMN, _ROW, _TOP = 3.5, 0.66, 1.0
 _BOX = (1.75, 0.44)
 _LABEL = 27
 """Characters in a line of an answer's label."""
+_NAME = (24, 28)
+"""Characters of a box's text in large letters, and in a line of small ones."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Box:
 
     `text`: what is done there. `kind`: `ask`, `answer`, `fallback` or `more` (branches drawn as one).
     `probability`: of coming here; `value`: expected objective from here on. `label`: the answers that lead
-    here. `key`: equal for boxes with the same plan from here on.
+    here. `key`: equal for boxes with the same plan from here on. `note`: what follows it at once.
     """
 
     text: str
@@ -34,6 +36,7 @@ class Box:
     value: float
     key: tuple[Any, ...]
     label: str = ""
+    note: str = ""
     children: tuple[Box, ...] = ()
 
     def leaves(self) -> int:
@@ -67,10 +70,11 @@ def _box(tree: PolicyTree, position: int, asked: tuple[int, ...], least: float) 
         below.append(("any other answer" if below else "any answer", _fallback(tree, asked, rest, value)))
     children = tuple(_few_as_one(_merged(below), least))
     key = (node.attribute, tuple((box.label, box.key) for box in children))
-    text = tree.names[node.attribute]
+    note = ""
     if len(children) == 1 and children[0].kind == "answer":
-        text, children = f"{text}, then answer", ()
-    return Box(text, "ask", node.probability, node.value, key, children=children)
+        note, children = "then answer", ()
+    name = tree.names[node.attribute]
+    return Box(name, "ask", node.probability, node.value, key, note=note, children=children)
 
 
 def _fallback(tree: PolicyTree, asked: tuple[int, ...], probability: float, value: float) -> Box:
@@ -192,12 +196,14 @@ def _draw_box(axes: Any, box: Box, left: float, middle: float) -> None:
             facecolor=fill, edgecolor=edge, linestyle=line, linewidth=0.9, zorder=2,
         )
     )  # fmt: skip
-    text = textwrap.fill(textwrap.shorten(box.text, 60, placeholder=" ..."), 30)
+    text = textwrap.fill(textwrap.shorten(box.text, 2 * _NAME[1], placeholder=" ..."), _NAME[1])
+    size = 7.5 if len(box.text) <= _NAME[0] else 6.2
+    text = box.text if len(box.text) <= _NAME[0] else text
     share = "<1%" if 0 < box.probability < 0.005 else f"{box.probability:.0%}"
-    number = f"{share}   {box.value:.2f}"
+    number = "   ".join(part for part in (box.note, share, f"{box.value:.2f}") if part)
     weight = "bold" if box.kind == "ask" else "normal"
     axes.text(
-        left + _BOX[0] / 2, middle - 0.06, text, fontsize=7.5 if len(text) < 31 else 6.2, weight=weight,
+        left + _BOX[0] / 2, middle - 0.06, text, fontsize=size, weight=weight,
         ha="center", va="center", zorder=3, linespacing=0.95,
     )  # fmt: skip
     axes.text(left + _BOX[0] / 2, middle + 0.15, number, fontsize=6.5, ha="center", va="center", zorder=3)

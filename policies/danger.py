@@ -18,6 +18,8 @@ import yaml
 from envs import UserError
 
 CRISIS = Path(__file__).parent / "data" / "crisis.yaml"
+_LONGEST = 60
+"""Words of a clause that are read together."""
 _CLAUSE = re.compile(r"[.!?;:,\n()\[\]]+|\bbut\b|\bhowever\b|\balthough\b|(?<!\w)-+(?!\w)")
 
 
@@ -148,11 +150,22 @@ class Detector:
 
 
 def clauses(text: str) -> list[str]:
-    """Return the clauses of `text`: lower case, apostrophes dropped, words parted by one space."""
+    """Return the clauses of `text`: lower case, apostrophes dropped, words parted by one space.
+
+    A clause of more than 60 words comes in overlapping pieces of 60, so that no text takes long to read.
+    """
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = re.sub(r"['\u2018\u2019\u02bc`]", "", plain)
     parts = (re.sub(r"[^\w$%]+", " ", part).strip() for part in _CLAUSE.split(plain))
-    return [part for part in parts if part]
+    return [piece for part in parts if part for piece in _pieces(part)]
+
+
+def _pieces(clause: str) -> list[str]:
+    words = clause.split()
+    if len(words) <= _LONGEST:
+        return [clause]
+    starts = range(0, len(words) - _LONGEST // 2, _LONGEST // 2)
+    return [" ".join(words[start : start + _LONGEST]) for start in starts]
 
 
 def _any(patterns: tuple[re.Pattern[str], ...], text: str) -> bool:

@@ -8,13 +8,17 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.path_rule import best_plan, members
+from search.looks import finish
+from search.path_rule import members
 from search.plans import Plan
 from search.problem import Problem
 
 
 class ExhaustiveSearch:
     """Score all sets of at most `budget` attributes, smaller ones first: sum_k C(n, k) judge calls.
+
+    Under a noisy judge the path is the best by posterior mean (`search.pooled`), and judge calls that
+    `max_judge_calls` leaves go into further looks at the sets that may be the best (`search.looks`).
 
     Parameters
     ----------
@@ -41,6 +45,4 @@ class ExhaustiveSearch:
         known = int(problem.known)
         masks = [known | sum(1 << a for a in chosen) for chosen in itertools.islice(sets, wanted)]
         problem.evaluate(np.array(masks, dtype=np.uint64))
-        return best_plan(
-            problem, stopped="every set is scored" if wanted == n_sets else "no judge calls left"
-        )
+        return finish(problem, stopped="every set is scored" if wanted == n_sets else "no judge calls left")

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.path_rule import best_plan, members
+from search.looks import finish
+from search.path_rule import members
 from search.plans import Alternative, Plan
 from search.problem import Problem
 from search.tree import NO_CHILD, SCORED, Rules, Tree, new_tree
@@ -20,6 +21,10 @@ class MCTSSearch:
 
     A problem with a surface is searched in compiled code alone; otherwise compiled code selects a batch of
     leaves, `Problem.evaluate` scores them, and compiled code backs them up in the order of selection.
+
+    Under a noisy judge the tree holds one look at each set, and the path is the best by posterior mean
+    (`search.pooled`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further
+    looks at the sets that may be the best (`search.looks`).
 
     Parameters
     ----------
@@ -69,7 +74,7 @@ class MCTSSearch:
             stopped = "all simulations ran"
         else:
             stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
-        plan = best_plan(problem, simulations=ran, stopped=stopped)
+        plan = finish(problem, simulations=ran, stopped=stopped)
         return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
 
     def warm_up(self) -> None:
@@ -103,7 +108,7 @@ class MCTSSearch:
         tree = self.new_tree(problem)
         rules = self.rules(problem)
         if problem.surface is None or rules.has_prior or self.rollout:
-            return tree, self._search_judge(problem, tree, rules, rng)
+            return tree, self.run_judge(problem, tree, rules, rng, self.num_simulations)
         ran = self.run_surface(problem, tree)
         # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
         # that is not its judge's twin is found out by the scores of the report.
@@ -123,16 +128,19 @@ class MCTSSearch:
             kernels.search_surface(tree, rules, nodes, edges, function, params, self.num_simulations, limit)
         )
 
-    def _search_judge(self, problem: Problem, tree: Tree, rules: Rules, rng: np.random.Generator) -> int:
+    def run_judge(
+        self, problem: Problem, tree: Tree, rules: Rules, rng: np.random.Generator, simulations: int
+    ) -> int:
+        """Run up to `simulations` more from `rules.known` on, scored by the judge; return how many ran."""
         from search import kernels
 
         nodes = np.zeros((self.batch_size, rules.budget + 1), np.int64)
         edges = np.zeros((self.batch_size, rules.budget), np.int64)
         depths = np.zeros(self.batch_size, np.int64)
         ran = 0
-        while ran < self.num_simulations:
+        while ran < simulations:
             # The root alone first: without its score and prior a batch would have one leaf anyway.
-            room = min(self.batch_size if ran else 1, self.num_simulations - ran)
+            room = min(self.batch_size if tree.size[0] else 1, simulations - ran)
             if problem.calls_left is not None:
                 room = min(room, problem.calls_left)
             count = kernels.select_batch(tree, rules, nodes, edges, depths[:room])
@@ -163,10 +171,10 @@ class MCTSSearch:
             legal = members(int(rules.askable) & ~mask)
             spent = rules.n_askable - len(legal) == rules.budget  # nothing more is asked: a prior for nothing
             if tree.status[leaf] != SCORED and not spent:
-                tree.prior[leaf, legal] = _prior(problem, mask, legal)
+                tree.prior[leaf, legal] = prior_over(problem, mask, legal)
 
 
-def _prior(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
+def prior_over(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
     """Return float64[len(legal)], the prior over what can be asked, summing to 1; uniform if it is silent."""
     weights = problem.prior(mask)
     uniform = np.full(len(legal), 1.0 / len(legal))
@@ -191,7 +199,7 @@ def _complete(mask: int, problem: Problem, rules: Rules, rng: np.random.Generato
     while depth < rules.budget:
         legal = members(int(rules.askable) & ~mask)
         epsilon = 0.2 / (1.0 + math.exp(depth - rules.budget / 2))
-        prior = _prior(problem, mask, legal) if problem.has_prior else None
+        prior = prior_over(problem, mask, legal) if problem.has_prior else None
         if prior is None or rng.random() < epsilon:
             choice = int(rng.integers(len(legal)))
         else:

@@ -13,6 +13,9 @@ from search.population import TIE, Belief, PopulationProblem
 from search.population_histories import NONE, ROOT, Histories, People, Rules, grown, new_histories
 from search.population_plans import build_tree, look_ahead
 
+ROOM = (4096, 1024, 16_384)
+"""Nodes, opened nodes and ways that a search has room for at first; it is doubled when it is full."""
+
 
 class PopulationMCTS:
     """Plan by root-sampling tree search (`search.population_kernels` has the equations).
@@ -25,12 +28,13 @@ class PopulationMCTS:
     Parameters
     ----------
     num_simulations : int >= 1
-    exploration : float >= 0, c in units of the range of stopping values seen
+    exploration : float >= 0, c in units of the range of stopping values seen (0.3: of 0.01 to 3 the best on
+        bundled profiles at 300 to 3,000 simulations)
     """
 
     name = "population_mcts"
 
-    def __init__(self, num_simulations: int = 10_000, exploration: float = 1.0) -> None:
+    def __init__(self, num_simulations: int = 10_000, exploration: float = 0.3) -> None:
         if num_simulations < 1:
             raise UserError(f"num_simulations: found {num_simulations}, expected an integer >= 1")
         if not (math.isfinite(exploration) and exploration >= 0):
@@ -72,13 +76,10 @@ class PopulationMCTS:
         )
         few = min_profiles / problem.n_profiles * (1 - 1e-9)
         rules = Rules(problem.budget, n, float(self.exploration), problem.decline_rate, few)
-        profiles = rng.choice(len(problem.weights), size=size, p=problem.weights)
-        declines = np.zeros(size, np.uint64)
-        if problem.decline_rate > 0:
-            bits = rng.random((size, n)) < problem.decline_rate
-            declines = (bits * (np.uint64(1) << np.arange(n, dtype=np.uint64))).sum(axis=1, dtype=np.uint64)
+        profiles, declines = _draws(problem, rng, size)
         nodes, edges = np.zeros(problem.budget + 1, np.int64), np.zeros(problem.budget, np.int64)
-        h = new_histories(n, 4096, 1024, max(16_384, 4 * len(problem.weights)))
+        nodes_room, rows, ways = ROOM
+        h = new_histories(n, nodes_room, rows, max(ways, len(problem.weights)))
         kernels.add_root(h, rules, surfaces.function, people, problem.weights)
         ran = 0
         while True:
@@ -87,6 +88,20 @@ class PopulationMCTS:
                 return Found(problem, h, int(ran), tuple(fallback), min_profiles)
             h = grown(h, n)
             kernels.rebuild_slots(h)
+
+
+def _draws(problem: PopulationProblem, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (int64[T] profiles, uint64[T] declined questions), one of each a simulation.
+
+    A row of numbers a simulation, so that a longer search begins with the shorter one.
+    """
+    n = len(problem.schema)
+    rows = rng.random((size, 1 + n * (problem.decline_rate > 0)))
+    steps = np.cumsum(problem.weights)[:-1]
+    bits = (rows[:, 1:] < problem.decline_rate) * (
+        np.uint64(1) << np.arange(rows.shape[1] - 1, dtype=np.uint64)
+    )
+    return np.searchsorted(steps, rows[:, 0], side="right"), bits.sum(axis=1, dtype=np.uint64)
 
 
 class Found:

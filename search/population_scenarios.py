@@ -20,8 +20,9 @@ MAX_TABLE = 20_000_000
 class Population:
     """Scenarios with all that a judge has to say about them, to make problems of any of them.
 
-    Every set of at most `budget` attributes of every scenario is scored here, one judge call each (sample 0)
-    unless the judge has surfaces. Where these sets are more than `MAX_TABLE` surfaces are kept instead.
+    Every set of at most `budget` attributes of every scenario is scored here, one judge call each unless the
+    judge has surfaces. A noisy judge is asked `samples` times, and the mean is taken. Where these sets are
+    more than `MAX_TABLE` surfaces are kept instead.
 
     Attributes
     ----------
@@ -34,23 +35,26 @@ class Population:
     Raises
     ------
     UserError
-        no scenario, several lists of attributes, or a budget below 1.
+        no scenario, several lists of attributes, a budget or a number of samples below 1.
     """
 
-    def __init__(self, scenarios: Sequence[Scenario], judge: Judge, budget: int) -> None:
+    def __init__(self, scenarios: Sequence[Scenario], judge: Judge, budget: int, samples: int = 1) -> None:
         check_numbers(budget, 0.0, 0.0)
+        if samples < 1:
+            raise UserError(f"samples: found {samples}, expected an integer >= 1")
         self.schema = common_schema(scenarios)
         self.budget = min(budget, len(self.schema))
         self.codes = np.array([scenario.codes for scenario in scenarios])
         self.domains = tuple(scenario.domain for scenario in scenarios)
         numbers: dict[object, int] = {}
         self.people = np.array([numbers.setdefault(s.profile, len(numbers)) for s in scenarios])
-        self.scores = self._score(scenarios, judge)
+        self.scores = self._score(scenarios, judge, samples)
 
-    def _score(self, scenarios: Sequence[Scenario], judge: Judge) -> np.ndarray | Surfaces:
+    def _score(self, scenarios: Sequence[Scenario], judge: Judge, samples: int) -> np.ndarray | Surfaces:
         surfaces = scenario_surfaces(scenarios, judge)
         if surfaces is None:
-            return score_table(scenarios, judge, self.budget)
+            noisy = bool(getattr(judge, "stochastic", False))
+            return score_table(scenarios, judge, self.budget, samples if noisy else 1)
         sizes = [math.comb(len(self.schema), k) for k in range(self.budget + 1)]
         if len(scenarios) * sum(sizes) > MAX_TABLE:
             return surfaces
@@ -151,14 +155,17 @@ def scenario_surfaces(scenarios: Sequence[Scenario], judge: Judge) -> Surfaces |
     return Surfaces(found[0].function, params, starts, askable)
 
 
-def score_table(scenarios: Sequence[Scenario], judge: Judge, budget: int) -> np.ndarray:
-    """Return float64[S, n_sets], the score of every set of at most `budget` attributes; NaN = unscored.
+def score_table(scenarios: Sequence[Scenario], judge: Judge, budget: int, samples: int = 1) -> np.ndarray:
+    """Return float64[S, n_sets], the mean score of every set of at most `budget` attributes; NaN = unscored.
 
-    A value that a profile does not have cannot become known: a set with it is the set without it.
+    A value that a profile does not have cannot become known: a set with it is the set without it. A set is
+    unscored when one of its `samples` is: a mean over those that came would favour what is rarely refused.
     """
     masks = sets_within(len(common_schema(scenarios)), budget)
     table = np.empty((len(scenarios), len(masks)))
     for row, scenario in zip(table, scenarios, strict=True):
         distinct, where = np.unique(masks & np.uint64(scenario.askable), return_inverse=True)
-        row[:] = judge_scores(scenario, judge)(distinct, np.zeros(len(distinct), np.int64))[where]
+        looks = np.tile(np.arange(samples), len(distinct))
+        scores = judge_scores(scenario, judge)(np.repeat(distinct, samples), looks)
+        row[:] = scores.reshape(len(distinct), samples).mean(axis=1)[where]
     return table

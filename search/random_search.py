@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from envs import UserError
-from search.path_rule import best_plan, members
+from search.looks import finish
+from search.path_rule import members
 from search.plans import Plan
 from search.problem import Problem
 
 
 class RandomSearch:
-    """Keep the best of `num_simulations` uniformly drawn sets of `budget` attributes; repeats are free."""
+    """Keep the best of `num_simulations` uniformly drawn sets of `budget` attributes.
+
+    A set that is drawn again is free, or under a noisy judge looked at again; the path is then the best by
+    posterior mean (`search.pooled`).
+    """
 
     name = "random"
 
@@ -29,10 +36,15 @@ class RandomSearch:
             known | sum(1 << int(a) for a in rng.choice(askable, size, replace=False))
             for _ in range(self.num_simulations if askable else 0)
         ]
-        masks = list(dict.fromkeys([known, *draws]))
+        drawn: Counter[int] = Counter()
+        looks: list[tuple[int, int]] = []
+        for mask in [known, *draws]:
+            looks.append((mask, drawn[mask] if problem.noisy else 0))
+            drawn[mask] += 1
+        looks = list(dict.fromkeys(looks))
         stopped = "all simulations ran"
-        if problem.calls_left is not None and len(masks) > problem.calls_left:
-            masks = masks[: problem.calls_left]
+        if problem.calls_left is not None and len(looks) > problem.calls_left:
+            looks = looks[: problem.calls_left]
             stopped = "no judge calls left"
-        problem.evaluate(np.array(masks, dtype=np.uint64))
-        return best_plan(problem, simulations=len(draws), stopped=stopped)
+        problem.evaluate(np.array([m for m, _ in looks], dtype=np.uint64), [look for _, look in looks])
+        return finish(problem, simulations=len(draws), stopped=stopped)

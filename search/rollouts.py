@@ -13,18 +13,22 @@ import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from envs import Judge, Scenario, UserError
 from search.concurrency import concurrent_plans
 from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
 from search.problem import Observations, Searcher
+from search.rollouts_map import ray_map
 from search.workers import Outcome, Parallel, Run, Serial, StreamWorker
 
 __all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
 
 _LAST_CALLS_S = 60.0
 """Seconds a worker that is told to stop gets for the judge's answers under way, which are paid for."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def plan(
@@ -145,6 +149,11 @@ class Ray:
             getattr(part, "warm_up", lambda: None)()
         _start_ray(self.num_workers, self.address)
         return _RayRun(judge, options, self.num_workers, self.chunk_size)
+
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+        """Yield (index of the task, `function(task)`) as each is finished, in any order."""
+        _start_ray(self.num_workers, self.address)
+        return ray_map(function, tasks, self.num_workers)
 
 
 def _start_ray(num_workers: int | None, address: str | None) -> None:

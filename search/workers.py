@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from envs import Judge, Scenario
 from search.concurrency import Gate, RunStopped, concurrent_plans, in_order, in_turn
@@ -22,6 +22,8 @@ from search.planning import Failure, PlanOptions, ScenarioPlan, plan_scenario
 from search.problem import PlanningFailed, Searcher
 
 Outcome = ScenarioPlan | Failure
+T = TypeVar("T")
+R = TypeVar("R")
 
 _HOLD_S = 0.5
 """Seconds a worker may keep finished plans: slow judges report each plan, fast ones a chunk at once."""
@@ -63,6 +65,14 @@ class Parallel(Protocol):
         """Start the workers."""
         ...
 
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+        """Yield (index of the task, `function(task)`) of each task as it is finished.
+
+        For many small runs that differ in judge and searcher: one start of the workers serves them all.
+        `function` is one of a module, found by import wherever it runs.
+        """
+        ...
+
 
 class Serial:
     """In this process, in file order: one scenario after the other, or `judge.concurrent_plans` at once."""
@@ -71,6 +81,11 @@ class Serial:
         """Return a run in this process."""
         n = concurrent_plans(judge)
         return _SerialRun(judge, options) if n == 1 else _ThreadedRun(judge, in_turn(options, n), n)
+
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+        """Yield (index of the task, `function(task)`) in order."""
+        for index, task in enumerate(tasks):
+            yield index, function(task)
 
 
 class _SerialRun:

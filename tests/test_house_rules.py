@@ -34,13 +34,15 @@ MAY_IMPORT = {
 SURFACES = ("envs/judges/simulated_surface.py",)
 """Modules of compiled judges; add yours. They are imported lazily."""
 ONLY_IN = {
-    "ray": ("search/rollouts.py",),
     "numba": ("search/kernels.py", "search/population_kernels", *SURFACES),
+    "ray": ("search/rollouts.py", "search/rollouts_map.py"),
     "openai": ("envs/llm.py", "envs/llm/"),
     "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
+    "pomdp_py": ("experiments/pomdp_py_model.py",),
+    "matplotlib": ("experiments/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
 CALLS_FORBIDDEN = {"eval", "exec", "builtins.eval", "builtins.exec"}
@@ -59,6 +61,8 @@ LONG_FILES = {
 LONG_FUNCTIONS = {
     "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
+    "envs/judges/local.py:__init__": "an argument for each key of its YAML, and the call that hands them on",
+    "envs/priors.py:__init__": "an argument for each key of its YAML",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
     "envs/judges/llm.py:__init__": "half of it is the signature, an argument for each key of judge=openai",
 }
@@ -255,6 +259,10 @@ def test_checker_lets_pass(check, path, source):
         ("policies", "numba ray torch hydra wandb"),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
         ("search.policy_tree, search.policy_tree_file", "numba ray torch openai hydra wandb pandas"),
+        (
+            "search.population_scenarios, search.population_dp, search.population_mcts",
+            "numba ray openai hydra",
+        ),
         ("search.mcts, search.rollouts", "numba ray torch openai hydra wandb"),
         ("envs.judges.simulated, envs.loading, envs.acquisition_env", "numba ray torch openai hydra wandb"),
     ],

@@ -19,19 +19,27 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 
 from envs import UserError
+from envs.judges.simulated import SimulatedJudge
 from envs.llm import ReplyCache
+from envs.llm.local_server import missing
+from envs.loading import load_bundled
 from experiments import build
 from experiments.config import (
     AskConfig,
     BenchmarkAgentConfig,
     BenchmarkConfig,
     BenchmarkLlmConfig,
+    CompareConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
     ScenariosConfig,
+    SearchClaimsConfig,
     TrainConfig,
     register,
 )
+from search.greedy import GreedySearch
+from search.path_table import PathTable
+from search.rollouts import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("envs", "search", "policies", "experiments", "conf")
@@ -46,8 +54,12 @@ COMMANDS = sorted(
     for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
+NO_PARTS = {"preset", "sweep"}
+"""Groups of `conf/` that build nothing."""
 MEMBERS = sorted(
-    (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "conf"
+    (path.parent.name, path.stem)
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name not in {"conf", *NO_PARTS}
 )
 BUILDERS = {
     "scenarios": build.build_scenarios,
@@ -132,7 +144,8 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "local-llm", "minilm", "rl")
+        f"Provides-Extra: {extra}"
+        for extra in ("test", "dev", "benchmark", "rl", "local-llm", "minilm", "sweep")
     }
 
 
@@ -185,7 +198,11 @@ NEEDED = {
     "custom": ("{group}._target_={module}.AnyPlugIn",),
     "openai": ("judge.model=m",),
     ("target", "openai"): ("target.chat.model=m",),
+    ("embedding", "static"): (),
     "replay": ("judge.model=m", "judge.cache={replies}"),
+    "llm": ("prior.model=m",),
+    "static": ("search.order=[Age]",),
+    "surface": ("prior.paths={paths}",),
 }
 """What a member cannot do without."""
 
@@ -197,8 +214,16 @@ def replies(tmp_path_factory):
     return file
 
 
-def _with_needed(group, member, replies):
-    names = {"group": group, "module": __name__, "replies": replies}
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    file = tmp_path_factory.mktemp("paths") / "paths.parquet"
+    planned = plan(load_bundled()[:2], SimulatedJudge(), GreedySearch(), budget=1)
+    PathTable.from_records(list(planned), {}).save(file)
+    return file
+
+
+def _with_needed(group, member, replies, paths):
+    names = {"group": group, "module": __name__, "replies": replies, "paths": paths}
     needed = NEEDED.get((group, member), NEEDED.get(member, ()))
     return _compose(f"{group}={member}", *(o.format(**names) for o in needed), config=_of(group))
 
@@ -209,11 +234,15 @@ def test_every_group_has_a_builder_and_a_default():
 
 
 @pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m not in ELSEWHERE])
-def test_member_composes_and_instantiates(group, member, replies):
-    thing = BUILDERS[group](_with_needed(group, member, replies))
+def test_member_composes_and_instantiates(group, member, replies, paths):
+    if (group, member) == ("judge", "local") and missing() is not None:
+        pytest.skip(str(missing()))
+    thing = BUILDERS[group](_with_needed(group, member, replies, paths))
     if member == "custom":
         assert isinstance(thing, AnyPlugIn)
-    elif group == "prior" or (group, member) == ("target", "none"):
+    elif group == "prior":
+        assert (thing is None) == (member == "uniform")
+    elif (group, member) == ("target", "none"):
         assert thing is None
     elif group == "scenarios":
         assert len(thing.scenarios) == 140
@@ -248,6 +277,8 @@ def test_keys_are_arguments(group, member):
         (AskConfig, "cfg"),
         (BenchmarkAgentConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
+        (CompareConfig, "cfg"),
+        (SearchClaimsConfig, "cfg"),
         (ScenariosConfig, "node"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

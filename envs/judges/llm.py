@@ -23,6 +23,7 @@ from envs.judges.transcripts import append_transcripts
 from envs.judges.usage import Usage
 from envs.llm import Client, Endpoint, Limits
 from envs.llm.cache import default_path
+from envs.llm.costs import RequestCost
 from envs.llm.engine import Spent
 from envs.scenario import Scenario
 
@@ -204,6 +205,15 @@ class LLMJudge:
             )
         if self.save_transcripts:
             self._transcripts = os.path.abspath(folder / TRANSCRIPTS)
+
+    def request_costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
+        """Return the requests that one judge call of the context `names` takes; nothing is sent."""
+        return [] if self.replay else self._rater.costs(scenario, names)
+
+    @property
+    def limits(self) -> Limits:
+        """What the requests may take together."""
+        return self._rater.client.engine.limits
 
     def provenance(self) -> dict[str, Any]:
         """Return what determines scores beyond the configuration: the prompt files and their hashes."""

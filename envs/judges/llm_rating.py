@@ -11,11 +11,16 @@ from envs.judges.base import Score
 from envs.judges.llm_settings import Rating, Target
 from envs.judges.verdicts import SCHEMA, expected_score, plain_score, read_verdict
 from envs.llm import ChatRequest, Client, Reply
+from envs.llm.costs import BYTES_A_TOKEN, RequestCost, request_cost
 from envs.llm.errors import SchemaRefused
 from envs.scenario import Scenario
 
 TOP_LOGPROBS = 20
 """Alternatives asked for where a rating stands; the most that OpenAI gives."""
+
+
+RESPONSE_TOKENS, VERDICT_TOKENS = 250, 40
+"""What a response (at most 180 words are asked for) and a verdict have on average; for estimates alone."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,19 @@ class Rater:
         rater = Rater(client, target_client, self.rating, self.target)
         rater._schema = self._schema
         return rater
+
+    def costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
+        """Return the requests of one judge call of the context `names`, sending nothing."""
+        if self.rating.mode == "direct":
+            return [self._rating_cost(scenario, names, None)]
+        writing = request_cost(self.target_client, self._writing(scenario, names, 0), RESPONSE_TOKENS)
+        rated = [self._rating_cost(scenario, names, Reply("x" * size)) for size in _answer_sizes(writing)]
+        most = rated[0]._replace(most_input_tokens=rated[1].most_input_tokens)
+        return [writing, most]
+
+    def _rating_cost(self, scenario: Scenario, names: Sequence[str], response: Reply | None) -> RequestCost:
+        request = self._rating(self._parts(scenario, names, response), 0, self._schema is not False)
+        return request_cost(self.client, request, VERDICT_TOKENS)
 
     async def opinion(self, scenario: Scenario, names: Sequence[str], sample: int) -> Opinion:
         """Rate the context `names`; `sample` is which look at it this is."""
@@ -142,6 +160,12 @@ class Rater:
         if self.rating.scoring == "sampled":
             return plain_score(verdict), math.nan
         return expected_score(verdict, reply.text, reply.tokens or (), self.rating.min_mass)
+
+
+def _answer_sizes(writing: RequestCost) -> tuple[int, int]:
+    """Return characters of a response as expected and at most, as far as it gets into the judge's prompt."""
+    sizes = (writing.output_tokens * BYTES_A_TOKEN, writing.most_output_tokens * BYTES_A_TOKEN)
+    return int(sizes[0]), int(min(sizes[1], prompting.MAX_ANSWER))
 
 
 def _opinion(

@@ -61,6 +61,8 @@ BAD = [
     ("search=nope", "mcts_paper"),
     ("judge=nope", "simulated_varied"),
     ("search=custom", "search._target_"),
+    ("search=static", "search.order"),
+    ("+sweep=nope", "exploration"),
     ("prior=custom", "prior._target_"),
     ("search._target_=no.such.Class", "no.such.Class"),
     ("search._target_=search.mcts", "callable"),
@@ -196,6 +198,8 @@ def test_dry_run_tells_the_most_calls_and_runs_nothing(command, tmp_path):
     assert (done.code, done.err) == (0, "")
     assert "at most 112 judge calls to search, 0 to report and 2 with" in " ".join(done.out.split())
     noisy = command(*QUICK, "+budget=2", "dry_run=true", "judge.noise_std=0.1", "search.max_judge_calls=20")
+    repeated = command(*QUICK, "search=random", "+budget=2", "dry_run=true", "judge.noise_std=0.1")
+    assert "at most 712 judge calls to search" in " ".join(repeated.out.split())  # and 300 looks a scenario
     # 8 samples on each of 3 prefixes and on the full context
     assert "at most 40 judge calls to search, 48 to report and 16 with" in " ".join(noisy.out.split())
     assert not list(tmp_path.rglob("*.parquet"))

@@ -1,5 +1,6 @@
 """Signs of acute danger: phrases that must show help first, and phrases that must not."""
 
+import itertools
 import re
 
 import pytest
@@ -212,6 +213,21 @@ def test_clauses():
     assert clauses("Fine, but sad\n(very) - so") == ["fine", "sad", "very", "so"]
     assert clauses("well-off") == ["well off"]
     assert clauses(" ...! ") == []
+
+
+def test_long_clauses_come_in_pieces_that_overlap():
+    words = [f"w{i}" for i in range(151)]
+    pieces = [piece.split() for piece in clauses(" ".join(words))]
+    assert max(map(len, pieces)) == 60
+    assert {word for piece in pieces for word in piece} == set(words)
+    assert all(a[30:] == b[: len(a[30:])] for a, b in itertools.pairwise(pieces))
+    assert clauses(" ".join(words[:60])) == [" ".join(words[:60])]
+
+
+@pytest.mark.parametrize("filler", ["word ", "going to ", "want to to "])
+def test_a_sign_is_found_in_the_middle_of_a_long_text(detector, filler):
+    assert detector.check(filler * 2000 + "i want to kill myself " + "and so on " * 2000) is not None
+    assert detector.check(filler * 2000) is None
 
 
 def table(**changes):

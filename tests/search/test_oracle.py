@@ -13,6 +13,8 @@ from surfaces import random_additive, random_pairs
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.exhaustive import ExhaustiveSearch
+from search.gumbel import GumbelSearch
+from search.halving import HalvingSearch
 from search.mcts import MCTSSearch
 from search.scenario_problem import scenario_problem
 
@@ -91,16 +93,26 @@ def test_exhausting_a_scenario_plans_what_enumeration_plans(preset):
         np.testing.assert_array_equal(plans[0].scores, plans[1].scores)
 
 
-@pytest.mark.parametrize("selection", ["puct", "uct"])
+THOROUGH = {
+    "puct": MCTSSearch(10_000),
+    "uct": MCTSSearch(10_000, selection="uct"),
+    "gumbel": GumbelSearch(10_000),
+    "gumbel of 1": GumbelSearch(10_000, max_considered=1),
+    "gumbel of 3": GumbelSearch(10_000, max_considered=3),
+    "halving": HalvingSearch(10_000),
+}
+
+
+@pytest.mark.parametrize("searcher", THOROUGH.values(), ids=THOROUGH)
 @pytest.mark.parametrize("gaps", [0.0, 0.3])
-def test_exhausting_through_a_judge_finds_the_optimum_among_what_is_scored(selection, gaps):
+def test_exhausting_through_a_judge_finds_the_optimum_among_what_is_scored(searcher, gaps):
     rng = np.random.default_rng(4)
     for _ in range(20):
         table = rng.uniform(1, 5, 1 << 7)
         table[rng.random(1 << 7) < gaps] = np.nan
         table[0] = 1.0
         problem = table_problem(table, 3)
-        plan = plan_of(problem, num_simulations=10_000, selection=selection)
+        plan = searcher.plan(problem, rng)
         assert plan.stopped == "every set is scored"
         assert problem.judge_calls == 64  # 1 + 7 + 21 + 35
         assert plan.scores[-1] == np.nanmax(table[subsets(range(7), 3)])

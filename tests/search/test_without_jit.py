@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = ["test_kernels_against_naive.py", "test_golden.py", "test_path_rule.py"]
+FILES = ["test_kernels_against_naive.py", "test_golden.py", "test_path_rule.py", "test_population_mcts.py"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,148 @@
+"""Compare searches at equal judge calls: `python -m experiments.compare_search preset=quick`.
+
+What is compared is what a run does: every plan comes from `search.rollouts.plan` under a limit on judge
+calls. The judges are simulated, so that the truth is known: regret is found by enumeration, without noise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from envs import UserError
+from experiments import build, compare_figure, compare_report
+from experiments.compare_cells import COLUMNS, Cell, run_cell
+from experiments.compare_journal import CellJournal, Rows
+from experiments.compare_problems import ProblemSet
+from experiments.compare_searchers import fingerprint_of, search_nodes, searcher_for
+from experiments.compare_statistics import by_search, needle_finds, normalised_regrets
+from experiments.main import entry_point
+from experiments.report import files_table
+from search.rollouts import Parallel
+
+RUNS = "runs.parquet"
+TABLE = "summary.csv"
+MARKDOWN = "summary.md"
+FIGURE = "regret.png"
+GREEDY = "greedy"
+_SHOWN = ("shown_calls", "shown_noise", "shown_searches", "bootstrap", "default_search")
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", *_SHOWN)
+"""Keys that change no run, so that another figure can be drawn of the same runs with resume=true."""
+_LISTS = ("searches", "landscapes", "n_attributes", "noise_std", "calls")
+
+
+def cells_of(cfg: DictConfig) -> list[Cell]:
+    """Return the cells of the configuration, one judge after the other.
+
+    A run that was stopped thus holds whole comparisons under fewer judges.
+
+    Raises
+    ------
+    UserError
+        an empty list, a number out of range, or an unknown name.
+    """
+    for name in _LISTS:
+        if not len(cfg[name]) or len(set(cfg[name])) < len(cfg[name]):
+            raise UserError(f"{name}: found {list(cfg[name])}, expected a list of distinct entries")
+    for name in ("model_seeds", "problems", "budget", "report_samples", "static_people", "bootstrap"):
+        if cfg[name] < 1:
+            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
+    custom: Any = OmegaConf.to_container(cfg.custom, resolve=True)
+    nodes = search_nodes(list(cfg.searches), custom)
+    searchers = {
+        (name, calls): searcher_for(node, calls, cfg.seed, name in cfg.scheduled)
+        for name, node in nodes.items()
+        for calls in cfg.calls
+    }
+    grid = itertools.product(range(cfg.model_seeds), cfg.landscapes, cfg.n_attributes, cfg.noise_std)
+    return [
+        Cell(
+            ProblemSet(landscape, n, model_seed, cfg.budget, cfg.problems, noise, cfg.seed),
+            name,
+            searcher,
+            calls,
+            report_samples=cfg.report_samples,
+            static_people=cfg.static_people,
+        )
+        for model_seed, landscape, n, noise in grid
+        for (name, calls), searcher in searchers.items()
+    ]
+
+
+def run_cells(cells: Sequence[Cell], journal: CellJournal, parallel: Parallel) -> Rows:
+    """Run what the journal does not hold, and return the rows of all cells, in the order of `cells`."""
+    done = dict(journal.done)
+    waiting = [cell for cell in cells if cell.key not in done]
+    with compare_report.progress_bar() as bar:
+        runs = sum(map(len, done.values()))
+        task = bar.add_task("", total=len(cells), completed=len(cells) - len(waiting), runs=runs)
+        for index, rows in parallel.map(run_cell, waiting) if waiting else ():
+            key = waiting[index].key
+            journal.add(key, rows)
+            done[key] = rows
+            runs += len(rows)
+            bar.update(task, advance=1, runs=runs)
+    return [row for cell in cells for row in done[cell.key]]
+
+
+def compare(cfg: DictConfig) -> None:
+    """Run the comparison of `cfg`; write runs, tables and figure into the output folder; print the tables."""
+    started = time.perf_counter()
+    cells = cells_of(cfg)
+    folder = Path(cfg.output_dir)
+    parallel = build.build_parallel(cfg)
+    with CellJournal(
+        folder, fingerprint_of(cfg, list(cfg.searches), _NOT_IN_FINGERPRINT), cfg.resume
+    ) as journal:
+        rows = run_cells(cells, journal, parallel)
+    runs = pd.DataFrame(rows, columns=list(COLUMNS))
+    runs.to_parquet(folder / RUNS, index=False)
+    against = list(dict.fromkeys([cfg.default_search, GREEDY]))
+    table = normalised_regrets(runs, against, cfg.bootstrap, cfg.seed)
+    table.to_csv(folder / TABLE, index=False)
+    needle, searches = needle_finds(runs), by_search(runs, cfg.bootstrap, cfg.seed)
+    text = compare_report.markdown(table, searches, needle, against)
+    (folder / MARKDOWN).write_text(text, encoding="utf-8")
+    shown_calls = _nearest(cfg.calls, cfg.shown_calls)
+    noise = _nearest(cfg.noise_std, cfg.shown_noise)
+    drawn = table[(table["n_attributes"] == cfg.n_attributes[0]) & (table["noise_std"] == noise)]
+    if cfg.shown_searches is not None:
+        drawn = drawn[drawn["search"].isin(cfg.shown_searches)]
+    compare_figure.draw(drawn, shown_calls, cfg.default_search, GREEDY, folder / FIGURE)
+    console = Console()
+    for shown in compare_report.terminal_tables(table, shown_calls, cfg.default_search):
+        console.print(shown)
+    last = f"{len(runs):,} plans in {time.perf_counter() - started:.1f} s; all scores are SIMULATED."
+    said = [f"< > loses less, more than {cfg.default_search} on the same problems (paired 95 % interval)."]
+    said += [compare_report.needle_line(needle, shown_calls), last]
+    console.print("\n".join(filter(None, said)), highlight=False, soft_wrap=True)
+    console.print(_files(folder), highlight=False, markup=False, soft_wrap=True)
+
+
+def _nearest(values: Sequence[Any], wanted: float) -> Any:
+    return min(values, key=lambda value: (abs(value - wanted), value))
+
+
+def _files(folder: Path) -> str:
+    return files_table(
+        folder,
+        [
+            (RUNS, "every plan"),
+            (TABLE, "regret with intervals and differences, a row a search and limit"),
+            (MARKDOWN, "the same to read, with the needle, reports, beliefs and times"),
+            (FIGURE, "regret against judge calls"),
+        ],
+    )
+
+
+main = entry_point("compare_search")(compare)
+
+if __name__ == "__main__":
+    main()

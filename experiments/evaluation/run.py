@@ -67,7 +67,7 @@ def run(
         )  # fmt: skip
         scores, memory = _plans(setting, table, options)
         frames.append(evaluate(setting, lineup(setting, scores, memory, options), profiles))
-        progress("methods", len(test))
+        progress("methods", 1)
         names = options.variations if k < options.variation_seeds else ()
         for variation in variations(names, setting, scores, memory, options):
             varied.append(_varied(variation, profiles))

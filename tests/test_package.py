@@ -24,16 +24,15 @@ from envs.llm import ReplyCache
 from envs.llm.local_server import missing
 from envs.loading import load_bundled
 from experiments import build
+from experiments.compare_config import CompareConfig, SearchClaimsConfig
 from experiments.config import (
     AskConfig,
     BenchmarkAgentConfig,
     BenchmarkConfig,
     BenchmarkLlmConfig,
-    CompareConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
     ScenariosConfig,
-    SearchClaimsConfig,
     TrainConfig,
     register,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -20,6 +19,7 @@ from experiments.evaluation.lineup import CHOSEN, Options
 from experiments.evaluation.planning import Table, plan_table, spread, without_test_people
 from experiments.evaluation.run import run
 from experiments.evaluation.variations import check
+from experiments.folders import output_folder
 from experiments.main import entry_point
 from experiments.provenance import config_dict
 from policies.memory import SHIPPED
@@ -41,8 +41,7 @@ def evaluate(cfg: DictConfig) -> float:
     judges, user, tracking = _judges(cfg), _user(cfg), build.build_tracking(cfg)
     options = _options(cfg)
     config = config_dict(cfg, budget)
-    folder = Path(cfg.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(cfg.output_dir)
     tracking.start(config, folder)
     with output.progress_bar(len(judges)) as progress:
         tables = _tables(cfg, train, budget, progress)

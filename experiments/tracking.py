@@ -10,11 +10,11 @@ from envs import UserError
 
 TableRows = tuple[Sequence[str], Sequence[Any]]
 """Column names, and rows of as many cells."""
-Drawings = Callable[[], Mapping[str, str]]
-"""Gives name -> SVG when called: a tracker that logs nothing has nothing drawn."""
+Drawings = Callable[[], Mapping[str, str | Path]]
+"""Gives name -> SVG, or the file of a picture, when called: who logs nothing has nothing drawn."""
 
 
-def no_drawings() -> Mapping[str, str]:
+def no_drawings() -> Mapping[str, str | Path]:
     """Return nothing."""
     return {}
 
@@ -99,8 +99,11 @@ class WandbTracking:
             key: wandb.Table(columns=list(c), data=[list(r) for r in rows])
             for key, (c, rows) in tables.items()
         }
-        # As HTML: the tracker's own image type takes pixels only.
-        logged |= {key: wandb.Html(svg, inject=False) for key, svg in drawings().items()}
+        for key, drawn in drawings().items():
+            # SVG goes as HTML: the tracker's own image type takes pixels only.
+            logged[key] = (
+                wandb.Html(drawn, inject=False) if isinstance(drawn, str) else wandb.Image(str(drawn))
+            )
         self._run.log({**summary, **logged})
         self._run.summary.update(dict(summary))
         self._run.finish()

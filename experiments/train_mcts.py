@@ -94,7 +94,7 @@ def train(cfg: DictConfig) -> float:
     table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
-    tracking.finish(summary, {"by_domain": _domain_rows(rows)}, lambda: _drawings(rows, scenarios))
+    tracking.finish(summary, {"by_domain": _domain_rows(rows)}, lambda: _drawings(rows, scenarios.scenarios))
     if not rows:
         raise NothingPlannedError(f"none of {len(failures)} scenarios was planned, see {folder / FAILURES}")
     return float(summary["mean_score_path"])
@@ -142,7 +142,7 @@ def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any
     ]
 
 
-def _drawings(rows: Sequence[ScenarioPlan], scenarios: ScenarioSet) -> dict[str, str]:
+def _drawings(rows: Sequence[ScenarioPlan], scenarios: Sequence[Scenario]) -> dict[str, str]:
     """Return for a tracker which attribute is planned at which position, by domain."""
     if not rows:
         return {}
@@ -151,7 +151,7 @@ def _drawings(rows: Sequence[ScenarioPlan], scenarios: ScenarioSet) -> dict[str,
     from experiments.evaluation.drawings import heat_map
 
     asked = pd.DataFrame({"domain": [r.domain for r in rows], "asked": [list(r.path) for r in rows]})
-    names = scenarios.scenarios[0].schema.names
+    names = scenarios[0].schema.names
     return {"planned_paths": heat_map("planned paths", asked, names, rows[0].budget).svg}
 
 

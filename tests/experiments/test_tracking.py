@@ -97,6 +97,25 @@ def test_an_offline_run_holds_the_planned_paths_as_a_drawing(command, tmp_path):
     assert "?" not in text  # no query
 
 
+def test_an_offline_comparison_holds_its_table_and_figure(command, tmp_path):
+    done = command(
+        "preset=quick", "searches=[greedy,random]", "landscapes=[varied,needle]", "problems=2", "model_seeds=1",
+        "calls=[20]", "noise_std=[0.0]", "default_search=random", "tracking=wandb", "tracking.mode=offline",
+        SERIAL, "bootstrap=10", "output_dir=out", module="experiments.compare_search",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    config, figures, history = offline_records(tmp_path / "out")
+    assert config["calls"] == [20]
+    assert figures["simulated"] is True
+    assert figures["plans"] == 8
+    media = next((tmp_path / "out").glob("wandb/offline-run-*/files/media"))
+    (table,) = media.glob("table/regret*.json")
+    assert {row[0] for row in json.loads(table.read_text())["data"]}
+    (picture,) = media.glob("images/figure*.png")
+    assert picture.read_bytes() == (tmp_path / "out" / "regret.png").read_bytes()
+    assert any("figure._type" in row for row in history)
+
+
 def test_no_tracking_leaves_nothing(command, tmp_path):
     assert command(SERIAL, "scenarios.limit=1", "output_dir=out").code == 0
     assert "wandb" not in os.listdir(tmp_path) + os.listdir(tmp_path / "out")

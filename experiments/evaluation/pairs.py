@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, STATIC_SETS, VANILLA, static_name
-from experiments.evaluation.population import POPULATION, POPULATION_ALL
+from experiments.evaluation.population import POPULATION, POPULATION_ALL, TOLD, cost_name
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison
 
@@ -64,12 +64,8 @@ def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:
         for a, b in dict.fromkeys(differences)
         if {a, b} <= have and a != b
     ]
-    along = [
-        p
-        for name in dict.fromkeys((chosen, conditional))
-        if name in have
-        for p in _along_curves(comparison, name)
-    ]
+    ours = dict.fromkeys((chosen, conditional, cost_name(TOLD, cost)))
+    along = [pair for name in ours if name in have for pair in _along_curves(comparison, name)]
     families = curves(comparison)
     if static_name(2) in have and POPULATION in families:
         share = comparison.share_at_equal_questions(static_name(2), families[POPULATION])

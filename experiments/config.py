@@ -190,8 +190,8 @@ class BenchmarkLlmConfig:
     in_flight: int = 64
     latency_s: float = 1.0
     mode: str = "direct"
-    judge_calls: int = 24
-    report_samples: int = 4
+    judge_calls: int = 60
+    report_samples: int = 8
     budget: int = 4
     seed: int = 0
     output_dir: str = "${hydra:runtime.output_dir}"

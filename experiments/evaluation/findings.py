@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA, static_name
 from experiments.evaluation.grids import number, with_interval
 from experiments.evaluation.pairs import Pair
-from experiments.evaluation.population import POPULATION, POPULATION_ALL
+from experiments.evaluation.population import POPULATION, POPULATION_ALL, TOLD
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import MethodFigures
 
@@ -84,7 +84,8 @@ def _held(pair: Pair) -> str:
         return f"At equal mean questions {pair.name} reaches {share} of the gain of the exact {pair.other}."
     where = " at equal mean questions" if pair.kind == "equal questions" else ""
     shown = with_interval(pair.interval, 3, signed=True)
-    return f"{pair.name} against {pair.other}{where}: {shown}, {verdict(pair.interval)}."
+    name = pair.name[0].upper() + pair.name[1:]
+    return f"{name} against {pair.other}{where}: {shown}, {verdict(pair.interval)}."
 
 
 def verdict(interval: Interval) -> str:

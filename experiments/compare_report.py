@@ -40,7 +40,7 @@ def terminal_tables(table: pd.DataFrame, calls: int, default: str) -> Iterator[G
     shown = table[table["calls"] == calls]
     for (n, noise), part in shown.groupby(["n_attributes", "noise_std"], sort=True):
         title = f"Gain lost, % (SIMULATED): {n} attributes, noise {noise:g}, {calls} judge calls"
-        found = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        found = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)  # all landscapes in 80 columns
         landscapes = list(dict.fromkeys(part["landscape"]))
         found.add_column("search", no_wrap=True)
         for name in landscapes:

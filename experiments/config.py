@@ -9,6 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from envs import UserError
+from experiments.compare_config import CompareConfig, SearchClaimsConfig
 
 DEFAULT_BUDGET = 4
 
@@ -100,6 +101,44 @@ class BenchmarkConfig:
 
 
 @dataclass
+class AskConfig:
+    """Configuration of `python -m experiments.ask`.
+
+    `paths`: a run folder or a Parquet file, null = the table that ships with the package. `index`: a file to
+    keep the queries' vectors in. `crisis`, `reading`: files in place of those in `policies/data`. `scenario`:
+    the id of one whose profile answers (users=profile, users=scripted). `store_answers`: write the
+    conversation to `output_dir` when it ends; nothing is written otherwise.
+    """
+
+    paths: str | None = None
+    index: str | None = None
+    query: str | None = None
+    scenario: str | None = None
+    crisis: str | None = None
+    reading: str | None = None
+    store_answers: bool = False
+    output_dir: str = "outputs/conversations"
+    seed: int = 0
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    policy: Any = MISSING
+    embedding: Any = MISSING
+    users: Any = MISSING
+    target: Any = MISSING
+
+
+@dataclass
+class BenchmarkAgentConfig:
+    """Configuration of `python -m experiments.benchmark_agent`: sizes of the table, decisions of each."""
+
+    rows: list[int] = field(default_factory=lambda: [14_000])
+    decisions: int = 1000
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    policy: Any = MISSING
+    embedding: Any = MISSING
+
+
+@dataclass
 class BenchmarkLlmConfig:
     """Configuration of `python -m experiments.benchmark_llm`.
 
@@ -111,73 +150,11 @@ class BenchmarkLlmConfig:
     in_flight: int = 64
     latency_s: float = 1.0
     mode: str = "direct"
-    judge_calls: int = 24
-    report_samples: int = 4
+    judge_calls: int = 60
+    report_samples: int = 8
     budget: int = 4
     seed: int = 0
     output_dir: str = "${hydra:runtime.output_dir}"
-
-
-@dataclass
-class CompareConfig:
-    """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it.
-
-    `searches`: names of members of the group `search`, of `custom`, `best_static`, or `all`. `custom`:
-    searches of yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their
-    simulations over rounds, and get as many as judge calls (the others ten times as many, so that the calls
-    are the limit). `problems`: people for each judge; `model_seeds`: judges for each landscape.
-    `static_people`: people a domain from whom the best static set is learned. `default_search`: what the
-    others are held against, beside greedy. `shown_calls`, `shown_noise`, `shown_searches`: the limit of the
-    tables on the terminal, the noise of the figure and who is in it (null = all). `bootstrap`: resamples.
-    """
-
-    searches: list[str] = MISSING
-    custom: dict[str, Any] = field(default_factory=dict)
-    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
-    landscapes: list[str] = MISSING
-    n_attributes: list[int] = MISSING
-    noise_std: list[float] = MISSING
-    calls: list[int] = MISSING
-    model_seeds: int = MISSING
-    problems: int = MISSING
-    budget: int = DEFAULT_BUDGET
-    seed: int = 0
-    report_samples: int = 8
-    static_people: int = 15
-    default_search: str = MISSING
-    shown_calls: int = 60
-    shown_noise: float = 0.3
-    shown_searches: list[str] | None = None
-    bootstrap: int = 2000
-    output_dir: str = "${hydra:runtime.output_dir}"
-    resume: bool = False
-    parallel: Any = MISSING
-
-
-@dataclass
-class SearchClaimsConfig:
-    """Configuration of `python -m experiments.search_claims`.
-
-    `subject`: the search that is held to its claims, by name as in `CompareConfig.searches`. `problems`:
-    people for each of `model_seeds` judges. `needle_searches`: who has to be no better than chance, as
-    `CompareConfig.searches`.
-    `wave`: people of a domain before a search with `fit` may learn; as many more follow.
-    """
-
-    subject: str = MISSING
-    custom: dict[str, Any] = field(default_factory=dict)
-    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
-    model_seeds: int = 10
-    problems: int = 10
-    seed: int = 0
-    needle_searches: list[str] = field(default_factory=list)
-    wave: int = 50
-    learning_landscapes: list[str] = field(default_factory=list)
-    learning_calls: list[int] = field(default_factory=list)
-    bootstrap: int = 2000
-    output_dir: str = "${hydra:runtime.output_dir}"
-    resume: bool = False
-    parallel: Any = MISSING
 
 
 def register() -> None:
@@ -187,6 +164,8 @@ def register() -> None:
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="plan_population_schema", node=PlanPopulationConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
+    store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
+    store.store(name="ask_schema", node=AskConfig)
     store.store(name="benchmark_llm_schema", node=BenchmarkLlmConfig)
     store.store(name="compare_schema", node=CompareConfig)
     store.store(name="search_claims_schema", node=SearchClaimsConfig)

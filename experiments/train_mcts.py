@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Scenario
+from envs import Judge, Scenario
 from experiments import build, report
 from experiments.config import budget_of
 from experiments.journal import FILE_NAME as JOURNAL
@@ -61,8 +61,7 @@ def train(cfg: DictConfig) -> float:
     with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
         todo = [s for s in scenarios.scenarios if s.id not in journal.done]
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
-        if scenarios.scenarios:
-            getattr(judge, "begin", _nothing_to_begin)(folder, scenarios.scenarios[0])
+        begun = _begin(judge, folder, scenarios.scenarios)
         tracking.start(config, folder)
         plans = dict(journal.done)
         running = plan(
@@ -91,6 +90,7 @@ def train(cfg: DictConfig) -> float:
     rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
     simulated = bool(getattr(judge, "simulated", False))
     summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
+    summary["requests"] += begun
     table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
@@ -100,8 +100,13 @@ def train(cfg: DictConfig) -> float:
     return float(summary["mean_score_path"])
 
 
-def _nothing_to_begin(folder: Path, scenario: Scenario) -> None:
-    """Stand in for `begin` of a judge without it."""
+def _begin(judge: Judge, folder: Path, scenarios: Sequence[Scenario]) -> int:
+    """Let a judge that wants to find out what cannot work before workers start; return its requests."""
+    begin = getattr(judge, "begin", None)
+    before = int(getattr(judge, "requests", 0))
+    if begin is not None and scenarios:
+        begin(folder, scenarios[0])
+    return int(getattr(judge, "requests", 0)) - before
 
 
 def _tell_spending(console: Console, takes: Spending) -> None:

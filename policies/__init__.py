@@ -1,1 +1,8 @@
-"""Online policies: which question next, and when to stop (they read path tables, never run a search)."""
+"""Policies: what follows the stored plans in a conversation with a person whose profile nobody knows."""
+
+from policies.agent import Agent, converse
+from policies.memory import Memory
+from policies.situation import Choice, Decision, Situation
+from policies.turn import Turn
+
+__all__ = ["Agent", "Choice", "Decision", "Memory", "Situation", "Turn", "converse"]

@@ -24,14 +24,15 @@ from envs.llm import ReplyCache
 from envs.llm.local_server import missing
 from envs.loading import load_bundled
 from experiments import build
+from experiments.compare_config import CompareConfig, SearchClaimsConfig
 from experiments.config import (
+    AskConfig,
+    BenchmarkAgentConfig,
     BenchmarkConfig,
     BenchmarkLlmConfig,
-    CompareConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
     ScenariosConfig,
-    SearchClaimsConfig,
     TrainConfig,
     register,
 )
@@ -67,6 +68,16 @@ BUILDERS = {
     "parallel": build.build_parallel,
     "tracking": build.build_tracking,
 }
+ASK_BUILDERS = {
+    "policy": build.build_policy,
+    "embedding": build.build_embedding,
+    "users": build.build_users,
+    "target": build.build_target,
+}
+"""Groups of the conversation; those inside `policy` are tested in tests/policies/test_configuration.py."""
+BUILDERS |= ASK_BUILDERS
+ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai")}
+"""Members that need an extra or an endpoint: tests/policies has both."""
 HARNESS = {"search": set(build.HARNESS_KEYS)}
 
 
@@ -77,6 +88,15 @@ class AnyPlugIn:
         raise NotImplementedError
 
     def plan(self, problem, rng):
+        raise NotImplementedError
+
+    def decide(self, situation):
+        raise NotImplementedError
+
+    def embed(self, texts):
+        raise NotImplementedError
+
+    def answer(self, scenario, attribute, question):
         raise NotImplementedError
 
     def __call__(self, scenario, mask):
@@ -123,7 +143,8 @@ def test_metadata(distributions):
     assert "License-Expression: MIT" in head
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
-        f"Provides-Extra: {extra}" for extra in ("test", "dev", "benchmark", "rl", "local-llm", "sweep")
+        f"Provides-Extra: {extra}"
+        for extra in ("test", "dev", "benchmark", "rl", "local-llm", "minilm", "sweep")
     }
 
 
@@ -151,10 +172,14 @@ def test_help(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _compose(*overrides):
+def _compose(*overrides, config="train_mcts"):
     register()
     with initialize_config_module("conf", version_base="1.3"):
-        return compose("train_mcts", overrides=list(overrides))
+        return compose(config, overrides=list(overrides))
+
+
+def _of(group):
+    return "ask" if group in ASK_BUILDERS else "train_mcts"
 
 
 def test_every_command_of_hydra_has_its_configuration_and_it_composes():
@@ -171,6 +196,8 @@ def test_every_command_of_hydra_has_its_configuration_and_it_composes():
 NEEDED = {
     "custom": ("{group}._target_={module}.AnyPlugIn",),
     "openai": ("judge.model=m",),
+    ("target", "openai"): ("target.chat.model=m",),
+    ("embedding", "static"): (),
     "replay": ("judge.model=m", "judge.cache={replies}"),
     "llm": ("prior.model=m",),
     "static": ("search.order=[Age]",),
@@ -196,15 +223,16 @@ def paths(tmp_path_factory):
 
 def _with_needed(group, member, replies, paths):
     names = {"group": group, "module": __name__, "replies": replies, "paths": paths}
-    return _compose(f"{group}={member}", *(o.format(**names) for o in NEEDED.get(member, ())))
+    needed = NEEDED.get((group, member), NEEDED.get(member, ()))
+    return _compose(f"{group}={member}", *(o.format(**names) for o in needed), config=_of(group))
 
 
 def test_every_group_has_a_builder_and_a_default():
     assert {group for group, _ in MEMBERS} == set(BUILDERS)
-    assert {f.name for f in fields(TrainConfig)} >= set(BUILDERS)
+    assert {f.name for f in (*fields(TrainConfig), *fields(AskConfig))} >= set(BUILDERS)
 
 
-@pytest.mark.parametrize(("group", "member"), MEMBERS)
+@pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m not in ELSEWHERE])
 def test_member_composes_and_instantiates(group, member, replies, paths):
     if (group, member) == ("judge", "local") and missing() is not None:
         pytest.skip(str(missing()))
@@ -213,6 +241,8 @@ def test_member_composes_and_instantiates(group, member, replies, paths):
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior":
         assert (thing is None) == (member == "uniform")
+    elif (group, member) == ("target", "none"):
+        assert thing is None
     elif group == "scenarios":
         assert len(thing.scenarios) == 140
 
@@ -220,7 +250,7 @@ def test_member_composes_and_instantiates(group, member, replies, paths):
 @pytest.mark.parametrize("group", sorted({group for group, member in MEMBERS if member == "custom"}))
 def test_custom_without_a_target_is_one_clear_line(group):
     with pytest.raises(UserError, match=rf"^{group}\._target_ is missing: expected a class[^\n]*$"):
-        BUILDERS[group](_compose(f"{group}=custom"))
+        BUILDERS[group](_compose(f"{group}=custom", config=_of(group)))
 
 
 @pytest.mark.parametrize(("group", "member"), MEMBERS)
@@ -232,7 +262,8 @@ def test_keys_are_arguments(group, member):
         assert set(node) - {"defaults"} - HARNESS.get(group, set()) <= {"_target_"}
         return
     arguments = set(inspect.signature(get_class(target)).parameters)
-    assert set(node) - {"_target_"} == arguments | HARNESS.get(group, set())
+    parts = {key for part in node.pop("defaults", []) if isinstance(part, dict) for key in part}
+    assert set(node) - {"_target_"} | parts == arguments | HARNESS.get(group, set())
 
 
 @pytest.mark.parametrize(
@@ -242,6 +273,8 @@ def test_keys_are_arguments(group, member):
         (BenchmarkLlmConfig, "cfg"),
         (JudgeFiguresConfig, "cfg"),
         (PlanPopulationConfig, "cfg"),
+        (AskConfig, "cfg"),
+        (BenchmarkAgentConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
         (CompareConfig, "cfg"),
         (SearchClaimsConfig, "cfg"),

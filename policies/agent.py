@@ -1,0 +1,284 @@
+"""The agent: one conversation, from a query to the context for its answer.
+
+    agent = Agent.load("outputs/run")            # or Agent.load(): the table that ships with the package
+    turn = agent.start("Should I lend my brother the money?")
+    while turn.kind == "ask":
+        turn = agent.reply(input(turn.question) or None)      # None: declined
+    # turn.kind is "answer" (turn.context) or "escalate" (turn.resources)
+
+Answers live in memory only. `to_json` hands them to the caller, who decides what becomes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from envs import Schema, UserError
+from envs.scenario import Profile
+from policies.composed import ComposedPolicy
+from policies.danger import Danger, Detector, default_detector
+from policies.embeddings import Embedding
+from policies.memory import Memory, Neighbours
+from policies.reading import Reader, default_reader
+from policies.situation import Policy, Situation
+from policies.state import State
+from policies.turn import Turn
+
+Responder = Callable[[str, Profile], "str | None"]
+"""(query, context) -> the answer of the target model, None where it gave none."""
+
+
+class Agent:
+    """One conversation at a time, with a memory that many agents can share.
+
+    Parameters
+    ----------
+    memory : stored plans (`Memory.load`)
+    policy : decides what to ask and when to answer; default: vote of the neighbours, `value` stopping
+    detector, reader : signs of danger, and how free text is read; default: the files in `policies/data`
+    respond : (query, context) -> the target model's answer; None = no model is configured
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        policy: Policy | None = None,
+        *,
+        detector: Detector | None = None,
+        reader: Reader | None = None,
+        respond: Responder | None = None,
+    ) -> None:
+        self.memory = memory
+        self.policy = policy or ComposedPolicy()
+        self.detector = detector or default_detector()
+        self.reader = reader or default_reader()
+        self.respond = respond
+        self._state: State | None = None
+        self._turn: Turn | None = None
+
+    @classmethod
+    def load(
+        cls,
+        paths: str | Path | None = None,
+        policy: Policy | None = None,
+        *,
+        embedding: Embedding | None = None,
+        schema: Schema | None = None,
+        index: str | Path | None = None,
+        detector: Detector | None = None,
+        reader: Reader | None = None,
+        respond: Responder | None = None,
+    ) -> Agent:
+        """Return an agent that follows the plans in `paths`, a run folder or a Parquet file.
+
+        `paths=None` is the small table that ships with the package. `embedding`, `schema`, `index`: see
+        `Memory.load`; the others as for `Agent`.
+
+        Raises
+        ------
+        UserError
+            one line: what is wrong with a file.
+        """
+        memory = Memory.load(paths, embedding, schema, index)
+        return cls(memory, policy, detector=detector, reader=reader, respond=respond)
+
+    def __repr__(self) -> str:
+        kind = "not started" if self._turn is None else self._turn.kind
+        return f"Agent({len(self.memory)} plans, {kind})"
+
+    def new(self) -> Agent:
+        """Return an agent for another conversation that shares everything with this one."""
+        return Agent(
+            self.memory, self.policy, detector=self.detector, reader=self.reader, respond=self.respond
+        )
+
+    @property
+    def turn(self) -> Turn:
+        """The last turn; `UserError` before `start`."""
+        if self._turn is None:
+            raise UserError("agent: no conversation has begun, expected start(query) first")
+        return self._turn
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """The stored queries nearest to this conversation's query; empty after an escalation at once."""
+        return self._running().neighbours
+
+    def start(self, query: str, domain: str | None = None) -> Turn:
+        """Begin a conversation, forgetting the one before.
+
+        `domain`: the query's, where the caller knows it; then only plans of that domain are looked at.
+
+        Raises
+        ------
+        UserError
+            the query is empty or no text.
+        """
+        if not isinstance(query, str) or not query.strip():
+            raise UserError("query: found nothing, expected what the person asks")
+        state = State(query, domain)
+        self._state = state
+        danger = self.detector.check(query)
+        if danger is not None:
+            return self._escalate(danger)
+        state.neighbours = self.memory.neighbours(query, self.policy.n_neighbours, domain)
+        state.context.update(self.reader.reveals(query, self.memory.schema))
+        state.revealed = tuple(state.context)
+        return self._decide()
+
+    def reply(self, text: str | None) -> Turn:
+        """Take the answer to the last question; None, and words that tell nothing, count as declined.
+
+        Raises
+        ------
+        UserError
+            no question is open.
+        """
+        state, attribute = self._running(), self.turn.attribute
+        if attribute is None:
+            raise UserError(f"agent.reply: the last turn is {self.turn.kind!r}, expected an open question")
+        danger = None if text is None else self.detector.check(text, attribute)
+        state.asked += (attribute,)
+        if text is None or self.reader.tells_nothing(text):
+            state.declined += (attribute,)
+        else:
+            state.context[attribute] = text.strip()
+        return self._decide() if danger is None else self._escalate(danger)
+
+    def answer_now(self) -> Turn:
+        """End the questions: return the answer with what is known so far.
+
+        Raises
+        ------
+        UserError
+            the conversation has not begun, or ended with an escalation.
+        """
+        if self.turn.kind == "escalate":
+            raise UserError("agent.answer_now: the conversation ended with an escalation")
+        return self.turn if self.turn.kind == "answer" else self._answer("the questions were ended")
+
+    def to_json(self) -> str:
+        """Return the conversation as JSON, values included: keep it as what it is, somebody's answers.
+
+        Raises
+        ------
+        UserError
+            no conversation has begun.
+        """
+        turn = self.turn
+        return self._running().to_json(
+            turn.kind, turn.attribute, turn.reason, turn.response, turn.signal, self.memory
+        )
+
+    @classmethod
+    def from_json(cls, text: str, source: Agent | str | Path | None = None) -> Agent:
+        """Return an agent that goes on where `to_json` left off.
+
+        `source`: an agent whose memory and policy to share (what a server does), or the paths to load with
+        the default policy; None = those that the conversation was begun with.
+
+        Raises
+        ------
+        UserError
+            no JSON of a conversation, or it was begun with another table or embedding.
+        """
+        state, last = State.from_json(text)
+        if source is None:
+            source = str(last["source"]) or None
+        agent = source.new() if isinstance(source, Agent) else cls.load(source)
+        state.attach(last, agent.memory)
+        agent._state = state
+        if last["kind"] == "ask":
+            agent._turn = agent._ask(last["attribute"], last["reason"])
+        elif last["kind"] == "answer":
+            agent._turn = agent._ended(last["reason"], last["response"])
+        else:
+            agent._escalate(agent.detector.by_name(last["signal"]))
+        return agent
+
+    def _running(self) -> State:
+        if self._state is None:
+            raise UserError("agent: no conversation has begun, expected start(query) first")
+        return self._state
+
+    def _situation(self) -> Situation:
+        state = self._running()
+        budget = self.memory.budget if self.policy.budget is None else self.policy.budget
+        return Situation(
+            self.memory,
+            state.query,
+            state.ordered(self.memory.schema.names),
+            state.asked,
+            state.declined,
+            state.neighbours,
+            budget - len(state.asked),
+            state.domain,
+        )
+
+    def _decide(self) -> Turn:
+        situation = self._situation()
+        decision = self.policy.decide(situation)
+        if decision.attribute is None or situation.budget_left < 1:
+            return self._answer(decision.reason)
+        names = self.memory.schema.names
+        if decision.attribute not in names or not situation.open[names.index(decision.attribute)]:
+            raise UserError(
+                f"policy: asks {decision.attribute!r}, expected an attribute neither known nor declined"
+            )
+        self._turn = self._ask(decision.attribute, decision.reason)
+        return self._turn
+
+    def _ask(self, name: str, reason: str) -> Turn:
+        state = self._running()
+        attribute = self.memory.schema.attributes[self.memory.schema.index(name)]
+        return Turn(
+            "ask",
+            name,
+            attribute.question,
+            attribute.why,
+            reason,
+            path=state.asked,
+            declined=state.declined,
+            revealed=state.revealed,
+        )
+
+    def _answer(self, reason: str) -> Turn:
+        state = self._running()
+        context = state.ordered(self.memory.schema.names)
+        response = None if self.respond is None else self.respond(state.query, context)
+        self._turn = self._ended(reason, response)
+        return self._turn
+
+    def _ended(self, reason: str, response: str | None) -> Turn:
+        state = self._running()
+        return Turn(
+            "answer",
+            reason=reason,
+            context=state.ordered(self.memory.schema.names),
+            path=state.asked,
+            declined=state.declined,
+            revealed=state.revealed,
+            response=response,
+        )
+
+    def _escalate(self, danger: Danger) -> Turn:
+        state = self._running()
+        self._turn = Turn(
+            "escalate",
+            reason="signs of acute danger",
+            path=state.asked,
+            declined=state.declined,
+            message=danger.message,
+            resources=danger.resources,
+            signal=danger.signal,
+        )
+        return self._turn
+
+
+def converse(agent: Agent, query: str, answer: Callable[[Turn], str | None]) -> Turn:
+    """Hold a whole conversation: `answer` gives the reply to each question. Return the last turn."""
+    turn = agent.start(query)
+    while turn.kind == "ask":
+        turn = agent.reply(answer(turn))
+    return turn

@@ -1,0 +1,44 @@
+"""A policy composed of an acquisition and an abstention."""
+
+from __future__ import annotations
+
+from envs import UserError
+from policies.abstention import ValueAbstention
+from policies.acquisition import VoteAcquisition
+from policies.situation import Abstention, Acquisition, Decision, Situation
+
+
+class ComposedPolicy:
+    """Ask what `acquisition` proposes until `abstention` finds the context sufficient.
+
+    `n_neighbours`: stored queries looked at (paper: k = 5). `budget`: the most questions; None = as many as
+    the stored plans were allowed.
+    """
+
+    def __init__(
+        self,
+        acquisition: Acquisition | None = None,
+        abstention: Abstention | None = None,
+        n_neighbours: int = 5,
+        budget: int | None = None,
+    ) -> None:
+        if n_neighbours < 1:
+            raise UserError(f"n_neighbours: found {n_neighbours}, expected an integer >= 1")
+        if budget is not None and budget < 0:
+            raise UserError(f"budget: found {budget}, expected an integer >= 0 or null")
+        self.acquisition = acquisition or VoteAcquisition()
+        self.abstention = abstention or ValueAbstention()
+        self.n_neighbours = n_neighbours
+        self.budget = budget
+
+    def decide(self, situation: Situation) -> Decision:
+        """Return the question, or None: budget spent, nothing left, or enough known."""
+        if situation.budget_left < 1:
+            return Decision(None, "the budget is spent")
+        if not situation.open.any():
+            return Decision(None, "nothing is left to ask")
+        choice = self.acquisition.choose(situation)
+        enough, why = self.abstention.enough(situation, choice)
+        if enough or choice.attribute is None:
+            return Decision(None, why if enough else choice.reason)
+        return Decision(situation.schema.names[choice.attribute], choice.reason)

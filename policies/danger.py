@@ -1,0 +1,218 @@
+"""Signs of acute danger in what a person writes, and the help to show first.
+
+All of it is data: `data/crisis.yaml` says how it reads, lists patterns and resources, and states its limits.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from envs import UserError
+
+CRISIS = Path(__file__).parent / "data" / "crisis.yaml"
+_LONGEST = 60
+"""Words of a clause that are read together."""
+_CLAUSE = re.compile(r"[.!?;:,\n()\[\]]+|\bbut\b|\bhowever\b|\balthough\b|(?<!\w)-+(?!\w)")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Whom to turn to: `where` (a country or region), `name`, `contact` (a number or an address)."""
+
+    where: str
+    name: str
+    contact: str
+
+
+@dataclass(frozen=True)
+class Danger:
+    """A sign of danger: the `signal` found (its name; never the text), what to say, whom to turn to."""
+
+    signal: str
+    kind: str
+    message: str
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Patterns of one sign; see `data/crisis.yaml`."""
+
+    name: str
+    kind: str
+    patterns: tuple[re.Pattern[str], ...]
+    unless: tuple[re.Pattern[str], ...]
+    past_cancels: bool
+    asked: tuple[str, ...]
+
+
+class Detector:
+    """Reads clause by clause; see `data/crisis.yaml` for the rules and for what it cannot see."""
+
+    def __init__(self, table: Mapping[str, Any], place: str) -> None:
+        """Take the content of a YAML file; `place` names it in messages of `UserError`."""
+        self._negations = frozenset(_texts(table, "negations", place))
+        self._reach = _whole(table, "negation_reach", place)
+        self._no_negation = _alternatives(_texts(table, "no_negation", place))
+        self._past = _compiled(_texts(table, "past", place), f"{place}: past")
+        self._present = _compiled(_texts(table, "present", place), f"{place}: present")
+        self.messages = {str(k): str(v) for k, v in _get(table, "messages", dict, place).items()}
+        self.signals = tuple(
+            self._signal(row, f"{place}: signal {i}")
+            for i, row in enumerate(_get(table, "signals", list, place), 1)
+        )
+        self._resources = [
+            _resource(row, f"{place}: resource {i}")
+            for i, row in enumerate(_get(table, "resources", list, place), 1)
+        ]
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Detector:
+        """Read a file like `data/crisis.yaml` (the default).
+
+        Raises
+        ------
+        UserError
+            one line: file, place, what was found and expected.
+        """
+        path = CRISIS if path is None else Path(path)
+        try:
+            table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file, expected signals and resources (YAML)") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
+        if not isinstance(table, dict):
+            raise UserError(f"{path}: found a {type(table).__name__}, expected a mapping with `signals`")
+        return cls(table, str(path))
+
+    def check(self, text: str, attribute: str | None = None) -> Danger | None:
+        """Return the first sign of danger in `text`, None where there is none.
+
+        `attribute`: the one that was asked, if `text` is a reply.
+        """
+        for clause in clauses(text):
+            for signal in self.signals:
+                if (not signal.asked or attribute in signal.asked) and self._holds(signal, clause):
+                    return self.danger(signal)
+        return None
+
+    def danger(self, signal: Signal) -> Danger:
+        """Return what belongs to `signal`: message and resources."""
+        resources = tuple(resource for resource, kinds in self._resources if signal.kind in kinds)
+        return Danger(signal.name, signal.kind, self.messages[signal.kind], resources)
+
+    def by_name(self, name: str) -> Danger:
+        """Return what belongs to the signal called `name`; `UserError` when there is none."""
+        for signal in self.signals:
+            if signal.name == name:
+                return self.danger(signal)
+        raise UserError(f"signal {name!r}: not in this detector, expected the one that found it")
+
+    def _holds(self, signal: Signal, clause: str) -> bool:
+        found = any(
+            not self._negated(clause[: match.start()])
+            for pattern in signal.patterns
+            for match in pattern.finditer(clause)
+        )
+        if not found or _any(signal.unless, clause):
+            return False
+        past = signal.past_cancels and _any(self._past, clause)
+        return not past or _any(self._present, clause)
+
+    def _negated(self, before: str) -> bool:
+        words = self._no_negation.sub(" ", before).split()[-self._reach :] if self._reach else []
+        return not self._negations.isdisjoint(words)
+
+    def _signal(self, row: Any, place: str) -> Signal:
+        kind = _get(row, "kind", str, place)
+        if kind not in self.messages:
+            raise UserError(f"{place}: kind: found {kind!r}, expected one of {', '.join(self.messages)}")
+        past = row.get("past", "counts")
+        if past not in ("counts", "cancels"):
+            raise UserError(f"{place}: past: found {past!r}, expected counts or cancels")
+        return Signal(
+            _get(row, "name", str, place),
+            kind,
+            _compiled(_texts(row, "patterns", place), f"{place}: patterns"),
+            _compiled(_texts(row, "unless", place) if "unless" in row else [], f"{place}: unless"),
+            past == "cancels",
+            tuple(_texts(row, "asked", place)) if "asked" in row else (),
+        )
+
+
+def clauses(text: str) -> list[str]:
+    """Return the clauses of `text`: lower case, apostrophes dropped, words parted by one space.
+
+    A clause of more than 60 words comes in overlapping pieces of 60, so that no text takes long to read.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = re.sub(r"['\u2018\u2019\u02bc`]", "", plain)
+    parts = (re.sub(r"[^\w$%]+", " ", part).strip() for part in _CLAUSE.split(plain))
+    return [piece for part in parts if part for piece in _pieces(part)]
+
+
+def _pieces(clause: str) -> list[str]:
+    words = clause.split()
+    if len(words) <= _LONGEST:
+        return [clause]
+    starts = range(0, len(words) - _LONGEST // 2, _LONGEST // 2)
+    return [" ".join(words[start : start + _LONGEST]) for start in starts]
+
+
+def _any(patterns: tuple[re.Pattern[str], ...], text: str) -> bool:
+    return any(pattern.search(text) for pattern in patterns)
+
+
+def _alternatives(phrases: list[str]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, phrases))})\b" if phrases else r"(?!)")
+
+
+def _compiled(patterns: list[str], place: str) -> tuple[re.Pattern[str], ...]:
+    found = []
+    for i, pattern in enumerate(patterns, 1):
+        try:
+            found.append(re.compile(pattern))
+        except re.error as error:
+            raise UserError(f"{place}: pattern {i} is no regular expression ({error})") from None
+    return tuple(found)
+
+
+def _resource(row: Any, place: str) -> tuple[Resource, frozenset[str]]:
+    where, name, contact = (_get(row, key, str, place) for key in ("where", "name", "contact"))
+    return Resource(where, name, contact), frozenset(_texts(row, "for", place))
+
+
+def _get(row: Any, key: str, kind: type, place: str) -> Any:
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, kind):
+        raise UserError(f"{place}: {key}: found {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def _texts(row: Any, key: str, place: str) -> list[str]:
+    found = _get(row, key, list, place)
+    if not all(isinstance(text, str) for text in found):
+        raise UserError(f"{place}: {key}: expected a list of texts (quote numbers and yes/no)")
+    return found
+
+
+def _whole(row: Any, key: str, place: str) -> int:
+    value = _get(row, key, int, place)
+    if isinstance(value, bool) or value < 0:
+        raise UserError(f"{place}: {key}: found {value!r}, expected an integer >= 0")
+    return int(value)
+
+
+@functools.cache
+def default_detector() -> Detector:
+    """Return the detector of the file that ships with the package; read once."""
+    return Detector.load()

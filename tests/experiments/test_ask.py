@@ -1,0 +1,204 @@
+"""`python -m experiments.ask`: piped, on a terminal, interrupted; and what it leaves behind.
+
+Two tests start a process of their own; the others call the command with standard input replaced.
+"""
+
+import io
+import json
+import os
+import pty
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from hydra import compose, initialize_config_module
+from run_cases import environment
+
+from envs import UserError
+from envs.llm.scripted_server import ScriptedServer
+from experiments.ask import ask as ask_command
+from experiments.ask import endpoints
+from experiments.config import register
+
+ASK = "experiments.ask"
+QUERY = "My brother wants the money back by Friday. Should I take a loan? I'm 34."
+ALL = ("policy/abstention=never",)
+LEFT = "You have left. Nothing was kept."
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch, capsys):
+    """Run the command in an empty folder with the given lines on standard input; return what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(*arguments, lines=()):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(line + "\n" for line in lines)))
+        register()
+        with initialize_config_module("conf", version_base="1.3"):
+            cfg = compose("ask", overrides=list(arguments))
+        ask_command(cfg)
+        return capsys.readouterr().out
+
+    return go
+
+
+def test_a_conversation(ask, tmp_path):
+    out = ask(*ALL, lines=[QUERY, "/neighbours", "Anxious, on tablets", "", "skip", "I feel cornered"])
+    assert "stays in the memory of this process and is forgotten" in out
+    assert "SIMULATED" in out
+    assert "emergency" in out
+    assert "similarity" in out
+    assert "4 questions asked" in out
+    assert "Age: 34 (from the query)" in out
+    assert "Anxious, on tablets" in out
+    assert "I feel cornered" in out
+    assert out.count("skip") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_says_where_the_words_go_when_a_model_is_asked(ask, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with ScriptedServer() as server:
+        model = ("target=openai", "target.chat.model=m", f"target.chat.base_url={server.url}")
+        out = ask(*ALL, "policy.budget=1", *model, lines=[QUERY, "none"])
+        assert server.seen.requests == 1
+    assert f"What you write is sent to m at {server.url}" in out
+    assert "Scripted reply" in out
+    assert "is sent to" not in ask(lines=[])
+    assert endpoints({"chat": {"model": "m", "base_url": None}}) == ["m at https://api.openai.com/v1"]
+
+
+def test_text_with_markup_is_shown_as_it_is(ask):
+    out = ask(*ALL, "policy.budget=1", lines=["Is [bold]this[/red] it?", "a [link=x]b[/link]"])
+    assert "a [link=x]b[/link]" in out
+
+
+def test_help_comes_first_when_there_is_danger(ask, tmp_path):
+    out = ask(lines=["I want to end my life tonight"])
+    assert "988" in out
+    assert "116 123" in out
+    assert "Known when answering" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_danger_in_a_reply(ask):
+    out = ask("query='Should I take a loan?'", lines=["I just took a whole bottle of pills"])
+    assert "911" in out
+    assert "Known when answering" not in out
+
+
+@pytest.mark.parametrize("lines", [[], [QUERY], [QUERY, "fine"], [QUERY, "/quit"]])
+def test_leaving_is_clean(ask, tmp_path, lines):
+    assert ask(*ALL, lines=lines).rstrip().endswith(LEFT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_answer_ends_the_questions(ask):
+    out = ask(*ALL, lines=[QUERY, "none", "/answer"])
+    assert "1 question asked" in out
+
+
+@pytest.mark.parametrize("acquisition", ["nearest", "vote", "conditional"])
+def test_a_bundled_person_answers(ask, acquisition):
+    out = ask(
+        "users=profile",
+        "scenario=relationship-breakup-divorce",
+        f"policy/acquisition={acquisition}",
+        "policy/abstention=fixed",
+        "policy.abstention.k=2",
+    )
+    assert "2 questions asked" in out
+    assert "spare room until spring" in out
+    assert len(re.findall(r"^  [A-Z][\w -]+: ", out, re.M)) == 2
+
+
+def test_a_scripted_person_who_refuses_everything(ask):
+    out = ask(
+        *ALL,
+        "users=scripted",
+        "users.refusing=1",
+        "users.partial=0",
+        "users.evasive=0",
+        "scenario=relationship-breakup-divorce",
+    )
+    assert "4 questions asked" in out
+    assert "Nothing is known of you." in out
+
+
+def test_answers_are_stored_only_when_asked_for(ask, tmp_path):
+    out = ask(*ALL, "store_answers=true", "output_dir=kept", lines=[QUERY, "none", "/answer"])
+    assert "written to kept" in out
+    (path,) = (tmp_path / "kept").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    row = json.loads(path.read_text(encoding="utf-8"))
+    assert row["query"] == QUERY
+    assert "none" in row["context"].values()
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("paths=nowhere",),
+        ("crisis=nowhere.yaml",),
+        ("reading=nowhere.yaml",),
+        ("users=profile", "query=hello"),
+        ("scenario=nobody", "users=profile"),
+        ("query=''",),
+    ],
+)
+def test_a_mistake_is_a_users_mistake_of_one_line(ask, arguments):
+    with pytest.raises(UserError, match=r"^[^\n]+$"):
+        ask(*arguments)
+
+
+def _process(tmp_path, *arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", ASK, *arguments],
+        cwd=tmp_path,
+        env=environment(),
+        start_new_session=True,
+        **options,
+    )
+
+
+def test_a_piped_process(tmp_path):
+    pipe = subprocess.PIPE
+    process = _process(tmp_path, *ALL, "policy.budget=2", stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    out, err = process.communicate(f"{QUERY}\nAnxious\n\n", timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert "2 questions asked" in out
+    assert "Anxious" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def _read_until(fd, text, seconds=60):
+    seen, deadline = "", time.monotonic() + seconds
+    while text not in seen:
+        assert time.monotonic() < deadline, seen
+        seen += os.read(fd, 4096).decode(errors="replace")
+    return seen
+
+
+def test_on_a_terminal_with_control_c(tmp_path):
+    """A pseudo-terminal: a question is shown before its answer is awaited; Ctrl-C leaves without a trace."""
+    master, slave = pty.openpty()
+    process = _process(tmp_path, *ALL, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    try:
+        _read_until(master, "What would you like to ask?")
+        os.write(master, (QUERY + "\n").encode())
+        _read_until(master, "/quit")
+        process.send_signal(signal.SIGINT)
+        seen = _read_until(master, LEFT)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    assert "Traceback" not in seen
+    assert list(tmp_path.iterdir()) == []

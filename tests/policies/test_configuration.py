@@ -1,0 +1,80 @@
+"""Every acquisition and abstention composes, instantiates, and has no key without an argument."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_module
+from hydra.utils import get_class
+
+from envs import UserError
+from experiments import build
+from experiments.config import register
+from policies.composed import ComposedPolicy
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "policy"
+MEMBERS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml"))
+
+
+class Mine:
+    name = "mine"
+
+    def choose(self, situation):
+        raise NotImplementedError
+
+    def enough(self, situation, choice):
+        raise NotImplementedError
+
+
+def policy(*overrides):
+    register()
+    with initialize_config_module("conf", version_base="1.3"):
+        return build.build_policy(compose("ask", overrides=list(overrides)))
+
+
+def test_default():
+    found = policy()
+    assert isinstance(found, ComposedPolicy)
+    assert (found.acquisition.name, found.abstention.name, found.n_neighbours) == ("vote", "value", 5)
+
+
+@pytest.mark.parametrize(("part", "member"), MEMBERS)
+def test_member(part, member):
+    node = yaml.safe_load((CONF / part / f"{member}.yaml").read_text(encoding="utf-8"))
+    extra = []
+    if member == "custom":
+        extra = [f"policy.{part}._target_={__name__}.Mine"]
+    elif "chat" in node:
+        extra = [f"policy.{part}.chat.model=m"]
+    found = getattr(policy(f"policy/{part}={member}", *extra), part)
+    assert found.name == ("mine" if member == "custom" else member)
+    if member != "custom":
+        assert set(node) - {"_target_"} == set(inspect.signature(get_class(node["_target_"])).parameters)
+    if "chat" in node:
+        arguments = set(inspect.signature(get_class(node["chat"]["_target_"])).parameters)
+        assert set(node["chat"]) - {"_target_"} == arguments
+
+
+def test_keys_reach_the_parts():
+    found = policy(
+        "policy/abstention=fixed", "policy.abstention.k=1", "policy.budget=2", "policy.n_neighbours=7"
+    )
+    assert (found.abstention.k, found.budget, found.n_neighbours) == (1, 2, 7)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("policy/abstention=fixed", "policy.abstention.k=many"),
+        ("policy/abstention=custom",),
+        ("policy/acquisition=llm",),
+        ("policy.acquisition.temperature=0",),
+        ("policy=custom",),
+    ],
+)
+def test_a_mistake_is_a_users_mistake(overrides):
+    from omegaconf.errors import OmegaConfBaseException
+
+    with pytest.raises((UserError, OmegaConfBaseException)):
+        policy(*overrides)

@@ -50,7 +50,7 @@ def _on(summary: Mapping[str, Any]) -> str:
     kind = "SIMULATED, " if summary["judge_is_simulated"] else ""
     draws = len(summary["model_seeds"])
     return (
-        f"{kind}judge {summary['judge']} ({draws} draw{'s' if draws > 1 else ''}), {summary['scenarios']}: "
+        f"{kind}judge {summary['judge']} ({draws} draw{'s' if draws > 1 else ''}), {Path(summary['scenarios']).name}: "
         f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people"
     )
 

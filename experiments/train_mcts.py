@@ -43,7 +43,9 @@ def train(cfg: DictConfig) -> float:
     budget = budget_of(cfg)
     console = Console()
     scenarios = build.build_scenarios(cfg)
-    judge, searcher = build.build_judge(cfg), build.build_searcher(cfg)
+    judge = build.build_judge(cfg)
+    cfg = build.with_search(cfg, judge)
+    searcher = build.build_searcher(cfg)
     prior, parallel, tracking = build.build_prior(cfg), build.build_parallel(cfg), build.build_tracking(cfg)
     options = PlanOptions(
         budget=budget,

@@ -77,8 +77,8 @@ ASK_BUILDERS = {
 }
 """Groups of the conversation; those inside `policy` are tested in tests/policies/test_configuration.py."""
 BUILDERS |= ASK_BUILDERS
-ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai")}
-"""Members that need an extra or an endpoint: tests/policies has both."""
+ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai"), ("search", "auto")}
+"""Members that need an extra or an endpoint (tests/policies has both), or a judge (test_commands)."""
 HARNESS = {"search": set(build.HARNESS_KEYS)}
 
 

@@ -234,3 +234,49 @@ def test_looking_twice_at_nothing_known_is_no_failure():
     problem = table_problem(np.array([2.0, 3.0]), 1, askable=0)
     problem.evaluate(np.array([0, 0], np.uint64), samples=[0, 1])
     assert best_plan(problem).path == ()
+
+
+def test_beliefs_take_the_place_of_lucky_scores():
+    table = [2.0, 3.0, 2.5, 4.9]  # 0b11 was lucky
+    problem = score(table_problem(table, 2), range(4))
+    believed = {0: 2.0, 1: 3.1, 2: 2.4, 3: 3.0}
+    assert best_set(problem) == 3
+    assert best_set(problem, believed) == 1
+    plan = best_plan(problem, beliefs=believed)
+    assert plan.path == (0,)
+    assert plan.scores.tolist() == [2.0, 3.1]
+
+
+def test_with_beliefs_nothing_is_asked_for_the_order():
+    problem = score(table_problem(np.zeros(8), 3), [0, 7])
+    believed = {0: 1.0, 1: 1.5, 2: 2.0, 4: 1.2, 3: 2.5, 5: 2.6, 6: 2.2, 7: 3.0}
+    plan = best_plan(problem, beliefs={m: believed[m] for m in (0, 7)})
+    assert plan.path == (0, 1, 2)  # nothing is believed of the prefixes: schema order
+    assert order(problem, 7, believed) == (1, 0, 2)  # 2.0 + 2.5 is more than 1.5 + 2.6
+    assert problem.judge_calls == 2
+
+
+def test_the_order_of_beliefs_is_exact_beyond_what_a_judge_would_be_asked():
+    n = 8
+    rng = np.random.default_rng(0)
+    believed = dict(enumerate(rng.uniform(2, 4, 1 << n).tolist()))
+    problem = score(table_problem(np.zeros(1 << n), n), [0, (1 << n) - 1])
+    path = order(problem, (1 << n) - 1, believed)
+
+    def prefixes(way):
+        return sum(believed[mask_of(way[:d])] for d in range(1, n))
+
+    assert prefixes(path) == pytest.approx(max(prefixes(way) for way in itertools.permutations(range(n))))
+
+
+def test_beliefs_are_objectives_once_costs_are_taken_off():
+    problem = score(table_problem([0.0] * 4, 2, costs=[1.0, 3.0], cost_weight=0.5), range(4))
+    assert best_set(problem, {0: 2.0, 1: 2.6, 2: 3.4, 3: 3.9}) == 1
+
+
+def test_beliefs_without_the_start_or_about_it_alone_fail():
+    problem = score(table_problem([2.0, 3.0, 3.0, 3.0], 2), range(4))
+    with pytest.raises(PlanningFailed, match="nothing asked is unscored"):
+        best_set(problem, {1: 3.0})
+    with pytest.raises(PlanningFailed, match="every context"):
+        best_set(problem, {0: 3.0})

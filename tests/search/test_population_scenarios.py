@@ -224,6 +224,8 @@ def test_mistakes_in_scenarios():
         Population([*people(2, 1), *people(3, 1)], Counting(), 2)
     with pytest.raises(UserError, match="budget: found 0"):
         Population(people(2, 1), Counting(), 0)
+    with pytest.raises(UserError, match="found 30 scenarios with 4,598,479 sets each"):
+        Population(people(40, 30), Counting(), 6)
     with pytest.raises(UserError, match="weights: expected 2"):
         Population(people(2, 2), Counting(), 1).problem(weights=[1.0])
 

@@ -49,8 +49,9 @@ def claims(summary: Mapping[str, Any]) -> list[Claim]:
 def _on(summary: Mapping[str, Any]) -> str:
     kind = "SIMULATED, " if summary["judge_is_simulated"] else ""
     draws = len(summary["model_seeds"])
+    of = f"{draws} draw{'s' if draws > 1 else ''}"
     return (
-        f"{kind}judge {summary['judge']} ({draws} draw{'s' if draws > 1 else ''}), {summary['scenarios']}: "
+        f"{kind}judge {summary['judge']} ({of}), {Path(summary['scenarios']).name}: "
         f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people"
     )
 

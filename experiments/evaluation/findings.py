@@ -36,6 +36,8 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     lines += [_static(pair.interval) for pair in pairs if (pair.name, pair.other) == (STATIC, POPULATION)]
     told: set[tuple[object, ...]] = set()
     for pair in pairs:
+        if pair.name.startswith(TOLD) and pair.other not in (BEST_STATIC, POPULATION):
+            continue  # what is told the domain is held against what knows it too
         same = (pair.other, pair.kind, *pair.interval)  # the chosen policy may be one of the others
         if (
             pair.other in _HELD_AGAINST

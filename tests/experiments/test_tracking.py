@@ -100,8 +100,8 @@ def test_an_offline_run_holds_the_planned_paths_as_a_drawing(command, tmp_path):
 def test_an_offline_comparison_holds_its_table_and_figure(command, tmp_path):
     done = command(
         "preset=quick", "searches=[greedy,random]", "landscapes=[varied,needle]", "problems=2",
-        "model_seeds=1", "calls=[20]", "noise_std=[0.0]", "default_search=random", "tracking=wandb",
-        "tracking.mode=offline", SERIAL, "bootstrap=10", "output_dir=out",
+        "model_seeds=1", "calls=[20]", "noise_std=[0.0]", "default_search=random", "bootstrap=10",
+        "tracking=wandb", "tracking.mode=offline", SERIAL, "output_dir=out",
         module="experiments.compare_search",
     )  # fmt: skip
     assert done.code == 0, done.err

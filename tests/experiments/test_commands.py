@@ -103,8 +103,8 @@ BAD = [
 @pytest.mark.parametrize(("override", "expected"), BAD, ids=[bad for bad, _ in BAD])
 def test_a_mistake_is_one_line(command, tmp_path, override, expected):
     (tmp_path / "file").touch()
-    group = {"tracking.": "tracking=wandb", "search.selection": "search=mcts", "search.exploration": "search=mcts"}
-    chosen = [member for start, member in group.items() if override.startswith(start)]
+    groups = {"tracking.": "tracking=wandb", "search.sel": "search=mcts", "search.exp": "search=mcts"}
+    chosen = [member for start, member in groups.items() if override.startswith(start)]
     done = command(SERIAL, "scenarios.limit=2", *chosen, override)
     assert_one_line(done)
     assert expected in done.err
@@ -140,13 +140,16 @@ def test_a_bad_value_in_a_sweep_is_one_line(command, values):
     assert_one_line(command("-m", *QUICK, f"+budget={values}"))
 
 
+PLAIN = ("judge=custom", "judge._target_=judges.Plain")
+
+
 @pytest.mark.parametrize(
     ("overrides", "search"),
     [
         ((), "mcts"),  # exact and compiled: simulations are free
         (("judge.noise_std=0.2",), "bayes"),
-        (("judge=custom", "judge._target_=judges.Plain"), "bayes"),
-        (("judge=custom", "judge._target_=judges.Plain", "prior=custom", "prior._target_=judges.prior"), "mcts"),
+        (PLAIN, "bayes"),
+        ((*PLAIN, "prior=custom", "prior._target_=judges.prior"), "mcts"),
         (("judge.noise_std=0.2", "search=greedy"), "greedy"),
     ],
 )

@@ -217,7 +217,7 @@ class _Search:
         if worth < self.settings.min_gain:
             if unseen:
                 return masks[top]
-            if len(self.looks) > 2 * len(self.askable) or not open_sets.any():
+            if len(self.looks) > 4 * len(self.askable) or not open_sets.any():
                 return None
             # So early no surface is known, whatever the models agree on: they may all be wrong.
             return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]

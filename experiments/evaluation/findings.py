@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA, static_name
 from experiments.evaluation.grids import number, with_interval
 from experiments.evaluation.pairs import Pair
-from experiments.evaluation.population import POPULATION, POPULATION_ALL
+from experiments.evaluation.population import POPULATION, POPULATION_ALL, TOLD
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import MethodFigures
 

@@ -5,6 +5,7 @@ import numpy as np
 from envs import Attribute, Level, Schema
 from policies import Memory
 from policies.retrieval import Index
+from policies.situation import Situation
 from search.path_table import PathRecord, PathTable
 
 SCHEMA = Schema(
@@ -63,3 +64,16 @@ def memory(records=RECORDS, schema=SCHEMA, embedding=None, trees=None):
     table = PathTable.from_records(records, {})
     index = Index.build(embedding or WordEmbedding(), [r.query for r in records])
     return Memory(table, index, schema, "by hand", trees)
+
+
+def situation(query="one two", context=(), declined=(), found=None, k=3, domain=None):
+    found = found or memory()
+    context = dict.fromkeys(context, "low") if not isinstance(context, dict) else context
+    asked = (*context, *declined)
+    return Situation(
+        found, query, context, asked, tuple(declined), found.neighbours(query, k), 3 - len(asked), domain
+    )
+
+
+def name(choice):
+    return None if choice.attribute is None else SCHEMA.names[choice.attribute]

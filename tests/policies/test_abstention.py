@@ -3,8 +3,7 @@
 import math
 
 import pytest
-from policy_cases import memory, record
-from test_acquisition import situation
+from policy_cases import memory, record, situation
 
 from envs import UserError
 from policies.abstention import FixedAbstention, NeverAbstention, ValueAbstention

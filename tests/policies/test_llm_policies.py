@@ -1,8 +1,7 @@
 """Language models in the conversation: what they are shown, what of their replies counts, and real HTTP."""
 
 import pytest
-from policy_cases import RECORDS, SCHEMA, memory
-from test_acquisition import name, situation
+from policy_cases import RECORDS, SCHEMA, memory, name, situation
 
 from envs import UserError
 from envs.llm.local_server import LocalServer, missing

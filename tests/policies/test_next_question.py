@@ -4,27 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from policy_cases import RECORDS, SCHEMA, memory, record
+from policy_cases import RECORDS, SCHEMA, memory, name, record, situation
 
 from envs import UserError
 from policies.acquisition import NearestAcquisition, VoteAcquisition
 from policies.conditional import ConditionalAcquisition
-from policies.situation import Situation
 from search.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
 from search.policy_tree_file import PolicyTrees
-
-
-def situation(query="one two", context=(), declined=(), found=None, k=3, domain=None):
-    found = found or memory()
-    context = dict.fromkeys(context, "low") if not isinstance(context, dict) else context
-    asked = (*context, *declined)
-    return Situation(
-        found, query, context, asked, tuple(declined), found.neighbours(query, k), 3 - len(asked), domain
-    )
-
-
-def name(choice):
-    return None if choice.attribute is None else SCHEMA.names[choice.attribute]
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,11 @@
 """A language model as prior: it ranks what could be asked next, and ranks become probabilities.
 
-The paper's pi0 (METHOD eq. 3): the model ranks the attributes not asked yet once for each node. It gives no
-map from ranks to probabilities; here, with m attributes of ranks 0 (first) to m - 1 and a temperature T,
-
-    pi0(a) = exp(-rank(a) / T) / sum_b exp(-rank(b) / T)
-
-so that each rank is exp(1 / T) times as likely as the next; T to infinity is the uniform prior. With T = 2
-and ten attributes the first has 40 %, the first three together 78 %.
+The paper's pi0 (METHOD eq. 3): the model ranks the attributes not asked yet once for each node.
+`envs.rankings` has the formula.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,44 +20,11 @@ from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
 from envs.llm.cache import default_path
 from envs.llm.costs import RequestCost, request_cost
 from envs.llm.errors import SchemaRefused
+from envs.rankings import checked_temperature, rank_weights, read_ranking
 from envs.scenario import Scenario
 
 _LONGEST_NAME = 100
 _TOKENS_A_NAME = 24
-
-
-def rank_weights(ranks: np.ndarray, temperature: float) -> np.ndarray:
-    """Return float64[m], exp(-rank / temperature) normalised to sum to 1; `ranks`: float64[m], 0 = first."""
-    weights = np.exp(-np.asarray(ranks, dtype=np.float64) / temperature)
-    return weights / weights.sum()
-
-
-def checked_temperature(temperature: float) -> float:
-    """Return `temperature`.
-
-    Raises
-    ------
-    UserError
-        it is not above 0.
-    """
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise UserError(f"prior.temperature: found {temperature}, expected a number > 0 (in ranks)")
-    return temperature
-
-
-def read_ranking(text: str, names: Sequence[str], as_json: bool) -> list[int] | None:
-    """Return the places in `names` in the order of `text`, None where it does not rank each exactly once."""
-    if as_json:
-        try:
-            found = json.loads(text)["ranking"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
-    else:
-        found = [line.strip() for line in text.strip().splitlines()]
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        return None
-    place = {name: i for i, name in enumerate(names)}
-    return [place[name] for name in found] if sorted(found) == sorted(names) else None
 
 
 class _Rankings(threading.local):
@@ -100,7 +60,7 @@ class LLMPrior:
     depth : int >= 1
         Sets with fewer questions than this are ranked by a request of their own.
     temperature : float > 0
-        T above, in ranks.
+        T of `envs.rankings`, in ranks.
     values : bool
         Show the values of known attributes, not only their names: for plans that are made for one profile.
         Without, all profiles with one query share their rankings.
@@ -112,6 +72,8 @@ class LLMPrior:
         Limits of the prior alone, see `envs.llm.Limits`.
     cache : str, optional
         SQLite file of replies, default the user's.
+    replay : bool
+        Answer from the cache alone, as `judge=replay` does; a ranking that is not there is an error.
 
     Raises
     ------
@@ -133,6 +95,7 @@ class LLMPrior:
         "max_cost",
         "prices",
         "cache",
+        "replay",
     )
     """Settings that cannot change a ranking: a run may be resumed under others."""
 
@@ -158,6 +121,7 @@ class LLMPrior:
         max_cost: float | None = None,
         prices: str | None = None,
         cache: str | None = None,
+        replay: bool = False,
     ) -> None:
         if depth < 1:
             raise UserError(f"prior.depth: found {depth}, expected an integer >= 1")
@@ -169,7 +133,7 @@ class LLMPrior:
         )  # fmt: skip
         limits = Limits(max_in_flight, max_requests, max_tokens, max_cost, prices, "prior")
         path = default_path() if cache is None else Path(cache).expanduser()
-        self.client = Client(endpoint, limits, str(path.absolute()))
+        self.client = Client(endpoint, limits, str(path.absolute()), replay=replay)
         self.depth = depth
         self.temperature = checked_temperature(temperature)
         self.values = values
@@ -212,6 +176,8 @@ class LLMPrior:
 
     def request_costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
         """Return the request of one ranking with `names` known; nothing is sent."""
+        if self.client.replay:
+            return []
         mask = scenario.schema.mask(names)
         left = [a for a in range(len(scenario.schema)) if scenario.askable & ~mask & 1 << a]
         if len(left) < 2:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from envs import Scenario, UserError
+from envs.llm.config import DEFAULT_URL
 from envs.users import PersonUser, User
 from experiments import build
 from experiments.folders import output_folder
@@ -37,7 +40,7 @@ def ask(cfg: DictConfig) -> None:
     console = Console(highlight=False, soft_wrap=True)
     user, scenario = build.build_users(cfg), _scenario(cfg)
     agent = build.build_agent(cfg)
-    _notice(console, agent, cfg.store_answers, cfg.output_dir)
+    _notice(console, agent, cfg)
     try:
         turn = _converse(agent, user, scenario, cfg.query, console)
     except EOFError:
@@ -63,8 +66,24 @@ def _scenario(cfg: DictConfig) -> Scenario | None:
     raise UserError(f"scenario: no scenario {cfg.scenario!r}, expected an id of the scenario file")
 
 
-def _notice(console: Console, agent: Agent, store: bool, folder: str) -> None:
+def endpoints(node: Any) -> list[str]:
+    """Return where the models of a configuration are, "model at URL", each once."""
+    if not isinstance(node, Mapping):
+        return []
+    own = []
+    if node.get("model") and "base_url" in node:
+        url = node["base_url"] or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
+        own = [f"{node['model']} at {url}"]
+    return list(dict.fromkeys([*own, *(found for part in node.values() for found in endpoints(part))]))
+
+
+def _notice(console: Console, agent: Agent, cfg: DictConfig) -> None:
+    store, folder = cfg.store_answers, cfg.output_dir
     kept = f"and is written to {folder} when the conversation ends" if store else "and is forgotten"
+    models = endpoints({key: OmegaConf.to_container(cfg[key]) for key in ("policy", "embedding", "target")})
+    if models:
+        console.print(f"[bold]What you write is sent to {escape(', '.join(models))}[/bold].")
+        kept = f"otherwise {kept}"
     console.print(
         f"[bold]What you write stays in the memory of this process[/bold] {escape(kept)}. This is a research "
         f"tool, not a counsellor: in an emergency call your local emergency number."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from importlib.resources import files
 from types import UnionType
 from typing import Any, TypeGuard, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from envs import Judge, UserError, load_schema
 from envs.loading import ScenarioSet, load_scenarios
@@ -52,6 +53,36 @@ def build_judge(cfg: DictConfig) -> Judge:
 def build_searcher(cfg: DictConfig) -> Searcher:
     """Return the searcher; any object with `plan`."""
     return _build(cfg, "search", "plan")
+
+
+def search_members() -> dict[str, dict[str, Any]]:
+    """Return the members of the group `search`, as they are in their files, sorted by name."""
+    paths = sorted((files("conf") / "search").iterdir(), key=lambda path: path.name)
+    nodes: dict[str, Any] = {
+        path.name.removesuffix(".yaml"): OmegaConf.to_container(OmegaConf.create(path.read_text("utf-8")))
+        for path in paths
+        if path.name.endswith(".yaml")
+    }
+    return nodes
+
+
+def with_search(cfg: DictConfig, judge: Judge) -> DictConfig:
+    """Return `cfg` with what `search=auto` stands for under `judge`; any other search stays as it is.
+
+    `mcts` where the judge is exact and compiled: simulations are free then, and it has the most of them.
+    Else `bayes`: the judge is noisy, paid or slow, and each call has to tell as much as it can. A prior is
+    read by `mcts` alone.
+    """
+    if OmegaConf.is_missing(cfg.search, "_target_") or cfg.search._target_ is not None:
+        return cfg
+    free = hasattr(judge, "surface") and not getattr(judge, "stochastic", False)
+    chosen = search_members()["mcts" if free or build_prior(cfg) is not None else "bayes"]
+    given: Any = OmegaConf.to_container(cfg.search)
+    own = {key: value for key, value in given.items() if value is not None}
+    found = cfg.copy()
+    with open_dict(found):
+        found.search = {**chosen, **own}
+    return found
 
 
 def build_prior(cfg: DictConfig) -> Prior | None:

@@ -42,6 +42,7 @@ class CompareConfig:
     output_dir: str = "${hydra:runtime.output_dir}"
     resume: bool = False
     parallel: Any = MISSING
+    tracking: Any = MISSING
 
 
 @dataclass

@@ -24,6 +24,7 @@ from experiments.compare_problems import ProblemSet
 from experiments.compare_searchers import fingerprint_of, search_nodes, searcher_for
 from experiments.compare_statistics import by_search, needle_finds, normalised_regrets
 from experiments.main import entry_point
+from experiments.provenance import config_dict
 from experiments.report import files_table
 from search.rollouts import Parallel
 
@@ -33,7 +34,7 @@ MARKDOWN = "summary.md"
 FIGURE = "regret.png"
 GREEDY = "greedy"
 _SHOWN = ("shown_calls", "shown_noise", "shown_searches", "bootstrap", "default_search")
-_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", *_SHOWN)
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "tracking", *_SHOWN)
 """Keys that change no run, so that another figure can be drawn of the same runs with resume=true."""
 _LISTS = ("searches", "landscapes", "n_attributes", "noise_std", "calls")
 
@@ -97,10 +98,11 @@ def compare(cfg: DictConfig) -> None:
     started = time.perf_counter()
     cells = cells_of(cfg)
     folder = Path(cfg.output_dir)
-    parallel = build.build_parallel(cfg)
+    parallel, tracking = build.build_parallel(cfg), build.build_tracking(cfg)
     with CellJournal(
         folder, fingerprint_of(cfg, list(cfg.searches), _NOT_IN_FINGERPRINT), cfg.resume
     ) as journal:
+        tracking.start(config_dict(cfg, cfg.budget), folder)
         rows = run_cells(cells, journal, parallel)
     runs = pd.DataFrame(rows, columns=list(COLUMNS))
     runs.to_parquet(folder / RUNS, index=False)
@@ -124,6 +126,8 @@ def compare(cfg: DictConfig) -> None:
     said += [compare_report.needle_line(needle, shown_calls), last]
     console.print("\n".join(filter(None, said)), highlight=False, soft_wrap=True)
     console.print(_files(folder), highlight=False, markup=False, soft_wrap=True)
+    tables = {"regret": (list(table.columns), table.to_numpy().tolist())}
+    tracking.finish({"plans": len(runs), "simulated": True}, tables, lambda: {"figure": folder / FIGURE})
 
 
 def _nearest(values: Sequence[Any], wanted: float) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,7 +29,11 @@ def search_nodes(names: Sequence[str], custom: Mapping[str, Any]) -> dict[str, d
     UserError
         a name that is neither such a member nor in `custom`, or one that occurs twice.
     """
-    members = {name: node for name, node in _members().items() if "???" not in node.values()}
+    members = {
+        name: node
+        for name, node in build.search_members().items()
+        if node["_target_"] is not None and "???" not in node.values()
+    }
     nodes: dict[str, dict[str, Any] | None] = {}
     for name in names:
         if name in nodes:
@@ -49,17 +52,6 @@ def search_nodes(names: Sequence[str], custom: Mapping[str, Any]) -> dict[str, d
                 f"searches: found {name!r}, expected some of {known}; one of yours, or one that needs "
                 f"further keys, is given by +custom.{name}._target_=my_pkg.MySearch"
             )
-    return nodes
-
-
-def _members() -> dict[str, dict[str, Any]]:
-    """Return the members of the group `search`, as they are in their files, sorted by name."""
-    paths = sorted((files("conf") / "search").iterdir(), key=lambda path: path.name)
-    nodes: dict[str, Any] = {
-        path.name.removesuffix(".yaml"): OmegaConf.to_container(OmegaConf.create(path.read_text("utf-8")))
-        for path in paths
-        if path.name.endswith(".yaml")
-    }
     return nodes
 
 

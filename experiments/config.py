@@ -91,6 +91,46 @@ class PlanPopulationConfig:
 
 
 @dataclass
+class EvaluateConfig:
+    """Configuration of `python -m experiments.evaluate`.
+
+    `paths`: a run folder or Parquet file (null: the table of the package where it was planned under this
+    judge, else planned here on the train side, for each draw of the judge). Rows about test people are left
+    out. `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of
+    these are varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly
+    taken. `value_costs`: cost weights of stopping, its operating points; `value_cost`: the one that stands
+    for it. `unit_costs`: every question costs the same, so that stopping is held against questions; false:
+    the attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees
+    go on with the best fixed path. `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
+    """
+
+    budget: int = MISSING
+    seed: int = 0
+    output_dir: str = "${hydra:runtime.output_dir}"
+    paths: str | None = None
+    model_seeds: int = 1
+    variation_seeds: int = 1
+    table_size: int | None = None
+    test_size: int | None = None
+    report_samples: int = 8
+    value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6])
+    value_cost: float = 0.1
+    unit_costs: bool = True
+    min_profiles: float = 20.0
+    variations: list[str] = field(default_factory=lambda: ["domains", "unanswered", "answers", "table_sizes"])
+    draws: int = 2000
+    level: float = 0.95
+    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
+    judge: Any = MISSING
+    search: Any = MISSING
+    parallel: Any = MISSING
+    policy: Any = MISSING
+    embedding: Any = MISSING
+    users: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
 class BenchmarkConfig:
     """Configuration of `python -m experiments.benchmark`; `simulations` of one repeat, of each row."""
 
@@ -150,8 +190,8 @@ class BenchmarkLlmConfig:
     in_flight: int = 64
     latency_s: float = 1.0
     mode: str = "direct"
-    judge_calls: int = 24
-    report_samples: int = 4
+    judge_calls: int = 60
+    report_samples: int = 8
     budget: int = 4
     seed: int = 0
     output_dir: str = "${hydra:runtime.output_dir}"
@@ -163,6 +203,7 @@ def register() -> None:
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="plan_population_schema", node=PlanPopulationConfig)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="benchmark_schema", node=BenchmarkConfig)
     store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
     store.store(name="ask_schema", node=AskConfig)

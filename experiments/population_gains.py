@@ -99,13 +99,13 @@ class _Held(NamedTuple):
 
 def plans(problem: PopulationProblem, options: Options) -> dict[str, PolicyTree]:
     """Return the plans that are compared, the fixed path first."""
+    states = States(problem) if options.solver == "exact" else None
     path = best_fixed_path(problem, searcher=_fixed_searcher(options))
     found = {
         FIXED: fixed_tree(problem, path),
         STOPPING: Solution(problem, states=States(problem, order=path), fallback=path).tree(),
     }
-    if options.solver == "exact":
-        states = States(problem)
+    if states is not None:
         found[BRANCHING] = Solution(problem, states=states, min_questions=len(path), fallback=path).tree()
         found[TREE] = Solution(problem, states=states, fallback=path).tree()
         careful = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
@@ -119,9 +119,11 @@ def plans(problem: PopulationProblem, options: Options) -> dict[str, PolicyTree]
 
 def careful_tree(problem: PopulationProblem, options: Options) -> PolicyTree:
     """Return the tree to follow: the best among those without a branch for a few people."""
+    states = States(problem) if options.solver == "exact" else None
     path = best_fixed_path(problem, searcher=_fixed_searcher(options))
-    if options.solver == "exact":
-        return Solution(problem, fallback=path, min_profiles=options.min_profiles).tree()
+    if states is not None:
+        careful = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
+        return careful.tree()
     return _searched(problem, options, path, options.min_profiles)
 
 

@@ -2,9 +2,10 @@
 
 At most: every set within the budget is scored, or `max_judge_calls` of them, and every reply is the longest
 and unusable as often as it may be. Expected: as many sets as the search has simulations (or what a searcher
-with `expected_judge_calls(n_askable, budget)` says), no reply unusable, prompts of half the budget, replies
-as long as `envs.judges.llm_rating` states. Neither counts on the cache, nor the repetitions of requests that
-the endpoint leaves unanswered. A judge or prior that has `request_costs` is one that spends.
+with `expected_judge_calls(n_askable, budget)` says; of a noisy judge all that `max_judge_calls` allows, for
+what is left goes into further looks), no reply unusable, prompts of half the budget, replies as long as
+`envs.judges.llm_rating` states. Neither counts on the cache, nor the repetitions of requests that the
+endpoint leaves unanswered. A judge or prior that has `request_costs` is one that spends.
 """
 
 from __future__ import annotations
@@ -129,9 +130,14 @@ def _calls(
     # Under a noisy judge simulations may look at sets again.
     repeats = int(getattr(searcher, "num_simulations", 0)) if stochastic else 0
     sets = sum(math.comb(n, k) for k in range(length + 1)) + repeats
-    most = sets if options.max_judge_calls is None else min(sets, options.max_judge_calls)
-    tell = getattr(searcher, "expected_judge_calls", None)
-    wanted = getattr(searcher, "num_simulations", most) if tell is None else tell(n, length)
+    limit = options.max_judge_calls
+    if limit is not None and stochastic:
+        most = wanted = limit
+    else:
+        most = sets if limit is None else min(sets, limit)
+        tell = getattr(searcher, "expected_judge_calls", None)
+        wanted = getattr(searcher, "num_simulations", most) if tell is None else tell(n, length)
+        most = max(most, wanted) if stochastic else most  # it may look at a set more than once
     looks = options.report_samples if stochastic else 1
     # A deterministic judge has scored the path's sets already.
     report = looks * (length + 1) if stochastic else 0

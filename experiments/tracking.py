@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from envs import UserError
+
+TableRows = tuple[Sequence[str], Sequence[Any]]
+"""Column names, and rows of as many cells."""
+Drawings = Callable[[], Mapping[str, str | Path]]
+"""Gives name -> SVG, or the file of a picture, when called: who logs nothing has nothing drawn."""
+
+
+def no_drawings() -> Mapping[str, str | Path]:
+    """Return nothing."""
+    return {}
 
 
 class Tracking(Protocol):
@@ -17,9 +27,12 @@ class Tracking(Protocol):
         ...
 
     def finish(
-        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+        self,
+        summary: Mapping[str, Any],
+        tables: Mapping[str, TableRows],
+        drawings: Drawings = no_drawings,
     ) -> None:
-        """Log the figures and the tables (name -> columns, rows), and end the run."""
+        """Log numbers, tables (name -> columns, rows) and drawings, and end the run."""
         ...
 
 
@@ -30,7 +43,10 @@ class NoTracking:
         """Do nothing."""
 
     def finish(
-        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+        self,
+        summary: Mapping[str, Any],
+        tables: Mapping[str, TableRows],
+        drawings: Drawings = no_drawings,
     ) -> None:
         """Do nothing."""
 
@@ -71,15 +87,23 @@ class WandbTracking:
             ) from None
 
     def finish(
-        self, summary: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+        self,
+        summary: Mapping[str, Any],
+        tables: Mapping[str, TableRows],
+        drawings: Drawings = no_drawings,
     ) -> None:
-        """Log figures and tables, and end the run."""
+        """Log numbers, tables and drawings, and end the run."""
         import wandb
 
-        logged = {
+        logged: dict[str, Any] = {
             key: wandb.Table(columns=list(c), data=[list(r) for r in rows])
             for key, (c, rows) in tables.items()
         }
+        for key, drawn in drawings().items():
+            # SVG goes as HTML: the tracker's own image type takes pixels only.
+            logged[key] = (
+                wandb.Html(drawn, inject=False) if isinstance(drawn, str) else wandb.Image(str(drawn))
+            )
         self._run.log({**summary, **logged})
         self._run.summary.update(dict(summary))
         self._run.finish()

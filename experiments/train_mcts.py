@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Scenario
+from envs import Judge, Scenario
 from experiments import build, report
 from experiments.config import budget_of
 from experiments.journal import FILE_NAME as JOURNAL
@@ -43,7 +43,9 @@ def train(cfg: DictConfig) -> float:
     budget = budget_of(cfg)
     console = Console()
     scenarios = build.build_scenarios(cfg)
-    judge, searcher = build.build_judge(cfg), build.build_searcher(cfg)
+    judge = build.build_judge(cfg)
+    cfg = build.with_search(cfg, judge)
+    searcher = build.build_searcher(cfg)
     prior, parallel, tracking = build.build_prior(cfg), build.build_parallel(cfg), build.build_tracking(cfg)
     options = PlanOptions(
         budget=budget,
@@ -61,8 +63,7 @@ def train(cfg: DictConfig) -> float:
     with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
         todo = [s for s in scenarios.scenarios if s.id not in journal.done]
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
-        if scenarios.scenarios:
-            getattr(judge, "begin", _nothing_to_begin)(folder, scenarios.scenarios[0])
+        begun = _begin(judge, folder, scenarios.scenarios)
         tracking.start(config, folder)
         plans = dict(journal.done)
         running = plan(
@@ -91,17 +92,23 @@ def train(cfg: DictConfig) -> float:
     rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
     simulated = bool(getattr(judge, "simulated", False))
     summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
+    summary["requests"] += begun
     table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
-    tracking.finish(summary, {"by_domain": _domain_rows(rows)})
+    tracking.finish(summary, {"by_domain": _domain_rows(rows)}, lambda: _drawings(rows, scenarios.scenarios))
     if not rows:
         raise NothingPlannedError(f"none of {len(failures)} scenarios was planned, see {folder / FAILURES}")
     return float(summary["mean_score_path"])
 
 
-def _nothing_to_begin(folder: Path, scenario: Scenario) -> None:
-    """Stand in for `begin` of a judge without it."""
+def _begin(judge: Judge, folder: Path, scenarios: Sequence[Scenario]) -> int:
+    """Let a judge that wants to find out what cannot work before workers start; return its requests."""
+    begin = getattr(judge, "begin", None)
+    before = int(getattr(judge, "requests", 0))
+    if begin is not None and scenarios:
+        begin(folder, scenarios[0])
+    return int(getattr(judge, "requests", 0)) - before
 
 
 def _tell_spending(console: Console, takes: Spending) -> None:
@@ -140,6 +147,19 @@ def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any
         [r.domain, r.n, r.empty, r.path, r.full, r.length, r.first[0][0] if r.first else None]
         for r in by_domain(rows)
     ]
+
+
+def _drawings(rows: Sequence[ScenarioPlan], scenarios: Sequence[Scenario]) -> dict[str, str]:
+    """Return for a tracker which attribute is planned at which position, by domain."""
+    if not rows:
+        return {}
+    import pandas as pd
+
+    from experiments.evaluation.drawings import heat_map
+
+    asked = pd.DataFrame({"domain": [r.domain for r in rows], "asked": [list(r.path) for r in rows]})
+    names = scenarios[0].schema.names
+    return {"planned_paths": heat_map("planned paths", asked, names, rows[0].budget).svg}
 
 
 main = entry_point("train_mcts")(train)

@@ -25,7 +25,7 @@ class ValueAbstention:
 
     name = "value"
 
-    def __init__(self, cost_weight: float = 0.1, z: float = 0.0, temperature: float = 0.1) -> None:
+    def __init__(self, cost_weight: float = 0.05, z: float = 0.0, temperature: float = 0.1) -> None:
         if not (math.isfinite(cost_weight) and cost_weight >= 0):
             raise UserError(f"cost_weight: found {cost_weight}, expected a finite number >= 0")
         self.cost_weight = float(cost_weight)

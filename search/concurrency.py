@@ -94,8 +94,10 @@ def in_order(submit: Callable[[int], list[Future[_T]]], n_plans: int, gate: Gate
     When a plan raises, or on an interrupt, the gate is closed, the others come to rest, and what has finished
     is yielded, whatever its place, before the error is raised.
     """
-    ahead = deque(submit(_AHEAD * n_plans))
+    ahead: deque[Future[_T]] = deque()
     try:
+        for _ in range(_AHEAD * n_plans):  # one by one: an interrupt finds those that are at work
+            ahead.extend(submit(1))
         while ahead:
             at_work = [plan for plan in ahead if not plan.done()]
             if ahead[0] in at_work:

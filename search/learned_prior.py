@@ -7,8 +7,8 @@ nothing known is modelled as
 
 with normal priors around 0 on the attributes' effects m and on what a domain adds, d, so that a domain with
 few paths is like all together: ridge regression, in closed form. What is asked next is then ranked by effect,
-and ranks become weights as those of a language model do (`envs.priors`). Ranks, not effects: gains saturate,
-so that effects tell an order better than distances, and weights in proportion keep a search from the rest.
+and ranks become weights as those of a language model do (`envs.rankings`). Ranks, not effects: gains
+saturate, so that effects tell an order better than distances, and weights by effect starve the rest.
 
 It knows domains and not persons: it helps a search of few calls to begin well, and where people of one domain
 differ, a longer search does better without it.
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs import Scenario, UserError
-from envs.priors import checked_temperature, rank_weights
+from envs.rankings import checked_temperature, rank_weights
 from search.path_table import PathRecord, PathTable
 
 NOISE_SD, EFFECT_SD, DOMAIN_SD = 0.2, 0.3, 0.15
@@ -34,7 +34,7 @@ class SurfacePrior:
     Parameters
     ----------
     paths : run folder or Parquet file
-    temperature : float > 0, in ranks: T of `envs.priors`; attributes of one effect (on no path, say) share
+    temperature : float > 0, in ranks: T of `envs.rankings`; attributes of one effect (on no path, say) share
         the mean of their ranks
 
     Raises

@@ -30,6 +30,8 @@ from search.problem import Searcher
 
 MAX_STATES = 20_000_000
 """Bound on sets x profiles x declined subsets; beyond it take `PopulationMCTS`."""
+MAX_SETS = 200_000
+"""Bound on sets, each of which takes some time however few the profiles are."""
 
 
 class _Layer(NamedTuple):
@@ -55,7 +57,7 @@ class States:
     Raises
     ------
     UserError
-        more than `MAX_STATES` pairs of sets and profiles.
+        more than `MAX_SETS` sets, or `MAX_STATES` pairs of sets and profiles.
     """
 
     def __init__(self, problem: PopulationProblem, order: Sequence[int] | None = None) -> None:
@@ -100,10 +102,15 @@ class States:
         n, budget = len(self.problem.schema), self.problem.budget
         sets = [1 if self.order is not None else math.comb(n, k) for k in range(budget + 1)]
         size = len(self.problem.weights) * sum(count * ways**k for k, count in enumerate(sets))
+        if sum(sets) > MAX_SETS:
+            raise UserError(
+                f"dynamic programming: found {sum(sets):,} sets of attributes, expected at most "
+                f"{MAX_SETS:,}; take a smaller budget or solver=mcts"
+            )
         if size > MAX_STATES:
             raise UserError(
                 f"dynamic programming: found {size:,} pairs of sets and profiles, "
-                f"expected at most {MAX_STATES:,}; take a smaller budget or the tree search"
+                f"expected at most {MAX_STATES:,}; take a smaller budget or solver=mcts"
             )
 
     def _sets(self) -> list[int]:

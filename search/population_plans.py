@@ -135,10 +135,12 @@ def worth(problem: PopulationProblem, tree: PolicyTree) -> Worth:
     Raises
     ------
     ValueError
-        the tree is about other attributes.
+        the tree is about other attributes, or asks more than the problem allows.
     """
     if tree.names != problem.schema.names:
         raise ValueError("the tree and the problem have different attributes")
+    if tree.budget > problem.budget:
+        raise ValueError(f"the tree has a budget of {tree.budget}, the problem one of {problem.budget}")
     n = len(problem.weights)
     score, cost, questions = np.zeros(n), np.zeros(n), np.zeros(n)
     waiting: list[tuple[dict[int, int], Belief]] = [({}, problem.root()._replace(weight=np.ones(n)))]

@@ -35,7 +35,8 @@ class Population:
     Raises
     ------
     UserError
-        no scenario, several lists of attributes, a budget or a number of samples below 1.
+        no scenario, several lists of attributes, a budget or a number of samples below 1, or too many sets
+        for a judge that is not compiled.
     """
 
     def __init__(self, scenarios: Sequence[Scenario], judge: Judge, budget: int, samples: int = 1) -> None:
@@ -52,11 +53,17 @@ class Population:
 
     def _score(self, scenarios: Sequence[Scenario], judge: Judge, samples: int) -> np.ndarray | Surfaces:
         surfaces = scenario_surfaces(scenarios, judge)
+        sets = sum(math.comb(len(self.schema), k) for k in range(self.budget + 1))
+        large = len(scenarios) * sets > MAX_TABLE
+        if surfaces is None and large:
+            raise UserError(
+                f"population: found {len(scenarios):,} scenarios with {sets:,} sets each, expected at most "
+                f"{MAX_TABLE:,} in all without a compiled judge; take a smaller budget or scenarios.limit"
+            )
         if surfaces is None:
             noisy = bool(getattr(judge, "stochastic", False))
             return score_table(scenarios, judge, self.budget, samples if noisy else 1)
-        sizes = [math.comb(len(self.schema), k) for k in range(self.budget + 1)]
-        if len(scenarios) * sum(sizes) > MAX_TABLE:
+        if large:
             return surfaces
         from search.population_kernels_scores import score_sets
 

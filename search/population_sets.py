@@ -45,9 +45,19 @@ def sets_within(n: int, budget: int) -> np.ndarray:
 
 
 def columns(masks: np.ndarray | Sequence[int], n: int, budget: int) -> np.ndarray:
-    """Return int64[B], the place of each of `masks` (uint64[B]) in `sets_within(n, budget)`."""
+    """Return int64[B], the place of each of `masks` (uint64[B]) in `sets_within(n, budget)`.
+
+    Raises
+    ------
+    ValueError
+        a set that is not among them.
+    """
     order, ascending = _by_value(n, budget)
-    return order[np.searchsorted(ascending, np.asarray(masks, dtype=np.uint64))]
+    masks = np.asarray(masks, dtype=np.uint64)
+    found = np.minimum(np.searchsorted(ascending, masks), len(ascending) - 1)
+    if (ascending[found] != masks).any():
+        raise ValueError(f"a set of more than {budget} attributes, or of others than the {n}")
+    return order[found]
 
 
 @functools.lru_cache(maxsize=8)

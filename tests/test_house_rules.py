@@ -267,6 +267,7 @@ def test_checker_lets_pass(check, path, source):
         ),
         ("search.mcts, search.rollouts", "numba ray torch openai hydra wandb"),
         ("envs.judges.simulated, envs.loading, envs.acquisition_env", "numba ray torch openai hydra wandb"),
+        ("envs.llm, envs.judges.llm, envs.judges.replay", "numba ray torch openai hydra wandb"),
     ],
 )
 def test_importing_is_light(modules, heavy):

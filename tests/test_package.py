@@ -30,6 +30,7 @@ from experiments.config import (
     BenchmarkAgentConfig,
     BenchmarkConfig,
     BenchmarkLlmConfig,
+    EvaluateConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
     ScenariosConfig,
@@ -76,8 +77,8 @@ ASK_BUILDERS = {
 }
 """Groups of the conversation; those inside `policy` are tested in tests/policies/test_configuration.py."""
 BUILDERS |= ASK_BUILDERS
-ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai")}
-"""Members that need an extra or an endpoint: tests/policies has both."""
+ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai"), ("search", "auto")}
+"""Members that need an extra or an endpoint (tests/policies has both), or a judge (test_commands)."""
 HARNESS = {"search": set(build.HARNESS_KEYS)}
 
 
@@ -277,6 +278,7 @@ def test_keys_are_arguments(group, member):
         (BenchmarkAgentConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
         (CompareConfig, "cfg"),
+        (EvaluateConfig, "cfg"),
         (SearchClaimsConfig, "cfg"),
         (ScenariosConfig, "node"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -69,9 +70,15 @@ class Client:
         self._connection: Connection | None = None
         self._cache: ReplyCache | None = None
         self._flying: dict[str, asyncio.Task[Reply]] = {}
+        self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_connection": None, "_cache": None, "_flying": {}}
+        return {**self.__dict__, "_connection": None, "_cache": None, "_flying": {}, "_pid": 0}
+
+    def _own(self) -> None:
+        """Leave to a parent process what is its own: sockets, the open file, what is under way there."""
+        if self._pid != os.getpid():
+            self._connection, self._cache, self._flying, self._pid = None, None, {}, os.getpid()
 
     def divided(self, workers: int) -> Client:
         """Return the client of one of `workers` processes, with its share of the limits."""
@@ -111,6 +118,7 @@ class Client:
 
     async def reply(self, request: ChatRequest, check: Check | None = None) -> Reply:
         """Return the reply from the cache, from a call of the same request under way, or from the model."""
+        self._own()
         key = request.key(self.endpoint.model, self.endpoint.extra_body)
         cached = self._cached(key)
         if cached is not None:
@@ -163,11 +171,13 @@ class Client:
             raise UserError(f"cache {self.cache_path}: the entry {key[:12]} is no reply") from None
 
     def _open_cache(self) -> ReplyCache:
+        self._own()
         if self._cache is None:
             self._cache = ReplyCache(self.cache_path, read_only=self.replay)
         return self._cache
 
     def _connected(self) -> Connection:
+        self._own()
         if self._connection is None:
             from envs.llm.transport import Connection
 

@@ -132,6 +132,8 @@ class Connection:
         if code in ("context_length_exceeded", "exceed_context_size_error") or _tells_of_length(error):
             told = f"a prompt is longer than the context of model {model}"
         kind = SchemaRefused if status in (400, 422) and _tells_of_schema(error) else EndpointError
+        if error.param == "seed":
+            told += "; judge.send_seed=false leaves it out"
         raise kind(f"{self._where}: {status}: {told}") from None
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -411,3 +412,43 @@ def test_the_server_fills_schemas():
     assert len(orders) > 10
     assert len(FAULTS) == len(set(FAULTS)) >= 13
     assert Completion("x").finish_reason == "stop"
+
+
+def _from_a_child(llm, results):
+    results.put(llm.complete(ask("from a child")).reason)
+
+
+def test_a_forked_child_opens_its_own(tmp_path):
+    context = multiprocessing.get_context("fork")
+    with server() as running:
+        llm = client(running.url, tmp_path)
+        llm.complete(ask("from the parent"))
+        results = context.Queue()
+        child = context.Process(target=_from_a_child, args=(llm, results))
+        child.start()
+        assert results.get(timeout=30) is None
+        child.join(30)
+        assert child.exitcode == 0
+        assert llm.complete(ask("from a child")).requests == 0
+        assert llm.complete(ask("and again")).requests == 1
+
+
+def test_base_url_comes_from_the_usual_variable(monkeypatch):
+    with server() as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        assert client(None).complete(ask()).reason is None
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+        assert client(running.url).endpoint.url == running.url  # what is given comes first
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    assert client(None).endpoint.url == "https://api.openai.com/v1"
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.example.org")
+    assert client(None, api="azure").endpoint.url == "https://mine.example.org"
+
+
+def test_nothing_of_a_key_or_prompt_is_logged(monkeypatch, caplog):
+    monkeypatch.setenv("MY_KEY", MARK)
+    caplog.set_level("INFO")
+    with server(fault_rate=0.5) as running:
+        llm = client(running.url, key_variable="MY_KEY", timeout_s=2.0)
+        llm.engine.run([llm.reply(ask(f"private sorrow {i}")) for i in range(10)])
+    assert [r for r in caplog.records if MARK in r.getMessage() or "sorrow" in r.getMessage()] == []

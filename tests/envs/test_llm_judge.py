@@ -172,12 +172,13 @@ REASONS = {
 @pytest.mark.parametrize("output", ["json_schema", "text"])
 def test_no_fault_becomes_a_score(fault, output, tmp_path):
     with server(fault_rate=1.0, faults=[fault]) as running:
-        llm = judge(running.url, tmp_path, mode="direct", output=output, max_retries=0, timeout_s=0.3)
+        once = {"max_retries": 0, "timeout_s": 0.3 if fault == "timeout" else 20.0}
+        llm = judge(running.url, tmp_path, mode="direct", output=output, **once)
         (score,) = llm.score(scenario(), [NAMES[:1]], [0])
         assert (score.reason, math.isnan(score.value)) == (REASONS[fault], True)
         assert running.seen.faults[fault] == running.seen.requests <= 3
         if fault not in ("score_0", "score_6", "score_of_10", "score_negative"):
-            whole = judge(running.url, tmp_path, max_retries=0, timeout_s=0.3)
+            whole = judge(running.url, tmp_path, **once)
             assert whole.score(scenario(), [NAMES[:1]], [0])[0].reason == f"target: {REASONS[fault]}"
 
 

@@ -12,10 +12,11 @@ from llm_cases import NAMES, scenario, server
 
 from envs import Scenario, UserError
 from envs.judges.simulated import SimulatedJudge
-from envs.llm.errors import LimitReached
+from envs.llm.errors import CacheMiss, LimitReached
 from envs.llm.scripted_replies import Completion
 from envs.loading import load_bundled
-from envs.priors import LLMPrior, rank_weights, read_ranking
+from envs.priors import LLMPrior
+from envs.rankings import rank_weights, read_ranking
 from search.exhaustive import ExhaustiveSearch
 from search.mcts import MCTSSearch
 from search.path_table import row_of
@@ -161,6 +162,15 @@ def test_profiles_with_one_query_share_a_ranking(tmp_path):
         ask(scenario(0), 0)
         ask(Scenario("other", "career", "Question 0?", dict.fromkeys(NAMES, "y")), 0)
         assert (running.seen.requests, ask.requests, ask.cache_hits) == (1, 1, 1)
+
+
+def test_replay_answers_from_the_cache_alone(tmp_path):
+    with server(rule=says(NAMES.index)) as running:
+        first = prior(running.url, tmp_path)(scenario(0), 0)
+    again = prior("http://localhost:1/v1", tmp_path, replay=True)
+    assert again(scenario(0), 0).tolist() == first.tolist()
+    with pytest.raises(CacheMiss):
+        again(scenario(1), 0)
 
 
 def test_a_limit_stops_it(tmp_path):

@@ -19,7 +19,9 @@ from hydra import compose, initialize_config_module
 from run_cases import environment
 
 from envs import UserError
+from envs.llm.scripted_server import ScriptedServer
 from experiments.ask import ask as ask_command
+from experiments.ask import endpoints
 from experiments.config import register
 
 ASK = "experiments.ask"
@@ -56,6 +58,18 @@ def test_a_conversation(ask, tmp_path):
     assert "I feel cornered" in out
     assert out.count("skip") == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_says_where_the_words_go_when_a_model_is_asked(ask, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with ScriptedServer() as server:
+        model = ("target=openai", "target.chat.model=m", f"target.chat.base_url={server.url}")
+        out = ask(*ALL, "policy.budget=1", *model, lines=[QUERY, "none"])
+        assert server.seen.requests == 1
+    assert f"What you write is sent to m at {server.url}" in out
+    assert "Scripted reply" in out
+    assert "is sent to" not in ask(lines=[])
+    assert endpoints({"chat": {"model": "m", "base_url": None}}) == ["m at https://api.openai.com/v1"]
 
 
 def test_text_with_markup_is_shown_as_it_is(ask):

@@ -18,6 +18,8 @@ from run_cases import (
     write_scenarios,
 )
 
+from search.path_table import PathTable
+
 QUICK = (SERIAL, "scenarios.limit=2", "search=greedy")
 
 
@@ -101,8 +103,9 @@ BAD = [
 @pytest.mark.parametrize(("override", "expected"), BAD, ids=[bad for bad, _ in BAD])
 def test_a_mistake_is_one_line(command, tmp_path, override, expected):
     (tmp_path / "file").touch()
-    tracking = ["tracking=wandb"] if override.startswith("tracking.") else []
-    done = command(SERIAL, "scenarios.limit=2", *tracking, override)
+    groups = {"tracking.": "tracking=wandb", "search.sel": "search=mcts", "search.exp": "search=mcts"}
+    chosen = [member for start, member in groups.items() if override.startswith(start)]
+    done = command(SERIAL, "scenarios.limit=2", *chosen, override)
     assert_one_line(done)
     assert expected in done.err
     assert not list(tmp_path.rglob("paths.parquet"))
@@ -135,6 +138,32 @@ def test_the_benchmark_looks_at_its_folder_before_it_measures(command, tmp_path)
 @pytest.mark.parametrize("values", ["2,0", "2,eleven"])
 def test_a_bad_value_in_a_sweep_is_one_line(command, values):
     assert_one_line(command("-m", *QUICK, f"+budget={values}"))
+
+
+PLAIN = ("judge=custom", "judge._target_=judges.Plain")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "search"),
+    [
+        ((), "mcts"),  # exact and compiled: simulations are free
+        (("judge.noise_std=0.2",), "bayes"),
+        (PLAIN, "bayes"),
+        ((*PLAIN, "prior=custom", "prior._target_=judges.prior"), "mcts"),
+        (("judge.noise_std=0.2", "search=greedy"), "greedy"),
+    ],
+)
+def test_the_search_by_default_depends_on_the_judge(command, tmp_path, overrides, search):
+    (tmp_path / "judges.py").write_text(
+        "class Plain:\n    def score(self, scenario, contexts):\n"
+        "        return [2.0 + 0.1 * len(names) for names in contexts]\n"
+        "def prior(scenario, mask):\n    return None\n"
+    )
+    done = command(*QUICK, "+budget=2", "search.max_judge_calls=20", *overrides, "output_dir=out")
+    assert (done.code, done.err) == (0, "")
+    assert {row["search"] for row in rows(tmp_path / "out")} == {search}
+    config = PathTable.load(tmp_path / "out").provenance["config"]
+    assert config["search"]["_target_"].rpartition(".")[0] == f"search.{search}"
 
 
 UNSCORED = """

@@ -86,9 +86,9 @@ def undisturbed(run, home):
 def test_a_second_run_sends_nothing_and_has_the_same_rows(run, home, undisturbed):
     found, requests = undisturbed
     told = summary(home / "first")
-    # the first call of the run is made before the workers start, and its two replies are theirs then
-    assert (told["requests"], told["n_planned"]) == (requests - 2, N)
-    assert told["requests"] + told["cache_hits"] == 2 * (told["judge_calls"] + told["full_context_calls"])
+    assert (told["requests"], told["n_planned"]) == (requests, N)
+    # the run's first call is made before the workers start: its two replies are there when a plan wants them
+    assert told["requests"] + told["cache_hits"] - 2 == 2 * (told["judge_calls"] + told["full_context_calls"])
     with serve() as running:
         done = run(*arguments(running.url, "first.sqlite", "output_dir=second"))
         assert (done.code, done.err, running.seen.requests) == (0, "", 0)
@@ -220,7 +220,7 @@ def test_no_key_and_no_value_in_anything_that_is_written(home, undisturbed):
 
 # Faults: thirty of a hundred answers, of every kind.
 
-KEYS = {"temperature": 0.0, "target": {"temperature": 0.0}, "timeout_s": 0.5, "max_in_flight": 64}
+KEYS = {"temperature": 0.0, "target": {"temperature": 0.0}, "timeout_s": 2.0, "max_in_flight": 64}
 
 
 def planned(scenarios, url, cache, seed=0):

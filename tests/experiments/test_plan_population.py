@@ -177,6 +177,21 @@ def test_a_mistake_is_one_line(planned, tmp_path, override, expected):
     assert not list(tmp_path.rglob("policy_trees.jsonl"))
 
 
+def test_many_attributes_take_the_tree_search(planned, tmp_path):
+    names = [f"Thing {i}" for i in range(40)]
+    (tmp_path / "attributes.yaml").write_text("".join(f"- name: {n}\n  levels: [k0, k1]\n" for n in names))
+    profiles = [{name: f"k{(i >> a % 5) & 1}" for a, name in enumerate(names)} for i in range(12)]
+    write_scenarios(tmp_path / "s.jsonl", [record(i, profile=profile) for i, profile in enumerate(profiles)])
+    files = ("scenarios.path=s.jsonl", "scenarios.attributes=attributes.yaml", "judge=simulated_varied")
+    options = (*files, "+budget=6", "folds=0", "pictures=none", "min_profiles=1")
+    done = planned(*options)
+    assert_one_line(done)
+    assert "solver=mcts" in done.err
+    done = planned(*options, "solver=mcts", "num_simulations=200", "output_dir=out")
+    assert (done.code, done.err) == (0, "")
+    assert max(tree.depth for tree in load_trees(tmp_path / "out").trees.values()) > 0
+
+
 def test_seeds_need_a_judge_with_model_seeds(planned, tmp_path):
     (tmp_path / "mine.py").write_text(CUSTOM)
     done = planned("seeds=2", "judge=custom", "judge._target_=mine.Mine")

@@ -85,6 +85,38 @@ def test_an_offline_run_holds_the_figures(command, tmp_path):
     assert last["asked_first"] in {row["path"][0] for row in stored}
 
 
+def test_an_offline_run_holds_the_planned_paths_as_a_drawing(command, tmp_path):
+    options = ("tracking=wandb", "tracking.mode=offline", "scenarios.limit=3", "+budget=2", "output_dir=out")
+    assert command(SERIAL, *options, "search=greedy").code == 0
+    (drawing,) = (tmp_path / "out").glob("wandb/offline-run-*/files/media/html/planned_paths*.html")
+    text = drawing.read_text()
+    assert text.startswith("<svg")
+    (first,) = {row["path"][0] for row in rows(tmp_path / "out")[:1]}
+    assert 'aria-label="Planned paths: ' in text
+    assert first  # it was planned, and every figure of the drawing comes from the paths
+    assert "?" not in text  # no query
+
+
+def test_an_offline_comparison_holds_its_table_and_figure(command, tmp_path):
+    done = command(
+        "preset=quick", "searches=[greedy,random]", "landscapes=[varied,needle]", "problems=2",
+        "model_seeds=1", "calls=[20]", "noise_std=[0.0]", "default_search=random", "tracking=wandb",
+        "tracking.mode=offline", SERIAL, "bootstrap=10", "output_dir=out",
+        module="experiments.compare_search",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    config, figures, history = offline_records(tmp_path / "out")
+    assert config["calls"] == [20]
+    assert figures["simulated"] is True
+    assert figures["plans"] == 8
+    media = next((tmp_path / "out").glob("wandb/offline-run-*/files/media"))
+    (table,) = media.glob("table/regret*.json")
+    assert {row[0] for row in json.loads(table.read_text())["data"]}
+    (picture,) = media.glob("images/figure*.png")
+    assert picture.read_bytes() == (tmp_path / "out" / "regret.png").read_bytes()
+    assert any("figure._type" in row for row in history)
+
+
 def test_no_tracking_leaves_nothing(command, tmp_path):
     assert command(SERIAL, "scenarios.limit=1", "output_dir=out").code == 0
     assert "wandb" not in os.listdir(tmp_path) + os.listdir(tmp_path / "out")

@@ -289,6 +289,7 @@ def test_usage_counts_for_each_thread_and_starts_from_zero_elsewhere():
 
 class Learns(GreedySearch):
     def __init__(self, seen=()):
+        super().__init__()
         self.seen = seen
 
     def fit(self, observations):

@@ -8,7 +8,7 @@ import pytest
 from envs import Scenario, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
-from envs.priors import rank_weights
+from envs.rankings import rank_weights
 from search.exhaustive import ExhaustiveSearch
 from search.learned_prior import DOMAIN_SD, EFFECT_SD, NOISE_SD, SurfacePrior, learn_effects
 from search.mcts import MCTSSearch

@@ -182,6 +182,25 @@ def test_a_stored_tree_is_worth_what_it_was(tmp_path_factory, seed, decline_rate
     assert follow(problem, loaded) == pytest.approx(planned.value, abs=1e-9)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0, 3, 100]), st.data())
+def test_whatever_is_answered_a_conversation_ends_within_the_budget(seed, min_profiles, data):
+    """Answers that nobody gave in planning among them, and things told unasked."""
+    problem = random_problem(seed, n=5, budget=3, profiles=9, cost_weight=0.1)
+    path = best_fixed_path(problem)
+    planned = Solution(problem, fallback=path, min_profiles=min_profiles).tree()
+    unasked = data.draw(st.dictionaries(st.integers(0, 4), st.integers(-1, 3), max_size=2))
+    answers = dict(unasked)
+    asked = []
+    while (a := planned.next_attribute(answers)) != STOP:
+        assert a not in answers
+        asked.append(a)
+        answers[a] = data.draw(st.integers(-1, 3))
+    assert len(asked) <= problem.budget
+    if min_profiles == 100 and not unasked:
+        assert tuple(asked) == path
+
+
 def test_domain_falls_back_to_all(tmp_path):
     for_all = tree(group="all")
     assert PolicyTrees({"health": tree(), "all": for_all}, {}).for_domain("health").group == "health"

@@ -49,6 +49,9 @@ def test_columns_are_the_places_of_sets(n, budget):
     masks = sets_within(n, budget)
     assert masks.tolist() == all_sets(n, budget)
     assert columns(masks, n, budget).tolist() == list(range(len(masks)))
+    for missing in ((1 << n + 1) - 1, 1 << n):
+        with pytest.raises(ValueError, match=f"more than {budget} attributes, or of others than the {n}"):
+            columns([0, missing], n, budget)
 
 
 @settings(max_examples=60, deadline=None)
@@ -165,6 +168,8 @@ def test_worth_of_each_person():
     assert worth(others, tree).objective.tolist() == [3.0]  # no branch for a decline: BB is asked too, 4 - 1
     with pytest.raises(ValueError, match="different attributes"):
         worth(random_problem(0, n=3), tree)
+    with pytest.raises(ValueError, match="the tree has a budget of 2, the problem one of 1"):
+        worth(random_problem(0, n=2, budget=1), tree)
 
 
 def test_forty_attributes_where_sets_cannot_be_listed(monkeypatch):
@@ -219,6 +224,8 @@ def test_mistakes_in_scenarios():
         Population([*people(2, 1), *people(3, 1)], Counting(), 2)
     with pytest.raises(UserError, match="budget: found 0"):
         Population(people(2, 1), Counting(), 0)
+    with pytest.raises(UserError, match="found 30 scenarios with 4,598,479 sets each"):
+        Population(people(40, 30), Counting(), 6)
     with pytest.raises(UserError, match="weights: expected 2"):
         Population(people(2, 2), Counting(), 1).problem(weights=[1.0])
 

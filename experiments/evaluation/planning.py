@@ -1,0 +1,80 @@
+"""The path table of an evaluation: planned on the train side alone, or read and cleared of the test side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from envs import Judge, Scenario, UserError
+from search.path_table import PathTable
+from search.planning import Failure
+from search.problem import Searcher
+from search.rollouts import plan
+from search.workers import Parallel
+
+
+class Table(NamedTuple):
+    """A path table for one draw of the judge. `source`: where it comes from, in a few words."""
+
+    table: PathTable
+    source: str
+    n_left_out: int
+    failures: tuple[Failure, ...] = ()
+
+
+def spread(scenarios: Sequence[Scenario], size: int | None) -> list[Scenario]:
+    """Return `size` scenarios evenly spaced over the list (None: all): each domain keeps its share."""
+    if size is None or size >= len(scenarios):
+        return list(scenarios)
+    return [scenarios[int(i)] for i in np.linspace(0, len(scenarios) - 1, size).round()]
+
+
+def plan_table(
+    scenarios: Sequence[Scenario],
+    judge: Judge,
+    searcher: Searcher,
+    budget: int,
+    seed: int,
+    parallel: Parallel,
+    on_plan: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> Table:
+    """Plan a path for each of `scenarios`, in their order whatever the workers.
+
+    Raises
+    ------
+    UserError
+        nothing could be planned, or a plug-in's mistake.
+    """
+    plans, failures = {}, list[Failure]()
+    for planned in plan(
+        scenarios, judge, searcher, budget, seed, parallel, on_failure=failures.append, **options
+    ):
+        plans[planned.scenario_id] = planned
+        on_plan()
+    rows = [plans[s.id] for s in scenarios if s.id in plans]
+    if not rows:
+        raise UserError(
+            f"evaluation: none of {len(failures)} train scenarios was planned: {failures[0].reason}"
+        )
+    table = PathTable.from_records(rows, {})
+    return Table(table, f"planned here for {len(rows):,} train scenarios", 0, tuple(failures))
+
+
+def without_test_people(table: PathTable, source: str, test: Sequence[Scenario]) -> Table:
+    """Return `table` without the rows of test scenarios, whose paths were planned for the very people asked.
+
+    Raises
+    ------
+    UserError
+        no row is left.
+    """
+    ids = {scenario.id for scenario in test}
+    keep = [i for i, name in enumerate(table.table["scenario_id"].to_pylist()) if name not in ids]
+    if not keep:
+        raise UserError(f"{source}: every row is about a person of the test side, expected others too")
+    kept = PathTable(table.table.take(pa.array(keep)), table.provenance)
+    return Table(kept, source, len(table) - len(keep))

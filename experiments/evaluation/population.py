@@ -1,0 +1,135 @@
+"""Plans for an unknown person as methods: policy trees, by exact dynamic programming over train profiles."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from experiments.evaluation.setting import Setting, TrainScores
+from experiments.evaluation.trajectories import POLICY, REFERENCE, Method, Trajectory
+from search.policy_tree import DECLINED, STOP, PolicyTree
+from search.policy_tree_file import PolicyTrees
+from search.population import PopulationProblem
+from search.population_dp import Solution, States, best_fixed_path
+from search.population_sets import sets_within
+
+ALL = "all"
+POPULATION, POPULATION_ALL = "population plan", "population plan, domain not told"
+TOLD = "conditional, domain told + own stop"
+"""Families of operating points: the cost weight that a plan was made with."""
+
+
+def plan_tree(
+    scores: TrainScores,
+    domain: str,
+    *,
+    exact: bool,
+    cost_weight: float,
+    min_profiles: float,
+    budget: int | None = None,
+) -> PolicyTree:
+    """Return the tree for `domain` (ALL, or one without people: for everybody).
+
+    `exact`: planned on the scores without noise, else on one look at each set. Where fewer than
+    `min_profiles` people agree with the answers, the tree goes on with the best fixed path. `budget`: of
+    fewer questions.
+    """
+    kept = [k for k, s in enumerate(scores.scenarios) if domain in (ALL, s.domain)]
+    if not kept:
+        domain, kept = ALL, list(range(len(scores.scenarios)))
+    budget = scores.budget if budget is None else min(budget, scores.budget)
+    people = (exact, budget, domain, *(scores.scenarios[k].id for k in kept), *scores.weights[kept].tolist())
+    key = (*people, cost_weight, min_profiles)
+    if key not in scores.memo:
+        problem = PopulationProblem(
+            scores.schema,
+            budget,
+            np.array([scores.scenarios[k].codes for k in kept]),
+            # Smaller sets come first in a table.
+            (scores.exact if exact else scores.seen)[kept, : len(sets_within(len(scores.schema), budget))],
+            weights=scores.weights[kept],
+            cost_weight=cost_weight,
+            group=domain,
+        )
+        if people not in scores.memo:
+            scores.memo[people] = States(problem), problem
+        free, of = scores.memo[people]
+        states = _priced(free, of, problem)
+        fallback = best_fixed_path(problem)
+        found = Solution(problem, states=states, fallback=fallback, min_profiles=min_profiles)
+        scores.memo[key] = found.tree()
+    tree: PolicyTree = scores.memo[key]
+    return tree
+
+
+def _priced(states: States, of: PopulationProblem, problem: PopulationProblem) -> States:
+    """Return the states of `problem`, which differs in its cost weight alone from that `states` are of.
+
+    To find who answers alike is the greater part of the work, and costs have no say in it.
+    """
+    other = copy.copy(states)
+    other.problem = problem
+    other.layers = {
+        mask: layer._replace(stop=layer.stop + (of.penalty(mask) - problem.penalty(mask)) * layer.weight)
+        for mask, layer in states.layers.items()
+    }
+    return other
+
+
+def seen_trees(
+    scores: TrainScores, cost_weight: float, min_profiles: float, budget: int | None = None
+) -> PolicyTrees:
+    """Return the tree that `conditional` follows: for everybody, planned on one look at each set."""
+    tree = plan_tree(
+        scores, ALL, exact=False, cost_weight=cost_weight, min_profiles=min_profiles, budget=budget
+    )
+    return PolicyTrees({ALL: tree}, {})
+
+
+def cost_name(family: str, cost_weight: float) -> str:
+    """Return the name of an operating point of a family of plans."""
+    return f"{family}, cost {cost_weight:g}" if family.startswith(POPULATION) else f"{family} {cost_weight:g}"
+
+
+def population_plans(
+    setting: Setting, scores: TrainScores, costs: Sequence[float], own: Sequence[float], min_profiles: float
+) -> list[Method]:
+    """Return the exact plans of the train people under the exact judge, and a policy that is told the domain.
+
+    The plans know the judge without its noise, and POPULATION the domain of each query, which no policy does.
+    TOLD makes its plan as `conditional` does, for each domain. `costs`, `own`: cost weights, one method each.
+    """
+    kinds = (
+        (POPULATION, REFERENCE, costs, True, True),
+        (POPULATION_ALL, REFERENCE, costs, True, False),
+        (TOLD, POLICY, own, False, True),
+    )
+    methods = []
+    for family, kind, weights, exact, told in kinds:
+        for cost in weights:
+
+            def tree_of(
+                domain: str, cost: float = cost, exact: bool = exact, told: bool = told
+            ) -> PolicyTree:
+                own_domain = domain if told else ALL
+                return plan_tree(scores, own_domain, exact=exact, cost_weight=cost, min_profiles=min_profiles)
+
+            methods.append(Method(cost_name(family, cost), kind, _follow(setting, tree_of), family))
+    return methods
+
+
+def _follow(setting: Setting, tree_of: Callable[[str], PolicyTree]) -> Callable[[int], list[Trajectory]]:
+    def converse(i: int) -> list[Trajectory]:
+        scenario = setting.test[i]
+        tree = tree_of(scenario.domain)
+        asked: list[int] = []
+        codes: dict[int | str, int] = {}
+        while (a := tree.next_attribute(codes)) != STOP:
+            said = setting.answers.text(i, a)
+            asked.append(a)
+            codes[a] = DECLINED if said is None else scenario.schema.attributes[a].code(said)
+        return [Trajectory(tuple(asked), setting.answers.told(i, asked))]
+
+    return converse

@@ -1,10 +1,10 @@
 """What a run will take, said before it takes it: judge calls, requests, tokens, dollars.
 
-At most: every set within the budget is scored, or `max_judge_calls` of them, and every reply is the longest
-and unusable as often as it may be. Expected: as many sets as the search has simulations (or what a searcher
-with `expected_judge_calls(n_askable, budget)` says; of a noisy judge all that `max_judge_calls` allows, for
-what is left goes into further looks), no reply unusable, prompts of half the budget, replies as long as
-`envs.judges.llm_rating` states. Neither counts on the cache, nor the repetitions of requests that the
+At most: every set within the budget is scored, or `max_judge_calls` of them (or what a searcher with
+`most_judge_calls(n_askable, budget)` says), and every reply is the longest and unusable as often as it may
+be. Expected: as many sets as the search has simulations (or what a searcher with
+`expected_judge_calls(n_askable, budget)` says), no reply unusable, prompts of half the budget, replies as
+long as `envs.judges.llm_rating` states. Neither counts on the cache, nor the repetitions of requests that the
 endpoint leaves unanswered. A judge or prior that has `request_costs` is one that spends.
 """
 
@@ -130,6 +130,9 @@ def _calls(
     # Under a noisy judge simulations may look at sets again.
     repeats = int(getattr(searcher, "num_simulations", 0)) if stochastic else 0
     sets = sum(math.comb(n, k) for k in range(length + 1)) + repeats
+    bound = getattr(searcher, "most_judge_calls", None)
+    if bound is not None:
+        sets = min(sets, bound(n, length))
     limit = options.max_judge_calls
     if limit is not None and stochastic:
         most = wanted = limit

@@ -73,6 +73,10 @@ class BayesSearch:
         """Return the best path believed in."""
         return _Search(self, problem, rng).plan()
 
+    def most_judge_calls(self, n_askable: int, budget: int) -> int:
+        """Return the most judge calls of one plan: the order of the path takes none."""
+        return self.num_simulations
+
     def fit(self, observations: Sequence[Observations]) -> BayesSearch:
         """Return a searcher whose prior knows what the surfaces of earlier scenarios were like."""
         learned = BayesSearch(self.num_simulations, self.min_gain, self.max_candidates, self.proposals)

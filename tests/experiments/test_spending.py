@@ -12,6 +12,7 @@ from envs.llm.scripted_server import Script, ScriptedServer
 from envs.loading import load_bundled
 from envs.priors import LLMPrior
 from experiments.spending import spending
+from search.bayes import BayesSearch
 from search.greedy import GreedySearch
 from search.mcts import MCTSSearch
 from search.planning import PlanOptions
@@ -35,6 +36,18 @@ def test_calls_by_hand():
     found = spending(SCENARIOS, options, MCTSSearch(30), noisy)
     assert (found.most.search_calls, found.expected.search_calls) == (6 * 40, 6 * 40)  # further looks
     assert (found.expected.report_calls, found.expected.full_calls) == (6 * 3 * 3, 6 * 3)
+
+
+def test_a_search_that_knows_its_most_calls_is_believed():
+    """Two of 10 attributes: 56 sets, and with noise looks beyond them; bayes spends its simulations at most."""
+    noisy = SimulatedJudge(noise_std=0.1)
+    for calls, most in ((60, 60), (200, 200)):
+        found = spending(SCENARIOS, PlanOptions(budget=2), BayesSearch(calls), noisy)
+        assert found.most.search_calls == 6 * most
+    assert (
+        spending(SCENARIOS, PlanOptions(budget=2), BayesSearch(60), SimulatedJudge()).most.search_calls
+        == 6 * 56
+    )
 
 
 def test_few_attributes_bound_the_sets():

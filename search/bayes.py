@@ -12,7 +12,7 @@ from envs import UserError
 from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
-from search.response_surface import Looks, Sets, SurfacePrior, features
+from search.response_surface import Looks, Sets, SurfacePrior
 from search.surface_ensemble import Ensemble, Structures
 from search.surface_memory import SurfaceMemory
 from search.surface_posterior import Beliefs
@@ -22,6 +22,9 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _FIRST = 3
 _RIVALS = 40
 """Sets, the most promising ones, among which the maximum is taken."""
+_DRAWN_RIVALS, _DRAWS = 100, 256
+"""The same where the best set is drawn, and how often."""
+_JITTER = 1e-6
 
 
 class BayesSearch:
@@ -32,10 +35,16 @@ class BayesSearch:
         KG(S) = E[ max_i ( mu_i + c_i(S) Z ) ] - max_i mu_i,   c_i(S) = cov_i(S) / sqrt(var(S) + noise^2)
 
     (Frazier, Powell & Dayanik 2009, correlated beliefs; Z standard normal, by Gauss-Hermite quadrature), mu
-    an objective: the score less the cost. Without noise a set is looked at once; with noise again where that
-    tells most, and first of all the set with nothing asked. The plan is the set of the highest posterior mean
-    among those that were looked at, so that no lucky score is believed; the last call goes to the best set
-    of all if need be. Nothing is asked for the order of the path: it follows from the beliefs.
+    an objective: the score less the cost. Without noise a set is looked at once. With noise sets are looked
+    at again, first of all the one with nothing asked; and as one step ahead is too short a view then, every
+    other look goes where it settles most which set is the best,
+
+        sum_ij p_i p_j (c_i(S) - c_j(S))^2 / 2,
+
+    the variance that it takes from the differences between sets, p_i being the chance that i is the best: the
+    top-two idea (Russo 2020) with all pairs weighed by Thompson draws. The plan is the set of the highest
+    posterior mean among those that were looked at, so that no lucky score is believed; the last call goes to
+    the best set of all if need be. Nothing is asked for the order of the path: it follows from the beliefs.
 
     Parameters
     ----------
@@ -87,16 +96,6 @@ class BayesSearch:
         """Compile what problems with more sets than `max_candidates` need."""
         import search.kernels
         import search.pair_surface  # noqa: F401
-
-
-def without(params: np.ndarray, known: int) -> np.ndarray:
-    """Return `pair_surface`'s params with the effects of the attributes in `known` taken out.
-
-    The base has them: what is known is known in every set.
-    """
-    n = int(params[0])
-    free = features(np.array([((1 << n) - 1) & ~known], np.uint64), n)[0]
-    return np.concatenate([params[:4], params[4:] * free])
 
 
 class _Search:
@@ -170,7 +169,7 @@ class _Search:
 
     def _propose(self) -> None:
         """Renew the candidates of a problem with too many sets to enumerate."""
-        from search.pair_surface import best_sets
+        from search.pair_surface import best_sets, without
 
         self._consider(list(self.looks))
         posterior = self.ensemble.posterior(self.sets, self._seen())
@@ -225,7 +224,23 @@ class _Search:
                 return None
             # So early no surface is known, whatever the models agree on: they may all be wrong.
             return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]
+        if self.problem.noisy and left % 2:
+            gains = np.where(open_sets, hope * self._settled(mean, beliefs), -1.0)
         return masks[int(np.argmax(gains))]
+
+    def _settled(self, mean: np.ndarray, beliefs: Beliefs) -> np.ndarray:
+        """Return float64[B], how much a look at each set settles which set is the best; see the class."""
+        rivals = self._promising(mean, beliefs, _DRAWN_RIVALS)
+        change = beliefs.covariance(rivals)
+        root = np.linalg.cholesky(change[rivals] + _JITTER * np.eye(len(rivals)))
+        draws = mean[rivals] + self.rng.standard_normal((_DRAWS, len(rivals))) @ root.T
+        best = np.bincount(draws.argmax(axis=1), minlength=len(rivals)) / _DRAWS
+        spread = ((change - (change @ best)[:, None]) ** 2) @ best
+        return spread / (beliefs.variance + beliefs.noise**2)
+
+    def _promising(self, mean: np.ndarray, beliefs: Beliefs, count: int) -> np.ndarray:
+        """Return int[count], the sets of the highest mean plus standard deviation."""
+        return np.argsort(-(mean + np.sqrt(beliefs.variance)), kind="stable")[:count]
 
     def _open(self, mask: int) -> bool:
         """Tell whether another look at `mask` can tell anything."""
@@ -246,8 +261,7 @@ class _Search:
 
     def _gradient(self, mean: np.ndarray, beliefs: Beliefs, looks: int) -> np.ndarray:
         """Return float64[B], the knowledge gradient of `looks` looks at each set."""
-        promise = mean + np.sqrt(beliefs.variance)
-        rivals = np.argsort(-promise, kind="stable")[:_RIVALS]
+        rivals = self._promising(mean, beliefs, _RIVALS)
         change = beliefs.covariance(rivals)
         change /= np.sqrt(beliefs.variance + beliefs.noise**2 / looks + 1e-9)[:, None]
         gains = np.zeros(len(mean))

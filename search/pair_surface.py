@@ -11,6 +11,7 @@ from numba import njit
 from envs.judges.base import Surface
 from search.mcts import MCTSSearch
 from search.problem import Problem
+from search.response_surface import features
 from search.tree import SCORED
 
 _SIMULATIONS = 1500
@@ -38,6 +39,16 @@ def pair_surface(mask, params):
     k = params[3]
     risen = k * y if y < 0.0 else -math.expm1(-k * y)
     return params[1] - params[2] * risen / math.expm1(-k)
+
+
+def without(params: np.ndarray, known: int) -> np.ndarray:
+    """Return `pair_surface`'s params with the effects of the attributes in `known` taken out.
+
+    The base has them: what is known is known in every set.
+    """
+    n = int(params[0])
+    free = features(np.array([((1 << n) - 1) & ~known], np.uint64), n)[0]
+    return np.concatenate([params[:4], params[4:] * free])
 
 
 def best_sets(problem: Problem, draws: Sequence[np.ndarray]) -> list[int]:

@@ -39,7 +39,7 @@ def test_calls_by_hand():
 
 
 def test_a_search_that_knows_its_most_calls_is_believed():
-    """Two of 10 attributes: 56 sets, and with noise looks beyond them; bayes spends its simulations at most."""
+    """Two of 10 attributes: 56 sets, and with noise looks beyond them; bayes has a limit of its own."""
     noisy = SimulatedJudge(noise_std=0.1)
     for calls, most in ((60, 60), (200, 200)):
         found = spending(SCENARIOS, PlanOptions(budget=2), BayesSearch(calls), noisy)

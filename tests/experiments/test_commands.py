@@ -159,7 +159,8 @@ def test_the_search_by_default_depends_on_the_judge(command, tmp_path, overrides
         "        return [2.0 + 0.1 * len(names) for names in contexts]\n"
         "def prior(scenario, mask):\n    return None\n"
     )
-    done = command(*QUICK, "+budget=2", "search.max_judge_calls=20", *overrides, "output_dir=out")
+    few = (SERIAL, "scenarios.limit=2", "+budget=2", "search.max_judge_calls=20")
+    done = command(*few, *overrides, "output_dir=out")
     assert (done.code, done.err) == (0, "")
     assert {row["search"] for row in rows(tmp_path / "out")} == {search}
     config = PathTable.load(tmp_path / "out").provenance["config"]

@@ -36,7 +36,14 @@ setup(
         "wordllama>=0.4.0.post1,<0.5",
     ],
     extras_require={
-        "test": ["raise-planner[sweep]", "hypothesis>=6.100", "pytest>=8", "scipy>=1.13", "setuptools>=77"],
+        "test": [
+            "raise-planner[sweep]",
+            "hypothesis>=6.100",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "scipy>=1.13",
+            "setuptools>=77",
+        ],
         "dev": [
             "raise-planner[test]",
             "build>=1.2",

@@ -170,7 +170,7 @@ def test_plug_ins_in_ray_workers(command, home):
 
 def test_a_prior_of_the_users(command, home):
     options = ("prior=custom", "prior._target_=plug_ins.last_first", "+prior.power=9")
-    options += ("search.num_simulations=2", "search.batch_size=1", "+budget=1")
+    options += ("search=mcts", "search.num_simulations=2", "search.batch_size=1", "+budget=1")
     done = command(SERIAL, *judge("Counting"), *options)
     assert (done.code, done.err) == (0, "")
     assert {tuple(row["path"]) for row in rows(home / "out")} == {("Emotional State",)}

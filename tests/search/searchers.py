@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from search.bayes import BayesSearch
 from search.beam import BeamSearch
 from search.exhaustive import ExhaustiveSearch
 from search.greedy import GreedySearch
@@ -21,6 +22,7 @@ class StaticInSchemaOrder:
 
 
 SEARCHERS = {
+    "bayes": BayesSearch(60),
     "beam": BeamSearch(),
     "exhaustive": ExhaustiveSearch(),
     "greedy": GreedySearch(),

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from search.bayes import without
-from search.pair_surface import best_sets, pair_surface
+from search.pair_surface import best_sets, pair_surface, without
 from search.problem import Problem
 from search.response_surface import (
     Latent,

@@ -169,7 +169,7 @@ def needle_finds(runs: pd.DataFrame) -> pd.DataFrame:
         sets = math.comb(row["n_attributes"], min(row["n_attributes"], NEEDLE_SIZE))
         row |= {"found": found, "of": len(part), "share": share.value, "low": share.low, "high": share.high}
         rows.append(row | {"chance": min(1.0, (row["calls"] - 1) / sets)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*where, "found", "of", "share", "low", "high", "chance"])
 
 
 def binomial_interval(hits: int, trials: int, level: float = 0.95) -> Interval:

@@ -142,7 +142,9 @@ def test_needle_finds_are_counted_against_chance():
     assert (found["found"], found["of"], found["share"]) == (3, 10, 0.3)
     assert found["chance"] == pytest.approx(59 / 210)
     assert found["low"] == pytest.approx(binomial_interval(3, 10).low)
-    assert needle_finds(runs(rows)).empty
+    nowhere = needle_finds(runs(rows))
+    assert nowhere.empty
+    assert list(nowhere.groupby(["n_attributes", "noise_std"])) == []  # reports group what is not there
     (all_sets,) = needle_finds(runs(rows, landscape="needle", calls=300)).to_dict("records")
     assert all_sets["chance"] == 1.0
 

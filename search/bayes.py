@@ -13,18 +13,13 @@ from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
 from search.response_surface import Looks, Sets, SurfacePrior
+from search.set_values import knowledge_gradient, settling
 from search.surface_ensemble import Ensemble, Structures
 from search.surface_memory import SurfaceMemory
 from search.surface_posterior import Beliefs
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _FIRST = 3
-_RIVALS = 40
-"""Sets, the most promising ones, among which the maximum is taken."""
-_DRAWN_RIVALS, _DRAWS = 100, 256
-"""The same where the best set is drawn, and how often."""
-_JITTER = 1e-6
+"""Looks at the set with nothing asked, before all others."""
 
 
 class BayesSearch:
@@ -64,14 +59,17 @@ class BayesSearch:
         max_candidates: int = 1100,
         proposals: int = 4,
     ) -> None:
-        if num_simulations < 2:
-            raise UserError(f"search.num_simulations: found {num_simulations}, expected an integer >= 2")
+        counts = {
+            "num_simulations": num_simulations,
+            "max_candidates": max_candidates,
+            "proposals": proposals,
+        }
+        for name, found in counts.items():
+            least = 2 if name == "num_simulations" else 1
+            if found < least:
+                raise UserError(f"search.{name}: found {found}, expected an integer >= {least}")
         if not (math.isfinite(min_gain) and min_gain >= 0):
             raise UserError(f"search.min_gain: found {min_gain}, expected a number >= 0")
-        if max_candidates < 1:
-            raise UserError(f"search.max_candidates: found {max_candidates}, expected an integer >= 1")
-        if proposals < 1:
-            raise UserError(f"search.proposals: found {proposals}, expected an integer >= 1")
         self.num_simulations = num_simulations
         self.min_gain = min_gain
         self.max_candidates = max_candidates
@@ -212,10 +210,10 @@ class _Search:
         if left == 1 and unseen:
             return masks[top]  # only a set that was looked at can be chosen
         hope = self._chances() if self.unscored else 1.0
-        gains = np.where(open_sets, hope * self._gradient(mean, beliefs, 1), -1.0)
+        gains = np.where(open_sets, hope * knowledge_gradient(mean, beliefs, 1), -1.0)
         worth = float(gains.max())
         if worth < self.settings.min_gain and self.problem.noisy:
-            gains = np.where(open_sets, hope * self._gradient(mean, beliefs, left), -1.0)
+            gains = np.where(open_sets, hope * knowledge_gradient(mean, beliefs, left), -1.0)
             worth = float(gains.max())
         if worth < self.settings.min_gain:
             if unseen:
@@ -225,22 +223,8 @@ class _Search:
             # So early no surface is known, whatever the models agree on: they may all be wrong.
             return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]
         if self.problem.noisy and left % 2:
-            gains = np.where(open_sets, hope * self._settled(mean, beliefs), -1.0)
+            gains = np.where(open_sets, hope * settling(mean, beliefs, self.rng), -1.0)
         return masks[int(np.argmax(gains))]
-
-    def _settled(self, mean: np.ndarray, beliefs: Beliefs) -> np.ndarray:
-        """Return float64[B], how much a look at each set settles which set is the best; see the class."""
-        rivals = self._promising(mean, beliefs, _DRAWN_RIVALS)
-        change = beliefs.covariance(rivals)
-        root = np.linalg.cholesky(change[rivals] + _JITTER * np.eye(len(rivals)))
-        draws = mean[rivals] + self.rng.standard_normal((_DRAWS, len(rivals))) @ root.T
-        best = np.bincount(draws.argmax(axis=1), minlength=len(rivals)) / _DRAWS
-        spread = ((change - (change @ best)[:, None]) ** 2) @ best
-        return spread / (beliefs.variance + beliefs.noise**2)
-
-    def _promising(self, mean: np.ndarray, beliefs: Beliefs, count: int) -> np.ndarray:
-        """Return int[count], the sets of the highest mean plus standard deviation."""
-        return np.argsort(-(mean + np.sqrt(beliefs.variance)), kind="stable")[:count]
 
     def _open(self, mask: int) -> bool:
         """Tell whether another look at `mask` can tell anything."""
@@ -259,16 +243,6 @@ class _Search:
             chances[has] = np.minimum(chances[has], (1 + scored) / (1 + asked))
         return chances
 
-    def _gradient(self, mean: np.ndarray, beliefs: Beliefs, looks: int) -> np.ndarray:
-        """Return float64[B], the knowledge gradient of `looks` looks at each set."""
-        rivals = self._promising(mean, beliefs, _RIVALS)
-        change = beliefs.covariance(rivals)
-        change /= np.sqrt(beliefs.variance + beliefs.noise**2 / looks + 1e-9)[:, None]
-        gains = np.zeros(len(mean))
-        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-            gains += weight * (mean[rivals] + change * node).max(axis=1)
-        return gains - mean[rivals].max()
-
     def _conclude(self, used: int, stopped: str) -> Plan:
         if self.known not in self.looks or (len(self.looks) == 1 and self.unscored):
             best_set(self.problem)  # says what is wrong
@@ -284,7 +258,14 @@ class _Search:
             self._consider(list(dict.fromkeys([*self.looks, *(self.known | part for part in parts)])))
             believed = self._believed()
         path = order(self.problem, target, believed)
-        return plan_of_path(self.problem, path, simulations=used, stopped=stopped, beliefs=believed)
+        told = self._told(believed)
+        return plan_of_path(self.problem, path, simulations=used, stopped=stopped, beliefs=told)
+
+    def _told(self, believed: dict[int, float]) -> dict[int, float]:
+        """Return what the plan tells of sets: beliefs under noise, else scores; nothing of unscored ones."""
+        if not self.problem.noisy:
+            return {mask: scores[0] for mask, scores in self.looks.items()}
+        return {mask: b for mask, b in believed.items() if mask in self.looks or mask not in self.unscored}
 
     def _believed(self) -> dict[int, float]:
         """Return {mask: believed score}; without noise a score is no belief."""

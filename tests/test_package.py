@@ -254,7 +254,12 @@ def test_custom_without_a_target_is_one_clear_line(group):
         BUILDERS[group](_compose(f"{group}=custom", config=_of(group)))
 
 
-@pytest.mark.parametrize(("group", "member"), MEMBERS)
+def test_the_keys_of_auto_are_arguments_of_both_searches_it_may_stand_for():
+    keys = set(build.search_members()["auto"])
+    assert keys <= set(build.search_members()["mcts"]) & set(build.search_members()["bayes"])
+
+
+@pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m != ("search", "auto")])
 def test_keys_are_arguments(group, member):
     """Of each class of ours: no key without an argument, no argument without a key."""
     node = yaml.safe_load((ROOT / "conf" / group / f"{member}.yaml").read_text(encoding="utf-8"))

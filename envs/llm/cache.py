@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from envs.errors import UserError
 
@@ -99,9 +99,10 @@ class ReplyCache:
         UserError
             the file is damaged.
         """
-        row = self._run("SELECT reply, sha256 FROM replies WHERE key = ?", (key,)).fetchone()
-        if row is None:
+        rows = self._read("SELECT reply, sha256 FROM replies WHERE key = ?", (key,))
+        if not rows:
             return None
+        row = rows[0]
         if checksum(row[0]) != row[1]:
             raise UserError(f"cache {self.path}: the reply {key[:12]} is damaged (its checksum differs)")
         return str(row[0])
@@ -128,8 +129,15 @@ class ReplyCache:
 
     def integrity(self) -> list[str]:
         """Return what SQLite finds wrong with the file, nothing when all is well."""
-        rows = self._run("PRAGMA integrity_check", ()).fetchall()
-        return [str(row[0]) for row in rows if row[0] != "ok"]
+        return [str(row[0]) for row in self._read("PRAGMA integrity_check") if row[0] != "ok"]
+
+    def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows; a damaged file may show itself only while they are fetched."""
+        found = self._run(statement, values)
+        try:
+            return found.fetchall()
+        except sqlite3.Error as error:
+            raise UserError(f"cache {self.path}: {error}, expected a cache file of replies") from None
 
     def _run(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         try:
@@ -139,11 +147,10 @@ class ReplyCache:
 
     def models(self) -> list[str]:
         """Return the names of all models that have replies here."""
-        rows = self._run("SELECT DISTINCT model FROM replies ORDER BY model", ())
-        return [str(row[0]) for row in rows]
+        return [str(row[0]) for row in self._read("SELECT DISTINCT model FROM replies ORDER BY model")]
 
     def __len__(self) -> int:
-        return int(self._run("SELECT count(*) FROM replies", ()).fetchone()[0])
+        return int(self._read("SELECT count(*) FROM replies")[0][0])
 
     def close(self) -> None:
         """Close the file."""

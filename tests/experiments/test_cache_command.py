@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from envs import UserError
@@ -145,11 +146,13 @@ def told_or_raised(path):
         return [str(error)]
 
 
-def test_verify_finds_a_torn_file(tmp_path):
+@pytest.mark.parametrize("seed", range(8))
+def test_verify_finds_a_torn_file(tmp_path, seed):
+    torn = np.random.default_rng(seed).bytes(8192)
     path = filled(tmp_path / "c.sqlite", [f"{i:064x}" for i in range(500)])
     whole = path.read_bytes()
     middle = len(whole) // 2
-    path.write_bytes(whole[:middle] + os.urandom(8192) + whole[middle + 8192 :])
+    path.write_bytes(whole[:middle] + torn + whole[middle + 8192 :])
     found = told_or_raised(path)
     assert found
     assert all("\n" not in line for line in found)

@@ -40,7 +40,6 @@ setup(
             "raise-planner[sweep]",
             "hypothesis>=6.100",
             "pytest>=8",
-            "pytest-xdist>=3.6",
             "scipy>=1.13",
             "setuptools>=77",
         ],

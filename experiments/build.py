@@ -55,18 +55,21 @@ def build_searcher(cfg: DictConfig) -> Searcher:
     return _build(cfg, "search", "plan")
 
 
+def search_member(name: str) -> dict[str, Any]:
+    """Return the member `name` of the group `search`, as it is in its file."""
+    text = (files("conf") / "search" / f"{name}.yaml").read_text("utf-8")
+    node: Any = OmegaConf.to_container(OmegaConf.create(text))
+    return node
+
+
 def search_members() -> dict[str, dict[str, Any]]:
-    """Return the members of the group `search`, as they are in their files, sorted by name."""
-    paths = sorted((files("conf") / "search").iterdir(), key=lambda path: path.name)
-    nodes: dict[str, Any] = {
-        path.name.removesuffix(".yaml"): OmegaConf.to_container(OmegaConf.create(path.read_text("utf-8")))
-        for path in paths
-        if path.name.endswith(".yaml")
-    }
-    return nodes
+    """Return all members of the group `search`, sorted by name."""
+    paths = (files("conf") / "search").iterdir()
+    names = sorted(path.name.removesuffix(".yaml") for path in paths if path.name.endswith(".yaml"))
+    return {name: search_member(name) for name in names}
 
 
-def with_search(cfg: DictConfig, judge: Judge) -> DictConfig:
+def with_search(cfg: DictConfig, judge: Judge, prior: Prior | None) -> DictConfig:
     """Return `cfg` with what `search=auto` stands for under `judge`; any other search stays as it is.
 
     `mcts` where the judge is exact and compiled: simulations are free then, and it has the most of them.
@@ -76,7 +79,7 @@ def with_search(cfg: DictConfig, judge: Judge) -> DictConfig:
     if OmegaConf.is_missing(cfg.search, "_target_") or cfg.search._target_ is not None:
         return cfg
     free = hasattr(judge, "surface") and not getattr(judge, "stochastic", False)
-    chosen = search_members()["mcts" if free or build_prior(cfg) is not None else "bayes"]
+    chosen = search_member("mcts" if free or prior is not None else "bayes")
     given: Any = OmegaConf.to_container(cfg.search)
     own = {key: value for key, value in given.items() if value is not None}
     found = cfg.copy()

@@ -43,10 +43,10 @@ def train(cfg: DictConfig) -> float:
     budget = budget_of(cfg)
     console = Console()
     scenarios = build.build_scenarios(cfg)
-    judge = build.build_judge(cfg)
-    cfg = build.with_search(cfg, judge)
+    judge, prior = build.build_judge(cfg), build.build_prior(cfg)
+    cfg = build.with_search(cfg, judge, prior)
     searcher = build.build_searcher(cfg)
-    prior, parallel, tracking = build.build_prior(cfg), build.build_parallel(cfg), build.build_tracking(cfg)
+    parallel, tracking = build.build_parallel(cfg), build.build_tracking(cfg)
     options = PlanOptions(
         budget=budget,
         cost_weight=cfg.cost_weight,

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from envs import UserError
+from policies.yaml_file import read_mapping
 
 CRISIS = Path(__file__).parent / "data" / "crisis.yaml"
 _LONGEST = 60
@@ -84,15 +83,7 @@ class Detector:
             one line: file, place, what was found and expected.
         """
         path = CRISIS if path is None else Path(path)
-        try:
-            table = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file, expected signals and resources (YAML)") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
-        if not isinstance(table, dict):
-            raise UserError(f"{path}: found a {type(table).__name__}, expected a mapping with `signals`")
-        return cls(table, str(path))
+        return cls(read_mapping(path, "signals and resources", "signals"), str(path))
 
     def check(self, text: str, attribute: str | None = None) -> Danger | None:
         """Return the first sign of danger in `text`, None where there is none.

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from envs import Schema, UserError
 from envs.attributes import is_missing
+from policies.yaml_file import read_mapping
 
 READING = Path(__file__).parent / "data" / "reading.yaml"
 
@@ -43,15 +42,7 @@ class Reader:
             one line: file, place, what was found and expected.
         """
         path = READING if path is None else Path(path)
-        try:
-            table = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file, expected patterns (YAML)") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
-        if not isinstance(table, dict):
-            raise UserError(f"{path}: found a {type(table).__name__}, expected a mapping with `reveals`")
-        return cls(table, str(path))
+        return cls(read_mapping(path, "patterns", "reveals"), str(path))
 
     def reveals(self, query: str, schema: Schema) -> dict[str, str]:
         """Return {attribute: value} of what `query` says by itself, in schema order."""

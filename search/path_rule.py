@@ -151,9 +151,8 @@ def best_plan(
     """Return the plan that the path rule makes of everything `problem` has scored, or of `beliefs`."""
     target = best_set(problem, beliefs)
     path = order(problem, target, beliefs)
-    while (
-        beliefs is None and (better := best_set(problem)) != target
-    ):  # a prefix that was scored for the order may be better
+    # Without beliefs prefixes are scored for the order, and one of them may be better.
+    while beliefs is None and (better := best_set(problem)) != target:
         target, path = better, order(problem, better)
     return plan_of_path(
         problem, path, simulations=simulations, stopped=stopped, alternatives=alternatives, beliefs=beliefs

@@ -255,8 +255,8 @@ def test_custom_without_a_target_is_one_clear_line(group):
 
 
 def test_the_keys_of_auto_are_arguments_of_both_searches_it_may_stand_for():
-    keys = set(build.search_members()["auto"])
-    assert keys <= set(build.search_members()["mcts"]) & set(build.search_members()["bayes"])
+    keys = set(build.search_member("auto"))
+    assert keys <= set(build.search_member("mcts")) & set(build.search_member("bayes"))
 
 
 @pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m != ("search", "auto")])

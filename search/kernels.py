@@ -93,8 +93,9 @@ def _best_linked(appeal, child, visits, virtual, prior, linked, node, row, base,
             n = visits[node, a]
             if flight:
                 flying = virtual[node, a]
-                value = (value * (1 + n) + low * flying) / (1 + n + flying)
-                n += flying
+                if flying > 0:  # v (1 + n) / (1 + n) is not always v, and an edge would lose its tie
+                    value = (value * (1 + n) + low * flying) / (1 + n + flying)
+                    n += flying
             if not uct:
                 score = value + bonus * prior[row, a] / (1 + n)
             elif n > 0:

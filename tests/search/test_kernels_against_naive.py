@@ -13,6 +13,12 @@ from search import kernels
 from search.mcts import MCTSSearch
 from search.tree import new_tree
 
+TIED_IN_FLIGHT = [
+    (67, 6, 4, None, 0.3, 3.0, 45, 4),
+    (210, 5, 4, None, 0.3, 3.0, 52, 3),
+    (280, 5, 3, None, 0.3, 1.0, 37, 6),
+]
+"""Searches in which an edge whose value is that of its parent is chosen by index among its equals."""
 VARIANTS = [(selection, backup) for selection in ("puct", "uct") for backup in ("max", "mean")]
 LIMITS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
@@ -126,6 +132,19 @@ def test_a_search_with_a_prior_is_the_naive_one(
     selection, backup, case, exploration, simulations, batch_size
 ):
     compare(case, selection, backup, exploration, simulations, batch_size)
+
+
+@pytest.mark.parametrize(
+    ("seed", "n", "budget", "levels", "gaps", "exploration", "simulations", "batch_size"),
+    TIED_IN_FLIGHT,
+)
+def test_leaves_in_flight_elsewhere_break_no_tie(
+    seed, n, budget, levels, gaps, exploration, simulations, batch_size
+):
+    """An edge without a leaf in flight keeps its value to the last bit, though others have some."""
+    table, *rest, _ = fixed_case(seed, n=n, budget=budget, levels=levels, gaps=gaps)
+    weights = np.random.default_rng(seed).integers(0, 4, (1 << n, n)).astype(float)
+    compare((table, *rest, weights), "puct", "mean", exploration, simulations, batch_size)
 
 
 def fixed_case(seed, *, n=10, budget=4, levels=None, gaps=0.0):

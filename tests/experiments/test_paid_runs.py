@@ -91,7 +91,7 @@ def test_ctrl_c_keeps_what_is_finished_and_pays_for_nothing_twice(command, folde
     with ScriptedServer(Script(latency_s=0.02)) as undisturbed:
         done = command(*paid(undisturbed.url, "output_dir=whole", "judge.cache=whole.sqlite"))
         assert (done.code, done.err) == (0, "")
-    with ScriptedServer(Script(latency_s=0.02)) as running:
+    with ScriptedServer(Script(latency_s=0.1)) as running:  # slow, so that there is something to interrupt
         options = paid(running.url)
         process = start(folder, *options)
         wait_for_lines(folder / "out" / "plans.jsonl", 3, process)

@@ -102,11 +102,17 @@ class Detector:
         return Danger(signal.name, signal.kind, self.messages[signal.kind], resources)
 
     def by_name(self, name: str) -> Danger:
-        """Return what belongs to the signal called `name`; `UserError` when there is none."""
+        """Return what belongs to the signal called `name`.
+
+        A name that this detector does not have (a conversation from before its list was edited) brings the
+        message of the first signal and everybody to turn to: help is never withheld for a name.
+        """
         for signal in self.signals:
             if signal.name == name:
                 return self.danger(signal)
-        raise UserError(f"signal {name!r}: not in this detector, expected the one that found it")
+        first = self.signals[0]
+        everybody = tuple(resource for resource, _ in self._resources)
+        return Danger("other", first.kind, self.messages[first.kind], everybody)
 
     def _holds(self, signal: Signal, clause: str) -> bool:
         found = any(

@@ -186,8 +186,8 @@ class Agent:
         """Return an agent that goes on where `to_json` left off.
 
         `source`: an agent whose memory and policy to share (what a server does), or the paths to load with
-        the default policy; None = those that the conversation was begun with, whose place stands in `text`: say
-        it yourself where `text` has been in other hands.
+        the default policy; None = those that the conversation was begun with. Their place is in
+        `text`: say it yourself where `text` has been in other hands.
 
         Raises
         ------

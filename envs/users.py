@@ -101,6 +101,7 @@ def read_line(prompt: str) -> str:
     with suppress(ImportError):  # not on every platform
         import readline
 
+        readline.parse_and_bind("set enable-bracketed-paste on")
         if hasattr(readline, "set_auto_history"):
             readline.set_auto_history(False)
     return input(prompt)

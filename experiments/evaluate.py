@@ -16,7 +16,7 @@ from experiments import build
 from experiments.config import budget_of
 from experiments.evaluation import output
 from experiments.evaluation.lineup import CHOSEN, Options
-from experiments.evaluation.planning import Table, plan_table, spread, without_test_people
+from experiments.evaluation.planning import Table, plan_table, planned_once, spread, without_test_people
 from experiments.evaluation.run import Side, run
 from experiments.evaluation.variations import check
 from experiments.folders import output_folder
@@ -163,20 +163,27 @@ def _tables(
     # The same number in every fold, so that tables of one size are held against each other.
     fewest = min(len(side.train) for side in sides)
     size = fewest if cfg.table_size is None else min(cfg.table_size, fewest)
-    progress.plans(size)
-    parallel = build.build_parallel(cfg)
-    return lambda judge, train: plan_table(
-        spread(train, size),
-        judge,
-        build.build_searcher(cfg),
-        budget,
-        cfg.seed,
-        parallel,
-        on_plan=lambda: progress("planning", 1),
-        report_samples=cfg.report_samples,
-        max_judge_calls=cfg.search.max_judge_calls,
-        wave=cfg.search.wave,
-    )
+    parallel, searcher = build.build_parallel(cfg), build.build_searcher(cfg)
+
+    def planned(judge: Judge, scenarios: Sequence[Scenario]) -> Table:
+        progress.plans(len(scenarios))
+        return plan_table(
+            scenarios,
+            judge,
+            searcher,
+            budget,
+            cfg.seed,
+            parallel,
+            on_plan=lambda: progress("planning", 1),
+            report_samples=cfg.report_samples,
+            max_judge_calls=cfg.search.max_judge_calls,
+            wave=cfg.search.wave,
+        )
+
+    folds = [spread(side.train, size) for side in sides]
+    if len(folds) > 1 and not hasattr(searcher, "fit"):  # no plan depends on another
+        return planned_once(planned, folds)
+    return lambda judge, train: planned(judge, spread(train, size))
 
 
 def _stored(cfg: DictConfig, budget: int) -> tuple[PathTable, str] | None:

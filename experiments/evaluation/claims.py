@@ -55,7 +55,7 @@ def _on(summary: Mapping[str, Any]) -> str:
 
 def held_out(summary: Mapping[str, Any]) -> str:
     """Say how many people were tested, and how they were kept apart from those planned for."""
-    n = summary.get("folds", 1)  # absent in summaries of version 0.4 and before
+    n = summary.get("folds", 1)
     folds = f" in {n} folds" if n > 1 else ""
     return f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people{folds}"
 

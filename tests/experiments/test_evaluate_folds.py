@@ -12,7 +12,7 @@ from envs.loading import load_scenarios, person_share
 from envs.users import ScriptedUser
 from experiments.evaluation.baselines import BEST_STATIC, best_sets
 from experiments.evaluation.lineup import Options
-from experiments.evaluation.planning import plan_table
+from experiments.evaluation.planning import plan_table, planned_once
 from experiments.evaluation.population import ALL, plan_tree
 from experiments.evaluation.run import Side, numbered, run
 from experiments.evaluation.setting import TrainScores
@@ -86,6 +86,24 @@ def test_every_person_is_asked_once_by_plans_of_the_own_fold(sides):
             mask = best.get(scenario.domain, best[""])
             names = [name for a, name in enumerate(scenario.schema.names) if mask >> a & 1]
             assert rows["asked"].iloc[at + i] == names
+
+
+def test_planned_once_for_all_folds_is_planned_in_each(sides):
+    train, test = sides
+    folds = [train[:6], [*train[3:6], *test[:3]]]
+    calls = []
+
+    def planned(judge, scenarios):
+        calls.append(len(scenarios))
+        return plan_table(scenarios, judge, ExhaustiveSearch(), 2, 0, Serial())
+
+    shared = planned_once(planned, folds)
+    for judge in (simulated(noise_std=0.2), simulated(model_seed=3)):
+        for fold, people in zip(folds, (train[:9], [*train[3:6], *test]), strict=True):
+            table = shared(judge, people)
+            assert table.table.table.equals(planned(judge, fold).table.table)
+            assert table.source == "planned here for 6 train scenarios"
+    assert [n for n in calls if n != 6] == [9, 9]
 
 
 def test_folds_on_the_command_line(command, tmp_path):

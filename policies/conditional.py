@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from envs import UserError
-from policies.acquisition import positive
+from policies.acquisition import VoteAcquisition, positive
 from policies.situation import Choice, Situation
 from search.policy_tree import DECLINED, STOP, PolicyTree
 
@@ -65,3 +65,21 @@ class ConditionalAcquisition:
                 f"expected one for acquisition `conditional`"
             )
         return tree
+
+
+class AutoAcquisition:
+    """`conditional` where policy trees lie beside the table, else `vote`: the default.
+
+    `temperature`, `agreement`: as theirs.
+    """
+
+    name = "auto"
+
+    def __init__(self, temperature: float = 0.1, agreement: float = 0.8) -> None:
+        self._with_trees = ConditionalAcquisition(temperature, agreement)
+        self._without = VoteAcquisition(temperature)
+
+    def choose(self, situation: Situation) -> Choice:
+        """Return the question of the one or the other."""
+        chosen = self._without if situation.memory.trees is None else self._with_trees
+        return chosen.choose(situation)

@@ -18,9 +18,10 @@ class ConditionalAcquisition:
     domain has no tree, it is the tree for all.
 
     Values are read as the schema's levels; a declined answer, and one in words that no level names, takes the
-    branch of an answer that tells nothing. A tree stops by itself where it was planned to. The gain it
-    reports is net: the value of going on by the tree less the value of stopping, with the costs that the tree
-    was planned with; NaN off the tree, where its fallback is asked in order.
+    branch of an answer that tells nothing. The gain it reports is net: the value of going on by the tree less
+    the value of stopping, with the costs that the tree was planned with; NaN off the tree, where its fallback
+    is asked in order; 0 where the tree stops, with a question for those who ask on all the same: the next of
+    the fallback, then what adds most over the whole table.
 
     Raises
     ------
@@ -47,7 +48,10 @@ class ConditionalAcquisition:
         answers.update(dict.fromkeys(situation.declined, DECLINED))
         attribute = tree.next_attribute(answers)
         if attribute == STOP:
-            return Choice(None, reason=f"the plan for {tree.group} stops here")
+            left = (a for a in (*tree.fallback, *situation.memory.ranking) if situation.open[a])
+            return Choice(
+                next(left, None), 0.0, 0.0, net=True, reason=f"the plan for {tree.group} stops here"
+            )
         node = tree.node(answers)
         gain = math.nan if node is None else node.value - node.stop_value
         return Choice(attribute, gain, net=True, reason=f"plan for {tree.group}")

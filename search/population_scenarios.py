@@ -109,7 +109,7 @@ class Population:
         people, person = np.unique(self.people[rows], return_inverse=True)
         counts = np.zeros(len(people))
         np.maximum.at(counts, person, np.minimum(given, 1.0))
-        n_profiles = max(1, int(counts.sum()))
+        n_profiles = max(1, math.floor(counts.sum() + 1e-9))
         if merge:
             first, given = self._merge(rows, given)
             rows = rows[first]

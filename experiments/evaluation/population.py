@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -54,7 +55,7 @@ def plan_tree(
             # Smaller sets come first in a table.
             (scores.exact if exact else scores.seen)[kept, : len(sets_within(len(scores.schema), budget))],
             weights=weights,
-            n_profiles=max(1, int(count.sum())),
+            n_profiles=max(1, math.floor(count.sum() + 1e-9)),
             cost_weight=cost_weight,
             group=domain,
         )

@@ -3,10 +3,11 @@
     s(S) = b + h g(y(S)) / g(1) + e(S),   y(S) = sum_{a in S} w_a + sum_{a < b in S} v_ab
     g(y) = tanh(k y) for y >= 0,      k y below
 
-so that h is what a set of y = 1 gains; k is the link's curvature (k -> 0: a straight line). It is nearly straight at first and level in the end,
-as a mean of bounded verdicts is. Below 0, where attributes harm, the link goes straight on. Base b, weights w
-and pairs v have normal priors, the pairs' around 0, so that they are shrunk; the weights share an unknown
-mean. e is a misfit of each set's own. y is then a Gaussian process over sets with the kernel
+so that h is what a set of y = 1 gains; k is the link's curvature (k -> 0: a straight line). It is nearly
+straight at first and level in the end, as a mean of bounded verdicts is. Below 0, where attributes harm, it
+goes straight on. Base b, weights w and pairs v have normal priors, the pairs' around 0, so that they are
+shrunk; the weights share an unknown mean. e is a misfit of each set's own. y is then a Gaussian process over
+sets with the kernel
 
     K(S, T) = sd_0^2 |S| |T| + sum_{a in S and T} sd_a^2 + sum_{a < b in S and T} sd_ab^2.
 

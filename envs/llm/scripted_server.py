@@ -22,6 +22,10 @@ from envs.llm import scripted_replies as replies
 
 Rule = Callable[[Mapping[str, Any]], replies.Completion]
 """Returns what is said to the body of a chat completion."""
+Refusal = Callable[[Mapping[str, Any]], "tuple[int, Any] | None"]
+"""Returns HTTP status and JSON of an error, or None for a request that is answered."""
+Dialect = Callable[[dict[str, Any]], Any]
+"""Returns the JSON of a chat completion as another server would write it."""
 
 _PHRASES = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
@@ -40,6 +44,7 @@ class Script:
     json_schema, logprobs : whether the server has them; without, `response_format` is a 400
     max_prompt : characters of a prompt that fit the context, None = any
     retry_after_s : what a 429 asks for
+    refusal, dialect : errors and forms of an answer of one's own: what other servers do
     """
 
     rule: Rule = replies.default_completion
@@ -53,6 +58,8 @@ class Script:
     logprobs: bool = True
     max_prompt: int | None = None
     retry_after_s: float = 0.05
+    refusal: Refusal | None = None
+    dialect: Dialect | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.faults) - set(replies.FAULTS)
@@ -87,7 +94,7 @@ class ScriptedServer:
         self.keep_bodies = keep_bodies
         self.seen = Seen()
         self._arrivals: Counter[float] = Counter()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -104,17 +111,20 @@ class ScriptedServer:
         return server
 
     def __enter__(self) -> ScriptedServer:
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-server", daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result()
+        self._listening = asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._loop is not None and self._thread is not None  # noqa: S101, PT018 - __enter__ made them
+        asyncio.run_coroutine_threadsafe(_ended(self._listening), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        assert self._thread is not None  # noqa: S101 - __enter__ made it
         self._thread.join()
+        self._loop.close()
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> bytes | None:
         """Return the whole HTTP answer, or None where the connection is to be dropped."""
@@ -151,6 +161,9 @@ class ScriptedServer:
             return _error(404, f"the model {body.get('model')} does not exist", "model_not_found")
         if not script.json_schema and "response_format" in body:
             return _error(400, "response_format is not supported", "unsupported_parameter", "response_format")
+        own = None if script.refusal is None else script.refusal(body)
+        if own is not None:
+            return _http_text(own[0], json.dumps(own[1]))
         size = sum(len(str(m.get("content"))) for m in body.get("messages", ()))
         if script.max_prompt is not None and size > script.max_prompt:
             return _error(400, f"maximum context length passed: {raw_start(body)}", "context_length_exceeded")
@@ -180,7 +193,7 @@ class ScriptedServer:
         found = replies.chat_body(body, said, script.logprobs)
         if fault == "wrong_types":
             found["choices"][0]["message"] = [5, 5, 5]
-        text = json.dumps(found)
+        text = json.dumps(found if script.dialect is None else script.dialect(found))
         return _http_text(200, text[: len(text) // 2] if fault == "truncated_json" else text)
 
 
@@ -220,6 +233,15 @@ class _Http(asyncio.Protocol):
             self.transport.abort()
         else:
             self.transport.write(answer)
+
+
+async def _ended(listening: asyncio.Server) -> None:
+    """Listen no more, and end what is still being answered."""
+    listening.close()
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def raw_start(body: Mapping[str, Any]) -> str:

@@ -60,7 +60,8 @@ def _refuse_secrets(arguments: Sequence[str]) -> None:
         if found:
             raise UserError(
                 f"{found[found.lastindex or 0]}: a key does not belong into a configuration, which is saved; "
-                f"put it into the environment variable OPENAI_API_KEY, or into another that judge.key_variable names"
+                f"put it into the environment variable OPENAI_API_KEY, or into another that "
+                f"judge.key_variable names"
             )
 
 

@@ -8,6 +8,7 @@ looked at, never repeated: it may hold a key or a prompt.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import openai
@@ -22,8 +23,8 @@ _FILTERED = re.compile(
 )
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size|context (?:length|size|window)|contextwindow"
-    r"|maximum context|maximum model length|exceeds? the (?:available )?context|prompt is too long|input is too long"
-    r"|input token count|reduce the length|too many (?:input )?tokens",
+    r"|maximum context|maximum model length|exceeds? the (?:available )?context|prompt is too long"
+    r"|input is too long|input token count|reduce the length|too many (?:input )?tokens",
     re.I,
 )
 _NO_MODEL = re.compile(
@@ -111,7 +112,20 @@ def _advice(name: str, place: str) -> str:
 
 
 def _said(error: openai.APIStatusError) -> str:
-    return f"{error.code} {error.type} {error.param} {error.message}"
+    return f"{error.code} {error.type} {error.param} {error.message} {' '.join(_texts(error.body))}"
+
+
+def _texts(part: Any) -> Iterator[str]:
+    """Yield all text in the body of an error, but for a request that it repeats."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key not in ("input", "ctx", "messages"):
+                yield from _texts(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _texts(value)
+    elif isinstance(part, str):
+        yield part
 
 
 def _code(error: openai.APIStatusError) -> str:

@@ -23,9 +23,11 @@ from envs.llm.messages import ChatRequest, Reply
 from envs.llm.prices import Price
 from envs.llm.reading import billed_tokens, read_embeddings, read_reply
 
-CONNECT_S = 4.0
+CONNECT_S = 3.0
 """Seconds to open a connection: a wrong URL is told within five."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
+UNANSWERED_RETRIES = 2
+"""Repetitions of a request to an endpoint that has answered nothing yet: it may be none."""
 DOWN_AFTER = 3
 """Requests in a row that fail with all their repetitions before the endpoint counts as down."""
 _UNANSWERED = ("ConnectError", "ConnectTimeout")
@@ -81,7 +83,7 @@ class Connection:
     async def _sent(self, path: str, body: dict[str, Any], key: str) -> tuple[str | None, int]:
         """Return (body of a 2xx answer, None when every repetition failed; requests sent)."""
         sent = failed = 0
-        while failed <= self.endpoint.max_retries:
+        while failed <= self._retries:
             async with self.engine.slots:
                 text, wait = await self._once(path, body)
             sent += 1
@@ -91,8 +93,13 @@ class Connection:
             if wait == AT_ONCE:
                 continue
             failed += 1
-            if failed <= self.endpoint.max_retries:
+            if failed <= self._retries:
                 await asyncio.sleep(pause(failed - 1, wait, key))
+        if not self._answered:
+            raise EndpointDown(
+                f"{self._where}: {failed} requests to {self.endpoint.url} were dropped or timed out and none "
+                f"was answered, expected the base_url of an OpenAI-compatible endpoint"
+            )
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= DOWN_AFTER:
             raise EndpointDown(
@@ -163,6 +170,11 @@ class Connection:
             del body[name]
             return True
         return False
+
+    @property
+    def _retries(self) -> int:
+        most = self.endpoint.max_retries
+        return most if self._answered else min(most, UNANSWERED_RETRIES)
 
     @property
     def _where(self) -> str:

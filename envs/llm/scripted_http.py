@@ -22,13 +22,16 @@ class Http(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where answers go."""
         self.transport: Any = transport
 
     def connection_lost(self, error: Exception | None) -> None:
+        """End the answer that nobody waits for any more."""
         if self.task is not None:
             self.task.cancel()
 
     def data_received(self, data: bytes) -> None:
+        """Answer a request once all of it is there."""
         self.buffer += data
         head, found, rest = self.buffer.partition(b"\r\n\r\n")
         if not found:

@@ -11,6 +11,7 @@ from envs.llm import Endpoint, EndpointError
 from envs.llm import transport as http
 from envs.llm.errors import EndpointDown, SchemaRefused
 from envs.llm.messages import TokenChoice
+from envs.llm.prices import in_dollars
 from envs.llm.reading import billed_tokens, read_reply
 from envs.llm.scripted_replies import Completion, default_completion
 from envs.rankings import read_ranking
@@ -378,3 +379,10 @@ def test_azure_without_a_version_is_told(monkeypatch):
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", MARK)
     with pytest.raises(UserError, match=r"judge\.api_version: Azure's is not given"):
         client("http://127.0.0.1:9", api="azure").complete(ask())
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(0.0, "$0.00"), (0.004, "$0.0040"), (0.1, "$0.10"), (1234.5, "$1,234.50")]
+)
+def test_little_is_not_nothing(amount, text):
+    assert in_dollars(amount) == text

@@ -210,7 +210,7 @@ WRONG = {
         "judge.headers: a key does not belong",
     ),
     "no variable of a header": (
-        ["+judge.headers.Authorization=\\$NOT_THERE"],
+        ["+judge.headers.Authorization=$NOT_THERE"],
         "judge.headers.Authorization: the environment variable NOT_THERE is not set",
     ),
     "a limit without a price": (["judge.max_cost=1"], "has no price"),

@@ -24,7 +24,8 @@ class Endpoint:
 
     No field holds a secret, so that a configuration can be saved as it is: the key comes from the
     environment variable that `key_variable` names (default `OPENAI_API_KEY`; `AZURE_OPENAI_API_KEY` with
-    `api=azure`), and a header whose value begins with `$` takes the rest for the name of a variable.
+    `api=azure`, where a token in `AZURE_OPENAI_AD_TOKEN` comes before it), and a header whose value begins
+    with `$` takes the rest for the name of a variable.
 
     Attributes
     ----------

@@ -43,6 +43,9 @@ _NOT_TAKEN = re.compile(
 _PARAMETER = re.compile(
     r"\b(max_completion_tokens|max_tokens|temperature|top_p|top_logprobs|logprobs|seed|response_format)\b"
 )
+_NO_SYSTEM = re.compile(
+    r"system role (?:is )?not supported|does not support 'system'|roles must alternate", re.I
+)
 _ADVICE = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -61,6 +64,11 @@ def may_pass_later(error: openai.APIStatusError) -> bool:
     if error.status_code == 429:
         return _code(error) not in ("insufficient_quota", "billing_hard_limit_reached")
     return error.status_code == 408 or error.status_code >= 500
+
+
+def takes_no_system(error: openai.APIStatusError) -> bool:
+    """Tell whether the model knows no system messages: its chat template (Gemma's, say) raises an error."""
+    return error.status_code in (400, 422, 500) and bool(_NO_SYSTEM.search(_said(error)))
 
 
 def parameter(error: openai.APIStatusError) -> str:

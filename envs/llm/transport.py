@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -52,6 +53,7 @@ class Connection:
         self._limit = _LIMITS[own]
         self._limit_changed = False
         self._left_out: set[str] = set()
+        self._system = True
 
     async def chat(self, request: ChatRequest, attempt: int, key: str) -> Reply:
         """Send one chat completion; `attempt` counts earlier replies to it that could not be used.
@@ -144,6 +146,9 @@ class Connection:
         """Return what `_once` does; raise where neither a repetition nor another body helps."""
         if refusals.is_filtered(error):
             return _FILTERED, None
+        if refusals.takes_no_system(error) and body.get("messages") != _merged(body.get("messages", [])):
+            body["messages"], self._system = _merged(body["messages"]), False
+            return "", AT_ONCE
         if refusals.may_pass_later(error):
             return "", retry_after(error.response.headers)
         if self._adapted(refusals.parameter_not_taken(error), body):
@@ -186,6 +191,8 @@ class Connection:
             "model": endpoint.model,
             "messages": [{"role": role, "content": content} for role, content in request.messages],
         }
+        if not self._system:
+            body["messages"] = _merged(body["messages"])
         if request.temperature is not None:
             body["temperature"] = request.temperature
         if request.top_p is not None:
@@ -207,6 +214,14 @@ class Connection:
         return body
 
 
+def _merged(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return `messages` with a system message at the head of the user's, for models that know none."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return messages
+    text = "\n\n".join(message["content"] for message in messages[:2])
+    return [{"role": messages[1]["role"], "content": text}, *messages[2:]]
+
+
 def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """Return the package's client of `endpoint`; it repeats nothing by itself."""
     for name in ("httpx", "httpx2"):
@@ -218,7 +233,8 @@ def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
         endpoint.check_api_version()
         return openai.AsyncAzureOpenAI(
             azure_endpoint=endpoint.url,
-            api_key=endpoint.key(),
+            # The package takes a token of Entra ID from the environment, in place of a key.
+            api_key=None if os.environ.get("AZURE_OPENAI_AD_TOKEN") else endpoint.key(),
             api_version=endpoint.api_version,
             timeout=timeout,
             max_retries=0,

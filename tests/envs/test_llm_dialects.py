@@ -7,7 +7,7 @@ from llm_cases import MARK, ask, client, judge, scenario, server
 
 from envs import UserError
 from envs.judges.verdicts import DIMENSIONS, expected_score, read_verdict
-from envs.llm import Endpoint, EndpointError
+from envs.llm import ChatRequest, Endpoint, EndpointError
 from envs.llm import transport as http
 from envs.llm.errors import EndpointDown, SchemaRefused
 from envs.llm.messages import TokenChoice
@@ -152,6 +152,42 @@ def test_another_temperature_is_not_left_out_but_told(tmp_path):
         assert running.seen.requests == 1
         llm = judge(running.url, tmp_path, target={"temperature": None})
         assert llm.score(scenario(), [()])[0].reason is None
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "System role not supported"),
+        (500, "Conversation roles must alternate user/assistant/user/assistant/..."),
+        (400, "Unsupported value: 'messages[0].role' does not support 'system' with this model."),
+    ],
+)
+def test_a_model_without_system_messages_is_told_all_in_one(status, message, tmp_path):
+    def refuse(body):
+        return (status, nested(message)) if body["messages"][0]["role"] == "system" else None
+
+    with server(keep_bodies=True, refusal=refuse) as running:
+        llm = judge(running.url, tmp_path, mode="direct")
+        assert [llm.score(scenario(i), [()])[0].reason for i in range(2)] == [None, None]
+        assert running.seen.requests == 3
+    before, after, _ = (body["messages"] for body in running.seen.bodies)
+    assert after == [{"role": "user", "content": "\n\n".join(message["content"] for message in before)}]
+
+
+@pytest.mark.parametrize("messages", [(("user", "a"),), (("system", "a"),)])
+def test_what_cannot_be_told_otherwise_is_final(messages):
+    with server(refusal=lambda _: (400, nested("System role not supported"))) as running:
+        with pytest.raises(EndpointError, match="400"):
+            client(running.url).complete(ChatRequest(messages))
+        assert running.seen.requests == 1
+
+
+def test_azure_takes_a_token_of_the_directory(monkeypatch):
+    monkeypatch.delenv("AZURE_OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", MARK)
+    with server(key=MARK) as running:
+        llm = client(running.url.removesuffix("/v1"), api="azure", api_version="2024-10-21")
+        assert llm.complete(ask()).reason is None
 
 
 @pytest.mark.parametrize(

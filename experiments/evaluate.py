@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from envs import Judge, UserError
-from envs.loading import ScenarioSet
+from envs import Judge, Scenario, UserError
+from envs.loading import ScenarioSet, person_share
 from envs.users import PersonUser, User
 from experiments import build
 from experiments.config import budget_of
 from experiments.evaluation import output
 from experiments.evaluation.lineup import CHOSEN, Options
-from experiments.evaluation.planning import Table, plan_table, spread, without_test_people
-from experiments.evaluation.run import run
+from experiments.evaluation.planning import Table, plan_table, planned_once, spread, without_test_people
+from experiments.evaluation.run import Side, run
 from experiments.evaluation.variations import check
 from experiments.folders import output_folder
 from experiments.main import entry_point
@@ -36,23 +36,23 @@ def evaluate(cfg: DictConfig) -> float:
     """
     started = time.perf_counter()
     budget = budget_of(cfg)
-    train, test = _side(cfg, "train"), _side(cfg, "test")
-    tested = spread(test.scenarios, cfg.test_size)
+    sides, source = _sides(cfg)
     judges, user, tracking = _judges(cfg), _user(cfg), build.build_tracking(cfg)
     options = _options(cfg)
     config = config_dict(cfg, budget)
     folder = output_folder(cfg.output_dir)
     tracking.start(config, folder)
-    with output.progress_bar(len(judges)) as progress:
-        tables = _tables(cfg, train, budget, progress)
-        found = run(judges, tables, train.scenarios, tested, user, budget, options, progress)
+    with output.progress_bar(len(judges) * len(sides)) as progress:
+        tables = _tables(cfg, sides, budget, progress)
+        found = run(judges, tables, sides, user, budget, options, progress)
     about = output.About(
         judge=str(getattr(judges[0], "name", type(judges[0]).__name__)),
         simulated=bool(getattr(judges[0], "simulated", False)),
-        scenarios=test.source,
+        scenarios=source,
         budget=budget,
-        names=tested[0].schema.names,
-        n_train=len(train.scenarios),
+        names=sides[0].test[0].schema.names,
+        n_train=min(len(side.train) for side in sides),
+        folds=cfg.folds,
         value_cost=cfg.value_cost,
         seed=cfg.seed,
         draws=cfg.draws,
@@ -81,12 +81,43 @@ def _options(cfg: DictConfig) -> Options:
         value_costs=tuple(cfg.value_costs),
         value_cost=cfg.value_cost,
         min_profiles=cfg.min_profiles,
+        other_domains=cfg.other_domains,
         unit_costs=cfg.unit_costs,
         seed=cfg.seed,
         report_samples=cfg.report_samples,
         variations=tuple(cfg.variations),
         variation_seeds=cfg.variation_seeds,
     )
+
+
+def _sides(cfg: DictConfig) -> tuple[list[Side], str]:
+    """Return who is planned for and who is asked, once or in each fold, and where the scenarios are from.
+
+    In folds every person is asked once, with the plans made for all the others.
+
+    Raises
+    ------
+    UserError
+        fewer than two folds have people.
+    """
+    if cfg.folds < 1:
+        raise UserError(f"folds: found {cfg.folds}, expected an integer >= 1")
+    if cfg.folds == 1:
+        train, test = _side(cfg, "train"), _side(cfg, "test")
+        return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source
+    whole = _side(cfg, "all")
+    fold_of = {
+        s.id: int(person_share(s.profile, cfg.scenarios.split_seed) * cfg.folds) for s in whole.scenarios
+    }
+    tested = spread(whole.scenarios, cfg.test_size)
+    folds = [
+        Side([s for s in whole.scenarios if fold_of[s.id] != k], [s for s in tested if fold_of[s.id] == k])
+        for k in range(cfg.folds)
+    ]
+    sides = [side for side in folds if side.train and side.test]
+    if len(sides) < 2:
+        raise UserError(f"folds: found {cfg.folds} of too few people for two that have any, expected 1")
+    return sides, whole.source
 
 
 def _side(cfg: DictConfig, split: str, whole: bool = False) -> ScenarioSet:
@@ -121,29 +152,38 @@ def _judges(cfg: DictConfig) -> list[Judge]:
 
 
 def _tables(
-    cfg: DictConfig, train: ScenarioSet, budget: int, progress: output.Bar
-) -> Callable[[Judge], Table]:
+    cfg: DictConfig, sides: Sequence[Side], budget: int, progress: output.Bar
+) -> Callable[[Judge, Sequence[Scenario]], Table]:
     """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
     stored = _stored(cfg, budget)
     if stored is not None:
         people = _side(cfg, "test", whole=True).scenarios  # those that are not tested now as well
         table = without_test_people(*stored, people)
-        return lambda judge: table
-    scenarios = spread(train.scenarios, cfg.table_size)
-    progress.plans(len(scenarios))
-    parallel = build.build_parallel(cfg)
-    return lambda judge: plan_table(
-        scenarios,
-        judge,
-        build.build_searcher(cfg),
-        budget,
-        cfg.seed,
-        parallel,
-        on_plan=lambda: progress("planning", 1),
-        report_samples=cfg.report_samples,
-        max_judge_calls=cfg.search.max_judge_calls,
-        wave=cfg.search.wave,
-    )
+        return lambda judge, train: table
+    # The same number in every fold, so that tables of one size are held against each other.
+    fewest = min(len(side.train) for side in sides)
+    size = fewest if cfg.table_size is None else min(cfg.table_size, fewest)
+    parallel, searcher = build.build_parallel(cfg), build.build_searcher(cfg)
+
+    def planned(judge: Judge, scenarios: Sequence[Scenario]) -> Table:
+        progress.plans(len(scenarios))
+        return plan_table(
+            scenarios,
+            judge,
+            searcher,
+            budget,
+            cfg.seed,
+            parallel,
+            on_plan=lambda: progress("planning", 1),
+            report_samples=cfg.report_samples,
+            max_judge_calls=cfg.search.max_judge_calls,
+            wave=cfg.search.wave,
+        )
+
+    folds = [spread(side.train, size) for side in sides]
+    if len(folds) > 1 and not hasattr(searcher, "fit"):  # no plan depends on another
+        return planned_once(planned, folds)
+    return lambda judge, train: planned(judge, spread(train, size))
 
 
 def _stored(cfg: DictConfig, budget: int) -> tuple[PathTable, str] | None:
@@ -151,9 +191,11 @@ def _stored(cfg: DictConfig, budget: int) -> tuple[PathTable, str] | None:
 
     It fits when it was planned under this very judge, this budget and these scenarios.
     """
+    if cfg.paths is not None and cfg.folds > 1:
+        raise UserError(f"folds: found {cfg.folds} with a stored table, expected 1 or paths=null")
     if cfg.paths is not None:
         return PathTable.load(cfg.paths), str(cfg.paths)
-    if cfg.model_seeds > 1 or cfg.table_size is not None or cfg.scenarios.path is not None:
+    if cfg.model_seeds > 1 or cfg.folds > 1 or cfg.table_size is not None or cfg.scenarios.path is not None:
         return None
     table = PathTable.load(SHIPPED)
     made = table.provenance["config"]

@@ -50,10 +50,14 @@ def _on(summary: Mapping[str, Any]) -> str:
     kind = "SIMULATED, " if summary["judge_is_simulated"] else ""
     draws = len(summary["model_seeds"])
     of = f"{draws} draw{'s' if draws > 1 else ''}"
-    return (
-        f"{kind}judge {summary['judge']} ({of}), {Path(summary['scenarios']).name}: "
-        f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people"
-    )
+    return f"{kind}judge {summary['judge']} ({of}), {Path(summary['scenarios']).name}: {held_out(summary)}"
+
+
+def held_out(summary: Mapping[str, Any]) -> str:
+    """Say how many people were tested, and how they were kept apart from those planned for."""
+    n = summary.get("folds", 1)
+    folds = f" in {n} folds" if n > 1 else ""
+    return f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people{folds}"
 
 
 def _method(summary: Mapping[str, Any], name: str, key: str = "score") -> Interval | None:

@@ -21,7 +21,7 @@ from search.path_table import PathTable
 from search.policy_tree_file import PolicyTrees
 
 CHOSEN = "chosen policy"
-POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9)
 """Cost weights of the exact plan, from every question it likes to none at all."""
 
 
@@ -31,18 +31,19 @@ class Options:
 
     `policy`: the chosen one. `value_costs`: cost weights of the `value` rule, its operating points, and
     `value_cost` the one that stands for it. `costs`: those of the exact plan. `min_profiles`: where fewer
-    people agree with the answers, trees go on with the fixed path.
-    `unit_costs`: every question costs the same. `seed`: of what is random in methods. `report_samples`: fresh
-    looks under a judge that is stochastic and not simulated. `variations`, `variation_seeds`: which
-    robustness checks, under how many draws of the judge.
+    people agree with the answers, trees go on with the fixed path. `other_domains`: what a person of another
+    domain counts in a domain's tree. `unit_costs`: every question costs the same. `seed`: of what is random
+    in methods. `report_samples`: fresh looks under a judge that is stochastic and not simulated.
+    `variations`, `variation_seeds`: which robustness checks, under how many draws of the judge.
     """
 
     policy: Policy
     embedding: Embedding
-    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9)
     value_cost: float = 0.1
     costs: tuple[float, ...] = POPULATION_COSTS
-    min_profiles: float = 20.0
+    min_profiles: float = 10.0
+    other_domains: float = 0.3
     unit_costs: bool = True
     seed: int = 0
     report_samples: int = 8
@@ -84,7 +85,9 @@ def lineup(setting: Setting, scores: TrainScores, memory: Memory, options: Optio
     methods += talks.methods({"nearest": NearestAcquisition(), "vote": VoteAcquisition()})
     if memory.trees is not None:
         methods += _conditional(setting, scores, memory, options, costs)
-        methods += population_plans(setting, scores, options.costs, costs, options.min_profiles)
+        methods += population_plans(
+            setting, scores, options.costs, costs, options.min_profiles, options.other_domains
+        )
     return [*methods, talks.configured(CHOSEN, options.policy)]
 
 

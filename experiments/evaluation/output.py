@@ -26,7 +26,7 @@ from experiments.evaluation.baselines import (
     STATIC_SETS,
     VANILLA,
 )
-from experiments.evaluation.claims import SUMMARY, claims, claims_grid
+from experiments.evaluation.claims import SUMMARY, claims, claims_grid, held_out
 from experiments.evaluation.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.drawings_varied import robustness
 from experiments.evaluation.findings import ablation_rows, findings
@@ -60,6 +60,7 @@ class About:
     budget: int
     names: tuple[str, ...]
     n_train: int
+    folds: int
     value_cost: float
     seed: int
     draws: int
@@ -217,9 +218,8 @@ class Report:
     def _notice(self) -> str:
         rows = self._summary
         of = (
-            f"{rows['n_test']:,} held-out scenarios of {rows['n_profiles']:,} people, draws of the judge "
-            f"{self.about.judge}: {len(rows['model_seeds'])}, budget {self.about.budget}, scenarios "
-            f"{self.about.scenarios}."
+            f"{held_out(rows)}, draws of the judge {self.about.judge}: {len(rows['model_seeds'])}, budget "
+            f"{self.about.budget}, scenarios {self.about.scenarios}."
         )
         if not self.about.simulated:
             return of

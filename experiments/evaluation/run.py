@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -21,6 +22,13 @@ from policies.reading import default_reader
 
 Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""
+
+
+class Side(NamedTuple):
+    """Who is planned for and who is asked: no person is in both."""
+
+    train: Sequence[Scenario]
+    test: Sequence[Scenario]
 
 
 @dataclass
@@ -47,31 +55,38 @@ class Evaluation:
 
 def run(
     judges: Sequence[Judge],
-    table_of: Callable[[Judge], Table],
-    train: Sequence[Scenario],
-    test: Sequence[Scenario],
+    table_of: Callable[[Judge, Sequence[Scenario]], Table],
+    sides: Sequence[Side],
     user: User,
     budget: int,
     options: Options,
     progress: Progress = lambda what, done: None,
 ) -> Evaluation:
-    """Evaluate every method under each of `judges`, and the variations under the first few."""
+    """Evaluate every method under each of `judges`, and the variations under the first few.
+
+    `table_of`: the path table of a judge and train scenarios. `sides`: the folds, whose test people differ.
+    """
+    test = [scenario for side in sides for scenario in side.test]
     profiles = numbered(test)
     frames, varied, tables = [], list[pd.DataFrame](), list[Table]()
     for k, judge in enumerate(judges):
-        table = table_of(judge)
-        tables.append(table)
-        setting = Setting(
-            judge, train, test, budget, Answers(user, test), options.seed, options.report_samples,
-            int(getattr(judge, "model_seed", k)),
-        )  # fmt: skip
-        scores, memory = _plans(setting, table, options)
-        frames.append(evaluate(setting, lineup(setting, scores, memory, options), profiles))
-        progress("methods", 1)
         names = options.variations if k < options.variation_seeds else ()
-        for variation in variations(names, setting, scores, memory, options):
-            varied.append(_varied(variation, profiles))
-            progress("variations", 0)
+        start = 0
+        for side in sides:
+            own = profiles[start : start + len(side.test)]
+            start += len(side.test)
+            table = table_of(judge, side.train)
+            tables.append(table)
+            setting = Setting(
+                judge, *side, budget, Answers(user, side.test), options.seed, options.report_samples,
+                int(getattr(judge, "model_seed", k)),
+            )  # fmt: skip
+            scores, memory = _plans(setting, table, options)
+            frames.append(evaluate(setting, lineup(setting, scores, memory, options), own))
+            progress("methods", 1)
+            for variation in variations(names, setting, scores, memory, options):
+                varied.append(_varied(variation, own))
+                progress("variations", 0)
     return Evaluation(
         pd.concat(frames, ignore_index=True),
         pd.concat(varied, ignore_index=True) if varied else None,

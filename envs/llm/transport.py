@@ -28,7 +28,7 @@ CONNECT_S = 3.0
 """Seconds to open a connection: a wrong URL is told within five."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 UNANSWERED_RETRIES = 2
-"""Repetitions of a request to an endpoint that has answered nothing yet: it may be none."""
+"""Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none."""
 DOWN_AFTER = 3
 """Requests in a row that fail with all their repetitions before the endpoint counts as down."""
 _UNANSWERED = ("ConnectError", "ConnectTimeout")
@@ -97,10 +97,10 @@ class Connection:
             failed += 1
             if failed <= self._retries:
                 await asyncio.sleep(pause(failed - 1, wait, key))
-        if not self._answered:
+        if not self._answered and failed > UNANSWERED_RETRIES:
             raise EndpointDown(
-                f"{self._where}: {failed} requests to {self.endpoint.url} were dropped or timed out and none "
-                f"was answered, expected the base_url of an OpenAI-compatible endpoint"
+                f"{self._where}: {failed} connections to {self.endpoint.url} were dropped and nothing was "
+                f"answered, expected the base_url of an OpenAI-compatible endpoint"
             )
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= DOWN_AFTER:
@@ -127,11 +127,13 @@ class Connection:
             tokens = billed_tokens(text, body)
             return text, None
         except TimeoutError:
+            self._answered = True  # not yet, but somebody listens
             return "", 0.0
         except openai.APIStatusError as error:
             self._answered = True
             return self._judged(error, body)
         except openai.APIConnectionError as error:
+            self._answered |= type(error.__cause__).__name__ == "ReadTimeout"
             found = None if self._answered else _no_endpoint(error.__cause__)
             if found:
                 raise EndpointDown(

@@ -237,9 +237,16 @@ def test_what_is_final_is_told_after_one_request(case):
 
 def test_something_that_only_drops_is_no_endpoint():
     with server(fault_rate=1.0, faults=["drop"]) as running:
-        with pytest.raises(EndpointDown, match=r"3 requests to http.* none was answered"):
+        with pytest.raises(EndpointDown, match=r"3 connections to http.* nothing was answered"):
             client(running.url).complete(ask())
         assert running.seen.requests == 3
+
+
+@pytest.mark.parametrize(("fault", "retries", "requests"), [("timeout", 3, 4), ("drop", 1, 2)])
+def test_one_that_is_slow_or_may_drop_by_accident_is_one(fault, retries, requests):
+    with server(fault_rate=1.0, faults=[fault]) as running:
+        reply = client(running.url, timeout_s=0.2, max_retries=retries).complete(ask())
+        assert (reply.reason, reply.requests) == ("unavailable", requests)
 
 
 def test_https_where_http_is_spoken():

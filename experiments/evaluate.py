@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Judge, UserError
+from envs import Judge, Scenario, UserError
 from envs.loading import ScenarioSet
 from envs.users import PersonUser, User
 from experiments import build
 from experiments.config import budget_of
-from experiments.evaluation import output
+from experiments.evaluation import output, spending
 from experiments.evaluation.lineup import CHOSEN, Options
+from experiments.evaluation.lineup_models import chats_of
+from experiments.evaluation.models import asked_of, begin, paid_for_is_kept, target_of, with_cached_chats
 from experiments.evaluation.planning import Table, plan_table, spread, without_test_people
 from experiments.evaluation.run import run
+from experiments.evaluation.stored import Stored, stored_plans
 from experiments.evaluation.variations import check
 from experiments.folders import output_folder
 from experiments.main import entry_point
 from experiments.provenance import config_dict
-from policies.memory import SHIPPED
-from search.path_table import PathTable
+from experiments.spending import spending as spending_of_plans
+from search.planning import PlanOptions
 
 
 def evaluate(cfg: DictConfig) -> float:
@@ -32,38 +36,88 @@ def evaluate(cfg: DictConfig) -> float:
     Raises
     ------
     UserError
-        a mistake in the configuration or a file.
+        a mistake in the configuration or a file; `NothingPlannedError` when no set was scored.
     """
+    with paid_for_is_kept():
+        return _evaluate(cfg)
+
+
+def _evaluate(cfg: DictConfig) -> float:
     started = time.perf_counter()
     budget = budget_of(cfg)
+    console = Console()
     train, test = _side(cfg, "train"), _side(cfg, "test")
     tested = spread(test.scenarios, cfg.test_size)
     judges, user, tracking = _judges(cfg), _user(cfg), build.build_tracking(cfg)
+    cfg = build.with_search(cfg, judges[0], None)
     options = _options(cfg)
+    stored = stored_plans(cfg, budget, train)
+    planned = [] if stored else spread(train.scenarios, cfg.table_size)
+    takes = _spending(cfg, budget, planned, tested, judges, options)
+    if takes or cfg.dry_run:
+        console.print(spending.told(takes, cfg.dry_run), highlight=False, soft_wrap=True)
+    if cfg.dry_run:
+        return math.nan
     config = config_dict(cfg, budget)
     folder = output_folder(cfg.output_dir)
+    begin(judges[0], folder, tested)
     tracking.start(config, folder)
     with output.progress_bar(len(judges)) as progress:
-        tables = _tables(cfg, train, budget, progress)
-        found = run(judges, tables, train.scenarios, tested, user, budget, options, progress)
-    about = output.About(
-        judge=str(getattr(judges[0], "name", type(judges[0]).__name__)),
-        simulated=bool(getattr(judges[0], "simulated", False)),
-        scenarios=test.source,
+        tables = _tables(cfg, stored, planned, budget, progress)
+        found = run(
+            judges, tables, train.scenarios, tested, user, budget, options, progress,
+            lambda calls: console.print(f"scoring: {calls:,} judge calls", highlight=False),
+        )  # fmt: skip
+    about = _about(cfg, judges[0], test.source, tested, len(train.scenarios), budget, options, stored)
+    report = output.Report(found, about)
+    summary = {**report.summary(), "config": config, "wall_s": round(time.perf_counter() - started, 3)}
+    report.write(folder, summary)
+    report.show(console, folder, summary)
+    tracking.finish(report.headline(), report.tables(), report.drawings)
+    return report.score(CHOSEN)
+
+
+def _spending(
+    cfg: DictConfig,
+    budget: int,
+    planned: Sequence[Scenario],
+    tested: Sequence[Scenario],
+    judges: Sequence[Judge],
+    options: Options,
+) -> list[spending.Part]:
+    planning = None
+    if planned:
+        calls = cfg.search.max_judge_calls
+        plans = PlanOptions(budget=budget, report_samples=options.report_samples, max_judge_calls=calls)
+        planning = spending_of_plans(planned, plans, build.build_searcher(cfg), judges[0])
+    return spending.parts(tested, budget, options, judges, planning)
+
+
+def _about(
+    cfg: DictConfig,
+    judge: Judge,
+    source: str,
+    tested: Sequence[Scenario],
+    n_train: int,
+    budget: int,
+    options: Options,
+    stored: Stored | None,
+) -> output.About:
+    return output.About(
+        judge=str(getattr(judge, "name", type(judge).__name__)),
+        simulated=bool(getattr(judge, "simulated", False)),
+        scenarios=source,
         budget=budget,
         names=tested[0].schema.names,
-        n_train=len(train.scenarios),
+        n_train=n_train,
         value_cost=cfg.value_cost,
         seed=cfg.seed,
         draws=cfg.draws,
         level=cfg.level,
+        target=target_of(judge),
+        asked=asked_of([options.chat, *chats_of(options.policy)]),
+        about_trees="" if stored is None else stored.about_trees,
     )
-    report = output.Report(found, about)
-    summary = {**report.summary(), "config": config, "wall_s": round(time.perf_counter() - started, 3)}
-    report.write(folder, summary)
-    report.show(Console(), folder, summary)
-    tracking.finish(report.headline(), report.tables(), report.drawings)
-    return report.score(CHOSEN)
 
 
 def _user(cfg: DictConfig) -> User:
@@ -75,8 +129,9 @@ def _user(cfg: DictConfig) -> User:
 
 def _options(cfg: DictConfig) -> Options:
     check(cfg.variations)
+    cached = with_cached_chats(cfg)
     return Options(
-        build.build_policy(cfg),
+        build.build_policy(cached),
         build.build_embedding(cfg),
         value_costs=tuple(cfg.value_costs),
         value_cost=cfg.value_cost,
@@ -86,6 +141,7 @@ def _options(cfg: DictConfig) -> Options:
         report_samples=cfg.report_samples,
         variations=tuple(cfg.variations),
         variation_seeds=cfg.variation_seeds,
+        chat=build.build_chat(cfg),
     )
 
 
@@ -121,19 +177,21 @@ def _judges(cfg: DictConfig) -> list[Judge]:
 
 
 def _tables(
-    cfg: DictConfig, train: ScenarioSet, budget: int, progress: output.Bar
+    cfg: DictConfig,
+    stored: Stored | None,
+    planned: Sequence[Scenario],
+    budget: int,
+    progress: output.Bar,
 ) -> Callable[[Judge], Table]:
     """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
-    stored = _stored(cfg, budget)
     if stored is not None:
         people = _side(cfg, "test", whole=True).scenarios  # those that are not tested now as well
-        table = without_test_people(*stored, people)
+        table = without_test_people(stored.table, stored.source, people, stored.trees)
         return lambda judge: table
-    scenarios = spread(train.scenarios, cfg.table_size)
-    progress.plans(len(scenarios))
+    progress.plans(len(planned))
     parallel = build.build_parallel(cfg)
     return lambda judge: plan_table(
-        scenarios,
+        planned,
         judge,
         build.build_searcher(cfg),
         budget,
@@ -144,21 +202,6 @@ def _tables(
         max_judge_calls=cfg.search.max_judge_calls,
         wave=cfg.search.wave,
     )
-
-
-def _stored(cfg: DictConfig, budget: int) -> tuple[PathTable, str] | None:
-    """Return (table, where it is from): that of `paths`, else the package's own where it fits.
-
-    It fits when it was planned under this very judge, this budget and these scenarios.
-    """
-    if cfg.paths is not None:
-        return PathTable.load(cfg.paths), str(cfg.paths)
-    if cfg.model_seeds > 1 or cfg.table_size is not None or cfg.scenarios.path is not None:
-        return None
-    table = PathTable.load(SHIPPED)
-    made = table.provenance["config"]
-    same = made["judge"] == OmegaConf.to_container(cfg.judge, resolve=True) and made["budget"] == budget
-    return (table, "the table that ships with the package") if same else None
 
 
 main = entry_point("evaluate")(evaluate)

@@ -29,15 +29,17 @@ from experiments.evaluation.baselines import (
 from experiments.evaluation.claims import SUMMARY, claims, claims_grid
 from experiments.evaluation.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.drawings_varied import robustness
-from experiments.evaluation.findings import ablation_rows, findings
+from experiments.evaluation.findings import ablation_rows, findings, unscored_lines
 from experiments.evaluation.html import Grid, markdown, page
-from experiments.evaluation.lineup import CHOSEN
+from experiments.evaluation.lineup import CHOSEN, STORED
+from experiments.evaluation.models import Asked
 from experiments.evaluation.pairs import Pair, compare, difference_rows
 from experiments.evaluation.population import POPULATION, POPULATION_ALL, cost_name
 from experiments.evaluation.run import Evaluation
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison, MethodFigures
 from experiments.figures import Drawing
+from experiments.main import NothingPlannedError
 from experiments.report import files_table
 
 FILES = [
@@ -52,7 +54,11 @@ FILES = [
 
 @dataclass(frozen=True)
 class About:
-    """What an evaluation was of."""
+    """What an evaluation was of.
+
+    `target`: the model whose answers are judged, None where none answers. `asked`: what a model that chooses
+    or rates was asked. `about_trees`: a line on the policy trees beside the table.
+    """
 
     judge: str
     simulated: bool
@@ -64,6 +70,9 @@ class About:
     seed: int
     draws: int
     level: float
+    target: str | None = None
+    asked: tuple[Asked, ...] = ()
+    about_trees: str = ""
 
 
 class Report:
@@ -74,6 +83,9 @@ class Report:
         self.about = about
         self.comparison = self._compare(found.results)
         self.methods = {name: self.comparison.figures(name) for name in self.comparison.names}
+        if all(figures.n_unscored == figures.n_rows for figures in self.methods.values()):
+            told = ", ".join(f"{reason} {n:,}" for reason, n in found.unscored.items())
+            raise NothingPlannedError(f"evaluation: none of {found.n_looks:,} looks has a score: {told}")
 
     def _compare(self, results: pd.DataFrame) -> Comparison:
         return Comparison(results, self.about.seed, self.about.draws, self.about.level)
@@ -104,12 +116,15 @@ class Report:
     @functools.cached_property
     def sentences(self) -> list[str]:
         """What was found, in sentences."""
-        return findings(self.methods, self.pairs, CHOSEN, self.about.value_cost)
+        found = findings(self.methods, self.pairs, CHOSEN, self.about.value_cost)
+        trees = [self.about.about_trees] if self.about.about_trees else []
+        return [*found, *unscored_lines(self.found, self.comparison), *trees, *self.found.absent]
 
     @functools.cached_property
     def _summary(self) -> dict[str, Any]:
         about = asdict(self.about)
         simulated = about.pop("simulated")
+        asked = about.pop("asked")
         rows = self.comparison.rows
         summary = {
             **about,
@@ -121,6 +136,10 @@ class Report:
             "n_rows_left_out": self.found.n_left_out,
             "n_queries_escalated": self.found.n_escalated,
             "n_queries_revealing": self.found.n_revealing,
+            "n_looks": self.found.n_looks,
+            "n_looks_unscored": sum(self.found.unscored.values()),
+            "unscored": dict(self.found.unscored),
+            "model_questions": [Asked(*row)._asdict() for row in asked],
             "chosen": CHOSEN,
             "abstention_only": f"random order + value {self.about.value_cost:g}",
             "findings": self.sentences,
@@ -155,7 +174,9 @@ class Report:
     def _few(self) -> list[MethodFigures]:
         cost = self.about.value_cost
         names = [VANILLA, *(f"{a} + value {cost:g}" for a in ("random order", "nearest", "vote"))]
-        names += [f"conditional + own stop {cost:g}", CHOSEN, *STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC]
+        names += [f"llm + value {cost:g}", *(f"{a} + scale 4" for a in ("random order", "vote", "llm"))]
+        names += [f"conditional + own stop {cost:g}", f"{STORED} + own stop", CHOSEN]
+        names += [*STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC]
         names += [cost_name(POPULATION_ALL, cost), cost_name(POPULATION, cost), ORACLE, FULL]
         return [self.methods[name] for name in names if name in self.methods]
 
@@ -167,6 +188,8 @@ class Report:
             grids.dimensions_grid(self._few(), simulated, "By dimension"),
             grids.pairs_grid(self.pairs, simulated),
         ]
+        if self.about.asked:
+            parts.append(grids.asked_grid(self.about.asked))
         if self.varied:
             parts.append(
                 grids.variations_grid(self.varied, simulated, "Other answers, fewer plans, unknown domains")
@@ -210,15 +233,16 @@ class Report:
     def _title(self) -> str:
         chosen, vanilla = self.methods[CHOSEN], self.methods[VANILLA]
         return (
-            f"The chosen policy scores {chosen.score.estimate:.2f} after {chosen.asked.estimate:.1f} "
-            f"questions, {vanilla.score.estimate:.2f} without any"
+            f"The chosen policy scores {grids.number(chosen.score.estimate)} after "
+            f"{chosen.asked.estimate:.1f} questions, {grids.number(vanilla.score.estimate)} without any"
         )
 
     def _notice(self) -> str:
         rows = self._summary
+        target = "" if self.about.target is None else f", answers by the target model {self.about.target}"
         of = (
             f"{rows['n_test']:,} held-out scenarios of {rows['n_profiles']:,} people, draws of the judge "
-            f"{self.about.judge}: {len(rows['model_seeds'])}, budget {self.about.budget}, scenarios "
+            f"{self.about.judge}: {len(rows['model_seeds'])}{target}, budget {self.about.budget}, scenarios "
             f"{self.about.scenarios}."
         )
         if not self.about.simulated:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from envs import Judge, Scenario
 from envs.users import User
-from experiments.evaluation.lineup import Options, lineup, remember
+from experiments.evaluation.lineup import Options, absent, lineup, remember
 from experiments.evaluation.planning import Table
 from experiments.evaluation.population import seen_trees
-from experiments.evaluation.results import evaluate
+from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.evaluation.variations import Variation, variations
 from policies.danger import default_detector
@@ -21,6 +22,8 @@ from policies.reading import default_reader
 
 Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""
+BeforeScoring = Callable[[int], None]
+"""Told how many judge calls the methods of one judge take, before any of them is made."""
 
 
 @dataclass
@@ -35,6 +38,9 @@ class Evaluation:
     n_left_out : rows of the tables that were about test people, and were not used
     n_escalated, n_revealing : test queries at which the agent would not ask at all, and that tell an
         attribute
+    n_looks, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
+        simulated judge)
+    absent : a line for each kind of methods that could not be held, with the reason
     """
 
     results: pd.DataFrame
@@ -43,6 +49,9 @@ class Evaluation:
     n_left_out: int
     n_escalated: int
     n_revealing: int
+    n_looks: int = 0
+    unscored: Mapping[str, int] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
 
 def run(
@@ -54,23 +63,30 @@ def run(
     budget: int,
     options: Options,
     progress: Progress = lambda what, done: None,
+    before_scoring: BeforeScoring = lambda judge_calls: None,
 ) -> Evaluation:
     """Evaluate every method under each of `judges`, and the variations under the first few."""
     profiles = numbered(test)
-    frames, varied, tables = [], list[pd.DataFrame](), list[Table]()
+    frames, varied, tables, settings = [], list[pd.DataFrame](), list[Table](), list[Setting]()
     for k, judge in enumerate(judges):
         table = table_of(judge)
         tables.append(table)
+        stored_trees = table.trees is not None
         setting = Setting(
             judge, train, test, budget, Answers(user, test), options.seed, options.report_samples,
             int(getattr(judge, "model_seed", k)),
         )  # fmt: skip
+        settings.append(setting)
         scores, memory = _plans(setting, table, options)
-        frames.append(evaluate(setting, lineup(setting, scores, memory, options), profiles))
+        methods = lineup(setting, scores, memory, options, stored_trees)
+        talks = converse(setting, methods, options.n_at_once)
+        if not setting.true.exact:
+            before_scoring(setting.true.looks * sum(map(len, needed(talks, len(test)))))
+        frames.append(evaluate(setting, methods, profiles, talks))
         progress("methods", 1)
         names = options.variations if k < options.variation_seeds else ()
         for variation in variations(names, setting, scores, memory, options):
-            varied.append(_varied(variation, profiles))
+            varied.append(_varied(variation, profiles, options.n_at_once))
             progress("variations", 0)
     return Evaluation(
         pd.concat(frames, ignore_index=True),
@@ -79,6 +95,9 @@ def run(
         max(table.n_left_out for table in tables),
         sum(default_detector().check(s.query) is not None for s in test),
         sum(bool(default_reader().reveals(s.query, s.schema)) for s in test),
+        sum(setting.true.n_looks for setting in settings),
+        dict(sum((setting.true.reasons for setting in settings), Counter[str]()).most_common()),
+        tuple(absent(settings[0], options, stored_trees)),
     )
 
 
@@ -87,12 +106,16 @@ def _plans(setting: Setting, table: Table, options: Options) -> tuple[TrainScore
     planned = set(table.table.table["scenario_id"].to_pylist())
     people = [s for s in setting.train if s.id in planned] or setting.train
     scores = TrainScores(people, setting.judge, setting.budget, options.unit_costs)
-    trees = seen_trees(scores, options.value_cost, options.min_profiles) if setting.enumerable else None
+    trees = table.trees
+    if trees is None and setting.enumerable:
+        trees = seen_trees(scores, options.value_cost, options.min_profiles)
     return scores, remember(setting, scores, table.table, options, trees, table.source)
 
 
-def _varied(variation: Variation, profiles: Sequence[int]) -> pd.DataFrame:
-    rows = evaluate(variation.setting, variation.methods, [profiles[i] for i in variation.rows])
+def _varied(variation: Variation, profiles: Sequence[int], n_at_once: int) -> pd.DataFrame:
+    setting, methods = variation.setting, variation.methods
+    talks = converse(setting, methods, n_at_once)
+    rows = evaluate(setting, methods, [profiles[i] for i in variation.rows], talks)
     rows.insert(0, "setting", variation.value)
     rows.insert(0, "variation", variation.variation)
     return rows

@@ -17,9 +17,16 @@ from experiments import build
 from experiments.config import budget_of
 from experiments.evaluation import output, spending
 from experiments.evaluation.lineup import CHOSEN, Options
-from experiments.evaluation.lineup_models import chats_of
-from experiments.evaluation.models import asked_of, begin, paid_for_is_kept, target_of, with_cached_chats
+from experiments.evaluation.models import (
+    asked_of,
+    begin,
+    paid_for_is_kept,
+    requests_of,
+    target_of,
+    with_cached_chats,
+)
 from experiments.evaluation.planning import Table, plan_table, spread, without_test_people
+from experiments.evaluation.progress import Bar, progress_bar
 from experiments.evaluation.run import run
 from experiments.evaluation.stored import Stored, stored_plans
 from experiments.evaluation.variations import check
@@ -62,7 +69,7 @@ def _evaluate(cfg: DictConfig) -> float:
     folder = output_folder(cfg.output_dir)
     begin(judges[0], folder, tested)
     tracking.start(config, folder)
-    with output.progress_bar(len(judges)) as progress:
+    with progress_bar(len(judges)) as progress:
         tables = _tables(cfg, stored, planned, budget, progress)
         found = run(
             judges, tables, train.scenarios, tested, user, budget, options, progress,
@@ -70,7 +77,8 @@ def _evaluate(cfg: DictConfig) -> float:
         )  # fmt: skip
     about = _about(cfg, judges[0], test.source, tested, len(train.scenarios), budget, options, stored)
     report = output.Report(found, about)
-    summary = {**report.summary(), "config": config, "wall_s": round(time.perf_counter() - started, 3)}
+    summary = {**report.summary(), "config": config, "requests": requests_of([*judges, *options.chats])}
+    summary["wall_s"] = round(time.perf_counter() - started, 3)
     report.write(folder, summary)
     report.show(console, folder, summary)
     tracking.finish(report.headline(), report.tables(), report.drawings)
@@ -115,7 +123,7 @@ def _about(
         draws=cfg.draws,
         level=cfg.level,
         target=target_of(judge),
-        asked=asked_of([options.chat, *chats_of(options.policy)]),
+        asked=asked_of(options.chats),
         about_trees="" if stored is None else stored.about_trees,
     )
 
@@ -181,7 +189,7 @@ def _tables(
     stored: Stored | None,
     planned: Sequence[Scenario],
     budget: int,
-    progress: output.Bar,
+    progress: Bar,
 ) -> Callable[[Judge], Table]:
     """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
     if stored is not None:

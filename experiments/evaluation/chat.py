@@ -14,6 +14,7 @@ from envs.llm import ChatRequest, Client, Endpoint, Limits
 from envs.llm.cache import default_path
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost, request_cost
+from envs.llm.engine import Spent
 from policies.chat import Messages
 from policies.llm_policies import BinaryAbstention, LLMAcquisition, ScaleAbstention
 from policies.situation import Abstention, Acquisition
@@ -107,9 +108,9 @@ class CachedChat:
         self.topics: dict[str, Topic] = {}
 
     @property
-    def requests(self) -> int:
-        """HTTP requests sent so far."""
-        return self._client.spent.requests
+    def spent(self) -> Spent:
+        """What requests have taken so far."""
+        return self._client.spent
 
     def about(self, name: str) -> Topic:
         """Return the topic `name`, counted by itself."""

@@ -55,10 +55,14 @@ class Options:
     chat: CachedChat | None = None
 
     @property
+    def chats(self) -> list[CachedChat]:
+        """All models that choose or rate: those of the line-up and of the chosen policy."""
+        return [*([] if self.chat is None else [self.chat]), *chats_of(self.policy)]
+
+    @property
     def n_at_once(self) -> int:
         """People that are talked with at one time, in methods that ask a model."""
-        chats = [*([self.chat] if self.chat is not None else []), *chats_of(self.policy)]
-        return max((chat.limits.max_in_flight for chat in chats), default=1)
+        return max((chat.limits.max_in_flight for chat in self.chats), default=1)
 
 
 def rules(value_costs: Sequence[float], budget: int) -> dict[str, Abstention]:

@@ -72,7 +72,12 @@ class Asked(NamedTuple):
     invalid: int
 
 
-def asked_of(chats: Sequence[CachedChat | None]) -> tuple[Asked, ...]:
+def asked_of(chats: Sequence[CachedChat]) -> tuple[Asked, ...]:
     """Return what each of `chats` was asked about so far."""
-    kept = [chat for chat in chats if chat is not None]
-    return tuple(Asked(c.name, t.name, t.n_asked, t.n_invalid) for c in kept for t in c.topics.values())
+    return tuple(Asked(c.name, t.name, t.n_asked, t.n_invalid) for c in chats for t in c.topics.values())
+
+
+def requests_of(parts: Sequence[Any]) -> int:
+    """Return the HTTP requests that this run has sent for judges and models that choose or rate."""
+    spent = [getattr(part, "spent", None) for part in parts]
+    return sum(int(one.requests) for one in spent if one is not None)

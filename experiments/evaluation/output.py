@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import pandas as pd
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from experiments.evaluation import grids
@@ -118,7 +116,9 @@ class Report:
         """What was found, in sentences."""
         found = findings(self.methods, self.pairs, CHOSEN, self.about.value_cost)
         trees = [self.about.about_trees] if self.about.about_trees else []
-        return [*found, *unscored_lines(self.found, self.comparison), *trees, *self.found.absent]
+        asked = [f"{grids.asked_grid(self.about.asked).title}."] if self.about.asked else []
+        missing = unscored_lines(self.found, self.comparison)
+        return [*found, *asked, *missing, *trees, *self.found.absent]
 
     @functools.cached_property
     def _summary(self) -> dict[str, Any]:
@@ -263,7 +263,8 @@ class Report:
         console.print(table)
         for line in (self._notice(), *self.sentences):
             console.print(f"- {line}", highlight=False, markup=False)
-        console.print(f"{summary['wall_s']:.1f} s", highlight=False)
+        sent = f"{summary['requests']:,} requests, " if summary["requests"] else ""
+        console.print(f"{sent}{summary['wall_s']:.1f} s", highlight=False)
         console.print(files_table(folder, FILES), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -276,32 +277,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class Bar:
-    """Progress over planning and talking, for each draw of the judge."""
-
-    def __init__(self, bar: Progress, n_judges: int) -> None:
-        self._bar = bar
-        self._judges = n_judges
-        self._plans = 0
-        self._done = 0
-        self._task = bar.add_task("evaluating", total=n_judges)
-
-    def plans(self, n: int) -> None:
-        """Say how many plans each draw takes."""
-        self._plans = n
-        self._bar.update(self._task, total=self._judges * (n + 1))
-
-    def __call__(self, what: str, steps: int) -> None:
-        """Advance by `steps` of `what`."""
-        self._bar.update(self._task, description=what, advance=steps)
-
-
-@contextmanager
-def progress_bar(n_judges: int) -> Iterator[Bar]:
-    """Yield a bar on standard error, if that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        yield Bar(bar, n_judges)

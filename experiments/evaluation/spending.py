@@ -56,7 +56,7 @@ def parts(
         found.append(
             Part("judge calls to plan", most.judge_calls, planning.expected, most, planning.ended_by)
         )
-    for chat in dict.fromkeys([*([options.chat] if options.chat else []), *chats_of(options.policy)]):
+    for chat in options.chats:
         n = sum(_prompts(s, budget, options, chat) for s in test) * len(judges)
         what = f"prompts of the model {chat.name} that chooses or rates"
         found.append(_part(what, n, _chat_costs(chat, test), chat.limits, MOST_REQUESTS))

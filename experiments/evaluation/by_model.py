@@ -17,7 +17,7 @@ from experiments.evaluation.baselines import FULL, STATIC_SETS, VANILLA
 from experiments.evaluation.claims import SUMMARY, read_summary
 from experiments.evaluation.grids import SIMULATED, number, with_interval
 from experiments.evaluation.html import Grid, markdown, page
-from experiments.evaluation.lineup import CHOSEN
+from experiments.evaluation.lineup import CHOSEN, STORED
 from experiments.evaluation.results import DIMENSIONS
 from experiments.evaluation.statistics import Interval
 
@@ -53,21 +53,30 @@ def _summaries(folder: Path) -> list[Path]:
 
 
 def by_model_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
-    """Return a row for each run: judge, target model, and the mean scores of the methods that all have."""
-    cost = f"{runs[0]['value_cost']:g}"
-    wanted = (VANILLA, f"random order + value {cost}", "llm + scale 4", *STATIC_SETS, CHOSEN, FULL)
-    names = [name for name in wanted if all(name in run["methods"] for run in runs)]
+    """Return a row for each run: judge, target model, and the chosen policy beside nothing known."""
     rows = [
-        (*_models(run), *(_shown(run, name, "score") for name in names), *_gain(run), _unscored(run))
+        (*_models(run), _shown(run, VANILLA), _shown(run, CHOSEN), *_gain(run), _unscored(run))
         for run in runs
     ]
     note = (
-        "Mean score of each method with its interval; gain: chosen policy minus vanilla, paired by person. "
+        "Mean score with its interval; gain: chosen policy minus vanilla, paired by person. Unscored: looks "
     )
-    note += "Unscored: looks without a score, which no figure counts."
+    note += "without a score, which no figure counts."
     title = "By judge and target model" + (SIMULATED if _any_simulated(runs) else "")
-    columns = ("judge", "target model", *names, "gain", "questions", "unscored")
+    columns = ("judge", "target model", VANILLA, CHOSEN, "gain", "questions", "unscored")
     return Grid(title, columns, rows, note, 2)
+
+
+def methods_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
+    """Return the mean scores of the methods that all runs have."""
+    rule = f"value {runs[0]['value_cost']:g}"
+    wanted = [f"{a} + {r}" for a in ("random order", "vote", "llm") for r in (rule, "scale 4")]
+    wanted += [f"{STORED} + own stop", *STATIC_SETS, FULL]
+    names = [name for name in wanted if all(name in run["methods"] for run in runs)]
+    rows = [(name, *(_shown(run, name) for run in runs)) for name in names]
+    title = "The same beside other methods" + (SIMULATED if _any_simulated(runs) else "")
+    columns = ("method", *(" / ".join(_models(run)) for run in runs))
+    return Grid(title, columns, rows, "Mean score with its interval, by judge / target model.")
 
 
 def dimensions_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
@@ -94,8 +103,8 @@ def _interval(values: Sequence[float | None]) -> Interval:
     return Interval(*(float("nan") if value is None else value for value in values))
 
 
-def _shown(run: Mapping[str, Any], name: str, key: str) -> str:
-    return with_interval(_interval(run["methods"][name][key]))
+def _shown(run: Mapping[str, Any], name: str) -> str:
+    return with_interval(_interval(run["methods"][name]["score"]))
 
 
 def _gain(run: Mapping[str, Any]) -> tuple[str, str]:
@@ -114,18 +123,18 @@ def lead(runs: Sequence[Mapping[str, Any]]) -> str:
     """Say for how many models the chosen policy is surely better than asking nothing."""
     pairs = [next(p for p in r["pairs"] if (p["name"], p["other"]) == (CHOSEN, VANILLA)) for r in runs]
     sure = sum(_interval(pair["interval"]).low > 0 for pair in pairs)
-    return f"The chosen policy scores surely higher than no question under {sure} of {len(runs)} models"
+    return f"The chosen policy scores surely higher than without questions under {sure} of {len(runs)} models"
 
 
 def write(runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """Write both tables as HTML and Markdown into `folder`; return the Markdown.
+    """Write all tables as HTML and Markdown into `folder`; return the Markdown.
 
     Raises
     ------
     UserError
         the folder cannot be written.
     """
-    grids = [by_model_grid(runs), dimensions_grid(runs)]
+    grids = [by_model_grid(runs), dimensions_grid(runs), methods_grid(runs)]
     text = "\n".join(f"## {grid.title}\n\n{grid.note}\n\n{markdown(grid)}" for grid in grids)
     one = runs[0]
     notice = (

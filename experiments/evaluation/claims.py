@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,8 +51,9 @@ def _on(summary: Mapping[str, Any]) -> str:
     kind = "SIMULATED, " if summary["judge_is_simulated"] else ""
     draws = len(summary["model_seeds"])
     of = f"{draws} draw{'s' if draws > 1 else ''}"
+    target = f", target model {summary['target']}" if summary.get("target") else ""
     return (
-        f"{kind}judge {summary['judge']} ({of}), {Path(summary['scenarios']).name}: "
+        f"{kind}judge {summary['judge']} ({of}){target}, {Path(summary['scenarios']).name}: "
         f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people"
     )
 
@@ -86,7 +88,7 @@ def _fitted(summary: Mapping[str, Any]) -> str:
 
 def _context(summary: Mapping[str, Any]) -> tuple[str, str, str] | None:
     empty, full = _method(summary, VANILLA), _method(summary, FULL)
-    if empty is None or full is None:
+    if empty is None or full is None or math.isnan(full.estimate + empty.estimate):
         return None
     rise = full.estimate / empty.estimate - 1.0
     measured = f"{number(empty.estimate)} to {number(full.estimate)} (+{rise:.1%}){_fitted(summary)}"

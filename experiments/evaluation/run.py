@@ -15,6 +15,7 @@ from experiments.evaluation.planning import Table
 from experiments.evaluation.population import seen_trees
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import Answers, Setting, TrainScores
+from experiments.evaluation.trajectories import Method
 from experiments.evaluation.variations import Variation, variations
 from policies.danger import default_detector
 from policies.memory import Memory
@@ -79,15 +80,13 @@ def run(
         settings.append(setting)
         scores, memory = _plans(setting, table, options)
         methods = lineup(setting, scores, memory, options, stored_trees)
-        talks = converse(setting, methods, options.n_at_once)
-        if not setting.true.exact:
-            before_scoring(setting.true.looks * sum(map(len, needed(talks, len(test)))))
-        frames.append(evaluate(setting, methods, profiles, talks))
+        frames.append(_rows(setting, methods, profiles, options.n_at_once, before_scoring))
         progress("methods", 1)
         names = options.variations if k < options.variation_seeds else ()
         for variation in variations(names, setting, scores, memory, options):
             varied.append(_varied(variation, profiles, options.n_at_once))
             progress("variations", 0)
+    reasons = sum((setting.true.reasons for setting in settings), Counter[str]())
     return Evaluation(
         pd.concat(frames, ignore_index=True),
         pd.concat(varied, ignore_index=True) if varied else None,
@@ -96,7 +95,7 @@ def run(
         sum(default_detector().check(s.query) is not None for s in test),
         sum(bool(default_reader().reveals(s.query, s.schema)) for s in test),
         sum(setting.true.n_looks for setting in settings),
-        dict(sum((setting.true.reasons for setting in settings), Counter[str]()).most_common()),
+        dict(reasons.most_common()),
         tuple(absent(settings[0], options, stored_trees)),
     )
 
@@ -112,10 +111,23 @@ def _plans(setting: Setting, table: Table, options: Options) -> tuple[TrainScore
     return scores, remember(setting, scores, table.table, options, trees, table.source)
 
 
-def _varied(variation: Variation, profiles: Sequence[int], n_at_once: int) -> pd.DataFrame:
-    setting, methods = variation.setting, variation.methods
+def _rows(
+    setting: Setting,
+    methods: Sequence[Method],
+    profiles: Sequence[int],
+    n_at_once: int,
+    before_scoring: BeforeScoring = lambda judge_calls: None,
+) -> pd.DataFrame:
+    """Return the rows of `methods`: first all conversations, then all scores that these need."""
     talks = converse(setting, methods, n_at_once)
-    rows = evaluate(setting, methods, [profiles[i] for i in variation.rows], talks)
+    if not setting.true.exact:
+        before_scoring(setting.true.looks * sum(map(len, needed(talks, len(setting.test)))))
+    return evaluate(setting, methods, profiles, talks)
+
+
+def _varied(variation: Variation, profiles: Sequence[int], n_at_once: int) -> pd.DataFrame:
+    own = [profiles[i] for i in variation.rows]
+    rows = _rows(variation.setting, variation.methods, own, n_at_once)
     rows.insert(0, "setting", variation.value)
     rows.insert(0, "variation", variation.variation)
     return rows

@@ -90,7 +90,7 @@ def load_scenarios(
     good, bad, digest = _read(_BUNDLED if path is None else Path(path), source, schema)
     if split != "all":
         wanted = split == "test"
-        kept = [s for s in good if _is_test(s.profile, test_fraction, split_seed) is wanted]
+        kept = [s for s in good if (person_share(s.profile, split_seed) < test_fraction) is wanted]
         if not kept:
             raise UserError(
                 f"{source}: split {split} holds none of {len(good)} scenarios, expected at least one"
@@ -105,11 +105,14 @@ def load_bundled() -> tuple[Scenario, ...]:
     return load_scenarios().scenarios
 
 
-def _is_test(profile: Mapping[str, str], fraction: float, seed: int) -> bool:
-    """Tell the side of a profile from its content alone: no other profile and no order matters."""
+def person_share(profile: Mapping[str, str], seed: int = 0) -> float:
+    """Return a number in [0, 1) that follows from a profile's content alone, evenly spread over profiles.
+
+    No other profile and no order matters. Those below `test_fraction` are the test side of a split.
+    """
     items = sorted((name, " ".join(value.split())) for name, value in profile.items())
     digest = hashlib.sha256(json.dumps([seed, items]).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2.0**64 < fraction
+    return int.from_bytes(digest[:8], "big") / 2.0**64
 
 
 def _read(path: Path, source: str, schema: Schema) -> tuple[list[Scenario], list[BadRecord], str]:

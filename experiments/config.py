@@ -65,7 +65,8 @@ class JudgeFiguresConfig:
 class PlanPopulationConfig:
     """Configuration of `python -m experiments.plan_population`.
 
-    `min_profiles`: a branch of the written trees stands for at least so many people. `solver`: `exact` or
+    `min_profiles`: a branch of the written trees stands for at least so many people; people of other domains
+    count `other_domains` each (0: not at all, 1: as the domain's own). `solver`: `exact` or
     `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
     a simulated judge, from its own on, gains are reported; the trees are those of the first. `samples`: looks
     at each set of a noisy judge. `pictures`: png, svg or none. `beside`: run folder of `train_mcts`, beside
@@ -78,7 +79,8 @@ class PlanPopulationConfig:
     dry_run: bool = False
     cost_weight: float = 0.0
     decline_rate: float = 0.0
-    min_profiles: int = 20
+    min_profiles: int = 10
+    other_domains: float = 0.3
     solver: str = "exact"
     num_simulations: int = 10_000
     folds: int = 5
@@ -96,13 +98,15 @@ class EvaluateConfig:
 
     `paths`: a run folder or Parquet file (null: the table of the package where it was planned under this
     judge, else planned here on the train side, for each draw of the judge). Rows about test people are left
-    out. `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of
+    out. `folds`: 1 = one split; more: every person is asked once, by plans made for those of other folds.
+    `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of
     these are varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly
     taken. `value_costs`: cost weights of stopping, its operating points; `value_cost`: the one that stands
     for it. `unit_costs`: every question costs the same, so that stopping is held against questions; false:
     the attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees
-    go on with the best fixed path. `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
-    `dry_run`: say what it would spend, and do nothing.
+    go on with the best fixed path; in a domain's tree people of other domains count `other_domains` each.
+    `variations`: which robustness checks. `draws`, `level`: of the bootstrap. `dry_run`: say what it would
+    spend, and do nothing.
     """
 
     budget: int = MISSING
@@ -110,14 +114,16 @@ class EvaluateConfig:
     output_dir: str = "${hydra:runtime.output_dir}"
     paths: str | None = None
     model_seeds: int = 1
+    folds: int = 1
     variation_seeds: int = 1
     table_size: int | None = None
     test_size: int | None = None
     report_samples: int = 8
-    value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6])
+    value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9])
     value_cost: float = 0.1
     unit_costs: bool = True
-    min_profiles: float = 20.0
+    min_profiles: float = 10.0
+    other_domains: float = 0.3
     variations: list[str] = field(default_factory=lambda: ["domains", "unanswered", "answers", "table_sizes"])
     draws: int = 2000
     level: float = 0.95

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
-from envs.loading import ScenarioSet
+from envs.loading import ScenarioSet, person_share
 from envs.users import PersonUser, User
 from experiments import build
 from experiments.config import budget_of
@@ -25,9 +25,9 @@ from experiments.evaluation.models import (
     target_of,
     with_cached_chats,
 )
-from experiments.evaluation.planning import Table, plan_table, spread, without_test_people
+from experiments.evaluation.planning import Table, plan_table, planned_once, spread, without_test_people
 from experiments.evaluation.progress import Bar, progress_bar
-from experiments.evaluation.run import run
+from experiments.evaluation.run import Side, run
 from experiments.evaluation.stored import Stored, stored_plans
 from experiments.evaluation.variations import check
 from experiments.folders import output_folder
@@ -53,13 +53,13 @@ def _evaluate(cfg: DictConfig) -> float:
     started = time.perf_counter()
     budget = budget_of(cfg)
     console = Console()
-    train, test = _side(cfg, "train"), _side(cfg, "test")
-    tested = spread(test.scenarios, cfg.test_size)
+    sides, source, sha256 = _sides(cfg)
+    tested = [scenario for side in sides for scenario in side.test]
     judges, user, tracking = _judges(cfg), _user(cfg), build.build_tracking(cfg)
     cfg = build.with_search(cfg, judges[0], None)
     options = _options(cfg)
-    stored = stored_plans(cfg, budget, train)
-    planned = [] if stored else spread(train.scenarios, cfg.table_size)
+    stored = stored_plans(cfg, budget, sha256)
+    planned = [] if stored else [s for fold in _planned(cfg, sides) for s in fold]
     takes = _spending(cfg, budget, planned, tested, judges, options)
     if takes or cfg.dry_run:
         console.print(spending.told(takes, cfg.dry_run), highlight=False, soft_wrap=True)
@@ -69,13 +69,13 @@ def _evaluate(cfg: DictConfig) -> float:
     folder = output_folder(cfg.output_dir)
     begin(judges[0], folder, tested)
     tracking.start(config, folder)
-    with progress_bar(len(judges)) as progress:
-        tables = _tables(cfg, stored, planned, budget, progress)
+    with progress_bar(len(judges) * len(sides)) as progress:
+        tables = _tables(cfg, stored, sides, budget, progress)
         found = run(
-            judges, tables, train.scenarios, tested, user, budget, options, progress,
+            judges, tables, sides, user, budget, options, progress,
             lambda calls: console.print(f"scoring: {calls:,} judge calls", highlight=False),
         )  # fmt: skip
-    about = _about(cfg, judges[0], test.source, tested, len(train.scenarios), budget, options, stored)
+    about = _about(cfg, judges[0], source, sides, budget, options, stored)
     report = output.Report(found, about)
     summary = {**report.summary(), "config": config, "requests": requests_of([*judges, *options.chats])}
     summary["wall_s"] = round(time.perf_counter() - started, 3)
@@ -105,8 +105,7 @@ def _about(
     cfg: DictConfig,
     judge: Judge,
     source: str,
-    tested: Sequence[Scenario],
-    n_train: int,
+    sides: Sequence[Side],
     budget: int,
     options: Options,
     stored: Stored | None,
@@ -116,8 +115,9 @@ def _about(
         simulated=bool(getattr(judge, "simulated", False)),
         scenarios=source,
         budget=budget,
-        names=tested[0].schema.names,
-        n_train=n_train,
+        names=sides[0].test[0].schema.names,
+        n_train=min(len(side.train) for side in sides),
+        folds=cfg.folds,
         value_cost=cfg.value_cost,
         seed=cfg.seed,
         draws=cfg.draws,
@@ -144,6 +144,7 @@ def _options(cfg: DictConfig) -> Options:
         value_costs=tuple(cfg.value_costs),
         value_cost=cfg.value_cost,
         min_profiles=cfg.min_profiles,
+        other_domains=cfg.other_domains,
         unit_costs=cfg.unit_costs,
         seed=cfg.seed,
         report_samples=cfg.report_samples,
@@ -151,6 +152,36 @@ def _options(cfg: DictConfig) -> Options:
         variation_seeds=cfg.variation_seeds,
         chat=build.build_chat(cfg),
     )
+
+
+def _sides(cfg: DictConfig) -> tuple[list[Side], str, str]:
+    """Return who is planned for and who is asked, once or in each fold; the scenarios' file and its SHA-256.
+
+    In folds every person is asked once, with the plans made for all the others.
+
+    Raises
+    ------
+    UserError
+        fewer than two folds have people.
+    """
+    if cfg.folds < 1:
+        raise UserError(f"folds: found {cfg.folds}, expected an integer >= 1")
+    if cfg.folds == 1:
+        train, test = _side(cfg, "train"), _side(cfg, "test")
+        return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source, test.sha256
+    whole = _side(cfg, "all")
+    fold_of = {
+        s.id: int(person_share(s.profile, cfg.scenarios.split_seed) * cfg.folds) for s in whole.scenarios
+    }
+    tested = spread(whole.scenarios, cfg.test_size)
+    folds = [
+        Side([s for s in whole.scenarios if fold_of[s.id] != k], [s for s in tested if fold_of[s.id] == k])
+        for k in range(cfg.folds)
+    ]
+    sides = [side for side in folds if side.train and side.test]
+    if len(sides) < 2:
+        raise UserError(f"folds: found {cfg.folds} of too few people for two that have any, expected 1")
+    return sides, whole.source, whole.sha256
 
 
 def _side(cfg: DictConfig, split: str, whole: bool = False) -> ScenarioSet:
@@ -185,31 +216,41 @@ def _judges(cfg: DictConfig) -> list[Judge]:
 
 
 def _tables(
-    cfg: DictConfig,
-    stored: Stored | None,
-    planned: Sequence[Scenario],
-    budget: int,
-    progress: Bar,
-) -> Callable[[Judge], Table]:
+    cfg: DictConfig, stored: Stored | None, sides: Sequence[Side], budget: int, progress: Bar
+) -> Callable[[Judge, Sequence[Scenario]], Table]:
     """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
     if stored is not None:
         people = _side(cfg, "test", whole=True).scenarios  # those that are not tested now as well
         table = without_test_people(stored.table, stored.source, people, stored.trees)
-        return lambda judge: table
-    progress.plans(len(planned))
-    parallel = build.build_parallel(cfg)
-    return lambda judge: plan_table(
-        planned,
-        judge,
-        build.build_searcher(cfg),
-        budget,
-        cfg.seed,
-        parallel,
-        on_plan=lambda: progress("planning", 1),
-        report_samples=cfg.report_samples,
-        max_judge_calls=cfg.search.max_judge_calls,
-        wave=cfg.search.wave,
-    )
+        return lambda judge, train: table
+    folds = _planned(cfg, sides)
+    parallel, searcher = build.build_parallel(cfg), build.build_searcher(cfg)
+
+    def planned(judge: Judge, scenarios: Sequence[Scenario]) -> Table:
+        progress.plans(len(scenarios))
+        return plan_table(
+            scenarios,
+            judge,
+            searcher,
+            budget,
+            cfg.seed,
+            parallel,
+            on_plan=lambda: progress("planning", 1),
+            report_samples=cfg.report_samples,
+            max_judge_calls=cfg.search.max_judge_calls,
+            wave=cfg.search.wave,
+        )
+
+    if len(folds) > 1 and not hasattr(searcher, "fit"):  # no plan depends on another
+        return planned_once(planned, folds)
+    return lambda judge, train: planned(judge, spread(train, len(folds[0])))
+
+
+def _planned(cfg: DictConfig, sides: Sequence[Side]) -> list[list[Scenario]]:
+    """Return whom plans are made for in each fold: the same number, so that equal tables are compared."""
+    fewest = min(len(side.train) for side in sides)
+    size = fewest if cfg.table_size is None else min(cfg.table_size, fewest)
+    return [spread(side.train, size) for side in sides]
 
 
 main = entry_point("evaluate")(evaluate)

@@ -18,7 +18,8 @@ from experiments import build, population_report, report
 from experiments.config import budget_of
 from experiments.folders import output_folder
 from experiments.main import NothingPlannedError, entry_point
-from experiments.population_gains import Gain, Options, careful_tree, gains, groups
+from experiments.population_gains import Gain, gains
+from experiments.population_trees import Options, careful_tree, groups, pooled
 from experiments.provenance import config_dict, provenance
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
@@ -113,6 +114,7 @@ def _options(cfg: DictConfig) -> Options:
         cost_weight=cfg.cost_weight,
         decline_rate=cfg.decline_rate,
         min_profiles=cfg.min_profiles,
+        other_domains=cfg.other_domains,
         solver=cfg.solver,
         num_simulations=cfg.num_simulations,
         folds=cfg.folds,
@@ -169,10 +171,7 @@ def _trees(population: Population, options: Options) -> list[PolicyTree]:
     """Return the trees to follow: one a domain, then one for all."""
     found = []
     for domain, rows in groups(population).items():
-        problem = population.problem(
-            rows, cost_weight=options.cost_weight, decline_rate=options.decline_rate, group=domain
-        )
-        found.append(careful_tree(problem, options))
+        found.append(careful_tree(pooled(population, rows, options, domain), options))
     return found
 
 

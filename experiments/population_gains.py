@@ -13,47 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs import DOMAINS, UserError
-from search.mcts import MCTSSearch
+from experiments.population_trees import EVERYBODY, FIXED, Options, groups, plans, pooled, problem_of
 from search.planning import scenario_rng
-from search.policy_tree import PolicyTree
-from search.population import PopulationProblem, check_numbers
-from search.population_dp import Solution, States, best_fixed_path, fixed_tree
-from search.population_mcts import PopulationMCTS
+from search.population import PopulationProblem
 from search.population_plans import Worth, worth
 from search.population_scenarios import Population
 from search.population_sets import sets_within
-from search.problem import Searcher
 
-FIXED, STOPPING, BRANCHING, TREE, CAREFUL = "fixed", "stopping", "branching", "tree", "careful"
-ORACLE = "oracle"
-EVERYBODY, BY_DOMAIN = "all", "by domain"
+ORACLE, BY_DOMAIN = "oracle", "by domain"
 _ORACLE_SETS = 200_000
-SOLVERS = ("exact", "mcts")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to plan; see `experiments.config.PlanPopulationConfig`."""
-
-    cost_weight: float = 0.0
-    decline_rate: float = 0.0
-    min_profiles: int = 20
-    solver: str = "exact"
-    num_simulations: int = 10_000
-    folds: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(1, self.cost_weight, self.decline_rate)
-        if self.solver not in SOLVERS:
-            raise UserError(f"solver: found {self.solver!r}, expected one of {', '.join(SOLVERS)}")
-        lows = (("min_profiles", 0), ("num_simulations", 1), ("folds", 0), ("seed", 0))
-        for name, low in lows:
-            if getattr(self, name) < low:
-                raise UserError(f"{name}: found {getattr(self, name)}, expected an integer >= {low}")
-        if self.folds == 1:
-            raise UserError("folds: found 1, expected 0 (nothing held out) or at least 2")
 
 
 @dataclass(frozen=True)
@@ -62,10 +30,10 @@ class Gain:
 
     `plan`: `fixed` (the best path that asks everybody the same), `stopping` (that path, left when it no
     longer pays), `branching` (at least as many questions as the path, chosen by the answers), `tree` (both,
-    the optimum), `careful` (the same, but no branch for fewer than `min_profiles` people), `oracle` (who
-    knows the profile and asks its best set). `objective`, `score`, `questions`, `gain` (over `fixed`): in
-    sample. `held_*`: on people that were not planned for, `held_stderr` the standard error of `held_gain`.
-    NaN = does not apply.
+    the optimum), `careful` (the same, but people of other domains count too, `other_domains` each, and no
+    branch is for fewer than `min_profiles` people), `oracle` (who knows the profile and asks its best set).
+    `objective`, `score`, `questions`, `gain` (over `fixed`): in sample, of the domain's own people. `held_*`:
+    on people that were not planned for, `held_stderr` the standard error of `held_gain`. NaN: not known.
     """
 
     model_seed: int | None
@@ -97,57 +65,6 @@ class _Held(NamedTuple):
     held_stderr: float = math.nan
 
 
-def plans(problem: PopulationProblem, options: Options) -> dict[str, PolicyTree]:
-    """Return the plans that are compared, the fixed path first."""
-    states = States(problem) if options.solver == "exact" else None
-    path = best_fixed_path(problem, searcher=_fixed_searcher(options))
-    found = {
-        FIXED: fixed_tree(problem, path),
-        STOPPING: Solution(problem, states=States(problem, order=path), fallback=path).tree(),
-    }
-    if states is not None:
-        found[BRANCHING] = Solution(problem, states=states, min_questions=len(path), fallback=path).tree()
-        found[TREE] = Solution(problem, states=states, fallback=path).tree()
-        careful = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
-        return {**found, CAREFUL: careful.tree()}
-    return {
-        **found,
-        TREE: _searched(problem, options, path, 0),
-        CAREFUL: _searched(problem, options, path, options.min_profiles),
-    }
-
-
-def careful_tree(problem: PopulationProblem, options: Options) -> PolicyTree:
-    """Return the tree to follow: the best among those without a branch for a few people."""
-    states = States(problem) if options.solver == "exact" else None
-    path = best_fixed_path(problem, searcher=_fixed_searcher(options))
-    if states is not None:
-        careful = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
-        return careful.tree()
-    return _searched(problem, options, path, options.min_profiles)
-
-
-def _searched(
-    problem: PopulationProblem, options: Options, path: Sequence[int], min_profiles: int
-) -> PolicyTree:
-    rng = scenario_rng(options.seed, problem.group)
-    search = PopulationMCTS(options.num_simulations)
-    return search.plan(problem, rng, fallback=path, min_profiles=min_profiles)
-
-
-def _fixed_searcher(options: Options) -> Searcher | None:
-    return None if options.solver == "exact" else MCTSSearch(options.num_simulations)
-
-
-def groups(population: Population) -> dict[str, np.ndarray]:
-    """Return {domain: int64[M] rows that can be used} of the domains that occur, then `all`."""
-    usable = population.scored()
-    domains = np.array(population.domains)
-    found = {d: np.flatnonzero(usable & (domains == d)) for d in DOMAINS}
-    found = {d: rows for d, rows in found.items() if len(rows)}
-    return {**found, EVERYBODY: np.flatnonzero(usable)} if found else {}
-
-
 def gains(population: Population, options: Options, model_seed: int | None = None) -> list[Gain]:
     """Return a row for each plan of each domain, of all domains together, and of one plan for all."""
     found: list[Gain] = []
@@ -165,8 +82,8 @@ def _group_gains(
     population: Population, domain: str, rows: np.ndarray, options: Options, model_seed: int | None
 ) -> tuple[list[Gain], dict[str, np.ndarray]]:
     """Return (the rows of one domain, {plan: float64[2, people] held-out objective and questions})."""
-    problem = _problem(population, rows, options, domain)
-    trees = plans(problem, options)
+    problem = problem_of(population, rows, options, domain)
+    trees = plans(problem, pooled(population, rows, options, domain), options)
     values = {name: worth(problem, tree) for name, tree in trees.items()}
     held = _held_out(population, rows, options, domain)
     oracle = _oracle(problem)
@@ -234,18 +151,6 @@ def _together(found: Sequence[Gain], held: Sequence[Mapping[str, np.ndarray]]) -
     return joint
 
 
-def _problem(
-    population: Population, rows: np.ndarray, options: Options, domain: str, merge: bool = True
-) -> PopulationProblem:
-    return population.problem(
-        rows,
-        cost_weight=options.cost_weight,
-        decline_rate=options.decline_rate,
-        group=domain,
-        merge=merge,
-    )
-
-
 def _held_out(
     population: Population, rows: np.ndarray, options: Options, domain: str
 ) -> dict[str, np.ndarray]:
@@ -261,8 +166,10 @@ def _held_out(
     counts = np.bincount(person)
     for fold in range(folds):
         apart = fold_of[person] == fold
-        trees = plans(_problem(population, rows[~apart], options, domain), options)
-        test = _problem(population, rows[apart], options, domain, merge=False)
+        kept = rows[~apart]
+        with_others = pooled(population, kept, options, domain, without=population.people[rows[apart]])
+        trees = plans(problem_of(population, kept, options, domain), with_others, options)
+        test = problem_of(population, rows[apart], options, domain, merge=False)
         for name, tree in trees.items():
             value = worth(test, tree)
             sums = found.setdefault(name, np.zeros((2, len(people))))

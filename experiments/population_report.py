@@ -16,17 +16,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.population_gains import (
-    BRANCHING,
-    BY_DOMAIN,
-    CAREFUL,
-    EVERYBODY,
-    FIXED,
-    ORACLE,
-    STOPPING,
-    TREE,
-    Gain,
-)
+from experiments.population_gains import BY_DOMAIN, ORACLE, Gain
+from experiments.population_trees import BRANCHING, CAREFUL, EVERYBODY, FIXED, STOPPING, TREE
 
 GAINS, MARKDOWN = "gains.parquet", "gains.md"
 _Z = 1.96

@@ -18,7 +18,7 @@ class ValueAbstention:
     Sufficient when  mean - z * stderr <= cost_weight * cost(attribute), the mean and standard error being
     those of the expected gain of the question at hand (`policies.gains`; the acquisition's own where it has
     one). It looks one question ahead: two that help only together are not seen. A gain from which costs are
-    taken off already (`Choice.net`) is held against 0, and where such a plan names none it is followed.
+    taken off already (`Choice.net`) is held against 0; where such a plan says none, it goes on by its path.
 
     `cost_weight`: score points a unit of cost; `z`: standard errors taken off the gain.
     """
@@ -38,6 +38,8 @@ class ValueAbstention:
             return True, choice.reason
         if choice.net and math.isnan(choice.gain):
             return False, "the plan goes on"
+        if choice.net and choice.gain <= 0:
+            return True, choice.reason
         gain, stderr = choice.gain, 0.0 if math.isnan(choice.stderr) else choice.stderr
         if math.isnan(gain):
             means, errors = expected_gains(

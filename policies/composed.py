@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envs import UserError
 from policies.abstention import ValueAbstention
-from policies.acquisition import VoteAcquisition
+from policies.conditional import AutoAcquisition
 from policies.situation import Abstention, Acquisition, Decision, Situation
 
 
@@ -26,7 +26,7 @@ class ComposedPolicy:
             raise UserError(f"n_neighbours: found {n_neighbours}, expected an integer >= 1")
         if budget is not None and budget < 0:
             raise UserError(f"budget: found {budget}, expected an integer >= 0 or null")
-        self.acquisition = acquisition or VoteAcquisition()
+        self.acquisition = acquisition or AutoAcquisition()
         self.abstention = abstention or ValueAbstention()
         self.n_neighbours = n_neighbours
         self.budget = budget

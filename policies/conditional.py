@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from envs import UserError
-from policies.acquisition import positive
+from policies.acquisition import VoteAcquisition, positive
 from policies.situation import Choice, Situation
 from search.policy_tree import DECLINED, STOP, PolicyTree
 
@@ -18,9 +18,10 @@ class ConditionalAcquisition:
     domain has no tree, it is the tree for all.
 
     Values are read as the schema's levels; a declined answer, and one in words that no level names, takes the
-    branch of an answer that tells nothing. A tree stops by itself where it was planned to. The gain it
-    reports is net: the value of going on by the tree less the value of stopping, with the costs that the tree
-    was planned with; NaN off the tree, where its fallback is asked in order.
+    branch of an answer that tells nothing. The gain it reports is net: the value of going on by the tree less
+    the value of stopping, with the costs that the tree was planned with; NaN off the tree, where its fallback
+    is asked in order; 0 where the tree stops, with a question for those who ask on all the same: the next of
+    the fallback, then what adds most over the whole table.
 
     Raises
     ------
@@ -47,7 +48,10 @@ class ConditionalAcquisition:
         answers.update(dict.fromkeys(situation.declined, DECLINED))
         attribute = tree.next_attribute(answers)
         if attribute == STOP:
-            return Choice(None, reason=f"the plan for {tree.group} stops here")
+            left = (a for a in (*tree.fallback, *situation.memory.ranking) if situation.open[a])
+            return Choice(
+                next(left, None), 0.0, 0.0, net=True, reason=f"the plan for {tree.group} stops here"
+            )
         node = tree.node(answers)
         gain = math.nan if node is None else node.value - node.stop_value
         return Choice(attribute, gain, net=True, reason=f"plan for {tree.group}")
@@ -65,3 +69,21 @@ class ConditionalAcquisition:
                 f"expected one for acquisition `conditional`"
             )
         return tree
+
+
+class AutoAcquisition:
+    """`conditional` where policy trees lie beside the table, else `vote`: the default.
+
+    `temperature`, `agreement`: as theirs.
+    """
+
+    name = "auto"
+
+    def __init__(self, temperature: float = 0.1, agreement: float = 0.8) -> None:
+        self._with_trees = ConditionalAcquisition(temperature, agreement)
+        self._without = VoteAcquisition(temperature)
+
+    def choose(self, situation: Situation) -> Choice:
+        """Return the question of the one or the other."""
+        chosen = self._without if situation.memory.trees is None else self._with_trees
+        return chosen.choose(situation)

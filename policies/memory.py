@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).parent / "data" / "paths.parquet"
 
     python -m experiments.train_mcts budget=4 judge=simulated_varied search=exhaustive parallel=serial \\
         output_dir=shipped
-    python -m experiments.plan_population budget=4 judge=simulated_varied cost_weight=0.05 min_profiles=10 \\
+    python -m experiments.plan_population budget=4 judge=simulated_varied cost_weight=0.1 \\
         output_dir=shipped
 """
 NO_ATTRIBUTE = -1

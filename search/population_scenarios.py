@@ -90,8 +90,9 @@ class Population:
     ) -> PopulationProblem:
         """Return the problem of a user who is one of the scenarios `rows` (int64[M]; default: all).
 
-        `weights`: float64[M]. `group`: default, the domain that all share, else `all`. `merge`: make one row
-        of scenarios that neither an answer nor a score tells apart.
+        `weights`: float64[M]; where people are counted (`min_profiles` of a plan) each counts as the greatest
+        weight of their scenarios, at most 1. `group`: default, the domain that all share, else `all`.
+        `merge`: make one row of scenarios that neither an answer nor a score tells apart.
 
         Raises
         ------
@@ -105,7 +106,10 @@ class Population:
         if given.shape != rows.shape:
             raise UserError(f"weights: expected {len(rows)} numbers, one a scenario")
         domains = {self.domains[row] for row in rows.tolist()}
-        n_profiles = len(np.unique(self.people[rows]))
+        people, person = np.unique(self.people[rows], return_inverse=True)
+        counts = np.zeros(len(people))
+        np.maximum.at(counts, person, np.minimum(given, 1.0))
+        n_profiles = max(1, math.floor(counts.sum() + 1e-9))
         if merge:
             first, given = self._merge(rows, given)
             rows = rows[first]

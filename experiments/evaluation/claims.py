@@ -52,10 +52,15 @@ def _on(summary: Mapping[str, Any]) -> str:
     draws = len(summary["model_seeds"])
     of = f"{draws} draw{'s' if draws > 1 else ''}"
     target = f", target model {summary['target']}" if summary.get("target") else ""
-    return (
-        f"{kind}judge {summary['judge']} ({of}){target}, {Path(summary['scenarios']).name}: "
-        f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people"
-    )
+    where = Path(summary["scenarios"]).name
+    return f"{kind}judge {summary['judge']} ({of}){target}, {where}: {held_out(summary)}"
+
+
+def held_out(summary: Mapping[str, Any]) -> str:
+    """Say how many people were tested, and how they were kept apart from those planned for."""
+    n = summary.get("folds", 1)
+    folds = f" in {n} folds" if n > 1 else ""
+    return f"{summary['n_test']:,} held-out scenarios of {summary['n_profiles']:,} people{folds}"
 
 
 def _method(summary: Mapping[str, Any], name: str, key: str = "score") -> Interval | None:

@@ -25,7 +25,7 @@ from search.population_sets import sets_within
 
 CHOSEN = "chosen policy"
 STORED = "conditional, stored trees"
-POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9)
 """Cost weights of the exact plan, from every question it likes to none at all."""
 
 
@@ -35,18 +35,20 @@ class Options:
 
     `policy`: the chosen one. `value_costs`: cost weights of the `value` rule, its operating points, and
     `value_cost` the one that stands for it. `costs`: those of the exact plan. `min_profiles`: where fewer
-    people agree with the answers, trees go on with the fixed path.
-    `unit_costs`: every question costs the same. `seed`: of what is random in methods. `report_samples`: fresh
-    looks under a judge that is stochastic and not simulated. `variations`, `variation_seeds`: which
-    robustness checks, under how many draws of the judge. `chat`: the model of the methods that ask one.
+    people agree with the answers, trees go on with the fixed path. `other_domains`: what a person of another
+    domain counts in a domain's tree. `unit_costs`: every question costs the same. `seed`: of what is random
+    in methods. `report_samples`: fresh looks under a judge that is stochastic and not simulated.
+    `variations`, `variation_seeds`: which robustness checks, under how many draws of the judge. `chat`: the
+    model of the methods that ask one.
     """
 
     policy: Policy
     embedding: Embedding
-    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+    value_costs: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9)
     value_cost: float = 0.1
     costs: tuple[float, ...] = POPULATION_COSTS
-    min_profiles: float = 20.0
+    min_profiles: float = 10.0
+    other_domains: float = 0.3
     unit_costs: bool = True
     seed: int = 0
     report_samples: int = 8
@@ -103,7 +105,9 @@ def lineup(
     branching = None
     if setting.enumerable:
         methods += _conditional(setting, scores, memory, options, costs)
-        methods += population_plans(setting, scores, options.costs, costs, options.min_profiles)
+        methods += population_plans(
+            setting, scores, options.costs, costs, options.min_profiles, options.other_domains
+        )
         whole = seen_trees(scores, 0.0, options.min_profiles, setting.budget)
         branching = ("conditional", with_trees(memory, whole))
     if stored_trees:
@@ -120,7 +124,7 @@ def _stored_trees(setting: Setting, memory: Memory, options: Options) -> list[Me
     """Return what follows the trees beside the table: until they stop by themselves, or k questions."""
     stops: dict[str, Abstention] = {f"fixed {k}": FixedAbstention(k) for k in range(1, setting.budget + 1)}
     talks = Conversations(
-        setting, memory, {"own stop": NeverAbstention(), **stops}, options.policy.n_neighbours
+        setting, memory, {"own stop": ValueAbstention(0.0), **stops}, options.policy.n_neighbours
     )
     return talks.methods({STORED: ConditionalAcquisition()})
 
@@ -130,16 +134,16 @@ def _conditional(
 ) -> list[Method]:
     """Return `conditional` at its operating points: trees that weigh costs and stop by themselves, or ask k.
 
-    A tree that was planned with costs says when to stop; no other rule is put on top of it.
+    A tree that was planned with costs says when to stop, which `value` heeds and nothing else does.
     """
-    points = [(f"own stop {cost:g}", cost, setting.budget) for cost in costs]
-    points += [(f"fixed {k}", 0.0, k) for k in range(1, setting.budget + 1)]
+    points: list[tuple[str, Abstention, float, int]] = [
+        (f"own stop {cost:g}", ValueAbstention(cost), cost, setting.budget) for cost in costs
+    ]
+    points += [(f"fixed {k}", NeverAbstention(), 0.0, k) for k in range(1, setting.budget + 1)]
     methods = []
-    for rule, cost, budget in points:
+    for name, rule, cost, budget in points:
         trees = seen_trees(scores, cost, options.min_profiles, budget)
-        talks = Conversations(
-            setting, with_trees(memory, trees), {rule: NeverAbstention()}, options.policy.n_neighbours
-        )
+        talks = Conversations(setting, with_trees(memory, trees), {name: rule}, options.policy.n_neighbours)
         methods += talks.methods({"conditional": ConditionalAcquisition()})
     return methods
 

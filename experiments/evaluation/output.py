@@ -24,7 +24,7 @@ from experiments.evaluation.baselines import (
     STATIC_SETS,
     VANILLA,
 )
-from experiments.evaluation.claims import SUMMARY, claims, claims_grid
+from experiments.evaluation.claims import SUMMARY, claims, claims_grid, held_out
 from experiments.evaluation.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.drawings_varied import robustness
 from experiments.evaluation.findings import ablation_rows, findings, unscored_lines
@@ -64,6 +64,7 @@ class About:
     budget: int
     names: tuple[str, ...]
     n_train: int
+    folds: int
     value_cost: float
     seed: int
     draws: int
@@ -241,9 +242,8 @@ class Report:
         rows = self._summary
         target = "" if self.about.target is None else f", answers by the target model {self.about.target}"
         of = (
-            f"{rows['n_test']:,} held-out scenarios of {rows['n_profiles']:,} people, draws of the judge "
-            f"{self.about.judge}: {len(rows['model_seeds'])}{target}, budget {self.about.budget}, scenarios "
-            f"{self.about.scenarios}."
+            f"{held_out(rows)}, draws of the judge {self.about.judge}: {len(rows['model_seeds'])}{target}, "
+            f"budget {self.about.budget}, scenarios {self.about.scenarios}."
         )
         if not self.about.simulated:
             return of

@@ -66,6 +66,36 @@ def plan_table(
     return Table(table, f"planned here for {len(rows):,} train scenarios", 0, tuple(failures))
 
 
+def planned_once(
+    plan: Callable[[Judge, Sequence[Scenario]], Table], folds: Sequence[Sequence[Scenario]]
+) -> Callable[[Judge, Sequence[Scenario]], Table]:
+    """Return what plans once a judge for everybody in any of `folds`, and gives each fold its people's plans.
+
+    For searches whose plans do not depend on one another. Judges come one after the other.
+    """
+    everybody = list({s.id: s for fold in folds for s in fold}.values())
+    latest: list[tuple[Judge, Table]] = []
+
+    def table_of(judge: Judge, train: Sequence[Scenario]) -> Table:
+        if not latest or latest[0][0] is not judge:
+            latest[:] = [(judge, plan(judge, everybody))]
+        whole, ids = latest[0][1], {s.id for s in train}
+        kept = next(fold for fold in folds if {s.id for s in fold} <= ids)
+        place = {name: i for i, name in enumerate(whole.table.table["scenario_id"].to_pylist())}
+        rows = [place[s.id] for s in kept if s.id in place]
+        if not rows:
+            raise UserError(f"evaluation: none of {len(kept)} train scenarios was planned")
+        names = {s.id for s in kept}
+        return Table(
+            PathTable(whole.table.table.take(pa.array(rows)), whole.table.provenance),
+            f"planned here for {len(rows):,} train scenarios",
+            0,
+            tuple(f for f in whole.failures if f.scenario_id in names),
+        )
+
+    return table_of
+
+
 def without_test_people(
     table: PathTable, source: str, test: Sequence[Scenario], trees: PolicyTrees | None = None
 ) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -29,18 +30,22 @@ def plan_tree(
     cost_weight: float,
     min_profiles: float,
     budget: int | None = None,
+    other_domains: float = 0.0,
 ) -> PolicyTree:
     """Return the tree for `domain` (ALL, or one without people: for everybody).
 
     `exact`: planned on the scores without noise, else on one look at each set. Where fewer than
     `min_profiles` people agree with the answers, the tree goes on with the best fixed path. `budget`: of
-    fewer questions.
+    fewer questions. `other_domains`: what each person of another domain counts.
     """
-    kept = [k for k, s in enumerate(scores.scenarios) if domain in (ALL, s.domain)]
-    if not kept:
-        domain, kept = ALL, list(range(len(scores.scenarios)))
+    domains = [s.domain for s in scores.scenarios]
+    if domain not in domains:
+        domain = ALL
+    count = np.array([1.0 if domain in (ALL, d) else other_domains for d in domains])
+    kept = np.flatnonzero(count).tolist()
     budget = scores.budget if budget is None else min(budget, scores.budget)
-    people = (exact, budget, domain, *(scores.scenarios[k].id for k in kept), *scores.weights[kept].tolist())
+    weights = scores.weights[kept] * count[kept]
+    people = (exact, budget, domain, *(scores.scenarios[k].id for k in kept), *weights.tolist())
     key = (*people, cost_weight, min_profiles)
     if key not in scores.memo:
         problem = PopulationProblem(
@@ -49,7 +54,8 @@ def plan_tree(
             np.array([scores.scenarios[k].codes for k in kept]),
             # Smaller sets come first in a table.
             (scores.exact if exact else scores.seen)[kept, : len(sets_within(len(scores.schema), budget))],
-            weights=scores.weights[kept],
+            weights=weights,
+            n_profiles=max(1, math.floor(count.sum() + 1e-9)),
             cost_weight=cost_weight,
             group=domain,
         )
@@ -94,12 +100,18 @@ def cost_name(family: str, cost_weight: float) -> str:
 
 
 def population_plans(
-    setting: Setting, scores: TrainScores, costs: Sequence[float], own: Sequence[float], min_profiles: float
+    setting: Setting,
+    scores: TrainScores,
+    costs: Sequence[float],
+    own: Sequence[float],
+    min_profiles: float,
+    other_domains: float = 0.0,
 ) -> list[Method]:
     """Return the exact plans of the train people under the exact judge, and a policy that is told the domain.
 
     The plans know the judge without its noise, and POPULATION the domain of each query, which no policy does.
-    TOLD makes its plan as `conditional` does, for each domain. `costs`, `own`: cost weights, one method each.
+    TOLD makes its plan as `conditional` does, for each domain, people of others counting `other_domains`.
+    `costs`, `own`: cost weights, one method each.
     """
     kinds = (
         (POPULATION, REFERENCE, costs, True, True),
@@ -113,8 +125,14 @@ def population_plans(
             def tree_of(
                 domain: str, cost: float = cost, exact: bool = exact, told: bool = told
             ) -> PolicyTree:
-                own_domain = domain if told else ALL
-                return plan_tree(scores, own_domain, exact=exact, cost_weight=cost, min_profiles=min_profiles)
+                return plan_tree(
+                    scores,
+                    domain if told else ALL,
+                    exact=exact,
+                    cost_weight=cost,
+                    min_profiles=min_profiles,
+                    other_domains=0.0 if exact else other_domains,
+                )
 
             methods.append(Method(cost_name(family, cost), kind, _follow(setting, tree_of), family))
     return methods

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -25,6 +26,13 @@ Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""
 BeforeScoring = Callable[[int], None]
 """Told how many judge calls the methods of one judge take, before any of them is made."""
+
+
+class Side(NamedTuple):
+    """Who is planned for and who is asked: no person is in both."""
+
+    train: Sequence[Scenario]
+    test: Sequence[Scenario]
 
 
 @dataclass
@@ -57,29 +65,25 @@ class Evaluation:
 
 def run(
     judges: Sequence[Judge],
-    table_of: Callable[[Judge], Table],
-    train: Sequence[Scenario],
-    test: Sequence[Scenario],
+    table_of: Callable[[Judge, Sequence[Scenario]], Table],
+    sides: Sequence[Side],
     user: User,
     budget: int,
     options: Options,
     progress: Progress = lambda what, done: None,
     before_scoring: BeforeScoring = lambda judge_calls: None,
 ) -> Evaluation:
-    """Evaluate every method under each of `judges`, and the variations under the first few."""
-    profiles = numbered(test)
+    """Evaluate every method under each of `judges`, and the variations under the first few.
+
+    `table_of`: the path table of a judge and train scenarios. `sides`: the folds, whose test people differ.
+    """
+    test = [scenario for side in sides for scenario in side.test]
     frames, varied, tables, settings = [], list[pd.DataFrame](), list[Table](), list[Setting]()
-    for k, judge in enumerate(judges):
-        table = table_of(judge)
-        tables.append(table)
-        stored_trees = table.trees is not None
-        setting = Setting(
-            judge, train, test, budget, Answers(user, test), options.seed, options.report_samples,
-            int(getattr(judge, "model_seed", k)),
-        )  # fmt: skip
+    for k, setting, profiles in _settings(judges, sides, user, budget, options):
         settings.append(setting)
-        scores, memory = _plans(setting, table, options)
-        methods = lineup(setting, scores, memory, options, stored_trees)
+        tables.append(table_of(setting.judge, setting.train))
+        scores, memory = _plans(setting, tables[-1], options)
+        methods = lineup(setting, scores, memory, options, tables[-1].trees is not None)
         frames.append(_rows(setting, methods, profiles, options.n_at_once, before_scoring))
         progress("methods", 1)
         names = options.variations if k < options.variation_seeds else ()
@@ -96,8 +100,23 @@ def run(
         sum(bool(default_reader().reveals(s.query, s.schema)) for s in test),
         sum(setting.true.n_looks for setting in settings),
         dict(reasons.most_common()),
-        tuple(absent(settings[0], options, stored_trees)),
+        tuple(absent(settings[0], options, tables[0].trees is not None)),
     )
+
+
+def _settings(
+    judges: Sequence[Judge], sides: Sequence[Side], user: User, budget: int, options: Options
+) -> Iterator[tuple[int, Setting, list[int]]]:
+    """Yield (number of the judge, setting, its test people's numbers) for each judge and side."""
+    profiles = numbered([scenario for side in sides for scenario in side.test])
+    for k, judge in enumerate(judges):
+        start = 0
+        for side in sides:
+            answers = Answers(user, side.test)
+            seed = int(getattr(judge, "model_seed", k))
+            setting = Setting(judge, *side, budget, answers, options.seed, options.report_samples, seed)
+            yield k, setting, profiles[start : start + len(side.test)]
+            start += len(side.test)
 
 
 def _plans(setting: Setting, table: Table, options: Options) -> tuple[TrainScores, Memory]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from envs.loading import ScenarioSet
+from envs import UserError
 from policies.memory import SHIPPED
 from search.path_table import PathTable
 from search.policy_tree_file import FILE_NAME as TREES
@@ -24,17 +24,19 @@ class Stored(NamedTuple):
     about_trees: str = ""
 
 
-def stored_plans(cfg: DictConfig, budget: int, train: ScenarioSet) -> Stored | None:
+def stored_plans(cfg: DictConfig, budget: int, sha256: str) -> Stored | None:
     """Return the plans in `cfg.paths`, else those of the package where they fit, else None.
 
     The package's fit when they were planned under this very judge, this budget and these scenarios; its trees
-    were planned from everybody and are never taken.
+    were planned from everybody and are never taken. `sha256`: of the scenario file.
 
     Raises
     ------
     UserError
         a file that is missing or no table, or trees that cannot be read.
     """
+    if cfg.paths is not None and cfg.folds > 1:
+        raise UserError(f"folds: found {cfg.folds} with a stored table, expected 1 or paths=null")
     if cfg.paths is not None:
         source = Path(cfg.paths)
         table = PathTable.load(source)
@@ -42,11 +44,11 @@ def stored_plans(cfg: DictConfig, budget: int, train: ScenarioSet) -> Stored | N
         if not file.exists():
             return Stored(table, str(cfg.paths))
         trees = load_trees(file)
-        reason = planned_from_others(trees.provenance, cfg.scenarios, train.sha256)
+        reason = planned_from_others(trees.provenance, cfg.scenarios, sha256)
         if reason:
             return Stored(table, str(cfg.paths), None, f"The policy trees in {file} are left out: {reason}.")
         return Stored(table, str(cfg.paths), trees, f"Policy trees: {file}, planned from train people alone.")
-    if cfg.model_seeds > 1 or cfg.table_size is not None or cfg.scenarios.path is not None:
+    if cfg.model_seeds > 1 or cfg.folds > 1 or cfg.table_size is not None or cfg.scenarios.path is not None:
         return None
     table = PathTable.load(SHIPPED)
     made = table.provenance["config"]

@@ -27,7 +27,7 @@ from experiments.evaluation.lineup import CHOSEN, Options, lineup, remember, rul
 from experiments.evaluation.planning import plan_table, spread, without_test_people
 from experiments.evaluation.population import ALL, plan_tree, population_plans, seen_trees
 from experiments.evaluation.results import COLUMNS, evaluate
-from experiments.evaluation.run import numbered, run
+from experiments.evaluation.run import Side, numbered, run
 from experiments.evaluation.setting import Answers, TrainScores, exact_table, people
 from experiments.evaluation.trajectories import TrueScores
 from policies import Agent, converse
@@ -390,8 +390,8 @@ def test_runs_are_deterministic_and_every_method_meets_every_person(sides, embed
     def once():
         judge = simulated(noise_std=0.17)
         return run(
-            [judge], lambda j: plan_table(train[:12], j, ExhaustiveSearch(), 2, 0, Serial()),
-            train, test, ScriptedUser(), 2,
+            [judge], lambda j, people: plan_table(people[:12], j, ExhaustiveSearch(), 2, 0, Serial()),
+            [Side(train, test)], ScriptedUser(), 2,
             Options(ComposedPolicy(), embedding, (0.1,), costs=(0.0,), variations=("unanswered", "domains")),
         )  # fmt: skip
 

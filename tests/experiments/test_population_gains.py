@@ -13,20 +13,20 @@ from envs import Scenario, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from experiments import population_report
-from experiments.population_gains import (
+from experiments.population_gains import BY_DOMAIN, ORACLE, gains
+from experiments.population_trees import (
     BRANCHING,
-    BY_DOMAIN,
     CAREFUL,
     EVERYBODY,
     FIXED,
-    ORACLE,
     STOPPING,
     TREE,
     Options,
-    gains,
     groups,
     plans,
+    pooled,
 )
+from search.population import PopulationProblem
 from search.population_dp import Solution, best_fixed_path, fixed_tree
 from search.population_plans import worth
 from search.population_scenarios import Population
@@ -54,9 +54,21 @@ def test_in_sample_values_are_those_of_the_plans(found):
     path = best_fixed_path(problem)
     assert found["relationship", FIXED].objective == pytest.approx(fixed_tree(problem, path).value)
     assert found["relationship", TREE].objective == pytest.approx(Solution(problem).value)
-    careful = Solution(problem, fallback=path, min_profiles=3)
-    assert found["relationship", CAREFUL].objective == pytest.approx(careful.value)
-    assert found["relationship", CAREFUL].n_nodes == len(careful.tree().nodes)
+    # The careful tree also looks at the eight of the other domain, whom it counts less.
+    everybody = PopulationProblem(
+        problem.schema,
+        2,
+        population().codes,
+        population().scores,
+        weights=[1.0] * 8 + [0.3] * 8,
+        n_profiles=10,  # 8 + 8 * .3, a whole person at a time
+        cost_weight=0.1,
+    )
+    careful = Solution(everybody, fallback=best_fixed_path(everybody), min_profiles=3).tree()
+    assert found["relationship", CAREFUL].objective == pytest.approx(
+        problem.weights @ worth(problem, careful).objective
+    )
+    assert found["relationship", CAREFUL].n_nodes == len(careful.nodes)
     for (domain, _), row in found.items():
         assert row.gain == pytest.approx(row.objective - found[domain, FIXED].objective)
         assert (row.model_seed, row.budget, row.cost_weight, row.min_profiles) == (7, 2, 0.1, 3)
@@ -65,8 +77,10 @@ def test_in_sample_values_are_those_of_the_plans(found):
 def test_plans_are_in_order(found):
     for domain in ("relationship", "career", BY_DOMAIN, EVERYBODY):
         value = {plan: found[domain, plan].objective for plan in (*PLANS, ORACLE)}
-        for plan in (STOPPING, BRANCHING, CAREFUL):
+        for plan in (STOPPING, BRANCHING):
             assert value[FIXED] - 1e-9 <= value[plan] <= value[TREE] + 1e-9
+        assert value[CAREFUL] <= value[TREE] + 1e-9  # it is planned for others too
+        assert domain != EVERYBODY or value[CAREFUL] >= value[FIXED] - 1e-9
         assert found[domain, BRANCHING].questions >= found[domain, FIXED].questions - 1e-9
         assert found[domain, STOPPING].questions <= found[domain, FIXED].questions + 1e-9
 
@@ -100,7 +114,8 @@ def test_leave_one_person_out_by_hand():
     differences = {plan: [] for plan in PLANS}
     for person in range(6):
         mine = np.arange(12) // 2 == person
-        trees = plans(whole.problem(np.flatnonzero(~mine), cost_weight=0.1), options)
+        problem = whole.problem(np.flatnonzero(~mine), cost_weight=0.1)
+        trees = plans(problem, problem, options)  # there is no other domain
         test = whole.problem(np.flatnonzero(mine), cost_weight=0.1, merge=False)
         base = worth(test, trees[FIXED]).objective.mean()
         for plan in PLANS:
@@ -110,6 +125,25 @@ def test_leave_one_person_out_by_hand():
         assert row.n_people == 6
         assert row.held_gain == pytest.approx(np.mean(differences[plan]), abs=1e-9)
         assert row.held_stderr == pytest.approx(np.std(differences[plan], ddof=1) / math.sqrt(6), abs=1e-9)
+
+
+def test_nobody_held_out_is_among_the_people_of_other_domains():
+    """The same two people under another domain: who is tested stays out of the plan altogether."""
+    elsewhere = [Scenario(f"{s.id}-2", "career", "", s.profile, s.schema) for s in SCENARIOS[:2]]
+    both = population([*SCENARIOS[:2], *elsewhere])
+    options = Options(other_domains=0.5, min_profiles=2)
+    assert pooled(both, np.arange(2), options, "relationship").weights.tolist() == [
+        1 / 3,
+        1 / 3,
+        1 / 6,
+        1 / 6,
+    ]
+    kept = pooled(both, np.arange(1), options, "relationship", without=[1])
+    assert kept.weights.tolist() == [2 / 3, 1 / 3]
+    assert kept.codes.tolist() == [both.codes[0].tolist()] * 2
+    assert kept.n_profiles == 1
+    assert len(pooled(both, np.arange(2), Options(other_domains=0), "relationship").weights) == 2
+    assert len(pooled(both, np.arange(4), options, EVERYBODY).weights) == 4
 
 
 def test_nothing_is_held_out_without_folds_or_with_one_person():
@@ -157,6 +191,7 @@ def test_rows_without_all_scores_belong_to_no_group():
         ({"min_profiles": -1}, "min_profiles: found -1"),
         ({"num_simulations": 0}, "num_simulations: found 0"),
         ({"seed": -1}, "seed: found -1"),
+        ({"other_domains": 1.5}, "other_domains: found 1.5, expected a weight, 0 to 1"),
         ({"decline_rate": 2.0}, "decline_rate: found 2"),
     ],
 )

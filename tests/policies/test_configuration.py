@@ -36,7 +36,7 @@ def policy(*overrides):
 def test_default():
     found = policy()
     assert isinstance(found, ComposedPolicy)
-    assert (found.acquisition.name, found.abstention.name, found.n_neighbours) == ("vote", "value", 5)
+    assert (found.acquisition.name, found.abstention.name, found.n_neighbours) == ("auto", "value", 5)
 
 
 @pytest.mark.parametrize(("part", "member"), MEMBERS)

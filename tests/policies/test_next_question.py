@@ -7,8 +7,9 @@ import pytest
 from policy_cases import RECORDS, SCHEMA, memory, name, record, situation
 
 from envs import UserError
+from policies.abstention import ValueAbstention
 from policies.acquisition import NearestAcquisition, VoteAcquisition
-from policies.conditional import ConditionalAcquisition
+from policies.conditional import AutoAcquisition, ConditionalAcquisition
 from search.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
 from search.policy_tree_file import PolicyTrees
 
@@ -105,14 +106,30 @@ def conditional(context, declined=(), query="one two", k=2, **options):
 def test_conditional_goes_by_the_values():
     assert name(conditional({})) == "A"
     assert name(conditional({"A": "quite low"})) == "B"
-    assert name(conditional({"A": "high"})) is None
-    assert name(conditional({"A": "low", "B": "low"})) is None
+    assert stops(conditional({"A": "high"}))
+    assert stops(conditional({"A": "low", "B": "low"}))
+
+
+def stops(choice):
+    """Tell whether the tree stops; the question is for those who ask on."""
+    assert choice.net
+    return choice.gain == 0 and ValueAbstention().enough(None, choice) == (True, choice.reason)
+
+
+def test_conditional_where_its_tree_stops_names_the_next_of_the_fallback_then_of_the_table():
+    assert name(conditional({"A": "high"})) == "D"
+    ranked = [a for a in memory(trees=TREES).ranking if a not in (0, 3)]
+    assert conditional({"A": "high", "D": "low"}).attribute == ranked[0]
+    assert conditional({"A": "high"}, ("D",)).attribute == ranked[0]
+    everything = conditional(dict.fromkeys(SCHEMA.names, "low") | {"A": "high"})
+    assert everything.attribute is None
+    assert "stops here" in everything.reason
 
 
 def test_conditional_takes_declined_and_unreadable_answers_alike():
     assert name(conditional({}, ("A",))) == "D"
     assert name(conditional({"A": "purple"})) == "D"
-    assert name(conditional({"A": "purple", "D": "low"})) is None
+    assert stops(conditional({"A": "purple", "D": "low"}))
 
 
 def test_conditional_starts_from_what_the_query_reveals():
@@ -136,6 +153,16 @@ def test_conditional_reports_what_going_on_adds_net_of_costs():
     assert choice.net
     assert choice.gain == pytest.approx(0.6)
     assert math.isnan(conditional({}, ("A",)).gain)
+
+
+@pytest.mark.parametrize("trees", [None, TREES])
+def test_auto_follows_trees_where_there_are_any_and_else_the_vote(trees):
+    there = situation("one two", {"A": "low"}, (), memory(trees=trees), 2)
+    wanted = VoteAcquisition() if trees is None else ConditionalAcquisition()
+    assert AutoAcquisition().choose(there) == wanted.choose(there)
+    assert VoteAcquisition().choose(there) != ConditionalAcquisition().choose(
+        situation("one two", {"A": "low"}, (), memory(trees=TREES), 2)
+    )
 
 
 def test_conditional_without_a_tree_is_one_line():

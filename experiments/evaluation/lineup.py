@@ -139,7 +139,7 @@ def _conditional(
     points: list[tuple[str, Abstention, float, int]] = [
         (f"own stop {cost:g}", ValueAbstention(cost), cost, setting.budget) for cost in costs
     ]
-    points += [(f"fixed {k}", NeverAbstention(), 0.0, k) for k in range(1, setting.budget + 1)]
+    points += [(f"fixed {k}", FixedAbstention(k), 0.0, k) for k in range(1, setting.budget + 1)]
     methods = []
     for name, rule, cost, budget in points:
         trees = seen_trees(scores, cost, options.min_profiles, budget)

@@ -203,7 +203,13 @@ def test_the_table_of_the_package_is_taken_where_it_fits(command, tmp_path):
 @pytest.mark.slow
 def test_a_sweep_returns_the_score_of_the_chosen_policy(command, tmp_path):
     done = command(
-        "-m", *QUICK, *FEW, "policy.abstention.cost_weight=0.1,9", "hydra.sweep.dir=s", module=EVALUATE
+        "-m",
+        *QUICK,
+        *FEW,
+        "policy/acquisition=vote",
+        "policy.abstention.cost_weight=0.1,9",
+        "hydra.sweep.dir=s",
+        module=EVALUATE,
     )
     assert done.code == 0
     cheap, dear = (summary(tmp_path / "s" / n)["methods"]["chosen policy"]["asked"][0] for n in "01")

@@ -43,7 +43,8 @@ def read_ranking(text: str, names: Sequence[str], as_json: bool) -> list[int] | 
     """Return the places in `names` in the order of `text`, None where it does not rank each exactly once."""
     if as_json:
         try:
-            found = json.loads(text)["ranking"]
+            # Servers without a schema put the object between fences.
+            found = json.loads(text[text.index("{") : text.rindex("}") + 1])["ranking"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
     else:

@@ -6,6 +6,7 @@ A user is any object with `answer(scenario, attribute, question) -> text or None
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -88,7 +89,22 @@ class PersonUser:
     def answer(self, scenario: Scenario | None, attribute: str, question: str) -> str | None:
         """Print the question and read a line."""
         print(question)
-        return input(self.prompt).strip() or None
+        return read_line(self.prompt).strip() or None
+
+
+def read_line(prompt: str) -> str:
+    """Return one line of standard input.
+
+    On a terminal it can be edited, is of any length (the terminal's own lines end at 4,095 bytes), and pasted
+    text of several lines stays one answer. What was typed is kept in no history and no file.
+    """
+    with suppress(ImportError):  # not on every platform
+        import readline
+
+        readline.parse_and_bind("set enable-bracketed-paste on")
+        if hasattr(readline, "set_auto_history"):
+            readline.set_auto_history(False)
+    return input(prompt)
 
 
 def _of_scenario(scenario: Scenario | None, who: str) -> Scenario:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +19,7 @@ from rich.table import Table
 
 from envs import Scenario, UserError
 from envs.llm.config import DEFAULT_URL
-from envs.users import PersonUser, User
+from envs.users import PersonUser, User, read_line
 from experiments import build
 from experiments.folders import output_folder
 from experiments.main import entry_point
@@ -28,6 +30,9 @@ COMMANDS = (
     "/quit leaves."
 )
 
+_COMMAND = re.compile(r"/[a-z]+")
+"""A slash and one word: anything longer may be an answer, and is read as one."""
+
 
 def ask(cfg: DictConfig) -> None:
     """Hold one conversation.
@@ -37,6 +42,8 @@ def ask(cfg: DictConfig) -> None:
     UserError
         a mistake in the configuration or a file.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of few letters shows the others as "?"
     console = Console(highlight=False, soft_wrap=True)
     user, scenario = build.build_users(cfg), _scenario(cfg)
     agent = build.build_agent(cfg)
@@ -86,7 +93,8 @@ def _notice(console: Console, agent: Agent, cfg: DictConfig) -> None:
         kept = f"otherwise {kept}"
     console.print(
         f"[bold]What you write stays in the memory of this process[/bold] {escape(kept)}. This is a research "
-        f"tool, not a counsellor: in an emergency call your local emergency number."
+        f"tool, not a counsellor: in an emergency call your local emergency number. It reads English, and it "
+        f"may miss signs of danger, in other languages above all."
     )
     if agent.memory.simulated:
         console.print("The stored plans were made with SIMULATED scores; no person and no model judged them.")
@@ -99,8 +107,9 @@ def _converse(
     if query is None and scenario is not None:
         query = scenario.query
     if query is None:
-        console.print("What would you like to ask?")
-        query = input("> ")
+        query = _asked(console)
+        if query is None:
+            return None
     else:
         console.print(f"[italic]{escape(query)}[/italic]")
     turn = agent.start(query)
@@ -118,9 +127,23 @@ def _converse(
             console.print(_neighbours(agent))
         elif command == "/answer":
             turn = agent.answer_now()
+        elif _COMMAND.fullmatch(command) and isinstance(user, PersonUser):
+            console.print(COMMANDS)
         else:
             turn = agent.reply(text)
     return turn
+
+
+def _asked(console: Console) -> str | None:
+    """Return the person's query, None when the person quits."""
+    while True:
+        console.print("What would you like to ask?")
+        query = read_line("> ").strip()
+        if query.lower() == "/quit":
+            return None
+        if query and not _COMMAND.fullmatch(query.lower()):
+            return query
+        console.print("A question in your own words comes first; /quit leaves.")
 
 
 def _neighbours(agent: Agent) -> Table:

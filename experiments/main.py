@@ -45,7 +45,11 @@ def one_line(error: BaseException) -> str:
 
 
 _SECRET = re.compile(
-    r"[+~]*([\w.]*(?:api_?key|password|secret|(?:auth|access|bearer)_token))=.|[+~]*([\w.]+)=sk-\w", re.I
+    r"[+~]*([\w.]*(?:api_?key|password|secret|(?:auth|access|bearer)_token))=.|[+~]*([\w.]+)=sk-\w"
+    r"|[+~]*([\w.]*base_url)=.*[@?]"
+    r"""|[+~]*([\w.]*headers\.[\w-]*(?:auth|key|token|secret|cookie)[\w-]*)=(?!["']?\\?\$)"""
+    r"""|[+~]*([\w.]*headers)=\{.*(?:auth|key|token|secret|cookie)[\w-]*["']?\s*:\s*(?!["']?\\?\$|\s)""",
+    re.I,
 )
 """Overrides that hold a secret: Hydra would write them into the run's folder before anybody could say no."""
 
@@ -55,8 +59,9 @@ def _refuse_secrets(arguments: Sequence[str]) -> None:
         found = _SECRET.match(argument)
         if found:
             raise UserError(
-                f"{found[1] or found[2]}: a key does not belong into a configuration, which is saved; put it "
-                f"into the environment variable OPENAI_API_KEY, or into another that judge.key_variable names"
+                f"{found[found.lastindex or 0]}: a key does not belong into a configuration, which is saved; "
+                f"put it into the environment variable OPENAI_API_KEY, or into another that "
+                f"judge.key_variable names"
             )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from envs import Scenario
 from envs.llm.client import ATTEMPTS
+from envs.llm.prices import in_dollars
 from search.planning import PlanOptions
 
 _LOOKED_AT = 100
@@ -42,7 +43,7 @@ class Amount:
 
     def spent(self) -> str:
         """Say requests, tokens and dollars."""
-        dollars = "dollars unknown (no price)" if math.isnan(self.dollars) else f"${self.dollars:,.2f}"
+        dollars = "dollars unknown (no price)" if math.isnan(self.dollars) else in_dollars(self.dollars)
         tokens = f"{self.tokens / 1e6:,.2f} M tokens"
         if math.isinf(self.tokens):
             tokens = "any number of tokens (max_output_tokens=null)"

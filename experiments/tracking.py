@@ -74,16 +74,23 @@ class WandbTracking:
         self._run: Any = None
 
     def start(self, config: Mapping[str, Any], folder: Path) -> None:
-        """Begin a run in `folder`."""
+        """Begin a run in `folder`.
+
+        Raises
+        ------
+        UserError
+            no account, or no connection.
+        """
         import wandb
 
         try:
             self._run = wandb.init(
                 **self.options, dir=str(folder), config=dict(config), settings=wandb.Settings(silent=True)
             )
-        except wandb.errors.UsageError as error:
+        except wandb.errors.Error as error:  # no key, no such entity, no answer from the server
+            said = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"tracking=wandb: {str(error).splitlines()[0]}; tracking.mode=offline needs no account"
+                f"tracking=wandb: {said}; tracking.mode=offline needs no account and no network"
             ) from None
 
     def finish(

@@ -55,7 +55,7 @@ def train(cfg: DictConfig) -> float:
     )
     if cfg.dry_run:
         takes = spending(scenarios.scenarios, options, searcher, judge, prior)
-        console.print(takes.dry_run(len(scenarios.bad)), highlight=False)
+        console.print(takes.dry_run(len(scenarios.bad)), highlight=False, soft_wrap=True)
         return math.nan
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)

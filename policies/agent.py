@@ -22,7 +22,7 @@ from policies.embeddings import Embedding
 from policies.memory import Memory, Neighbours
 from policies.reading import Reader, default_reader
 from policies.situation import Policy, Situation
-from policies.state import State
+from policies.state import State, well_formed
 from policies.turn import Turn
 
 Responder = Callable[[str, Profile], "str | None"]
@@ -117,34 +117,41 @@ class Agent:
         """
         if not isinstance(query, str) or not query.strip():
             raise UserError("query: found nothing, expected what the person asks")
-        state = State(query, domain)
-        self._state = state
-        danger = self.detector.check(query)
+        state = State(well_formed(query), domain)
+        danger = self.detector.check(state.query)
         if danger is not None:
-            return self._escalate(danger)
-        state.neighbours = self.memory.neighbours(query, self.policy.n_neighbours, domain)
-        state.context.update(self.reader.reveals(query, self.memory.schema))
+            return self._now(state, self._escalate(state, danger))
+        state.neighbours = self.memory.neighbours(state.query, self.policy.n_neighbours, domain)
+        state.context.update(self.reader.reveals(state.query, self.memory.schema))
         state.revealed = tuple(state.context)
-        return self._decide()
+        return self._now(state, self._decide(state))
 
     def reply(self, text: str | None) -> Turn:
         """Take the answer to the last question; None, and words that tell nothing, count as declined.
 
+        Where the policy or the target model fails with an error the question stays open, and the reply can be
+        given again.
+
         Raises
         ------
         UserError
-            no question is open.
+            no question is open, or `text` is neither text nor None.
         """
-        state, attribute = self._running(), self.turn.attribute
+        before, attribute = self._running(), self.turn.attribute
         if attribute is None:
             raise UserError(f"agent.reply: the last turn is {self.turn.kind!r}, expected an open question")
+        if not isinstance(text, str | None):
+            raise UserError(f"agent.reply: found a {type(text).__name__}, expected a text or None")
+        text = None if text is None else well_formed(text)
         danger = None if text is None else self.detector.check(text, attribute)
+        state = before.copy()
         state.asked += (attribute,)
         if text is None or self.reader.tells_nothing(text):
             state.declined += (attribute,)
         else:
             state.context[attribute] = text.strip()
-        return self._decide() if danger is None else self._escalate(danger)
+        turn = self._decide(state) if danger is None else self._escalate(state, danger)
+        return self._now(state, turn)
 
     def answer_now(self) -> Turn:
         """End the questions: return the answer with what is known so far.
@@ -156,7 +163,10 @@ class Agent:
         """
         if self.turn.kind == "escalate":
             raise UserError("agent.answer_now: the conversation ended with an escalation")
-        return self.turn if self.turn.kind == "answer" else self._answer("the questions were ended")
+        if self.turn.kind == "answer":
+            return self.turn
+        state = self._running()
+        return self._now(state, self._answer(state, "the questions were ended"))
 
     def to_json(self) -> str:
         """Return the conversation as JSON, values included: keep it as what it is, somebody's answers.
@@ -176,7 +186,8 @@ class Agent:
         """Return an agent that goes on where `to_json` left off.
 
         `source`: an agent whose memory and policy to share (what a server does), or the paths to load with
-        the default policy; None = those that the conversation was begun with.
+        the default policy; None = those that the conversation was begun with. Their place is in
+        `text`: say it yourself where `text` has been in other hands.
 
         Raises
         ------
@@ -188,13 +199,13 @@ class Agent:
             source = str(last["source"]) or None
         agent = source.new() if isinstance(source, Agent) else cls.load(source)
         state.attach(last, agent.memory)
-        agent._state = state
         if last["kind"] == "ask":
-            agent._turn = agent._ask(last["attribute"], last["reason"])
+            turn = agent._ask(state, last["attribute"], last["reason"])
         elif last["kind"] == "answer":
-            agent._turn = agent._ended(last["reason"], last["response"])
+            turn = agent._ended(state, last["reason"], last["response"])
         else:
-            agent._escalate(agent.detector.by_name(last["signal"]))
+            turn = agent._escalate(state, agent.detector.by_name(last["signal"]))
+        agent._now(state, turn)
         return agent
 
     def _running(self) -> State:
@@ -202,8 +213,12 @@ class Agent:
             raise UserError("agent: no conversation has begun, expected start(query) first")
         return self._state
 
-    def _situation(self) -> Situation:
-        state = self._running()
+    def _now(self, state: State, turn: Turn) -> Turn:
+        """Make `state` and `turn` the conversation's: together and last, so that an error leaves no half."""
+        self._state, self._turn = state, turn
+        return turn
+
+    def _situation(self, state: State) -> Situation:
         budget = self.memory.budget if self.policy.budget is None else self.policy.budget
         return Situation(
             self.memory,
@@ -216,21 +231,19 @@ class Agent:
             state.domain,
         )
 
-    def _decide(self) -> Turn:
-        situation = self._situation()
+    def _decide(self, state: State) -> Turn:
+        situation = self._situation(state)
         decision = self.policy.decide(situation)
         if decision.attribute is None or situation.budget_left < 1:
-            return self._answer(decision.reason)
+            return self._answer(state, decision.reason)
         names = self.memory.schema.names
         if decision.attribute not in names or not situation.open[names.index(decision.attribute)]:
             raise UserError(
                 f"policy: asks {decision.attribute!r}, expected an attribute neither known nor declined"
             )
-        self._turn = self._ask(decision.attribute, decision.reason)
-        return self._turn
+        return self._ask(state, decision.attribute, decision.reason)
 
-    def _ask(self, name: str, reason: str) -> Turn:
-        state = self._running()
+    def _ask(self, state: State, name: str, reason: str) -> Turn:
         attribute = self.memory.schema.attributes[self.memory.schema.index(name)]
         return Turn(
             "ask",
@@ -243,15 +256,12 @@ class Agent:
             revealed=state.revealed,
         )
 
-    def _answer(self, reason: str) -> Turn:
-        state = self._running()
+    def _answer(self, state: State, reason: str) -> Turn:
         context = state.ordered(self.memory.schema.names)
         response = None if self.respond is None else self.respond(state.query, context)
-        self._turn = self._ended(reason, response)
-        return self._turn
+        return self._ended(state, reason, response)
 
-    def _ended(self, reason: str, response: str | None) -> Turn:
-        state = self._running()
+    def _ended(self, state: State, reason: str, response: str | None) -> Turn:
         return Turn(
             "answer",
             reason=reason,
@@ -262,9 +272,8 @@ class Agent:
             response=response,
         )
 
-    def _escalate(self, danger: Danger) -> Turn:
-        state = self._running()
-        self._turn = Turn(
+    def _escalate(self, state: State, danger: Danger) -> Turn:
+        return Turn(
             "escalate",
             reason="signs of acute danger",
             path=state.asked,
@@ -273,7 +282,6 @@ class Agent:
             resources=danger.resources,
             signal=danger.signal,
         )
-        return self._turn
 
 
 def converse(agent: Agent, query: str, answer: Callable[[Turn], str | None]) -> Turn:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from envs import UserError
@@ -19,6 +20,10 @@ from policies.yaml_file import read_mapping
 CRISIS = Path(__file__).parent / "data" / "crisis.yaml"
 _LONGEST = 60
 """Words of a clause that are read together."""
+_RUN = re.compile(r"([^\W\d])\1{2,}")
+_UNSEEN = ("Cf", "Mn")
+"""Categories of characters without a width: joiners, and the marks that NFKC leaves beside their letters."""
+_TERM = re.compile(r"\{([a-z]+)\}")
 _CLAUSE = re.compile(r"[.!?;:,\n()\[\]]+|\bbut\b|\bhowever\b|\balthough\b|(?<!\w)-+(?!\w)")
 
 
@@ -60,6 +65,12 @@ class Detector:
         """Take the content of a YAML file; `place` names it in messages of `UserError`."""
         self._negations = frozenset(_texts(table, "negations", place))
         self._reach = _whole(table, "negation_reach", place)
+        stops = _texts(table, "negation_stops", place) if "negation_stops" in table else []
+        self._negation_stops = _compiled(stops, f"{place}: negation_stops")
+        near = _texts(table, "near", place) if "near" in table else []
+        self._spellings = {slip: word for word in near for slip in slips(word)}
+        self._spellings |= _mapping(table, "spellings", place)
+        self._terms = _mapping(table, "terms", place)
         self._no_negation = _alternatives(_texts(table, "no_negation", place))
         self._past = _compiled(_texts(table, "past", place), f"{place}: past")
         self._present = _compiled(_texts(table, "present", place), f"{place}: present")
@@ -68,6 +79,8 @@ class Detector:
             self._signal(row, f"{place}: signal {i}")
             for i, row in enumerate(_get(table, "signals", list, place), 1)
         )
+        if not self.signals:
+            raise UserError(f"{place}: signals: found none, expected at least one")
         self._resources = [
             _resource(row, f"{place}: resource {i}")
             for i, row in enumerate(_get(table, "resources", list, place), 1)
@@ -86,14 +99,16 @@ class Detector:
         return cls(read_mapping(path, "signals and resources", "signals"), str(path))
 
     def check(self, text: str, attribute: str | None = None) -> Danger | None:
-        """Return the first sign of danger in `text`, None where there is none.
+        """Return the sign of danger in `text` that comes first in the file, None where there is none.
 
         `attribute`: the one that was asked, if `text` is a reply.
         """
-        for clause in clauses(text):
-            for signal in self.signals:
-                if (not signal.asked or attribute in signal.asked) and self._holds(signal, clause):
-                    return self.danger(signal)
+        found = [self._spelt(clause) for clause in clauses(text)]
+        for signal in self.signals:
+            if signal.asked and attribute not in signal.asked:
+                continue
+            if any(self._holds(signal, clause) for clause in found):
+                return self.danger(signal)
         return None
 
     def danger(self, signal: Signal) -> Danger:
@@ -102,11 +117,17 @@ class Detector:
         return Danger(signal.name, signal.kind, self.messages[signal.kind], resources)
 
     def by_name(self, name: str) -> Danger:
-        """Return what belongs to the signal called `name`; `UserError` when there is none."""
+        """Return what belongs to the signal called `name`.
+
+        A name that this detector does not have (a conversation from before its list was edited) brings the
+        message of the first signal and everybody to turn to: help is never withheld for a name.
+        """
         for signal in self.signals:
             if signal.name == name:
                 return self.danger(signal)
-        raise UserError(f"signal {name!r}: not in this detector, expected the one that found it")
+        first = self.signals[0]
+        everybody = tuple(resource for resource, _ in self._resources)
+        return Danger("other", first.kind, self.messages[first.kind], everybody)
 
     def _holds(self, signal: Signal, clause: str) -> bool:
         found = any(
@@ -119,9 +140,23 @@ class Detector:
         past = signal.past_cancels and _any(self._past, clause)
         return not past or _any(self._present, clause)
 
+    def _spelt(self, clause: str) -> str:
+        words = (_RUN.sub(r"\1", word) for word in clause.split())
+        return " ".join(self._spellings.get(word, word) for word in words)
+
     def _negated(self, before: str) -> bool:
-        words = self._no_negation.sub(" ", before).split()[-self._reach :] if self._reach else []
+        plain = self._no_negation.sub(" ", before).rstrip()
+        start = max((m.end() for stop in self._negation_stops for m in stop.finditer(plain)), default=0)
+        words = plain[start:].split()[-self._reach :] if self._reach else []
         return not self._negations.isdisjoint(words)
+
+    def _patterns(self, patterns: list[str], place: str) -> tuple[re.Pattern[str], ...]:
+        def put(match: re.Match[str]) -> str:
+            if match[1] not in self._terms:
+                raise UserError(f"{place}: {match[0]}: no such term, expected one of `terms`")
+            return f"(?:{self._terms[match[1]]})"
+
+        return _compiled([_TERM.sub(put, pattern) for pattern in patterns], place)
 
     def _signal(self, row: Any, place: str) -> Signal:
         kind = _get(row, "kind", str, place)
@@ -133,8 +168,8 @@ class Detector:
         return Signal(
             _get(row, "name", str, place),
             kind,
-            _compiled(_texts(row, "patterns", place), f"{place}: patterns"),
-            _compiled(_texts(row, "unless", place) if "unless" in row else [], f"{place}: unless"),
+            self._patterns(_texts(row, "patterns", place), f"{place}: patterns"),
+            self._patterns(_texts(row, "unless", place) if "unless" in row else [], f"{place}: unless"),
             past == "cancels",
             tuple(_texts(row, "asked", place)) if "asked" in row else (),
         )
@@ -146,9 +181,20 @@ def clauses(text: str) -> list[str]:
     A clause of more than 60 words comes in overlapping pieces of 60, so that no text takes long to read.
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = "".join(char for char in plain if unicodedata.category(char) not in _UNSEEN)
     plain = re.sub(r"['\u2018\u2019\u02bc`]", "", plain)
     parts = (re.sub(r"[^\w$%]+", " ", part).strip() for part in _CLAUSE.split(plain))
     return [piece for part in parts if part for piece in _pieces(part)]
+
+
+def slips(word: str) -> set[str]:
+    """Return what becomes of `word` when one letter is wrong, missing, extra, or swapped with the next."""
+    parts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    missing = {a + b[1:] for a, b in parts if b}
+    swapped = {a + b[1] + b[0] + b[2:] for a, b in parts if len(b) > 1}
+    wrong = {a + letter + b[1:] for a, b in parts if b for letter in ascii_lowercase}
+    extra = {a + letter + b for a, b in parts for letter in ascii_lowercase}
+    return (missing | swapped | wrong | extra) - {word}
 
 
 def _pieces(clause: str) -> list[str]:
@@ -193,6 +239,13 @@ def _texts(row: Any, key: str, place: str) -> list[str]:
     found = _get(row, key, list, place)
     if not all(isinstance(text, str) for text in found):
         raise UserError(f"{place}: {key}: expected a list of texts (quote numbers and yes/no)")
+    return found
+
+
+def _mapping(table: Any, key: str, place: str) -> dict[str, str]:
+    found = _get(table, key, dict, place) if key in table else {}
+    if not all(isinstance(text, str) for pair in found.items() for text in pair):
+        raise UserError(f"{place}: {key}: expected texts under texts (quote numbers and yes/no)")
     return found
 
 

@@ -19,6 +19,10 @@ from policies.yaml_file import read_mapping
 READING = Path(__file__).parent / "data" / "reading.yaml"
 
 
+_WINDOW = 200
+"""Characters before a match that are looked at, so that no text takes long to read."""
+
+
 class Reader:
     """Patterns of what is revealed and of what tells nothing."""
 
@@ -26,6 +30,12 @@ class Reader:
         """Take the content of a YAML file; `place` names it in messages of `UserError`."""
         self._reveals = [
             _rule(row, f"{place}: reveals {i}") for i, row in enumerate(_list(table, "reveals", place), 1)
+        ]
+        self._unless = [
+            _pattern(text, f"{place}: reveals_unless {i}")
+            for i, text in enumerate(
+                _list(table, "reveals_unless", place) if "reveals_unless" in table else [], 1
+            )
         ]
         self._no_answer = [
             _pattern(text, f"{place}: no_answer {i}")
@@ -49,10 +59,21 @@ class Reader:
         text, found = _straight(query), dict[str, str]()
         for attribute, pattern, template in self._reveals:
             if attribute in schema.names and attribute not in found:
-                match = pattern.search(text)
+                match = next(
+                    (
+                        m
+                        for m in pattern.finditer(text)
+                        if self._counts(text[max(0, m.start() - _WINDOW) : m.start()])
+                    ),
+                    None,
+                )
                 if match:
                     found[attribute] = template.format(match[0], *match.groups()).strip()
         return {name: found[name] for name in schema.names if name in found}
+
+    def _counts(self, before: str) -> bool:
+        clause = re.split(r"[.!?;\n]", before)[-1]
+        return not any(pattern.search(clause) for pattern in self._unless)
 
     def tells_nothing(self, reply: str | None) -> bool:
         """Tell whether a reply gives no value: none, missing (`is_missing`), declined, evaded, not known."""

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
+import zipfile
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +21,19 @@ INDEX_VERSION = 1
 _DECIMALS = 6
 _ROUNDING = 1e-5
 """float32 similarities of equal vectors differ by less: a product depends on the row's place."""
+_SAME = 1e-3
+"""Numbers of one text's vector, of length 1, differ by less between machines with the same model."""
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
+"""What Python says of a damaged archive (`RuntimeError`: marked as encrypted, or of unknown packing)."""
 
 
 class Index:
@@ -73,7 +91,13 @@ class Index:
         return rows[order], exact[order]
 
     def save(self, path: str | Path) -> None:
-        """Write the vectors (`.npz`) with the embedding's name, version and the digest of the queries."""
+        """Write the vectors (`.npz`) with the embedding's name, version and the digest of the queries.
+
+        Raises
+        ------
+        UserError
+            the file cannot be written.
+        """
         head = {
             "index_version": INDEX_VERSION,
             "embedding": self.embedding.name,
@@ -86,8 +110,14 @@ class Index:
             with temporary.open("wb") as file:
                 np.savez(file, head=np.array(json.dumps(head)), matrix=self.matrix)
             temporary.replace(path)
+        except OSError as error:
+            raise UserError(
+                f"{path}: the index cannot be written ({error.strerror}), "
+                f"expected a file in a folder that exists"
+            ) from None
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
     @classmethod
     def load(cls, path: str | Path, embedding: Embedding, queries: Sequence[str]) -> Index:
@@ -96,15 +126,10 @@ class Index:
         Raises
         ------
         UserError
-            no such file, no index, another embedding or version of it, or other queries.
+            no such file, no index, another embedding or version of it, or other queries; also where the
+            embedding gives the first query another vector than the stored one, whatever it calls itself.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                head, matrix = json.loads(str(stored["head"])), stored["matrix"]
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file, expected an index of queries") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path}: not a readable index ({type(error).__name__})") from None
+        head, matrix = _read(path)
         wanted = {
             "index_version": INDEX_VERSION,
             "embedding": embedding.name,
@@ -122,7 +147,33 @@ class Index:
             raise UserError(
                 f"{path}: found vectors {matrix.shape}, expected ({len(queries)}, {embedding.dim})"
             )
+        if len(queries):
+            fresh = _unit(_checked(embedding.embed(queries[:1]), 1, embedding))
+            if not np.allclose(fresh, matrix[:1], atol=_SAME):
+                raise UserError(
+                    f"{path}: embedding {embedding.name} gives the first query another vector than the "
+                    f"stored one, expected the same model; delete the file to have it made again"
+                )
         return cls(embedding, matrix, head["digest"])
+
+
+def _read(path: str | Path) -> tuple[Any, np.ndarray]:
+    """Return what an index file holds; `UserError` in one line where it is missing or damaged anywhere."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            head, matrix = (_array(archive, name) for name in ("head", "matrix"))
+        return json.loads(str(head)), matrix
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file, expected an index of queries") from None
+    except _DAMAGE as error:
+        raise UserError(
+            f"{path}: not a readable index ({type(error).__name__}); delete the file to have it made again"
+        ) from None
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def digest_of(queries: Sequence[str]) -> str:

@@ -198,6 +198,12 @@ class LLMJudge:
             no key, a wrong URL, an unknown model, an endpoint that does not speak this API.
         """
         (score,) = self.score(scenario, [()], [0])
+        if score.reason is not None and score.reason.endswith("no_room"):
+            place = "judge.target" if score.reason.startswith("target") else "judge"
+            raise UserError(
+                f"{place}.max_output_tokens: the model used all of them up before it said anything, as "
+                f"reasoning models do; expected more, such as 4000"
+            )
         if score.reason is not None and score.reason.endswith("malformed"):
             raise UserError(
                 f"judge: {self._rater.client.endpoint.url} does not answer like an OpenAI-compatible "
@@ -227,8 +233,8 @@ class LLMJudge:
     ) -> list[Score]:
         """Return one `Score` for each context; all are asked at once.
 
-        An unscored one has the reason: `parse`, `length`, `refused`, `filtered`, `empty`, `malformed`,
-        `low_mass`, `logprobs`, `unavailable`, after "target: " where the target model's reply was at fault.
+        An unscored one has the reason: `parse`, `low_mass`, `logprobs`, or one of `envs.llm.Reply`, after
+        "target: " where the target model's reply was at fault.
 
         Raises
         ------

@@ -107,7 +107,7 @@ def expected_score(
 def _token_ends(text: str, tokens: Sequence[TokenChoice]) -> list[int] | None:
     """Return where in `text` each token ends, None where the tokens do not spell it."""
     spelled = "".join(token.text for token in tokens)
-    start = spelled.find(text)
+    start = spelled.rfind(text)  # the last: thoughts before it may hold drafts
     if start < 0:
         return None
     ends, place = [], -start

@@ -13,6 +13,7 @@ from envs.errors import UserError
 
 DEFAULT_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 _KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "azure": "AZURE_OPENAI_API_KEY"}
 _URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
 
@@ -23,7 +24,8 @@ class Endpoint:
 
     No field holds a secret, so that a configuration can be saved as it is: the key comes from the
     environment variable that `key_variable` names (default `OPENAI_API_KEY`; `AZURE_OPENAI_API_KEY` with
-    `api=azure`), and a header whose value begins with `$` takes the rest for the name of a variable.
+    `api=azure`, where a token in `AZURE_OPENAI_AD_TOKEN` comes before it), and a header whose value begins
+    with `$` takes the rest for the name of a variable.
 
     Attributes
     ----------
@@ -63,10 +65,16 @@ class Endpoint:
             raise UserError(f"{place}.timeout_s: found {self.timeout_s}, expected seconds > 0")
         if self.max_retries < 0:
             raise UserError(f"{place}.max_retries: found {self.max_retries}, expected an integer >= 0")
+        for name in self.extra_body:
+            if _SECRET.search(name) and not name.startswith("max_") and "token" not in name:
+                raise UserError(
+                    f"{place}.extra_body.{name}: a secret does not belong into a configuration; "
+                    f"put it into an environment variable and name that as {place}.key_variable"
+                )
         for name, value in self.headers.items():
-            if re.search(r"authori[sz]ation|key|token|secret|cookie", name, re.I) and not value.startswith(
-                "$"
-            ):
+            if not isinstance(value, str):
+                raise UserError(f"{place}.headers.{name}: found {type(value).__name__}, expected text")
+            if _SECRET.search(name) and not value.startswith("$"):
                 raise UserError(
                     f"{place}.headers.{name}: a secret does not belong into a configuration; "
                     f"put it into an environment variable and write its name, as in '$MY_TOKEN'"
@@ -87,11 +95,16 @@ class Endpoint:
                 f"{self.place}.base_url: Azure's resource is not given, nor AZURE_OPENAI_ENDPOINT"
             )
         url = found or DEFAULT_URL
-        parts = urlsplit(url)
-        if parts.username or parts.password:
-            raise UserError(f"{self.place}.base_url: holds a user or password, expected a URL without")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UserError(f"{self.place}.base_url: found {url!r}, expected http://HOST[:PORT]/v1 or https")
+        place = f"{self.place}.base_url"
+        if "@" in url or "?" in url:  # neither is repeated
+            raise UserError(f"{place}: holds a user, a password or a query, expected a URL without")
+        try:
+            parts = urlsplit(url)
+            right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is none, a bracket that is not closed
+            right = False
+        if not right:
+            raise UserError(f"{place}: found {url!r}, expected http://HOST[:PORT]/v1 or https")
         return url
 
     @property
@@ -108,7 +121,9 @@ class Endpoint:
             the variable is not set and the endpoint is not on loopback.
         """
         variable = self.key_name
-        found = os.environ.get(variable, "")
+        found = os.environ.get(variable, "").strip()  # a file's last line end comes along easily
+        if found and not (found.isascii() and found.isprintable()):
+            raise UserError(f"{self.place}: the key in {variable} holds characters that no key has")
         if found:
             return found
         if self.is_local and self.key_variable is None:
@@ -119,6 +134,11 @@ class Endpoint:
     def key_name(self) -> str:
         """The environment variable that holds the key."""
         return self.key_variable or _KEY_VARIABLES[self.api]
+
+    def check_api_version(self) -> None:
+        """Raise a `UserError` where Azure's version of the API is not given."""
+        if not (self.api_version or os.environ.get("OPENAI_API_VERSION")):
+            raise UserError(f"{self.place}.api_version: Azure's is not given, nor OPENAI_API_VERSION")
 
     def sent_headers(self) -> dict[str, str]:
         """Return the headers with variables looked up.

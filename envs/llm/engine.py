@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from envs.llm.config import Limits
 from envs.llm.errors import LimitReached
+from envs.llm.prices import in_dollars
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Spent:
 
     def __str__(self) -> str:
         tokens = f"{self.input_tokens:,} + {self.output_tokens:,} tokens"
-        return f"{self.requests:,} requests, {tokens}" + (f", ${self.cost:.2f}" if self.cost else "")
+        return f"{self.requests:,} requests, {tokens}" + (f", {in_dollars(self.cost)}" if self.cost else "")
 
 
 class Meter:

@@ -71,8 +71,9 @@ class Reply:
     refused : the model declined
     tokens : generated tokens with alternatives; None where not asked for or not supported
     input_tokens, output_tokens : billed, as the server says, or estimated at four characters a token
-    reason : why the reply cannot be used (`length`, `refused`, `filtered`, `empty`, `malformed`, or what the
-        caller's check said), None = usable
+    reason : why the reply cannot be used, None = usable: `length` (cut), `no_room` (cut before it said
+        anything: a reasoning model's tokens were used up), `broken` (the server says that it failed midway),
+        `refused`, `filtered`, `empty`, `malformed`, `unavailable`, or what the caller's check said
     requests : HTTP requests that this call sent; 0 = from the cache, or from another call of the same request
     """
 

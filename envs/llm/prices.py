@@ -25,6 +25,11 @@ class Price(NamedTuple):
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
+def in_dollars(amount: float) -> str:
+    """Return `amount` as text, to the cent; little to a hundredth of one, so that it is not nothing."""
+    return f"${amount:,.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.4f}"
+
+
 @functools.lru_cache(maxsize=8)
 def read_prices(path: str | None) -> dict[str, Price]:
     """Return the price of each model in the file, None = the one that ships with the package.

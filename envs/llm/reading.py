@@ -15,6 +15,11 @@ from envs.llm.messages import Reply, TokenChoice
 CHARACTERS_A_TOKEN = 4
 """For estimates where a server does not say what it counted."""
 
+# How a reply can end without being whole: OpenAI's words, and those that servers hand on from others.
+_FILTERED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
+_LENGTH = ("length", "max_tokens", "model_length")
+_BROKEN = ("error", "abort", "cancelled")
+
 
 def read_reply(text: str, wants_logprobs: bool, place: str) -> Reply:
     """Return the reply in the body of a chat completion; `reason` says why it cannot be used.
@@ -26,12 +31,12 @@ def read_reply(text: str, wants_logprobs: bool, place: str) -> Reply:
     """
     choice = _choice(text)
     message = choice.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(message, dict) or not isinstance(content, (str, type(None))):
+    content = _content(message.get("content")) if isinstance(message, dict) else None
+    if not isinstance(message, dict) or content is None:
         return Reply("", reason="malformed")
     finish = choice.get("finish_reason")
     reply = Reply(
-        text=content or "",
+        text=_said(content),
         finish_reason=finish if isinstance(finish, str) else "stop",
         refused=bool(message.get("refusal")),
         tokens=_tokens(choice) if wants_logprobs else None,
@@ -42,13 +47,44 @@ def read_reply(text: str, wants_logprobs: bool, place: str) -> Reply:
     return reply.unusable(reason)
 
 
+def _content(content: Any) -> str | None:
+    """Return the text of a message; of a list of parts those of type text (others hold reasoning)."""
+    if isinstance(content, list):
+        if not all(isinstance(part, dict) for part in content):
+            return None
+        texts = [part.get("text") for part in content if part.get("type") == "text"]
+        content = "".join(text for text in texts if isinstance(text, str))
+    if not isinstance(content, (str, type(None))):
+        return None
+    return _whole(content or "")
+
+
+def _whole(text: str) -> str:
+    """Return `text` with ? for half a surrogate pair (a character that was cut), which no file can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _said(text: str) -> str:
+    """Return `text` without a reasoning model's thoughts before it; thoughts that do not end are all it is.
+
+    Some chat templates open the block in the prompt, so that a reply has its end alone.
+    """
+    thoughts, end, rest = text.partition("</think>")
+    if end:
+        return rest.lstrip()
+    return "" if thoughts.lstrip().startswith("<think>") else text
+
+
 def _reason(reply: Reply) -> str | None:
-    if reply.finish_reason == "content_filter":
+    finish = reply.finish_reason.lower()
+    if finish in _FILTERED:
         return "filtered"
     if reply.refused:
         return "refused"
-    if reply.finish_reason == "length":
-        return "length"
+    if finish in _LENGTH:
+        return "length" if reply.text.strip() else "no_room"
+    if finish in _BROKEN:
+        return "broken"
     return None if reply.text.strip() else "empty"
 
 
@@ -64,8 +100,8 @@ def _tokens(choice: dict[str, Any]) -> tuple[TokenChoice, ...] | None:
     try:
         return tuple(
             TokenChoice(
-                str(token["token"]),
-                tuple((str(top["token"]), float(top["logprob"])) for top in token["top_logprobs"]),
+                _whole(str(token["token"])),
+                tuple((_whole(str(top["token"])), float(top["logprob"])) for top in token["top_logprobs"]),
             )
             for token in choice["logprobs"]["content"]
         )
@@ -77,16 +113,17 @@ def billed_tokens(text: str, body: Mapping[str, Any]) -> tuple[int, int]:
     """Return the (prompt, completion) tokens of an answer `text` to `body`, as it says or else estimated."""
     try:
         usage = json.loads(text)["usage"]
-        found = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")]
+        found = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         found = []
     counts = [int(n) if isinstance(n, (int, float)) and math.isfinite(n) and n > 0 else 0 for n in found]
-    if not any(counts):
-        content = _choice(text).get("message")
-        asked = json.dumps(body.get("messages") or body.get("input") or "", ensure_ascii=False)
-        said = json.dumps(content, ensure_ascii=False) if content else ""
-        counts = [len(asked) // CHARACTERS_A_TOKEN, len(said) // CHARACTERS_A_TOKEN]
-    return counts[0], counts[1]
+    if any(counts):
+        # Some servers (Gemini's) count hidden reasoning, which is billed, in the total alone.
+        return counts[0], max(counts[1], counts[2] - counts[0])
+    content = _choice(text).get("message")
+    asked = json.dumps(body.get("messages") or body.get("input") or "", ensure_ascii=False)
+    said = json.dumps(content, ensure_ascii=False) if content else ""
+    return len(asked) // CHARACTERS_A_TOKEN, len(said) // CHARACTERS_A_TOKEN
 
 
 def read_embeddings(text: str, n: int) -> np.ndarray | None:

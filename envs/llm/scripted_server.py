@@ -19,11 +19,14 @@ from typing import Any
 
 from envs.errors import UserError
 from envs.llm import scripted_replies as replies
+from envs.llm.scripted_http import Http, http_error, http_html, http_json, http_text
 
 Rule = Callable[[Mapping[str, Any]], replies.Completion]
 """Returns what is said to the body of a chat completion."""
-
-_PHRASES = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+Refusal = Callable[[Mapping[str, Any]], "tuple[int, Any] | None"]
+"""Returns HTTP status and JSON of an error, or None for a request that is answered."""
+Dialect = Callable[[dict[str, Any]], Any]
+"""Returns the JSON of a chat completion as another server would write it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Script:
     json_schema, logprobs : whether the server has them; without, `response_format` is a 400
     max_prompt : characters of a prompt that fit the context, None = any
     retry_after_s : what a 429 asks for
+    refusal, dialect : errors and forms of an answer of one's own: what other servers do
     """
 
     rule: Rule = replies.default_completion
@@ -53,6 +57,8 @@ class Script:
     logprobs: bool = True
     max_prompt: int | None = None
     retry_after_s: float = 0.05
+    refusal: Refusal | None = None
+    dialect: Dialect | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.faults) - set(replies.FAULTS)
@@ -87,7 +93,7 @@ class ScriptedServer:
         self.keep_bodies = keep_bodies
         self.seen = Seen()
         self._arrivals: Counter[float] = Counter()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -98,29 +104,32 @@ class ScriptedServer:
     async def listen(self) -> asyncio.Server:
         """Start to listen on the running loop."""
         server = await asyncio.get_running_loop().create_server(
-            lambda: _Http(self), "127.0.0.1", self.port, backlog=1024
+            lambda: Http(self.answer), "127.0.0.1", self.port, backlog=1024
         )
         self.port = server.sockets[0].getsockname()[1]
         return server
 
     def __enter__(self) -> ScriptedServer:
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-server", daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result()
+        self._listening = asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._loop is not None and self._thread is not None  # noqa: S101, PT018 - __enter__ made them
+        asyncio.run_coroutine_threadsafe(_ended(self._listening), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        assert self._thread is not None  # noqa: S101 - __enter__ made it
         self._thread.join()
+        self._loop.close()
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> bytes | None:
         """Return the whole HTTP answer, or None where the connection is to be dropped."""
         if method == "GET" and path.endswith("/models"):
             names = self.script.models or ("scripted",)
-            return _http(200, {"object": "list", "data": [{"id": n, "object": "model"} for n in names]})
+            return http_json(200, {"object": "list", "data": [{"id": n, "object": "model"} for n in names]})
         self.seen.requests += 1
         self.seen.at_once += 1
         self.seen.most_at_once = max(self.seen.most_at_once, self.seen.at_once)
@@ -134,7 +143,7 @@ class ScriptedServer:
             if refused is not None:
                 return refused
             if path.endswith("/embeddings"):
-                return _http(200, _embeddings(body))
+                return http_json(200, _embeddings(body))
             return await self._chat(body)
         finally:
             self.seen.at_once -= 1
@@ -143,17 +152,24 @@ class ScriptedServer:
         script = self.script
         if script.key is not None and headers.get("authorization") != f"Bearer {script.key}":
             given = headers.get("authorization", "none")
-            return _error(401, f"Incorrect API key provided: {given}", "invalid_api_key")
+            return http_error(401, f"Incorrect API key provided: {given}", "invalid_api_key")
         known = path.startswith(("/v1/", "/openai/deployments/"))
         if not known or not path.endswith(("/chat/completions", "/embeddings")):
-            return _error(404, f"no such path: {path}", "not_found")
+            return http_error(404, f"no such path: {path}", "not_found")
         if script.models is not None and body.get("model") not in script.models:
-            return _error(404, f"the model {body.get('model')} does not exist", "model_not_found")
+            return http_error(404, f"the model {body.get('model')} does not exist", "model_not_found")
         if not script.json_schema and "response_format" in body:
-            return _error(400, "response_format is not supported", "unsupported_parameter", "response_format")
+            return http_error(
+                400, "response_format is not supported", "unsupported_parameter", "response_format"
+            )
+        own = None if script.refusal is None else script.refusal(body)
+        if own is not None:
+            return http_text(own[0], json.dumps(own[1]))
         size = sum(len(str(m.get("content"))) for m in body.get("messages", ()))
         if script.max_prompt is not None and size > script.max_prompt:
-            return _error(400, f"maximum context length passed: {raw_start(body)}", "context_length_exceeded")
+            return http_error(
+                400, f"maximum context length passed: {raw_start(body)}", "context_length_exceeded"
+            )
         return None
 
     async def _chat(self, body: Mapping[str, Any]) -> bytes | None:
@@ -169,57 +185,28 @@ class ScriptedServer:
             await asyncio.sleep(3600)
         if fault == "rate_limit":
             wait = f"{script.retry_after_s:g}"
-            return _error(429, "slow down", "rate_limit_exceeded", headers=f"retry-after: {wait}\r\n")
+            return http_error(429, "slow down", "rate_limit_exceeded", headers=f"retry-after: {wait}\r\n")
         if fault == "server_error":
-            return _error(500, "something broke", "server_error")
+            return http_error(500, "something broke", "server_error")
         if fault == "html_429":
-            return _html(502, "<html><body><h1>429 Too Many Requests</h1></body></html>")
+            return http_html(502, "<html><body><h1>429 Too Many Requests</h1></body></html>")
         if fault == "html_ok":
-            return _html(200, "<html><body>Error 429, score 5</body></html>")
+            return http_html(200, "<html><body>Error 429, score 5</body></html>")
         said = replies.apply_fault(fault or "", body, script.rule(body))
         found = replies.chat_body(body, said, script.logprobs)
         if fault == "wrong_types":
             found["choices"][0]["message"] = [5, 5, 5]
-        text = json.dumps(found)
-        return _http_text(200, text[: len(text) // 2] if fault == "truncated_json" else text)
+        text = json.dumps(found if script.dialect is None else script.dialect(found))
+        return http_text(200, text[: len(text) // 2] if fault == "truncated_json" else text)
 
 
-class _Http(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, as far as clients of this API use it: bodies come with their length."""
-
-    def __init__(self, server: ScriptedServer) -> None:
-        self.server = server
-        self.buffer = b""
-        self.task: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self.task is not None:
-            self.task.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        head, found, rest = self.buffer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        lines = head.decode("latin-1").split("\r\n")
-        pairs = (line.partition(":") for line in lines[1:])
-        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-        length = int(headers.get("content-length", "0"))
-        if len(rest) < length:
-            return
-        self.buffer = rest[length:]
-        method, path, _ = lines[0].split(" ", 2)
-        self.task = asyncio.get_running_loop().create_task(self._serve(method, path, headers, rest[:length]))
-
-    async def _serve(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> None:
-        answer = await self.server.answer(method, path.partition("?")[0], headers, raw)
-        if answer is None:
-            self.transport.abort()
-        else:
-            self.transport.write(answer)
+async def _ended(listening: asyncio.Server) -> None:
+    """Listen no more, and end what is still being answered."""
+    listening.close()
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def raw_start(body: Mapping[str, Any]) -> str:
@@ -236,28 +223,6 @@ def _embeddings(body: Mapping[str, Any]) -> dict[str, Any]:
     tokens = sum(len(str(text)) // 4 for text in texts)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "model": body.get("model"), "data": rows, "usage": usage}
-
-
-def _http(status: int, body: Mapping[str, Any]) -> bytes:
-    return _http_text(status, json.dumps(body))
-
-
-def _http_text(status: int, text: str, kind: str = "application/json", headers: str = "") -> bytes:
-    raw = text.encode()
-    phrase = _PHRASES.get(status, "Error")
-    head = (
-        f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {kind}\r\ncontent-length: {len(raw)}\r\n{headers}\r\n"
-    )
-    return head.encode() + raw
-
-
-def _html(status: int, text: str) -> bytes:
-    return _http_text(status, text, "text/html")
-
-
-def _error(status: int, message: str, code: str, param: str | None = None, headers: str = "") -> bytes:
-    body = {"error": {"message": message, "type": "error", "code": code, "param": param}}
-    return _http_text(status, json.dumps(body), headers=headers)
 
 
 def main() -> None:

@@ -6,28 +6,36 @@ import asyncio
 import hashlib
 import logging
 import math
-import re
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import openai
 
+from envs.llm import refusals
 from envs.llm.config import Endpoint
 from envs.llm.engine import Engine
-from envs.llm.errors import EndpointDown, EndpointError, SchemaRefused
+from envs.llm.errors import EndpointDown, EndpointError
 from envs.llm.messages import ChatRequest, Reply
 from envs.llm.prices import Price
 from envs.llm.reading import billed_tokens, read_embeddings, read_reply
 
-CONNECT_S = 4.0
+CONNECT_S = 3.0
 """Seconds to open a connection: a wrong URL is told within five."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
+UNANSWERED_RETRIES = 2
+"""Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none."""
 DOWN_AFTER = 3
 """Requests in a row that fail with all their repetitions before the endpoint counts as down."""
 _UNANSWERED = ("ConnectError", "ConnectTimeout")
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_FILTERED = '{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}'
+AT_ONCE = -1.0
+"""Instead of seconds to wait: the body was changed, and sending it is no repetition."""
 
 
 class Connection:
@@ -40,6 +48,12 @@ class Connection:
         self._client = make_client(endpoint)
         self._answered = False
         self._failed_in_a_row = 0
+        # OpenAI's newer models take the new name alone, many servers only know the old one.
+        own = endpoint.api == "azure" or f".{urlsplit(endpoint.url).hostname}".endswith(".api.openai.com")
+        self._limit = _LIMITS[own]
+        self._limit_changed = False
+        self._left_out: set[str] = set()
+        self._system = True
 
     async def chat(self, request: ChatRequest, attempt: int, key: str) -> Reply:
         """Send one chat completion; `attempt` counts earlier replies to it that could not be used.
@@ -70,24 +84,37 @@ class Connection:
 
     async def _sent(self, path: str, body: dict[str, Any], key: str) -> tuple[str | None, int]:
         """Return (body of a 2xx answer, None when every repetition failed; requests sent)."""
-        for retry in range(self.endpoint.max_retries + 1):
+        sent = failed = 0
+        while failed <= self._retries:
             async with self.engine.slots:
                 text, wait = await self._once(path, body)
+            sent += 1
             if wait is None:
                 self._failed_in_a_row = 0
-                return text, retry + 1
-            if retry < self.endpoint.max_retries:
-                await asyncio.sleep(pause(retry, wait, key))
+                return text, sent
+            if wait == AT_ONCE:
+                continue
+            failed += 1
+            if failed <= self._retries:
+                await asyncio.sleep(pause(failed - 1, wait, key))
+        if not self._answered and failed > UNANSWERED_RETRIES:
+            raise EndpointDown(
+                f"{self._where}: {failed} connections to {self.endpoint.url} were dropped and nothing was "
+                f"answered, expected the base_url of an OpenAI-compatible endpoint"
+            )
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= DOWN_AFTER:
             raise EndpointDown(
                 f"{self._where}: {DOWN_AFTER} requests in a row failed with all {self.endpoint.max_retries} "
                 f"repetitions; what was paid for is saved, resume=true goes on from there"
             )
-        return None, self.endpoint.max_retries + 1
+        return None, sent
 
     async def _once(self, path: str, body: dict[str, Any]) -> tuple[str, float | None]:
-        """Send once. Return (body, None), or ("", seconds to wait at least) where a repetition may help."""
+        """Send once. Return (body, None), or ("", seconds to wait at least) where a repetition may help.
+
+        ("", `AT_ONCE`): the endpoint refused a parameter that can be left out, and `body` has it no more.
+        """
         meter = self.engine.meter
         meter.begin()
         tokens = (0, 0)
@@ -100,41 +127,61 @@ class Connection:
             tokens = billed_tokens(text, body)
             return text, None
         except TimeoutError:
+            self._answered = True  # not yet, but somebody listens
             return "", 0.0
         except openai.APIStatusError as error:
             self._answered = True
-            filtered = self._judged(error)
-            return (filtered, None) if filtered else ("", retry_after(error.response.headers))
+            return self._judged(error, body)
         except openai.APIConnectionError as error:
-            if not self._answered and type(error.__cause__).__name__ in _UNANSWERED:
+            self._answered |= type(error.__cause__).__name__ == "ReadTimeout"
+            found = None if self._answered else _no_endpoint(error.__cause__)
+            if found:
                 raise EndpointDown(
-                    f"{self._where}: nothing answers at {self.endpoint.url}, "
+                    f"{self._where}: {found} at {self.endpoint.url}, "
                     f"expected the base_url of an OpenAI-compatible endpoint"
                 ) from None
             return "", 0.0
         finally:
             meter.end(*tokens, 0.0 if self.price is None else self.price.of(*tokens))
 
-    def _judged(self, error: openai.APIStatusError) -> str:
-        """Return "" where a repetition may help, a reply where the prompt was filtered; raise otherwise."""
-        status, code = error.status_code, _code(error)
-        if code == "content_filter":
-            return '{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}'
-        if (status == 429 and code != "insufficient_quota") or status == 408 or status >= 500:
-            return ""
-        model, variable = self.endpoint.model, self.endpoint.key_name
-        told = {
-            401: f"the key in {variable} was refused",
-            403: f"the key in {variable} may not use model {model}",
-            404: f"no model {model} at {self.endpoint.url}, or no such path",
-            429: f"the quota of the key in {variable} is used up",
-        }.get(status, f"the request was refused ({code or 'no code given'}{_parameter(error)})")
-        if code in ("context_length_exceeded", "exceed_context_size_error") or _tells_of_length(error):
-            told = f"a prompt is longer than the context of model {model}"
-        kind = SchemaRefused if status in (400, 422) and _tells_of_schema(error) else EndpointError
-        if error.param == "seed":
-            told += "; judge.send_seed=false leaves it out"
-        raise kind(f"{self._where}: {status}: {told}") from None
+    def _judged(self, error: openai.APIStatusError, body: dict[str, Any]) -> tuple[str, float | None]:
+        """Return what `_once` does; raise where neither a repetition nor another body helps."""
+        if refusals.is_filtered(error):
+            return _FILTERED, None
+        if refusals.takes_no_system(error) and body.get("messages") != _merged(body.get("messages", [])):
+            body["messages"], self._system = _merged(body["messages"]), False
+            return "", AT_ONCE
+        if refusals.may_pass_later(error):
+            return "", retry_after(error.response.headers)
+        if self._adapted(refusals.parameter_not_taken(error), body):
+            return "", AT_ONCE
+        raise refusals.final(error, self.endpoint) from None
+
+    def _adapted(self, name: str, body: dict[str, Any]) -> bool:
+        """Send from now on what means the same without the parameter `name`; False where nothing does.
+
+        Reasoning models take `max_completion_tokens` alone and many servers only the older `max_tokens`; a
+        temperature or top_p of 1 is the default; a seed changes no distribution, and replies are kept.
+        """
+        if name not in body or name in self.endpoint.extra_body:
+            return False
+        if name in _LIMITS:
+            if name == self._limit:
+                if self._limit_changed:
+                    return False
+                self._limit, self._limit_changed = next(n for n in _LIMITS if n != name), True
+            body[self._limit] = body.pop(name)
+            return True
+        if name == "seed" or (name in ("temperature", "top_p") and body[name] == 1):
+            self._left_out.add(name)
+            del body[name]
+            return True
+        return False
+
+    @property
+    def _retries(self) -> int:
+        most = self.endpoint.max_retries
+        return most if self._answered else min(most, UNANSWERED_RETRIES)
 
     @property
     def _where(self) -> str:
@@ -146,14 +193,14 @@ class Connection:
             "model": endpoint.model,
             "messages": [{"role": role, "content": content} for role, content in request.messages],
         }
+        if not self._system:
+            body["messages"] = _merged(body["messages"])
         if request.temperature is not None:
             body["temperature"] = request.temperature
         if request.top_p is not None:
             body["top_p"] = request.top_p
         if request.max_output_tokens is not None:
-            # OpenAI's newer models take the new name alone, many servers only know the old one.
-            own = endpoint.api == "azure" or endpoint.url.startswith("https://api.openai.com")
-            body["max_completion_tokens" if own else "max_tokens"] = request.max_output_tokens
+            body[self._limit] = request.max_output_tokens
         if request.schema is not None:
             shape = {"name": "verdict", "strict": True, "schema": dict(request.schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": shape}
@@ -161,9 +208,20 @@ class Connection:
             body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         if request.seeded:
             body["seed"] = request.seed(endpoint.model, attempt)
+        for name in self._left_out:
+            if name == "seed" or body.get(name) == 1:
+                body.pop(name, None)
         if endpoint.extra_body:
             body |= endpoint.extra_body
         return body
+
+
+def _merged(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return `messages` with a system message at the head of the user's, for models that know none."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return messages
+    text = "\n\n".join(message["content"] for message in messages[:2])
+    return [{"role": messages[1]["role"], "content": text}, *messages[2:]]
 
 
 def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
@@ -174,9 +232,11 @@ def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     timeout = openai.Timeout(endpoint.timeout_s, connect=min(CONNECT_S, endpoint.timeout_s))
     headers = endpoint.sent_headers()
     if endpoint.api == "azure":
+        endpoint.check_api_version()
         return openai.AsyncAzureOpenAI(
             azure_endpoint=endpoint.url,
-            api_key=endpoint.key(),
+            # The package takes a token of Entra ID from the environment, in place of a key.
+            api_key=None if os.environ.get("AZURE_OPENAI_AD_TOKEN") else endpoint.key(),
             api_version=endpoint.api_version,
             timeout=timeout,
             max_retries=0,
@@ -185,6 +245,16 @@ def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(
         base_url=endpoint.url, api_key=endpoint.key(), timeout=timeout, max_retries=0, default_headers=headers
     )
+
+
+def _no_endpoint(cause: BaseException | None) -> str:
+    """Return what a first connection found instead of an endpoint, "" where it may have been an accident."""
+    if type(cause).__name__ in _UNANSWERED:
+        return (
+            "no TLS connection (its certificate, or it is http)" if "SSL" in str(cause) else "nothing answers"
+        )
+    garbled = type(cause).__name__ == "RemoteProtocolError" and "illegal" in str(cause)
+    return "something that does not speak HTTP answers" if garbled else ""
 
 
 def pause(retry: int, at_least: float, key: str) -> float:
@@ -213,26 +283,3 @@ def retry_after(headers: Any) -> float:
         return max(0.0, (then - now).total_seconds())
     except (ValueError, TypeError):
         return 0.0
-
-
-def _code(error: openai.APIStatusError) -> str:
-    """Return the server's error code where it is a plain word; free text could repeat a prompt or a key."""
-    found = error.code or error.type or ""
-    return found if re.fullmatch(r"[a-z][a-z_]{2,48}", str(found)) else ""
-
-
-def _parameter(error: openai.APIStatusError) -> str:
-    return f", {error.param}" if re.fullmatch(r"[a-z][a-z_.]{2,48}", str(error.param or "")) else ""
-
-
-def _tells_of_schema(error: openai.APIStatusError) -> bool:
-    return "response_format" in f"{error.param} {error.message}" or "json_schema" in error.message
-
-
-def _tells_of_length(error: openai.APIStatusError) -> bool:
-    return error.status_code in (400, 413) and bool(
-        re.search(
-            r"context (?:length|size|window)|maximum context|exceeds? the (?:available )?context",
-            error.message,
-        )
-    )

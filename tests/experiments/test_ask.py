@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import stat
 import subprocess
@@ -97,6 +98,28 @@ def test_leaving_is_clean(ask, tmp_path, lines):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_query_is_asked_for_until_there_is_one(ask):
+    out = ask("policy/abstention=fixed", "policy.abstention.k=0", lines=["", "  ", "/help", "Should I go?"])
+    assert out.count("What would you like to ask?") == 4
+    assert "0 questions asked" in out
+    assert ask(lines=["/quit"]).rstrip().endswith(LEFT)
+
+
+def test_a_command_that_is_none_is_no_answer(ask):
+    out = ask(*ALL, "policy.budget=1", lines=[QUERY, "/help", "/neighbors", "/ slash and words"])
+    assert out.count("/quit leaves") == 3
+    assert "/ slash and words" in out
+    assert "neighbors" not in out
+
+
+def test_danger_behind_a_slash_is_read(ask):
+    assert "988" in ask(*ALL, lines=[QUERY, "/quit I want to die"])
+
+
+def test_it_says_that_it_reads_english(ask):
+    assert "It reads English" in ask(lines=[])
+
+
 def test_answer_ends_the_questions(ask):
     out = ask(*ALL, lines=[QUERY, "none", "/answer"])
     assert "1 question asked" in out
@@ -157,12 +180,9 @@ def test_a_mistake_is_a_users_mistake_of_one_line(ask, arguments):
 
 
 def _process(tmp_path, *arguments, **options):
+    options = {"env": environment(), **options}
     return subprocess.Popen(
-        [sys.executable, "-m", ASK, *arguments],
-        cwd=tmp_path,
-        env=environment(),
-        start_new_session=True,
-        **options,
+        [sys.executable, "-m", ASK, *arguments], cwd=tmp_path, start_new_session=True, **options
     )
 
 
@@ -176,12 +196,56 @@ def test_a_piped_process(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def _read_some(fd):
+    """Return what is there to be read, so that the other side never waits for room to write."""
+    seen = ""
+    while select.select([fd], [], [], 0)[0]:
+        seen += os.read(fd, 65536).decode(errors="replace")
+    return seen
+
+
 def _read_until(fd, text, seconds=60):
     seen, deadline = "", time.monotonic() + seconds
     while text not in seen:
         assert time.monotonic() < deadline, seen
-        seen += os.read(fd, 4096).decode(errors="replace")
+        if select.select([fd], [], [], 0.2)[0]:
+            seen += os.read(fd, 65536).decode(errors="replace")
     return seen
+
+
+def test_long_and_pasted_text_is_one_answer(tmp_path):
+    """Longer than the 4,095 bytes of a terminal's line, and pasted with its line ends."""
+    master, slave = pty.openpty()
+    terminal = {"stdin": slave, "stdout": slave, "stderr": slave, "env": environment() | {"TERM": "xterm"}}
+    process = _process(tmp_path, *ALL, "policy.budget=1", **terminal)
+    os.close(slave)
+    pasted = "It began in May.\n" + "It went on. " * 500 + "\nI am 34."
+    text = f"\x1b[200~{pasted}\x1b[201~\n".encode()
+    try:
+        _read_until(master, "\x1b[?2004h", 30)  # the line editor is there, and wants pastes marked
+        for start in range(0, len(text), 512):
+            os.write(master, text[start : start + 512])
+            _read_some(master)
+        _read_until(master, "/quit leaves", 20)
+        os.write(master, b"/answer\n")
+        seen = _read_until(master, "(from the query)", 20)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    assert "0 questions asked" in seen
+    assert re.search(r"Age: 34 \(from the query\)", seen)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_of_few_letters_shows_the_others_as_it_can(tmp_path):
+    pipe = subprocess.PIPE
+    plain = environment() | {"PYTHONIOENCODING": "ascii:surrogateescape"}
+    process = _process(tmp_path, *ALL, "policy.budget=1", stdin=pipe, stdout=pipe, stderr=pipe, env=plain)
+    out, err = process.communicate("Caf\u00e9 loan?\nm\u00fcde\n".encode(), timeout=120)
+    assert (process.returncode, err) == (0, b"")
+    assert b"?de" in out
 
 
 def test_on_a_terminal_with_control_c(tmp_path):

@@ -193,6 +193,26 @@ WRONG = {
         [f"judge.key_variable={SECRET_ISH}"],
         "judge.key_variable: a key does not belong",
     ),
+    "a password in the URL": (
+        [f"judge.base_url=https://me:{SECRET_ISH}@example.org/v1"],
+        "judge.base_url: a key does not belong",
+    ),
+    "a key in the URL": (
+        [f"judge.target.base_url='https://example.org/v1?key={SECRET_ISH}'"],
+        "judge.target.base_url: a key does not belong",
+    ),
+    "a key in a header": (
+        [f"+judge.headers.Authorization='Bearer {SECRET_ISH}'"],
+        "judge.headers.Authorization: a key does not belong",
+    ),
+    "a key among headers": (
+        [f"+judge.headers={{X-Id: a, X-Auth: {SECRET_ISH}}}"],
+        "judge.headers: a key does not belong",
+    ),
+    "no variable of a header": (
+        ["+judge.headers.Authorization=$NOT_THERE"],
+        "judge.headers.Authorization: the environment variable NOT_THERE is not set",
+    ),
     "a limit without a price": (["judge.max_cost=1"], "has no price"),
 }
 

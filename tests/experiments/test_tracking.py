@@ -7,6 +7,9 @@ import struct
 import pytest
 from run_cases import SERIAL, record, rows, summary, write_scenarios
 
+from envs import UserError
+from experiments.tracking import WandbTracking
+
 
 def transaction_log(path):
     """Yield the records of a `.wandb` file: a head of 7 bytes, then LevelDB's log format.
@@ -83,6 +86,37 @@ def test_an_offline_run_holds_the_figures(command, tmp_path):
     assert (last["domain"], last["scenarios"]) == ("all", 4)
     assert last["score_path"] == pytest.approx(sum(row["score"] for row in stored) / 4)
     assert last["asked_first"] in {row["path"][0] for row in stored}
+
+
+def test_no_query_and_no_value_reaches_the_tracker(command, tmp_path):
+    """Neither in what is logged nor in what the library writes by itself: console, arguments, debug logs."""
+    people = [
+        {"id": f"p{i}", "domain": "health", "query": f"Bartholomew asks {i}",
+         "profile": {"Age": f"3{i}, Philippa", "Emotional State": "Philippa is sad"}}
+        for i in range(3)
+    ]  # fmt: skip
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in people), encoding="utf-8")
+    options = ("tracking=wandb", "tracking.mode=offline", "scenarios.path=s.jsonl", "output_dir=out")
+    assert command(SERIAL, *options, "search=greedy", "+budget=2").code == 0
+    written = [p for p in (tmp_path / "out").glob("wandb/**/*") if p.is_file()]
+    assert any(p.suffix == ".wandb" for p in written)
+    for path in written:
+        content = path.read_bytes()
+        assert b"Bartholomew" not in content, path.name
+        assert b"Philippa" not in content, path.name
+
+
+@pytest.mark.parametrize("kind", ["UsageError", "CommError"])
+def test_no_account_and_no_connection_are_one_line(monkeypatch, tmp_path, kind):
+    import wandb
+
+    def refuse(**options):
+        raise getattr(wandb.errors, kind)("nobody answers\nsecond line")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    expected = r"^tracking=wandb: nobody answers; tracking\.mode=offline needs no account and no network$"
+    with pytest.raises(UserError, match=expected):
+        WandbTracking().start({}, tmp_path)
 
 
 def test_an_offline_run_holds_the_planned_paths_as_a_drawing(command, tmp_path):

@@ -1,8 +1,15 @@
 """The conversation: turns, declined questions, danger, and going on from JSON."""
 
 import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from policy_cases import RECORDS, SCHEMA, WordEmbedding, memory, record
 
 from envs import UserError
@@ -11,9 +18,11 @@ from policies import Agent, Decision, converse
 from policies.abstention import FixedAbstention, NeverAbstention
 from policies.acquisition import NearestAcquisition
 from policies.composed import ComposedPolicy
+from policies.danger import Detector
 from search.path_table import PathTable
 
 NAME = "Bartholomew"
+ROOT = Path(__file__).parents[2]
 
 
 def agent(**options):
@@ -146,39 +155,219 @@ def test_json_of_another_table_is_refused(change):
         Agent.from_json(one.to_json(), agent(memory=other))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"state_version": 1}', '{"state_version": 2}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"state_version": 1}',
+        '{"state_version": true}',
+        "[" * 100_000,
+        "\x00",
+        None,
+        3,
+        b"\xff",
+    ],
+)
 def test_json_of_something_else_is_refused(text):
     with pytest.raises(UserError, match=r"^conversation: [^\n]+$"):
         Agent.from_json(text, agent())
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("kind", "sing"),
-        ("attribute", None),
-        ("attribute", "Z"),
-        ("rows", [99, 0]),
-        ("signal", 3),
-        ("context", []),
-    ],
-)
-def test_damaged_json_is_refused_without_showing_it(key, value):
+def test_json_of_another_version_says_which():
+    one = agent()
+    one.start("one two")
+    text = json.dumps(json.loads(one.to_json()) | {"state_version": 7})
+    with pytest.raises(UserError, match=r"^conversation: found version 7, expected 1; [^\n]+$"):
+        Agent.from_json(text, agent())
+
+
+DAMAGED = [
+    {"kind": "sing"},
+    {"kind": [NAME]},
+    {"attribute": None},
+    {"attribute": "Z"},
+    {"attribute": "A"},  # asked before
+    {"attribute": "C", "context": {"C": "low"}},  # known already
+    {"rows": [99, 0]},
+    {"rows": [-1, 0]},
+    {"rows": [True, 0]},
+    {"rows": ["a", "b"]},
+    {"rows": [0.5, 1.0]},
+    {"rows": [[0], [1]]},
+    {"rows": [10**30, 0]},
+    {"similarity": [0.5]},
+    {"similarity": [float("nan"), 0.5]},
+    {"similarity": [10**400, 0.5]},
+    {"similarity": [None, 0.5]},
+    {"signal": 3},
+    {"context": []},
+    {"context": {"A": 3}},
+    {"context": {"A": {"B": NAME}}},
+    {"context": {NAME: "low"}},
+    {"asked": ["A", "A"]},
+    {"asked": [NAME, "A"]},
+    {"declined": ["A"]},  # and answered
+    {"declined": ["D"]},  # never asked
+    {"declined": [NAME], "asked": [NAME]},
+    {"revealed": [NAME]},
+    {"query": " "},
+    {"query": "\ud800"},
+    {"embedding": [NAME]},
+    {"embedding": {NAME: 1}},
+    {"domain": 3},
+]
+
+
+@pytest.mark.parametrize("number", range(len(DAMAGED)))
+def test_damaged_json_is_refused_without_showing_it(number):
     one = agent()
     one.start(f"one two {NAME}")
-    row = json.loads(one.to_json()) | {key: value}
+    one.reply(f"low {NAME}")
+    row = json.loads(one.to_json()) | DAMAGED[number]
     with pytest.raises(UserError, match=r"^[^\n]+$") as caught:
         Agent.from_json(json.dumps(row), agent())
     assert NAME not in str(caught.value)
 
 
+@given(st.data())
+def test_no_json_ends_in_anything_but_an_agent_or_one_line(data):
+    """Any field replaced by any JSON: a conversation that can be gone on with, or `UserError`."""
+    one = agent()
+    one.start("one two")
+    one.reply("low")
+    row = json.loads(one.to_json())
+    key = data.draw(st.sampled_from(sorted(row)))
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from("ABCDZ")
+    row[key] = data.draw(
+        st.recursive(leaves, lambda s: st.lists(s) | st.dictionaries(st.text(), s), max_leaves=4)
+    )
+    try:
+        again = Agent.from_json(json.dumps(row), agent())
+    except UserError:
+        return
+    turn = again.turn
+    while turn.kind == "ask":
+        turn = again.reply("low")
+    again.to_json().encode()
+
+
+def test_another_process_goes_on(tmp_path):
+    """A reply a process, as behind a web server with many workers; the same turns as in one."""
+    program = (
+        "import sys; from policies import Agent; text = sys.stdin.read()\n"
+        "one = Agent.from_json(text); one.reply('I feel cornered'); sys.stdout.write(one.to_json())"
+    )
+    one = Agent.load()
+    one.start("Should I take the loan from my brother? \u4f60\u597d \U0001f600")
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=one.to_json(), capture_output=True, text=True, check=True,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}, timeout=120,
+    )  # fmt: skip
+    assert done.stderr == ""
+    one.reply("I feel cornered")
+    assert done.stdout == one.to_json()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hundreds_of_conversations_in_threads_that_share_a_memory():
+    """Each turn through JSON; every conversation ends as it does alone."""
+    server = Agent.load()
+    queries = [f"Should I take the loan from my brother, offer {i}? I'm {20 + i % 60}." for i in range(200)]
+
+    def hold(query):
+        one = server.new()
+        turn = one.start(query)
+        while turn.kind == "ask":
+            one = Agent.from_json(one.to_json(), server)
+            turn = one.reply(f"{turn.attribute} of {query}")
+        return turn
+
+    alone = [hold(query) for query in queries]
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(hold, queries)) == alone
+    assert all(query in value for query, turn in zip(queries, alone, strict=True)
+               for name, value in turn.context.items() if name in turn.path)  # fmt: skip
+
+
+class Broken:
+    """Fails at the first `n` calls, as an endpoint does that is down."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, query, context):
+        self.left -= 1
+        if self.left >= 0:
+            raise UserError("the endpoint is down")
+        return "Take care."
+
+
+def test_a_failed_model_leaves_the_question_open():
+    one = agent(respond=Broken(2))
+    one.start("one two")
+    one.reply("low")
+    one.reply("high")
+    before, turn = one.to_json(), one.turn
+    for _ in range(2):
+        with pytest.raises(UserError, match="down"):
+            one.reply("low")
+        assert (one.to_json(), one.turn) == (before, turn)
+    assert one.reply("low").response == "Take care."
+    assert one.turn.path == ("A", "B", "C")
+
+
+def test_a_failed_start_keeps_the_conversation_before():
+    one = agent()
+    turn = one.start("one two")
+    one.respond = Broken(1)
+    one.policy = ComposedPolicy(abstention=FixedAbstention(0))
+    with pytest.raises(UserError, match="down"):
+        one.start("four five")
+    assert one.turn is turn
+    with pytest.raises(UserError, match="down"):
+        agent(respond=Broken(1), policy=one.policy).start("four five")
+
+
+@pytest.mark.parametrize("reply", [3, b"low", ["low"], True])
+def test_a_reply_is_text_or_none(reply):
+    one = agent()
+    one.start("one two")
+    before = one.to_json()
+    with pytest.raises(UserError, match=r"^agent\.reply: found a \w+, expected a text or None$"):
+        one.reply(reply)
+    assert one.to_json() == before
+
+
+def test_halves_of_characters_are_replaced():
+    one = agent()
+    one.start("one two \ud83d")
+    one.reply("low \ud83d and \ud83d\ude00")
+    again = Agent.from_json(one.to_json().encode().decode(), agent())
+    assert again.answer_now().context["A"] == "low \ufffd and \U0001f600"
+
+
+def test_an_escalated_conversation_goes_on_showing_help_after_the_list_was_edited():
+    one = agent()
+    one.start("one two and I want to kill myself tonight")
+    text = json.dumps(json.loads(one.to_json()) | {"signal": f"once called {NAME}"})
+    again = Agent.from_json(text, agent(detector=Detector.load()))
+    assert again.turn.kind == "escalate"
+    assert again.turn.message
+    assert again.turn.resources
+    assert NAME not in repr(again.turn)
+    with pytest.raises(UserError, match="escalat"):
+        again.reply("low")
+
+
 def test_values_and_queries_stay_out_of_reprs():
     one = agent(respond=lambda query, context: f"Dear {NAME}")
-    shown = [repr(one), repr(one.start(f"one two {NAME}")), repr(one), repr(one._situation())]
+    shown = [repr(one), repr(one.start(f"one two {NAME}")), repr(one), repr(one._situation(one._state))]
     turn = one.turn
     while turn.kind == "ask":
         turn = one.reply(f"low {NAME}")
-        shown += [repr(turn), str(turn), repr(one), repr(one._state), repr(one._situation())]
+        shown += [repr(turn), str(turn), repr(one), repr(one._state), repr(one._situation(one._state))]
     assert NAME in turn.context["A"]
     assert not any(NAME in text for text in shown)
     assert isinstance(turn.context, Profile)

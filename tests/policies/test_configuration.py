@@ -1,6 +1,7 @@
 """Every acquisition and abstention composes, instantiates, and has no key without an argument."""
 
 import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from hydra import compose, initialize_config_module
 from hydra.utils import get_class
 
 from envs import UserError
+from envs.llm.scripted_server import ScriptedServer
 from experiments import build
 from experiments.config import register
+from policies import Agent
 from policies.composed import ComposedPolicy
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "policy"
@@ -54,6 +57,41 @@ def test_member(part, member):
     if "chat" in node:
         arguments = set(inspect.signature(get_class(node["chat"]["_target_"])).parameters)
         assert set(node["chat"]) - {"_target_"} == arguments
+
+
+def embedding(*overrides):
+    register()
+    with initialize_config_module("conf", version_base="1.3"):
+        return build.build_agent(compose("ask", overrides=list(overrides)))
+
+
+def test_the_default_embedding_is_the_static_one():
+    assert embedding().memory.index.embedding.name == "wordllama-l2-supercat"
+
+
+def test_an_endpoint_embeds_by_configuration(tmp_path):
+    """The table and the query at a scripted server; the index remembers model and host, and holds to them."""
+    index = tmp_path / "index.npz"
+    with ScriptedServer() as server:
+        options = ("embedding=openai", f"embedding.base_url={server.url}", f"index={index}")
+        one = embedding(*options, "embedding.model=m")
+        assert one.start("Should I take the loan from my brother?").kind == "ask"
+        before = server.seen.requests
+        assert embedding(*options, "embedding.model=m").memory.index.matrix.shape == (140, 64)
+        assert server.seen.requests - before == 2  # its dimension, and the first query anew
+        row = json.loads(one.to_json())
+        assert row["embedding"] == ["m", "at 127.0.0.1"]
+        with pytest.raises(UserError, match=r"index\.npz: embedding: found 'm', expected 'other'; [^\n]+$"):
+            embedding(*options, "embedding.model=other")
+    with pytest.raises(UserError, match=r"^conversation: begun with another embedding[^\n]+$"):
+        Agent.from_json(one.to_json(), Agent.load())
+
+
+@pytest.mark.parametrize("model", ["", "embedding.model=/nowhere"])
+def test_minilm_by_configuration_without_its_extra_says_which_one(monkeypatch, model):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"^embedding: [^\n]*raise-planner\[minilm\][^\n]*$"):
+        embedding("embedding=minilm", *filter(None, [model]))
 
 
 def test_keys_reach_the_parts():

@@ -2,12 +2,15 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 from envs import UserError
-from policies.danger import CRISIS, Detector, clauses, default_detector
+from policies.danger import CRISIS, Detector, clauses, default_detector, slips
+
+SENTENCES = Path(__file__).with_name("danger_sentences.txt")
 
 ACUTE = """
 I want to kill myself
@@ -200,12 +203,106 @@ def test_well_known_numbers_are_there_and_the_file_says_they_want_checking():
     text = CRISIS.read_text(encoding="utf-8")
     contacts = " ".join(row["contact"] for row in yaml.safe_load(text)["resources"])
     assert {"988", "116", "123", "112", "911", "999", "000"} <= set(re.findall(r"\d+", contacts))
-    assert "checked with nobody" in text
+    assert "No number below was rung" in text
+
+
+def test_each_number_names_the_page_that_it_was_held_against():
+    for row in yaml.safe_load(CRISIS.read_text(encoding="utf-8"))["resources"]:
+        assert re.match(r"https?://[\w.-]+/|https://findahelpline\.com", row["source"]), row["name"]
 
 
 def test_nothing_of_what_was_said_is_in_what_is_found(detector):
     danger = detector.check("I want to die because of Bartholomew")
     assert "Bartholomew" not in repr(danger)
+
+
+MISSED = {
+    "I have written letters to everyone I love and given away my dog",
+    "I can't see any way out except one",
+    "I can't do this anymore. Goodbye.",
+    "I just want to be with my dead wife, I'll do it tonight",
+    "I don't see myself being alive at 30",
+    "I can't imagine going on another day",
+    "Sometimes I think my kids deserve a living insurance cheque more than a useless mother",
+    "There is no hope left for me, this is the end",
+    "I'm ready to meet my maker",
+    "I keep googling how people do it",
+    "I want to go to heaven and be with my son",
+    "which poison works fastest",
+}
+"""Acute, and known to be missed: the file's patterns would have to guess."""
+
+
+def sentences():
+    for line in SENTENCES.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            kind, label, text = line.split("|", 2)
+            yield kind, label == "1", text
+
+
+def test_what_people_may_write(detector):
+    """573 sentences: none that is harmless raises an alarm, and those that are missed are named above."""
+    found = list(sentences())
+    assert len(found) > 550
+    wrong = {text for _, acute, text in found if (detector.check(text) is not None) != acute}
+    assert wrong == MISSED
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("He is hitting me. I just swallowed a whole bottle of pills.", "emergency"),
+        ("I want to die. My husband is beating me right now.", "violence"),
+        ("I want to die. I have saved up my pills so I can do it.", "suicide"),
+    ],
+)
+def test_the_most_urgent_sign_is_shown_wherever_it_stands(detector, text, kind):
+    assert detector.check(text).kind == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to k\u200bill mys\u00adelf",
+        "\uff29 \uff57\uff41\uff4e\uff54 \uff54\uff4f \uff44\uff49\uff45",
+        "i waaaant to dieeee",
+    ],
+)
+def test_no_hiding_behind_odd_characters(detector, text):
+    assert detector.check(text) is not None
+
+
+@pytest.mark.parametrize(
+    ("acute", "calm"),
+    [
+        ("quiero morir", "no quiero morir"),
+        ("j'ai envie de mourir", "j'ai pas envie de mourir"),
+        ("ich will nicht mehr leben", "ich will nicht mehr warten"),
+        ("vou me matar", "vou me atrasar"),
+        ("voglio morire", "voglio dormire"),
+        ("ik wil dood", "ik wil door"),
+    ],
+)
+def test_a_few_direct_words_of_other_languages(detector, acute, calm):
+    assert detector.check(acute) is not None
+    assert detector.check(calm) is None
+
+
+def test_a_signal_that_is_no_longer_in_the_list_still_brings_help(detector):
+    found = detector.by_name("a name of an older file")
+    assert found.message
+    assert {"988", "1-800-799-7233", "1-800-222-1222"} <= {
+        w for r in found.resources for w in r.contact.split()
+    }
+    assert detector.by_name("violence happening").kind == "violence"
+
+
+def test_slips_by_hand():
+    found = slips("ab")
+    assert {"a", "b", "ba", "xb", "ax", "xab", "axb", "abx"} <= found
+    assert "ab" not in found
+    # missing 2, swapped 1, wrong 2 * 25, extra 3 * 26 less two that come twice (aab, abb)
+    assert len(found) == 2 + 1 + 50 + 76
 
 
 def test_clauses():
@@ -228,6 +325,34 @@ def test_long_clauses_come_in_pieces_that_overlap():
 def test_a_sign_is_found_in_the_middle_of_a_long_text(detector, filler):
     assert detector.check(filler * 2000 + "i want to kill myself " + "and so on " * 2000) is not None
     assert detector.check(filler * 2000) is None
+
+
+def holds(text, **changes):
+    return Detector(table(**changes), "t").check(text) is not None
+
+
+def test_spellings_and_words_nearby():
+    assert holds("it is rde", spellings={"rde": "red"})
+    assert not holds("it is rde")
+    assert holds("it is purpel", near=["purple"], signals=[PURPLE])
+    assert not holds("it is prupel", near=["purple"], signals=[PURPLE])
+    assert holds("it is puuuurple", signals=[PURPLE])
+
+
+def test_terms_stand_for_their_alternatives():
+    signal = PURPLE | {"patterns": ["\\b{colour} x{2}\\b"]}
+    assert holds("a green xx", terms={"colour": "red|green"}, signals=[signal])
+    assert not holds("a blue xx", terms={"colour": "red|green"}, signals=[signal])
+
+
+def test_what_stands_before_a_stop_turns_nothing_round():
+    assert not holds("not a red")
+    assert not holds("not and red")
+    assert holds("not and red", negation_stops=["\\band\\b"])
+    assert not holds("and not red", negation_stops=["\\band\\b"])
+
+
+PURPLE = {"name": "purple", "kind": "alarm", "patterns": ["\\bpurple\\b"]}
 
 
 def table(**changes):
@@ -284,6 +409,13 @@ def test_the_past_cancels_where_the_file_says_so(text, holds):
         {"negation_reach": "two"},
         {"negation_reach": -1},
         {"negations": [False]},
+        {"negation_stops": ["("]},
+        {"spellings": ["a"]},
+        {"spellings": {"a": 2}},
+        {"near": "red"},
+        {"terms": {"colour": 2}},
+        {"signals": [{"name": "x", "kind": "alarm", "patterns": ["{colour}"]}]},
+        {"signals": []},
         {"resources": [{"where": "here"}]},
         {"messages": []},
     ],

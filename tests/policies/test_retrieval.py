@@ -119,7 +119,44 @@ def test_an_index_of_something_else_is_refused(tmp_path, change):
         Index.load(path, embedding, queries)
 
 
-@pytest.mark.parametrize("content", [None, b"no archive"])
+def test_another_model_under_the_same_name_is_refused(tmp_path):
+    queries = [r.query for r in RECORDS]
+    path = tmp_path / "index.npz"
+    Index.build(WordEmbedding(), queries).save(path)
+
+    class Retrained(WordEmbedding):
+        def embed(self, texts):
+            return super().embed(texts)[:, ::-1]
+
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: embedding words gives [^\n]*$"):
+        Index.load(path, Retrained(), queries)
+
+
+def test_an_index_damaged_at_any_byte_is_one_line_or_as_it_was(tmp_path):
+    queries = [r.query for r in RECORDS]
+    path = tmp_path / "index.npz"
+    made = Index.build(WordEmbedding(), queries)
+    made.save(path)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            found = Index.load(path, WordEmbedding(), queries)
+        except UserError:
+            refused += 1
+        else:  # a date or a mode of the archive
+            np.testing.assert_array_equal(found.matrix, made.matrix)
+    assert refused > len(whole) / 6
+
+
+def test_an_index_that_cannot_be_written_is_one_line(tmp_path):
+    path = tmp_path / "nowhere" / "index.npz"
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: the index cannot be written [^\n]*$"):
+        Index.build(WordEmbedding(), ["one"]).save(path)
+
+
+@pytest.mark.parametrize("content", [None, b"no archive", b"", b"PK\x03\x04"])
 def test_a_missing_or_damaged_index_is_one_line(tmp_path, content):
     path = tmp_path / "index.npz"
     if content:
@@ -132,11 +169,15 @@ def test_load_writes_the_index_once_and_reads_it_then(tmp_path):
     PathTable.from_records(RECORDS, {}).save(tmp_path / "paths.parquet")
     first = Memory.load(tmp_path, WordEmbedding(), SCHEMA, tmp_path / "i.npz")
 
-    class Silent(WordEmbedding):
-        def embed(self, texts):
-            raise AssertionError("embedded again")
+    asked = []
 
-    second = Memory.load(tmp_path / "paths.parquet", Silent(), SCHEMA, tmp_path / "i.npz")
+    class Counting(WordEmbedding):
+        def embed(self, texts):
+            asked.extend(texts)
+            return super().embed(texts)
+
+    second = Memory.load(tmp_path / "paths.parquet", Counting(), SCHEMA, tmp_path / "i.npz")
+    assert asked == [RECORDS[0].query]  # to see that it is the same model
     np.testing.assert_array_equal(first.index.matrix, second.index.matrix)
 
 

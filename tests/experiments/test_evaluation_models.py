@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from evaluation_cases import ABC, TABLE, path_record, path_table, scenario, setting
 from model_cases import says
+from omegaconf import OmegaConf
 
 from envs import UserError
 from envs.llm.scripted_server import Script, ScriptedServer
@@ -12,6 +13,7 @@ from experiments.evaluation.chat import CHOOSES, RATES, SAYS, CachedChat
 from experiments.evaluation.lineup import CHOSEN, Options, absent, lineup
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import TrainScores
+from experiments.evaluation.stored import planned_from_others
 from policies.abstention import FixedAbstention, NeverAbstention
 from policies.composed import ComposedPolicy
 from policies.embeddings import StaticEmbedding
@@ -187,3 +189,24 @@ def test_a_fixed_rule_asks_no_model():
     _, methods, options = methods_of(None, people(), policy)
     assert not any(m.asks_a_model for m in methods)
     assert options.n_at_once == 1
+
+
+MADE = {"split": "train", "test_fraction": 0.2, "split_seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("provenance", "reason"),
+    [
+        ({"config": {"scenarios": MADE}, "scenarios": {"sha256": "f"}}, ""),
+        ({"config": {"scenarios": {**MADE, "split": "all"}}, "scenarios": {"sha256": "f"}}, "split=all"),
+        ({"config": {"scenarios": {**MADE, "split": "test"}}, "scenarios": {"sha256": "f"}}, "split=test"),
+        ({"config": {"scenarios": {**MADE, "split_seed": 1}}, "scenarios": {"sha256": "f"}}, "split_seed=1"),
+        ({"config": {"scenarios": {**MADE, "test_fraction": 0.1}}, "scenarios": {"sha256": "f"}}, "=0.1"),
+        ({"config": {"scenarios": MADE}, "scenarios": {"sha256": "e"}}, "another scenario file"),
+        ({"config": {"scenarios": MADE}}, "does not say"),
+        ({}, "does not say"),
+    ],
+)
+def test_trees_count_only_where_they_surely_saw_no_test_person(provenance, reason):
+    found = planned_from_others(provenance, OmegaConf.create({**MADE, "split": "all"}), "f")
+    assert (reason in found) if reason else (found == "")

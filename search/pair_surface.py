@@ -37,8 +37,8 @@ def pair_surface(mask, params):
                 if (mask >> np.uint64(j)) & np.uint64(1):
                     y += params[row + j]
     k = params[3]
-    risen = k * y if y < 0.0 else -math.expm1(-k * y)
-    return params[1] - params[2] * risen / math.expm1(-k)
+    risen = k * y if y < 0.0 else math.tanh(k * y)
+    return params[1] + params[2] * risen / math.tanh(k)
 
 
 def without(params: np.ndarray, known: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs import Judge, Scenario, UserError
-from search.path_rule import best_plan
+from search.looks import finish
 from search.path_table import PathRecord
 from search.plans import Plan
 from search.problem import JudgeCallsSpent, Observations, PlanningFailed, Problem, Searcher
@@ -121,7 +121,7 @@ def plan_scenario(
     try:
         plan = searcher.plan(problem, scenario_rng(options.seed, scenario.id))
     except JudgeCallsSpent:
-        plan = best_plan(problem, stopped="no judge calls left")
+        plan = finish(problem, stopped="no judge calls left")
     check_plan(plan, problem, f"search {_name(searcher)}, scenario {scenario.id}")
     search_calls = problem.judge_calls
     report = _Report(scenario, judge, problem, options.report_samples, before_call)

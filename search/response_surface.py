@@ -1,12 +1,13 @@
 """A Bayesian response surface over sets: main effects and pairs behind a saturating link.
 
     s(S) = b + h g(y(S)) / g(1) + e(S),   y(S) = sum_{a in S} w_a + sum_{a < b in S} v_ab
-    g(y) = 1 - exp(-k y) for y >= 0,      k y below
+    g(y) = tanh(k y) for y >= 0,      k y below
 
-so that h is what a set of y = 1 gains; k is the link's curvature (k -> 0: a straight line). Below 0, where
-attributes harm, the link goes straight on: an exponential would let one of them rule the fit. Base b,
-weights w and pairs v have normal priors, the pairs' around 0, so that they are shrunk; the weights share an
-unknown mean. e is a misfit of each set's own. y is then a Gaussian process over sets with the kernel
+so that h is what a set of y = 1 gains; k is the link's curvature (k -> 0: a straight line). It is nearly
+straight at first and level in the end, as a mean of bounded verdicts is. Below 0, where attributes harm, it
+goes straight on. Base b, weights w and pairs v have normal priors, the pairs' around 0, so that they are
+shrunk; the weights share an unknown mean. e is a misfit of each set's own. y is then a Gaussian process over
+sets with the kernel
 
     K(S, T) = sd_0^2 |S| |T| + sum_{a in S and T} sd_a^2 + sum_{a < b in S and T} sd_ab^2.
 
@@ -165,29 +166,28 @@ class Link(NamedTuple):
 def link(y: np.ndarray, members: Members) -> np.ndarray:
     """Return float64[G, C], s - b without misfit."""
     k = members.curvature[:, None]
-    return (
-        members.height[:, None] / -np.expm1(-k) * (k * np.minimum(y, 0.0) - np.expm1(-k * np.maximum(y, 0.0)))
-    )
+    risen = k * np.minimum(y, 0.0) + np.tanh(k * np.maximum(y, 0.0))
+    return members.height[:, None] / np.tanh(k) * risen
 
 
 def tangent(y: np.ndarray, members: Members) -> np.ndarray:
     """Return float64[G, C], derivative of s by y."""
     k = members.curvature[:, None]
-    return members.height[:, None] * k / -np.expm1(-k) * np.exp(-k * np.maximum(y, 0.0))
+    return members.height[:, None] * k / np.tanh(k) * (1.0 - np.tanh(k * np.maximum(y, 0.0)) ** 2)
 
 
 def linearise(latent: Latent, members: Members) -> Link:
     """Return the fit under `latent`, by Gauss-Hermite quadrature; the slope is E[ds/dy] (Stein's lemma)."""
     k = members.curvature[:, None]
-    scale = members.height[:, None] / -np.expm1(-k)
+    scale = members.height[:, None] / np.tanh(k)
     spread = np.sqrt(latent.variance)
     first = second = slope = 0.0
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         y = latent.mean + spread * node
-        left = np.exp(-k * np.maximum(y, 0.0))
-        risen = 1.0 - left + k * np.minimum(y, 0.0)
+        above = np.tanh(k * np.maximum(y, 0.0))
+        risen = above + k * np.minimum(y, 0.0)
         first = first + weight * risen
         second = second + weight * risen**2
-        slope = slope + weight * k * left
+        slope = slope + weight * k * (1.0 - above**2)
     bent = np.maximum(second - first**2 - slope**2 * latent.variance, 0.0)
     return Link(scale * first, scale * slope, scale**2 * bent)

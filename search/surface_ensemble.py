@@ -14,7 +14,7 @@ PAIR_SCALES = (0.06, 0.25, 1.0)
 _STRAIGHT = 0.01
 _LINKS = {
     **{(_STRAIGHT, height): 0.05 for height in (0.3, 1.0)},
-    **{(k, h): w for k in (1.0, 2.5, 5.0) for h, w in ((0.25, 0.2), (0.5, 0.6), (1.0, 1.0), (1.8, 0.6))},
+    **{(k, h): w for k in (0.5, 1.0, 2.0) for h, w in ((0.25, 0.2), (0.5, 0.6), (1.0, 1.0), (1.8, 0.6))},
 }
 """{(curvature, height): weight}; judges saturate, and where one does not, its scores soon say so."""
 _NOISES = {0.06: 0.2, 0.1: 0.6, 0.17: 1.0, 0.28: 1.0, 0.45: 0.8, 0.75: 0.4}

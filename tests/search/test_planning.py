@@ -95,6 +95,41 @@ def test_a_search_that_spends_more_than_its_calls_is_planned_from_what_it_has():
     assert row.search_calls <= 5
 
 
+class Lucky(TableJudge):
+    """All sets are worth 3 and looks say 2.6 and 3.4 in turn; the first one at {0, 1} says 4."""
+
+    stochastic = True
+
+    def score(self, scenario, contexts, samples):
+        looks = zip(contexts, samples, strict=True)
+        return [4.0 if seen == (("a00", "a01"), 0) else 2.6 + 0.8 * (seen[1] % 2) for seen in looks]
+
+
+class Stopped:
+    """Looks `repeats` times at six sets and once at {0, 1}, then asks for more than there is."""
+
+    def __init__(self, repeats):
+        self.repeats = repeats
+
+    def plan(self, problem, rng):
+        for mask in (0, 1, 2, 4, 5, 6):
+            problem.evaluate(np.full(self.repeats, mask, np.uint64), range(self.repeats))
+        problem.evaluate(np.array([3], np.uint64))
+        problem.evaluate(np.arange(7, dtype=np.uint64), [50] * 7)
+        raise AssertionError("it was to be stopped")
+
+
+def test_what_a_stopped_search_saw_under_noise_is_believed_as_far_as_its_looks_go():
+    searcher = Stopped(4)
+    spent = plan_scenario(SCENARIO, Lucky({}), searcher, PlanOptions(budget=2, max_judge_calls=25))
+    assert (spent.stopped, spent.search_calls) == ("no judge calls left", 25)
+    assert spent.search_score < 3.6  # the one look at {0, 1} said 4
+    left = plan_scenario(SCENARIO, Lucky({}), searcher, PlanOptions(budget=2, max_judge_calls=31))
+    assert left.search_calls > 25  # what is left is spent on looking again
+    assert left.search_score < 3.3
+    assert left.score == 3.0
+
+
 def test_an_unscored_prefix_is_null_and_the_final_score_is_not():
     values = {m: NAN if m.bit_count() == 1 else 2.0 + m.bit_count() / 4 for m in range(16)}
     row = plan_scenario(SCENARIO, TableJudge(values), MCTSSearch(), PlanOptions(budget=2))

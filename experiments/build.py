@@ -132,6 +132,12 @@ def build_target(cfg: DictConfig) -> Responder | None:
     return None if nobody else _build(cfg, "target", "__call__")
 
 
+def build_chat(cfg: DictConfig) -> Any:
+    """Return the model that chooses and rates in an evaluation; any object with `about`, or None for none."""
+    nobody = not OmegaConf.is_missing(cfg.chat, "_target_") and cfg.chat._target_ is None
+    return None if nobody else _build(cfg, "chat", "about")
+
+
 def build_agent(cfg: DictConfig) -> Agent:
     """Return the agent of `cfg.policy` and `cfg.embedding` over the table `cfg.paths`."""
     attributes = cfg.scenarios.attributes

@@ -105,7 +105,8 @@ class EvaluateConfig:
     for it. `unit_costs`: every question costs the same, so that stopping is held against questions; false:
     the attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees
     go on with the best fixed path; in a domain's tree people of other domains count `other_domains` each.
-    `variations`: which robustness checks. `draws`, `level`: of the bootstrap.
+    `variations`: which robustness checks. `draws`, `level`: of the bootstrap. `dry_run`: say what it would
+    spend, and do nothing.
     """
 
     budget: int = MISSING
@@ -126,11 +127,13 @@ class EvaluateConfig:
     variations: list[str] = field(default_factory=lambda: ["domains", "unanswered", "answers", "table_sizes"])
     draws: int = 2000
     level: float = 0.95
+    dry_run: bool = False
     scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
     judge: Any = MISSING
     search: Any = MISSING
     parallel: Any = MISSING
     policy: Any = MISSING
+    chat: Any = MISSING
     embedding: Any = MISSING
     users: Any = MISSING
     tracking: Any = MISSING

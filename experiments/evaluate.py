@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
@@ -14,16 +15,26 @@ from envs.loading import ScenarioSet, person_share
 from envs.users import PersonUser, User
 from experiments import build
 from experiments.config import budget_of
-from experiments.evaluation import output
+from experiments.evaluation import output, spending
 from experiments.evaluation.lineup import CHOSEN, Options
+from experiments.evaluation.models import (
+    asked_of,
+    begin,
+    paid_for_is_kept,
+    requests_of,
+    target_of,
+    with_cached_chats,
+)
 from experiments.evaluation.planning import Table, plan_table, planned_once, spread, without_test_people
+from experiments.evaluation.progress import Bar, progress_bar
 from experiments.evaluation.run import Side, run
+from experiments.evaluation.stored import Stored, stored_plans
 from experiments.evaluation.variations import check
 from experiments.folders import output_folder
 from experiments.main import entry_point
 from experiments.provenance import config_dict
-from policies.memory import SHIPPED
-from search.path_table import PathTable
+from experiments.spending import spending as spending_of_plans
+from search.planning import PlanOptions
 
 
 def evaluate(cfg: DictConfig) -> float:
@@ -32,22 +43,76 @@ def evaluate(cfg: DictConfig) -> float:
     Raises
     ------
     UserError
-        a mistake in the configuration or a file.
+        a mistake in the configuration or a file; `NothingPlannedError` when no set was scored.
     """
+    with paid_for_is_kept():
+        return _evaluate(cfg)
+
+
+def _evaluate(cfg: DictConfig) -> float:
     started = time.perf_counter()
     budget = budget_of(cfg)
-    sides, source = _sides(cfg)
+    console = Console()
+    sides, source, sha256 = _sides(cfg)
+    tested = [scenario for side in sides for scenario in side.test]
     judges, user, tracking = _judges(cfg), _user(cfg), build.build_tracking(cfg)
+    cfg = build.with_search(cfg, judges[0], None)
     options = _options(cfg)
+    stored = stored_plans(cfg, budget, sha256)
+    planned = [] if stored else [s for fold in _planned(cfg, sides) for s in fold]
+    takes = _spending(cfg, budget, planned, tested, judges, options)
+    if takes or cfg.dry_run:
+        console.print(spending.told(takes, cfg.dry_run), highlight=False, soft_wrap=True)
+    if cfg.dry_run:
+        return math.nan
     config = config_dict(cfg, budget)
     folder = output_folder(cfg.output_dir)
+    begin(judges[0], folder, tested)
     tracking.start(config, folder)
-    with output.progress_bar(len(judges) * len(sides)) as progress:
-        tables = _tables(cfg, sides, budget, progress)
-        found = run(judges, tables, sides, user, budget, options, progress)
-    about = output.About(
-        judge=str(getattr(judges[0], "name", type(judges[0]).__name__)),
-        simulated=bool(getattr(judges[0], "simulated", False)),
+    with progress_bar(len(judges) * len(sides)) as progress:
+        tables = _tables(cfg, stored, sides, budget, progress)
+        found = run(
+            judges, tables, sides, user, budget, options, progress,
+            lambda calls: console.print(f"scoring: {calls:,} judge calls", highlight=False),
+        )  # fmt: skip
+    about = _about(cfg, judges[0], source, sides, budget, options, stored)
+    report = output.Report(found, about)
+    summary = {**report.summary(), "config": config, "requests": requests_of([*judges, *options.chats])}
+    summary["wall_s"] = round(time.perf_counter() - started, 3)
+    report.write(folder, summary)
+    report.show(console, folder, summary)
+    tracking.finish(report.headline(), report.tables(), report.drawings)
+    return report.score(CHOSEN)
+
+
+def _spending(
+    cfg: DictConfig,
+    budget: int,
+    planned: Sequence[Scenario],
+    tested: Sequence[Scenario],
+    judges: Sequence[Judge],
+    options: Options,
+) -> list[spending.Part]:
+    planning = None
+    if planned:
+        calls = cfg.search.max_judge_calls
+        plans = PlanOptions(budget=budget, report_samples=options.report_samples, max_judge_calls=calls)
+        planning = spending_of_plans(planned, plans, build.build_searcher(cfg), judges[0])
+    return spending.parts(tested, budget, options, judges, planning)
+
+
+def _about(
+    cfg: DictConfig,
+    judge: Judge,
+    source: str,
+    sides: Sequence[Side],
+    budget: int,
+    options: Options,
+    stored: Stored | None,
+) -> output.About:
+    return output.About(
+        judge=str(getattr(judge, "name", type(judge).__name__)),
+        simulated=bool(getattr(judge, "simulated", False)),
         scenarios=source,
         budget=budget,
         names=sides[0].test[0].schema.names,
@@ -57,13 +122,10 @@ def evaluate(cfg: DictConfig) -> float:
         seed=cfg.seed,
         draws=cfg.draws,
         level=cfg.level,
+        target=target_of(judge),
+        asked=asked_of(options.chats),
+        about_trees="" if stored is None else stored.about_trees,
     )
-    report = output.Report(found, about)
-    summary = {**report.summary(), "config": config, "wall_s": round(time.perf_counter() - started, 3)}
-    report.write(folder, summary)
-    report.show(Console(), folder, summary)
-    tracking.finish(report.headline(), report.tables(), report.drawings)
-    return report.score(CHOSEN)
 
 
 def _user(cfg: DictConfig) -> User:
@@ -75,8 +137,9 @@ def _user(cfg: DictConfig) -> User:
 
 def _options(cfg: DictConfig) -> Options:
     check(cfg.variations)
+    cached = with_cached_chats(cfg)
     return Options(
-        build.build_policy(cfg),
+        build.build_policy(cached),
         build.build_embedding(cfg),
         value_costs=tuple(cfg.value_costs),
         value_cost=cfg.value_cost,
@@ -87,11 +150,12 @@ def _options(cfg: DictConfig) -> Options:
         report_samples=cfg.report_samples,
         variations=tuple(cfg.variations),
         variation_seeds=cfg.variation_seeds,
+        chat=build.build_chat(cfg),
     )
 
 
-def _sides(cfg: DictConfig) -> tuple[list[Side], str]:
-    """Return who is planned for and who is asked, once or in each fold, and where the scenarios are from.
+def _sides(cfg: DictConfig) -> tuple[list[Side], str, str]:
+    """Return who is planned for and who is asked, once or in each fold; the scenarios' file and its SHA-256.
 
     In folds every person is asked once, with the plans made for all the others.
 
@@ -104,7 +168,7 @@ def _sides(cfg: DictConfig) -> tuple[list[Side], str]:
         raise UserError(f"folds: found {cfg.folds}, expected an integer >= 1")
     if cfg.folds == 1:
         train, test = _side(cfg, "train"), _side(cfg, "test")
-        return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source
+        return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source, test.sha256
     whole = _side(cfg, "all")
     fold_of = {
         s.id: int(person_share(s.profile, cfg.scenarios.split_seed) * cfg.folds) for s in whole.scenarios
@@ -117,7 +181,7 @@ def _sides(cfg: DictConfig) -> tuple[list[Side], str]:
     sides = [side for side in folds if side.train and side.test]
     if len(sides) < 2:
         raise UserError(f"folds: found {cfg.folds} of too few people for two that have any, expected 1")
-    return sides, whole.source
+    return sides, whole.source, whole.sha256
 
 
 def _side(cfg: DictConfig, split: str, whole: bool = False) -> ScenarioSet:
@@ -152,17 +216,14 @@ def _judges(cfg: DictConfig) -> list[Judge]:
 
 
 def _tables(
-    cfg: DictConfig, sides: Sequence[Side], budget: int, progress: output.Bar
+    cfg: DictConfig, stored: Stored | None, sides: Sequence[Side], budget: int, progress: Bar
 ) -> Callable[[Judge, Sequence[Scenario]], Table]:
     """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
-    stored = _stored(cfg, budget)
     if stored is not None:
         people = _side(cfg, "test", whole=True).scenarios  # those that are not tested now as well
-        table = without_test_people(*stored, people)
+        table = without_test_people(stored.table, stored.source, people, stored.trees)
         return lambda judge, train: table
-    # The same number in every fold, so that tables of one size are held against each other.
-    fewest = min(len(side.train) for side in sides)
-    size = fewest if cfg.table_size is None else min(cfg.table_size, fewest)
+    folds = _planned(cfg, sides)
     parallel, searcher = build.build_parallel(cfg), build.build_searcher(cfg)
 
     def planned(judge: Judge, scenarios: Sequence[Scenario]) -> Table:
@@ -180,27 +241,16 @@ def _tables(
             wave=cfg.search.wave,
         )
 
-    folds = [spread(side.train, size) for side in sides]
     if len(folds) > 1 and not hasattr(searcher, "fit"):  # no plan depends on another
         return planned_once(planned, folds)
-    return lambda judge, train: planned(judge, spread(train, size))
+    return lambda judge, train: planned(judge, spread(train, len(folds[0])))
 
 
-def _stored(cfg: DictConfig, budget: int) -> tuple[PathTable, str] | None:
-    """Return (table, where it is from): that of `paths`, else the package's own where it fits.
-
-    It fits when it was planned under this very judge, this budget and these scenarios.
-    """
-    if cfg.paths is not None and cfg.folds > 1:
-        raise UserError(f"folds: found {cfg.folds} with a stored table, expected 1 or paths=null")
-    if cfg.paths is not None:
-        return PathTable.load(cfg.paths), str(cfg.paths)
-    if cfg.model_seeds > 1 or cfg.folds > 1 or cfg.table_size is not None or cfg.scenarios.path is not None:
-        return None
-    table = PathTable.load(SHIPPED)
-    made = table.provenance["config"]
-    same = made["judge"] == OmegaConf.to_container(cfg.judge, resolve=True) and made["budget"] == budget
-    return (table, "the table that ships with the package") if same else None
+def _planned(cfg: DictConfig, sides: Sequence[Side]) -> list[list[Scenario]]:
+    """Return whom plans are made for in each fold: the same number, so that equal tables are compared."""
+    fewest = min(len(side.train) for side in sides)
+    size = fewest if cfg.table_size is None else min(cfg.table_size, fewest)
+    return [spread(side.train, size) for side in sides]
 
 
 main = entry_point("evaluate")(evaluate)

@@ -68,6 +68,7 @@ BUILDERS = {
     "search": build.build_searcher,
     "parallel": build.build_parallel,
     "tracking": build.build_tracking,
+    "chat": build.build_chat,
 }
 ASK_BUILDERS = {
     "policy": build.build_policy,
@@ -180,6 +181,8 @@ def _compose(*overrides, config="train_mcts"):
 
 
 def _of(group):
+    if group == "chat":
+        return "evaluate"
     return "ask" if group in ASK_BUILDERS else "train_mcts"
 
 
@@ -198,6 +201,7 @@ NEEDED = {
     "custom": ("{group}._target_={module}.AnyPlugIn",),
     "openai": ("judge.model=m",),
     ("target", "openai"): ("target.chat.model=m",),
+    ("chat", "openai"): ("chat.model=m",),
     ("embedding", "static"): (),
     "replay": ("judge.model=m", "judge.cache={replies}"),
     "llm": ("prior.model=m",),
@@ -230,7 +234,9 @@ def _with_needed(group, member, replies, paths):
 
 def test_every_group_has_a_builder_and_a_default():
     assert {group for group, _ in MEMBERS} == set(BUILDERS)
-    assert {f.name for f in (*fields(TrainConfig), *fields(AskConfig))} >= set(BUILDERS)
+    assert {f.name for f in (*fields(TrainConfig), *fields(AskConfig), *fields(EvaluateConfig))} >= set(
+        BUILDERS
+    )
 
 
 @pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m not in ELSEWHERE])
@@ -242,7 +248,7 @@ def test_member_composes_and_instantiates(group, member, replies, paths):
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior":
         assert (thing is None) == (member == "uniform")
-    elif (group, member) == ("target", "none"):
+    elif (group, member) in (("target", "none"), ("chat", "none")):
         assert thing is None
     elif group == "scenarios":
         assert len(thing.scenarios) == 140

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +51,9 @@ def _on(summary: Mapping[str, Any]) -> str:
     kind = "SIMULATED, " if summary["judge_is_simulated"] else ""
     draws = len(summary["model_seeds"])
     of = f"{draws} draw{'s' if draws > 1 else ''}"
-    return f"{kind}judge {summary['judge']} ({of}), {Path(summary['scenarios']).name}: {held_out(summary)}"
+    target = f", target model {summary['target']}" if summary.get("target") else ""
+    where = Path(summary["scenarios"]).name
+    return f"{kind}judge {summary['judge']} ({of}){target}, {where}: {held_out(summary)}"
 
 
 def held_out(summary: Mapping[str, Any]) -> str:
@@ -90,7 +93,7 @@ def _fitted(summary: Mapping[str, Any]) -> str:
 
 def _context(summary: Mapping[str, Any]) -> tuple[str, str, str] | None:
     empty, full = _method(summary, VANILLA), _method(summary, FULL)
-    if empty is None or full is None:
+    if empty is None or full is None or math.isnan(full.estimate + empty.estimate):
         return None
     rise = full.estimate / empty.estimate - 1.0
     measured = f"{number(empty.estimate)} to {number(full.estimate)} (+{rise:.1%}){_fitted(summary)}"

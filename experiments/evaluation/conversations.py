@@ -85,7 +85,7 @@ class Conversations:
 
             return [in_order(order) for order in random_orders(self.setting, i).tolist()]
 
-        stopping = [rule for rule in self.rules if rule.startswith("value")]
+        stopping = [rule for rule in self.rules if rule.startswith(("value", "scale", "binary"))]
         return [_method("random order", BASELINE, rule, walks) for rule in stopping]
 
     def configured(self, name: str, policy: Policy) -> Method:
@@ -160,7 +160,7 @@ class _State:
         return Situation(
             self.memory,
             self.query,
-            dict(self.context),
+            {name: self.context[name] for name in names if name in self.context},
             tuple(names[a] for a in self.asked),
             tuple(self.declined),
             self.neighbours,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from experiments.evaluation.population import POPULATION
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import MethodFigures
 from experiments.evaluation.trajectories import POLICY
-from experiments.figures import Drawing, Line, canvas, draw_heat, draw_lines, to_svg
+from experiments.figures import MARKERS, Drawing, Line, canvas, draw_heat, draw_lines, to_svg
 
 PUBLISHED = {"vanilla": 2.86, "+ abstention": 3.56, "+ planner": 3.77, "full context": 4.00}
 """Mean scores of arXiv 2505.18882: six models, real judge (full context: another table)."""
@@ -26,9 +26,14 @@ DRAWN = (
     "nearest + value",
     "vote + value",
     "conditional + own stop",
+    "random order + scale",
+    "vote + scale",
+    "llm + scale",
     POPULATION,
 )
 """Families in the figure of score against questions; the table has all."""
+LEFT_OUT = ("nearest + value", "random order", BEST_STATIC_ALL)
+"""Those that are left to the table where there are more than can be told apart."""
 
 
 def pareto(found: dict[str, MethodFigures], chosen: str, simulated: bool) -> Drawing:
@@ -39,7 +44,7 @@ def pareto(found: dict[str, MethodFigures], chosen: str, simulated: bool) -> Dra
             families.setdefault(figures.curve, []).append(figures)
     title = _pareto_title(families)
     with canvas(8.6, 4.6) as (figure, ((axes,),)):
-        draw_lines(axes, [_line(name, families[name]) for name in DRAWN if name in families], intervals=False)
+        draw_lines(axes, [_line(name, families[name]) for name in _drawn(families)], intervals=False)
         if chosen in found:
             one = found[chosen]
             axes.vlines(one.asked.estimate, one.score.low, one.score.high, color="k", linewidth=1.2)
@@ -61,6 +66,15 @@ def pareto(found: dict[str, MethodFigures], chosen: str, simulated: bool) -> Dra
         "it. The vertical bar is the chosen policy's interval; those of all methods are in the table below."
     )
     return Drawing("pareto", title, note, svg)
+
+
+def _drawn(families: Collection[str]) -> list[str]:
+    """Return the families that are drawn, as many as there are markers."""
+    names = [name for name in DRAWN if name in families]
+    for name in LEFT_OUT:
+        if len(names) > len(MARKERS) and name in names:
+            names.remove(name)
+    return names
 
 
 def _line(name: str, members: Sequence[MethodFigures]) -> Line:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA, static_name
 from experiments.evaluation.grids import number, with_interval
 from experiments.evaluation.pairs import Pair
 from experiments.evaluation.population import POPULATION, POPULATION_ALL, TOLD
+from experiments.evaluation.run import Evaluation
 from experiments.evaluation.statistics import Interval
-from experiments.evaluation.summary import MethodFigures
+from experiments.evaluation.summary import Comparison, MethodFigures
 
 _HELD_AGAINST = (BEST_STATIC_ALL, BEST_STATIC, POPULATION_ALL, POPULATION)
 STATIC = static_name(2)
@@ -50,6 +53,18 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     lines += _stopping(pairs)
     against = [p for p in pairs if p.name.startswith("conditional + fixed") and p.kind == "difference"]
     return [*lines, *([_seeing(against)] if against else [])]
+
+
+def unscored_lines(found: Evaluation, comparison: Comparison) -> list[str]:
+    """Say how much has no score, nothing where all has."""
+    if not found.unscored:
+        return []
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in found.unscored.items())
+    n_rows = sum(int(np.isnan(comparison.column(name, "score")).sum()) for name in comparison.names)
+    return [
+        f"Unscored: {sum(found.unscored.values()):,} of {found.n_looks:,} looks ({reasons}), which leaves "
+        f"{n_rows:,} of {len(found.results):,} rows without a score; no figure counts them."
+    ]
 
 
 def _seeing(pairs: Sequence[Pair]) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from experiments.evaluation.html import Grid
+from experiments.evaluation.models import Asked
 from experiments.evaluation.pairs import Pair
 from experiments.evaluation.results import DIMENSIONS
 from experiments.evaluation.statistics import Interval
@@ -39,7 +40,11 @@ def _percent(interval: Interval) -> str:
 
 def methods_grid(found: Iterable[MethodFigures], simulated: bool, title: str = "Every method") -> Grid:
     """Return the main table, one row a method."""
-    columns = ("method", "kind", "score", "questions", "disclosure", "share of possible gain", "made worse")
+    found = list(found)
+    columns = ["method", "kind", "score", "questions", "disclosure", "share of possible gain", "made worse"]
+    some = any(m.n_unscored for m in found)
+    if some:
+        columns.append("unscored rows")
     rows = [
         (
             m.name,
@@ -48,7 +53,8 @@ def methods_grid(found: Iterable[MethodFigures], simulated: bool, title: str = "
             number(m.asked.estimate),
             number(m.disclosure.estimate, 1),
             _percent(m.share),
-            f"{100 * m.worse.estimate:.1f} %",
+            "-" if math.isnan(m.worse.estimate) else f"{100 * m.worse.estimate:.1f} %",
+            *([f"{m.n_unscored:,} of {m.n_rows:,}"] if some else []),
         )
         for m in found
     ]
@@ -87,6 +93,18 @@ def pairs_grid(pairs: Sequence[Pair], simulated: bool) -> Grid:
     note = "Paired by person and draw of the judge" + (SIMULATED if simulated else "")
     title = "Comparisons, each with its interval"
     return Grid(title, ("comparison", "difference", "interval excludes 0"), rows, f"{note}.")
+
+
+def asked_grid(asked: Sequence[Asked]) -> Grid:
+    """Return what the models that choose and rate were asked, and how often they said nothing of use."""
+    rows = [(a.model, a.about, f"{a.asked:,}", f"{a.invalid:,}") for a in asked]
+    note = (
+        "Distinct prompts. Without a usable reply after all repetitions the vote of the neighbours chooses, "
+        "and a context counts as insufficient."
+    )
+    invalid, total = sum(a.invalid for a in asked), sum(a.asked for a in asked)
+    title = f"The model that chooses and rates: {invalid:,} of {total:,} prompts without a usable reply"
+    return Grid(title, ("model", "what it does", "prompts", "no usable reply"), rows, note, 2)
 
 
 def variations_grid(rows: Sequence[Mapping[str, object]], simulated: bool, title: str) -> Grid:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import pandas as pd
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from experiments.evaluation import grids
@@ -29,15 +27,17 @@ from experiments.evaluation.baselines import (
 from experiments.evaluation.claims import SUMMARY, claims, claims_grid, held_out
 from experiments.evaluation.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.drawings_varied import robustness
-from experiments.evaluation.findings import ablation_rows, findings
+from experiments.evaluation.findings import ablation_rows, findings, unscored_lines
 from experiments.evaluation.html import Grid, markdown, page
-from experiments.evaluation.lineup import CHOSEN
+from experiments.evaluation.lineup import CHOSEN, STORED
+from experiments.evaluation.models import Asked
 from experiments.evaluation.pairs import Pair, compare, difference_rows
 from experiments.evaluation.population import POPULATION, POPULATION_ALL, cost_name
 from experiments.evaluation.run import Evaluation
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison, MethodFigures
 from experiments.figures import Drawing
+from experiments.main import NothingPlannedError
 from experiments.report import files_table
 
 FILES = [
@@ -52,7 +52,11 @@ FILES = [
 
 @dataclass(frozen=True)
 class About:
-    """What an evaluation was of."""
+    """What an evaluation was of.
+
+    `target`: the model whose answers are judged, None where none answers. `asked`: what a model that chooses
+    or rates was asked. `about_trees`: a line on the policy trees beside the table.
+    """
 
     judge: str
     simulated: bool
@@ -65,6 +69,9 @@ class About:
     seed: int
     draws: int
     level: float
+    target: str | None = None
+    asked: tuple[Asked, ...] = ()
+    about_trees: str = ""
 
 
 class Report:
@@ -75,6 +82,9 @@ class Report:
         self.about = about
         self.comparison = self._compare(found.results)
         self.methods = {name: self.comparison.figures(name) for name in self.comparison.names}
+        if all(figures.n_unscored == figures.n_rows for figures in self.methods.values()):
+            told = ", ".join(f"{reason} {n:,}" for reason, n in found.unscored.items())
+            raise NothingPlannedError(f"evaluation: none of {found.n_looks:,} looks has a score: {told}")
 
     def _compare(self, results: pd.DataFrame) -> Comparison:
         return Comparison(results, self.about.seed, self.about.draws, self.about.level)
@@ -105,12 +115,17 @@ class Report:
     @functools.cached_property
     def sentences(self) -> list[str]:
         """What was found, in sentences."""
-        return findings(self.methods, self.pairs, CHOSEN, self.about.value_cost)
+        found = findings(self.methods, self.pairs, CHOSEN, self.about.value_cost)
+        trees = [self.about.about_trees] if self.about.about_trees else []
+        asked = [f"{grids.asked_grid(self.about.asked).title}."] if self.about.asked else []
+        missing = unscored_lines(self.found, self.comparison)
+        return [*found, *asked, *missing, *trees, *self.found.absent]
 
     @functools.cached_property
     def _summary(self) -> dict[str, Any]:
         about = asdict(self.about)
         simulated = about.pop("simulated")
+        asked = about.pop("asked")
         rows = self.comparison.rows
         summary = {
             **about,
@@ -122,6 +137,10 @@ class Report:
             "n_rows_left_out": self.found.n_left_out,
             "n_queries_escalated": self.found.n_escalated,
             "n_queries_revealing": self.found.n_revealing,
+            "n_looks": self.found.n_looks,
+            "n_looks_unscored": sum(self.found.unscored.values()),
+            "unscored": dict(self.found.unscored),
+            "model_questions": [Asked(*row)._asdict() for row in asked],
             "chosen": CHOSEN,
             "abstention_only": f"random order + value {self.about.value_cost:g}",
             "findings": self.sentences,
@@ -156,7 +175,9 @@ class Report:
     def _few(self) -> list[MethodFigures]:
         cost = self.about.value_cost
         names = [VANILLA, *(f"{a} + value {cost:g}" for a in ("random order", "nearest", "vote"))]
-        names += [f"conditional + own stop {cost:g}", CHOSEN, *STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC]
+        names += [f"llm + value {cost:g}", *(f"{a} + scale 4" for a in ("random order", "vote", "llm"))]
+        names += [f"conditional + own stop {cost:g}", f"{STORED} + own stop", CHOSEN]
+        names += [*STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC]
         names += [cost_name(POPULATION_ALL, cost), cost_name(POPULATION, cost), ORACLE, FULL]
         return [self.methods[name] for name in names if name in self.methods]
 
@@ -168,6 +189,8 @@ class Report:
             grids.dimensions_grid(self._few(), simulated, "By dimension"),
             grids.pairs_grid(self.pairs, simulated),
         ]
+        if self.about.asked:
+            parts.append(grids.asked_grid(self.about.asked))
         if self.varied:
             parts.append(
                 grids.variations_grid(self.varied, simulated, "Other answers, fewer plans, unknown domains")
@@ -211,15 +234,16 @@ class Report:
     def _title(self) -> str:
         chosen, vanilla = self.methods[CHOSEN], self.methods[VANILLA]
         return (
-            f"The chosen policy scores {chosen.score.estimate:.2f} after {chosen.asked.estimate:.1f} "
-            f"questions, {vanilla.score.estimate:.2f} without any"
+            f"The chosen policy scores {grids.number(chosen.score.estimate)} after "
+            f"{chosen.asked.estimate:.1f} questions, {grids.number(vanilla.score.estimate)} without any"
         )
 
     def _notice(self) -> str:
         rows = self._summary
+        target = "" if self.about.target is None else f", answers by the target model {self.about.target}"
         of = (
-            f"{held_out(rows)}, draws of the judge {self.about.judge}: {len(rows['model_seeds'])}, budget "
-            f"{self.about.budget}, scenarios {self.about.scenarios}."
+            f"{held_out(rows)}, draws of the judge {self.about.judge}: {len(rows['model_seeds'])}{target}, "
+            f"budget {self.about.budget}, scenarios {self.about.scenarios}."
         )
         if not self.about.simulated:
             return of
@@ -239,7 +263,8 @@ class Report:
         console.print(table)
         for line in (self._notice(), *self.sentences):
             console.print(f"- {line}", highlight=False, markup=False)
-        console.print(f"{summary['wall_s']:.1f} s", highlight=False)
+        sent = f"{summary['requests']:,} requests, " if summary["requests"] else ""
+        console.print(f"{sent}{summary['wall_s']:.1f} s", highlight=False)
         console.print(files_table(folder, FILES), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -252,32 +277,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class Bar:
-    """Progress over planning and talking, for each draw of the judge."""
-
-    def __init__(self, bar: Progress, n_judges: int) -> None:
-        self._bar = bar
-        self._judges = n_judges
-        self._plans = 0
-        self._done = 0
-        self._task = bar.add_task("evaluating", total=n_judges)
-
-    def plans(self, n: int) -> None:
-        """Say how many plans each draw takes."""
-        self._plans = n
-        self._bar.update(self._task, total=self._judges * (n + 1))
-
-    def __call__(self, what: str, steps: int) -> None:
-        """Advance by `steps` of `what`."""
-        self._bar.update(self._task, description=what, advance=steps)
-
-
-@contextmanager
-def progress_bar(n_judges: int) -> Iterator[Bar]:
-    """Yield a bar on standard error, if that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        yield Bar(bar, n_judges)

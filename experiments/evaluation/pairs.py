@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, STATIC_SETS, VANILLA, static_name
+from experiments.evaluation.lineup import STORED
 from experiments.evaluation.population import POPULATION, POPULATION_ALL, TOLD, cost_name
 from experiments.evaluation.statistics import Interval
 from experiments.evaluation.summary import Comparison
@@ -58,6 +59,9 @@ def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:
     differences += [(name, alone) for name in (*(f"{a} + {rule}" for a in WITHOUT_TREES), conditional)]
     differences += [(conditional, f"{a} + {rule}") for a in WITHOUT_TREES]
     differences += [(f"conditional + fixed {k}", f"nearest + fixed {k}") for k in (1, 2, 3, 4)]
+    differences += [(f"{STORED} + fixed {k}", f"nearest + fixed {k}") for k in (1, 2, 3, 4)]
+    differences += [(f"llm + fixed {k}", f"vote + fixed {k}") for k in (1, 2, 3, 4)]
+    differences += [(f"{a} + scale 4", "random order + scale 4") for a in (*WITHOUT_TREES, "llm")]
     differences += [(chosen, other) for other in (*STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC)]
     pairs = [
         Pair(a, b, "difference", comparison.difference(a, b))
@@ -89,6 +93,7 @@ def _along_curves(comparison: Comparison, chosen: str) -> list[Pair]:
     for family in (
         "random order",
         "random order + value",
+        "random order + scale",
         BEST_STATIC_ALL,
         BEST_STATIC,
         POPULATION_ALL,
@@ -104,13 +109,16 @@ def _along_curves(comparison: Comparison, chosen: str) -> list[Pair]:
 
 
 def _stopping(comparison: Comparison) -> list[Pair]:
-    """Hold stopping by value against a fixed number of questions, for each acquisition that has both."""
+    """Hold stopping by value and by a model against a fixed number, for each acquisition that has both."""
     families, pairs = curves(comparison), []
     for name in comparison.names:
         found = re.fullmatch(r"(.+) \+ fixed (\d+)", name)
-        stop = "own stop" if found and found[1] == "conditional" else "value"
-        family = f"{found[1]} + {stop}" if found else ""
-        if found and family in families:
+        if found is None:
+            continue
+        own = "own stop" if found[1] in ("conditional", STORED) else "value"
+        for family in (f"{found[1]} + {own}", f"{found[1]} + scale"):
+            if family not in families:
+                continue
             saved = comparison.questions_at_equal_score(name, families[family])
             pairs.append(Pair(name, family, "questions saved", saved))
             higher = comparison.score_at_equal_questions(name, families[family])

@@ -11,18 +11,20 @@ import pyarrow as pa
 from envs import Judge, Scenario, UserError
 from search.path_table import PathTable
 from search.planning import Failure
+from search.policy_tree_file import PolicyTrees
 from search.problem import Searcher
 from search.rollouts import plan
 from search.workers import Parallel
 
 
 class Table(NamedTuple):
-    """A path table for one draw of the judge. `source`: where it comes from, in a few words."""
+    """A path table for one draw of the judge. `source`: where it comes from; `trees`: those beside it."""
 
     table: PathTable
     source: str
     n_left_out: int
     failures: tuple[Failure, ...] = ()
+    trees: PolicyTrees | None = None
 
 
 def spread(scenarios: Sequence[Scenario], size: int | None) -> list[Scenario]:
@@ -94,7 +96,9 @@ def planned_once(
     return table_of
 
 
-def without_test_people(table: PathTable, source: str, test: Sequence[Scenario]) -> Table:
+def without_test_people(
+    table: PathTable, source: str, test: Sequence[Scenario], trees: PolicyTrees | None = None
+) -> Table:
     """Return `table` without the rows of test scenarios, whose paths were planned for the very people asked.
 
     Raises
@@ -107,4 +111,4 @@ def without_test_people(table: PathTable, source: str, test: Sequence[Scenario])
     if not keep:
         raise UserError(f"{source}: every row is about a person of the test side, expected others too")
     kept = PathTable(table.table.take(pa.array(keep)), table.provenance)
-    return Table(kept, source, len(table) - len(keep))
+    return Table(kept, source, len(table) - len(keep), trees=trees)

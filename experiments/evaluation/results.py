@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from experiments.evaluation.at_once import at_once
 from experiments.evaluation.baselines import FULL, ORACLE
 from experiments.evaluation.setting import Setting
 from experiments.evaluation.trajectories import Method, Trajectory
@@ -32,21 +34,50 @@ COLUMNS = (
 )
 """`profile` numbers people and says nothing of them; `asked`: attribute names, [] where orders differ."""
 
+Talks = Mapping[str, Sequence[Sequence[Trajectory]]]
+"""Method -> the conversations with each person."""
 
-def evaluate(setting: Setting, methods: Sequence[Method], profiles: Sequence[int]) -> pd.DataFrame:
+
+def converse(setting: Setting, methods: Sequence[Method], n_at_once: int = 1) -> Talks:
+    """Return the conversations of all `methods` with all test people.
+
+    Those of methods that ask a model are held with `n_at_once` people at one time.
+    """
+    slow = [method for method in methods if method.asks_a_model]
+    people = range(len(setting.test))
+
+    def with_one(i: int) -> list[Sequence[Trajectory]]:
+        return [method.converse(i) for method in slow]
+
+    held = list(at_once([partial(with_one, i) for i in people], n_at_once)) if slow else []
+    of_slow = {method.name: [held[i][k] for i in people] for k, method in enumerate(slow)}
+    return {m.name: of_slow[m.name] if m.asks_a_model else [m.converse(i) for i in people] for m in methods}
+
+
+def needed(talks: Talks, n_people: int) -> list[list[int]]:
+    """Return the sets of each person that scores are needed of, nothing known first, each once."""
+    told = [[c.told for held in talks.values() for c in held[i]] for i in range(n_people)]
+    return [list(dict.fromkeys([0, *masks])) for masks in told]
+
+
+def evaluate(
+    setting: Setting, methods: Sequence[Method], profiles: Sequence[int], talks: Talks | None = None
+) -> pd.DataFrame:
     """Return a row for each method and test scenario, with the `COLUMNS`.
 
     `profiles`: int[N_test], number of each scenario's profile. `score` and its dimensions are true means
     (exact when simulated); `n_asked` counts declined questions; `disclosure` sums cost times sensitivity of
     what was told; `score_empty`, `score_best`, `score_full` are the scores with nothing known, with the best
     set within the budget for this very person (NaN where sets cannot be enumerated), and with everything
-    known.
+    known. `talks`: the conversations of `methods` where they have been held already.
     """
     rows = []
-    references = _references(setting, methods)
+    talks = converse(setting, methods) if talks is None else talks
+    setting.true.fill(needed(talks, len(setting.test)))
+    references = _references(setting, talks)
     for method in methods:
         for i, scenario in enumerate(setting.test):
-            conversations = method.converse(i)
+            conversations = talks[method.name][i]
             rows.append(
                 (
                     method.name,
@@ -76,12 +107,11 @@ def _outcome(setting: Setting, i: int, conversations: Sequence[Trajectory]) -> t
     return (score, *dimensions.tolist(), *means)
 
 
-def _references(setting: Setting, methods: Sequence[Method]) -> list[tuple[float, float, float]]:
-    oracle = next((m for m in methods if m.name == ORACLE), None)
-    full = next((m for m in methods if m.name == FULL), None)
+def _references(setting: Setting, talks: Talks) -> list[tuple[float, float, float]]:
+    oracle, full = talks.get(ORACLE), talks.get(FULL)
     found = []
     for i in range(len(setting.test)):
-        masks = [0, *(m.converse(i)[0].told for m in (oracle, full) if m is not None)]
+        masks = [0, *(held[i][0].told for held in (oracle, full) if held is not None)]
         scores = setting.true.dimensions(i, masks).mean(axis=1).tolist()
         empty = scores.pop(0)
         best = scores.pop(0) if oracle is not None else float("nan")

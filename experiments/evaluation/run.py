@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pandas as pd
 
 from envs import Judge, Scenario
 from envs.users import User
-from experiments.evaluation.lineup import Options, lineup, remember
+from experiments.evaluation.lineup import Options, absent, lineup, remember
 from experiments.evaluation.planning import Table
 from experiments.evaluation.population import seen_trees
-from experiments.evaluation.results import evaluate
+from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import Answers, Setting, TrainScores
+from experiments.evaluation.trajectories import Method
 from experiments.evaluation.variations import Variation, variations
 from policies.danger import default_detector
 from policies.memory import Memory
@@ -22,6 +24,8 @@ from policies.reading import default_reader
 
 Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""
+BeforeScoring = Callable[[int], None]
+"""Told how many judge calls the methods of one judge take, before any of them is made."""
 
 
 class Side(NamedTuple):
@@ -43,6 +47,9 @@ class Evaluation:
     n_left_out : rows of the tables that were about test people, and were not used
     n_escalated, n_revealing : test queries at which the agent would not ask at all, and that tell an
         attribute
+    n_looks, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
+        simulated judge)
+    absent : a line for each kind of methods that could not be held, with the reason
     """
 
     results: pd.DataFrame
@@ -51,6 +58,9 @@ class Evaluation:
     n_left_out: int
     n_escalated: int
     n_revealing: int
+    n_looks: int = 0
+    unscored: Mapping[str, int] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
 
 def run(
@@ -61,32 +71,26 @@ def run(
     budget: int,
     options: Options,
     progress: Progress = lambda what, done: None,
+    before_scoring: BeforeScoring = lambda judge_calls: None,
 ) -> Evaluation:
     """Evaluate every method under each of `judges`, and the variations under the first few.
 
     `table_of`: the path table of a judge and train scenarios. `sides`: the folds, whose test people differ.
     """
     test = [scenario for side in sides for scenario in side.test]
-    profiles = numbered(test)
-    frames, varied, tables = [], list[pd.DataFrame](), list[Table]()
-    for k, judge in enumerate(judges):
+    frames, varied, tables, settings = [], list[pd.DataFrame](), list[Table](), list[Setting]()
+    for k, setting, profiles in _settings(judges, sides, user, budget, options):
+        settings.append(setting)
+        tables.append(table_of(setting.judge, setting.train))
+        scores, memory = _plans(setting, tables[-1], options)
+        methods = lineup(setting, scores, memory, options, tables[-1].trees is not None)
+        frames.append(_rows(setting, methods, profiles, options.n_at_once, before_scoring))
+        progress("methods", 1)
         names = options.variations if k < options.variation_seeds else ()
-        start = 0
-        for side in sides:
-            own = profiles[start : start + len(side.test)]
-            start += len(side.test)
-            table = table_of(judge, side.train)
-            tables.append(table)
-            setting = Setting(
-                judge, *side, budget, Answers(user, side.test), options.seed, options.report_samples,
-                int(getattr(judge, "model_seed", k)),
-            )  # fmt: skip
-            scores, memory = _plans(setting, table, options)
-            frames.append(evaluate(setting, lineup(setting, scores, memory, options), own))
-            progress("methods", 1)
-            for variation in variations(names, setting, scores, memory, options):
-                varied.append(_varied(variation, own))
-                progress("variations", 0)
+        for variation in variations(names, setting, scores, memory, options):
+            varied.append(_varied(variation, profiles, options.n_at_once))
+            progress("variations", 0)
+    reasons = sum((setting.true.reasons for setting in settings), Counter[str]())
     return Evaluation(
         pd.concat(frames, ignore_index=True),
         pd.concat(varied, ignore_index=True) if varied else None,
@@ -94,7 +98,25 @@ def run(
         max(table.n_left_out for table in tables),
         sum(default_detector().check(s.query) is not None for s in test),
         sum(bool(default_reader().reveals(s.query, s.schema)) for s in test),
+        sum(setting.true.n_looks for setting in settings),
+        dict(reasons.most_common()),
+        tuple(absent(settings[0], options, tables[0].trees is not None)),
     )
+
+
+def _settings(
+    judges: Sequence[Judge], sides: Sequence[Side], user: User, budget: int, options: Options
+) -> Iterator[tuple[int, Setting, list[int]]]:
+    """Yield (number of the judge, setting, its test people's numbers) for each judge and side."""
+    profiles = numbered([scenario for side in sides for scenario in side.test])
+    for k, judge in enumerate(judges):
+        start = 0
+        for side in sides:
+            answers = Answers(user, side.test)
+            seed = int(getattr(judge, "model_seed", k))
+            setting = Setting(judge, *side, budget, answers, options.seed, options.report_samples, seed)
+            yield k, setting, profiles[start : start + len(side.test)]
+            start += len(side.test)
 
 
 def _plans(setting: Setting, table: Table, options: Options) -> tuple[TrainScores, Memory]:
@@ -102,12 +124,29 @@ def _plans(setting: Setting, table: Table, options: Options) -> tuple[TrainScore
     planned = set(table.table.table["scenario_id"].to_pylist())
     people = [s for s in setting.train if s.id in planned] or setting.train
     scores = TrainScores(people, setting.judge, setting.budget, options.unit_costs)
-    trees = seen_trees(scores, options.value_cost, options.min_profiles) if setting.enumerable else None
+    trees = table.trees
+    if trees is None and setting.enumerable:
+        trees = seen_trees(scores, options.value_cost, options.min_profiles)
     return scores, remember(setting, scores, table.table, options, trees, table.source)
 
 
-def _varied(variation: Variation, profiles: Sequence[int]) -> pd.DataFrame:
-    rows = evaluate(variation.setting, variation.methods, [profiles[i] for i in variation.rows])
+def _rows(
+    setting: Setting,
+    methods: Sequence[Method],
+    profiles: Sequence[int],
+    n_at_once: int,
+    before_scoring: BeforeScoring = lambda judge_calls: None,
+) -> pd.DataFrame:
+    """Return the rows of `methods`: first all conversations, then all scores that these need."""
+    talks = converse(setting, methods, n_at_once)
+    if not setting.true.exact:
+        before_scoring(setting.true.looks * sum(map(len, needed(talks, len(setting.test)))))
+    return evaluate(setting, methods, profiles, talks)
+
+
+def _varied(variation: Variation, profiles: Sequence[int], n_at_once: int) -> pd.DataFrame:
+    own = [profiles[i] for i in variation.rows]
+    rows = _rows(variation.setting, variation.methods, own, n_at_once)
     rows.insert(0, "setting", variation.value)
     rows.insert(0, "variation", variation.variation)
     return rows

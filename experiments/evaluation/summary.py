@@ -29,6 +29,7 @@ class MethodFigures:
     worse : share of scenarios that score below asking nothing
     domains : mean score of each domain that occurs
     domain_shares : and its share of the possible gain
+    n_unscored : rows without a score, which no figure counts
     """
 
     name: str
@@ -44,6 +45,7 @@ class MethodFigures:
     worse: Interval
     domains: dict[str, Interval]
     domain_shares: dict[str, Interval]
+    n_unscored: int = 0
 
 
 class Comparison:
@@ -115,6 +117,7 @@ class Comparison:
             worse=boot.mean(worse),
             domains={d: boot.mean(score, kept) for d, kept in of.items()},
             domain_shares={d: boot.ratio(gains, self.possible, kept) for d, kept in of.items()},
+            n_unscored=int(np.isnan(score).sum()),
         )
 
     def family(self, name: str) -> str:

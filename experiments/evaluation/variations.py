@@ -16,7 +16,7 @@ import pyarrow as pa
 from envs import UserError
 from envs.users import ScriptedUser, User
 from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
-from experiments.evaluation.lineup import CHOSEN, Options, few, lineup, with_trees
+from experiments.evaluation.lineup import CHOSEN, Options, few, lineup, needs_trees, with_trees
 from experiments.evaluation.population import POPULATION, cost_name, seen_trees
 from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.evaluation.trajectories import Method
@@ -64,7 +64,9 @@ def variations(
     names: Sequence[str], setting: Setting, scores: TrainScores, memory: Memory, options: Options
 ) -> Iterator[Variation]:
     """Yield the settings of the variations `names`; the plans are those of `memory`, or fewer of them."""
-    narrow = dataclasses.replace(options, value_costs=(options.value_cost,), costs=(options.value_cost,))
+    narrow = dataclasses.replace(
+        options, value_costs=(options.value_cost,), costs=(options.value_cost,), chat=None
+    )
     if "unanswered" in names:
         for rate in RATES:
             yield _answered(
@@ -108,7 +110,7 @@ def _smaller(setting: Setting, scores: TrainScores, memory: Memory, options: Opt
         rows = np.linspace(0, len(memory) - 1, size).round().astype(np.int64)
         ids = set(memory.table.table["scenario_id"].take(pa.array(rows)).to_pylist())
         fewer = scores.only([s for s in setting.train if s.id in ids])
-        smaller = _with_trees(memory.take(rows), fewer, options)
+        smaller = _with_trees(memory.take(rows), setting, fewer, options)
         every = list(range(len(setting.test)))
         yield Variation("table size", f"{size:,}", setting, _methods(setting, fewer, smaller, options), every)
 
@@ -125,16 +127,19 @@ def _left_out(setting: Setting, scores: TrainScores, memory: Memory, options: Op
         test = [setting.test[i] for i in rows]
         there = dataclasses.replace(setting, train=others, test=test, answers=setting.answers.of(test))
         elsewhere = scores.only(others)
-        smaller = _with_trees(memory.take(kept), elsewhere, options)
+        smaller = _with_trees(memory.take(kept), setting, elsewhere, options)
         yield Variation("domain left out", domain, there, _methods(there, elsewhere, smaller, options), rows)
 
 
-def _with_trees(memory: Memory, scores: TrainScores, options: Options) -> Memory:
-    """Return `memory` with trees planned from `scores` alone, where it had trees at all."""
-    if memory.trees is None:
-        return memory
+def _with_trees(memory: Memory, setting: Setting, scores: TrainScores, options: Options) -> Memory:
+    """Return `memory` with trees planned from `scores` alone; without any where sets cannot be enumerated."""
+    if not setting.enumerable:
+        return with_trees(memory, None)
     return with_trees(memory, seen_trees(scores, options.value_cost, options.min_profiles))
 
 
 def _methods(setting: Setting, scores: TrainScores, memory: Memory, options: Options) -> list[Method]:
-    return few(lineup(setting, scores, memory, options), wanted(options.value_cost))
+    names = wanted(options.value_cost)
+    if memory.trees is None and needs_trees(options.policy):
+        names = tuple(name for name in names if name != CHOSEN)
+    return few(lineup(setting, scores, memory, options), names)

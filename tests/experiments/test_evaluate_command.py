@@ -203,7 +203,13 @@ def test_the_table_of_the_package_is_taken_where_it_fits(command, tmp_path):
 @pytest.mark.slow
 def test_a_sweep_returns_the_score_of_the_chosen_policy(command, tmp_path):
     done = command(
-        "-m", *QUICK, *FEW, "policy.abstention.cost_weight=0.1,9", "hydra.sweep.dir=s", module=EVALUATE
+        "-m",
+        *QUICK,
+        *FEW,
+        "policy/acquisition=vote",
+        "policy.abstention.cost_weight=0.1,9",
+        "hydra.sweep.dir=s",
+        module=EVALUATE,
     )
     assert done.code == 0
     cheap, dear = (summary(tmp_path / "s" / n)["methods"]["chosen policy"]["asked"][0] for n in "01")
@@ -257,7 +263,7 @@ def test_mistakes_are_one_line(command, options, told):
 def test_every_key_is_read():
     source = Path(inspect.getfile(evaluate)).read_text(encoding="utf-8")
     read = set(re.findall(r"\bcfg\.(\w+)", source)) | {"budget"}  # by budget_of
-    groups = {"search", "parallel", "policy", "embedding", "users", "tracking"}  # by builders
+    groups = {"search", "parallel", "policy", "chat", "embedding", "users", "tracking"}  # by builders
     assert {f.name for f in fields(EvaluateConfig)} <= read | groups
 
 

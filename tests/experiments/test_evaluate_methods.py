@@ -274,7 +274,8 @@ def test_walks_are_the_conversations_of_the_agent(played, user, rule):
 
 def test_the_configured_policy_is_its_grid_twin(played):
     there, scores, memory, options = played
-    methods = {m.name: m for m in lineup(there, scores, memory, options)}
+    chosen = ComposedPolicy(VoteAcquisition(), ValueAbstention(0.1))
+    methods = {m.name: m for m in lineup(there, scores, memory, dataclasses.replace(options, policy=chosen))}
     twin = "vote + value 0.1"
     assert [methods[CHOSEN].converse(i) for i in range(4)] == [methods[twin].converse(i) for i in range(4)]
 

@@ -71,7 +71,7 @@ def methods_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
     """Return the mean scores of the methods that all runs have."""
     rule = f"value {runs[0]['value_cost']:g}"
     wanted = [f"{a} + {r}" for a in ("random order", "vote", "llm") for r in (rule, "scale 4")]
-    wanted += [f"{STORED} + own stop", *STATIC_SETS, FULL]
+    wanted += [f"{STORED} + value", *STATIC_SETS, FULL]
     names = [name for name in wanted if all(name in run["methods"] for run in runs)]
     rows = [(name, *(_shown(run, name) for run in runs)) for name in names]
     title = "The same beside other methods" + (SIMULATED if _any_simulated(runs) else "")

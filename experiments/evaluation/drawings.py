@@ -25,7 +25,7 @@ DRAWN = (
     BEST_STATIC,
     "nearest + value",
     "vote + value",
-    "conditional + own stop",
+    "conditional + value",
     "random order + scale",
     "vote + scale",
     "llm + scale",

@@ -124,7 +124,7 @@ def _stored_trees(setting: Setting, memory: Memory, options: Options) -> list[Me
     """Return what follows the trees beside the table: until they stop by themselves, or k questions."""
     stops: dict[str, Abstention] = {f"fixed {k}": FixedAbstention(k) for k in range(1, setting.budget + 1)}
     talks = Conversations(
-        setting, memory, {"own stop": ValueAbstention(0.0), **stops}, options.policy.n_neighbours
+        setting, memory, {"value": ValueAbstention(0.0), **stops}, options.policy.n_neighbours
     )
     return talks.methods({STORED: ConditionalAcquisition()})
 
@@ -132,12 +132,13 @@ def _stored_trees(setting: Setting, memory: Memory, options: Options) -> list[Me
 def _conditional(
     setting: Setting, scores: TrainScores, memory: Memory, options: Options, costs: Sequence[float]
 ) -> list[Method]:
-    """Return `conditional` at its operating points: trees that weigh costs and stop by themselves, or ask k.
+    """Return `conditional` at its operating points, each with its trees.
 
-    A tree that was planned with costs says when to stop, which `value` heeds and nothing else does.
+    `value`: planned with that cost weight, by which the trees say when to stop; `fixed`: without costs, for a
+    budget of k.
     """
     points: list[tuple[str, Abstention, float, int]] = [
-        (f"own stop {cost:g}", ValueAbstention(cost), cost, setting.budget) for cost in costs
+        (f"value {cost:g}", ValueAbstention(cost), cost, setting.budget) for cost in costs
     ]
     points += [(f"fixed {k}", FixedAbstention(k), 0.0, k) for k in range(1, setting.budget + 1)]
     methods = []

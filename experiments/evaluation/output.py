@@ -176,7 +176,7 @@ class Report:
         cost = self.about.value_cost
         names = [VANILLA, *(f"{a} + value {cost:g}" for a in ("random order", "nearest", "vote"))]
         names += [f"llm + value {cost:g}", *(f"{a} + scale 4" for a in ("random order", "vote", "llm"))]
-        names += [f"conditional + own stop {cost:g}", f"{STORED} + own stop", CHOSEN]
+        names += [f"conditional + value {cost:g}", f"{STORED} + value", CHOSEN]
         names += [*STATIC_SETS, BEST_STATIC_ALL, BEST_STATIC]
         names += [cost_name(POPULATION_ALL, cost), cost_name(POPULATION, cost), ORACLE, FULL]
         return [self.methods[name] for name in names if name in self.methods]

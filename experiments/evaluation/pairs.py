@@ -54,7 +54,7 @@ def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:
     for it in the ablation.
     """
     have, rule = set(comparison.names), f"value {cost:g}"
-    alone, conditional = f"random order + {rule}", f"conditional + own stop {cost:g}"
+    alone, conditional = f"random order + {rule}", f"conditional + value {cost:g}"
     differences = [(alone, VANILLA), (chosen, VANILLA), (chosen, alone)]
     differences += [(name, alone) for name in (*(f"{a} + {rule}" for a in WITHOUT_TREES), conditional)]
     differences += [(conditional, f"{a} + {rule}") for a in WITHOUT_TREES]
@@ -115,8 +115,7 @@ def _stopping(comparison: Comparison) -> list[Pair]:
         found = re.fullmatch(r"(.+) \+ fixed (\d+)", name)
         if found is None:
             continue
-        own = "own stop" if found[1] in ("conditional", STORED) else "value"
-        for family in (f"{found[1]} + {own}", f"{found[1]} + scale"):
+        for family in (f"{found[1]} + value", f"{found[1]} + scale"):
             if family not in families:
                 continue
             saved = comparison.questions_at_equal_score(name, families[family])

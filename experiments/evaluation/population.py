@@ -18,7 +18,7 @@ from search.population_sets import sets_within
 
 ALL = "all"
 POPULATION, POPULATION_ALL = "population plan", "population plan, domain not told"
-TOLD = "conditional, domain told + own stop"
+TOLD = "conditional, domain told + value"
 """Families of operating points: the cost weight that a plan was made with."""
 
 

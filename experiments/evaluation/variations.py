@@ -49,7 +49,7 @@ class Variation(NamedTuple):
 def wanted(cost: float) -> tuple[str, ...]:
     """Return the methods that a variation looks at; the references serve as denominators."""
     ours = tuple(f"{name} + value {cost:g}" for name in ("random order", "vote"))
-    ours = (*ours, f"conditional + own stop {cost:g}", CHOSEN)
+    ours = (*ours, f"conditional + value {cost:g}", CHOSEN)
     return (VANILLA, BEST_STATIC, BEST_STATIC_ALL, *ours, cost_name(POPULATION, cost), ORACLE, FULL)
 
 

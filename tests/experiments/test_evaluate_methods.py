@@ -321,7 +321,7 @@ def test_conditional_that_is_told_nothing_follows_one_tree(played):
     methods = {m.name: m for m in lineup(there, scores, memory, options)}
     tree = seen_trees(scores, 0.1, 3).trees[ALL]
     for i, person in enumerate(there.test):
-        (talk,) = methods["conditional + own stop 0.1"].converse(i)
+        (talk,) = methods["conditional + value 0.1"].converse(i)
         codes = {}
         for a in talk.asked:
             assert tree.next_attribute(codes) == a

@@ -142,9 +142,7 @@ def test_invalid_names_are_counted_in_the_report(command, home, tmp_path):
     for text in (done.out, *((tmp_path / "out" / n).read_text() for n in ("report.html", "report.md"))):
         assert told in " ".join(text.split())
     # Under a simulated judge all methods are there, and trees may be stopped by the model.
-    assert {"conditional + scale 4", "oracle path", "llm + own stop"} - set(found["methods"]) == {
-        "llm + own stop"
-    }
+    assert {"conditional + scale 4", "oracle path", "llm + value 0.1"} <= set(found["methods"])
     assert found["requests"] == sent
 
 
@@ -242,14 +240,14 @@ def test_trees_beside_a_table_are_followed_where_they_saw_no_test_person(command
         keys = (*common(home, plans="all"), *judged(server.url), "policy/acquisition=conditional")
         refused = command(*keys, module=EVALUATE)
     names = set(summary(tmp_path / "train")["methods"])
-    assert {f"conditional, stored trees + {rule}" for rule in ("own stop", "fixed 1", "fixed 2")} <= names
+    assert {f"conditional, stored trees + {rule}" for rule in ("value", "fixed 1", "fixed 2")} <= names
     rows = results(tmp_path, "train").set_index("method")
     assert (rows.loc["conditional, stored trees + fixed 2", "n_asked"] <= 2).all()
     assert not [n for n in summary(tmp_path / "all")["methods"] if n.startswith("conditional")]
     assert "planned from train people alone" in (tmp_path / "train" / "report.md").read_text()
     text = (tmp_path / "all" / "report.md").read_text()
     assert "left out: they were planned with scenarios.split=all, expected train" in text
-    tree = rows.loc["conditional, stored trees + own stop", "asked"].map(list).tolist()
+    tree = rows.loc["conditional, stored trees + value", "asked"].map(list).tolist()
     assert rows.loc["chosen policy", "asked"].map(list).tolist() == tree
     assert_one_line(refused)
     assert "no policy tree" in refused.err

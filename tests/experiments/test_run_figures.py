@@ -148,7 +148,10 @@ def test_summary_of_a_run_follows_from_its_rows(command, tmp_path, noise):
     assert (found["n_scenarios"], found["n_planned"], found["n_failed"]) == (6, 6, 0)
     assert found["judge_calls"] == sum(row["judge_calls"] for row in table)
     assert (found["requests"], found["cache_hits"]) == (0, 0)
-    assert found["simulations"] == sum(row["num_simulations"] for row in table) == 300
+    assert found["simulations"] == sum(row["num_simulations"] for row in table)
+    # Without noise `mcts` takes them all; `bayes` stops where more looks change nothing.
+    made = [row["num_simulations"] for row in table]
+    assert made == [50] * 6 if noise == "0.0" else 0 < min(made) <= max(made) <= 50
     assert found["mean_score_path"] == pytest.approx(sum(row["score"] for row in table) / 6, abs=1e-12)
     assert found["mean_score_empty"] == pytest.approx(sum(r["path_scores"][0] for r in table) / 6, abs=1e-12)
     assert found["mean_path_length"] == sum(len(row["path"]) for row in table) / 6

@@ -31,8 +31,8 @@ class BayesSearch:
 
     (Frazier, Powell & Dayanik 2009, correlated beliefs; Z standard normal, by Gauss-Hermite quadrature), mu
     an objective: the score less the cost. Without noise a set is looked at once. With noise sets are looked
-    at again, first of all the one with nothing asked; and as one step ahead is too short a view then, KG only
-    tells when to stop, and the look goes where it settles most which set is the best,
+    at again, first of all the one with nothing asked; and as one step ahead is too short a view then, every
+    other look goes where it settles most which set is the best,
 
         sum_ij p_i p_j (c_i(S) - c_j(S))^2 / 2,
 
@@ -222,7 +222,7 @@ class _Search:
                 return None
             # So early no surface is known, whatever the models agree on: they may all be wrong.
             return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]
-        if self.problem.noisy:
+        if self.problem.noisy and left % 2:  # always, and a wrong model would never look elsewhere
             gains = np.where(open_sets, hope * settling(mean, beliefs, self.rng), -1.0)
         return masks[int(np.argmax(gains))]
 

@@ -116,9 +116,9 @@ def spending(
             continue
         spends = True
         wanted = _times(costs[0], calls_expected)
-        ended_by += _passed(wanted, part.limits)
+        ended_by += passed(wanted, part.limits)
         expected = _sum(expected, wanted)
-        most = _sum(most, _limited(_times(costs[1], calls_most * ATTEMPTS), part.limits))
+        most = _sum(most, limited(_times(costs[1], calls_most * ATTEMPTS), part.limits))
     return Spending(len(scenarios), expected, most, spends, tuple(ended_by))
 
 
@@ -202,7 +202,8 @@ def _limits(limits: Any) -> list[tuple[str, str, float]]:
     return [(name, key, float(value)) for name, key, value in given if value is not None]
 
 
-def _passed(amount: Amount, limits: Any) -> list[str]:
+def passed(amount: Amount, limits: Any) -> list[str]:
+    """Return the run's own limits (`envs.llm.Limits`) that `amount` would pass, as they are configured."""
     return [
         f"{limits.place}.{name}={limit:g}"
         for name, key, limit in _limits(limits)
@@ -210,7 +211,7 @@ def _passed(amount: Amount, limits: Any) -> list[str]:
     ]
 
 
-def _limited(amount: Amount, limits: Any) -> Amount:
+def limited(amount: Amount, limits: Any) -> Amount:
     """Return `amount` as far as the run's own limits allow it."""
     for _, key, limit in _limits(limits):
         amount = replace(amount, **{key: min(limit, getattr(amount, key))})  # NaN: no price, the limit holds

@@ -212,6 +212,11 @@ def _weights(given: np.ndarray | Sequence[float] | None, n: int) -> tuple[np.nda
     return keep, weights[keep] / weights.sum()
 
 
+def people_counted(weights: np.ndarray) -> int:
+    """Return for how many people `weights` (float64[P], at most 1 each) stand: whole ones, at least 1."""
+    return max(1, math.floor(weights.sum() + 1e-9))  # a hair above, for a sum that rounding left below
+
+
 def check_numbers(budget: int, cost_weight: float, decline_rate: float) -> None:
     """Refuse what is out of range; `UserError` names the key."""
     if budget < 1:

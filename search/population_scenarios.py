@@ -9,7 +9,7 @@ import numpy as np
 
 from envs import Judge, Scenario, Schema, UserError
 from envs.judges.base import Surface
-from search.population import PopulationProblem, check_numbers
+from search.population import PopulationProblem, check_numbers, people_counted
 from search.population_sets import Surfaces, sets_within
 from search.scenario_problem import judge_scores
 
@@ -109,7 +109,7 @@ class Population:
         people, person = np.unique(self.people[rows], return_inverse=True)
         counts = np.zeros(len(people))
         np.maximum.at(counts, person, np.minimum(given, 1.0))
-        n_profiles = max(1, math.floor(counts.sum() + 1e-9))
+        n_profiles = people_counted(counts)
         if merge:
             first, given = self._merge(rows, given)
             rows = rows[first]

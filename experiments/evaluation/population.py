@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from experiments.evaluation.setting import Setting, TrainScores
 from experiments.evaluation.trajectories import POLICY, REFERENCE, Method, Trajectory
 from search.policy_tree import DECLINED, STOP, PolicyTree
 from search.policy_tree_file import PolicyTrees
-from search.population import PopulationProblem
+from search.population import PopulationProblem, people_counted
 from search.population_dp import Solution, States, best_fixed_path
 from search.population_sets import sets_within
 
@@ -55,7 +54,7 @@ def plan_tree(
             # Smaller sets come first in a table.
             (scores.exact if exact else scores.seen)[kept, : len(sets_within(len(scores.schema), budget))],
             weights=weights,
-            n_profiles=max(1, math.floor(count.sum() + 1e-9)),
+            n_profiles=people_counted(count),
             cost_weight=cost_weight,
             group=domain,
         )

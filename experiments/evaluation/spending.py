@@ -20,7 +20,7 @@ from experiments.evaluation.chat import MOST_REQUESTS, CachedChat
 from experiments.evaluation.lineup import Options
 from experiments.evaluation.lineup_models import chats_of
 from experiments.evaluation.variations import MANNERS, RATES, SIZES
-from experiments.spending import ATTEMPTS, Amount, Spending
+from experiments.spending import ATTEMPTS, Amount, Spending, limited, passed
 from policies.chat import Messages, known_block, prompt, query_block
 
 _LOOKED_AT = 50
@@ -146,13 +146,5 @@ def _part(what: str, calls: float, costs: Sequence[Sequence[RequestCost]], limit
         n = calls * times
         return Amount(requests=requests * times, tokens=n * tokens, dollars=n * dollars)
 
-    expected, most = amount(0, 1, fmean), amount(1, repeats, max)
-    ended = []
-    for name, key in (("max_requests", "requests"), ("max_tokens", "tokens"), ("max_cost", "dollars")):
-        limit = getattr(limits, name)
-        if limit is None:
-            continue
-        if getattr(expected, key) > limit:
-            ended.append(f"{limits.place}.{name}={limit:g}")
-        most = Amount(**{**vars(most), key: min(float(limit), getattr(most, key))})
-    return Part(what, calls, expected, most, tuple(ended))
+    expected, most = amount(0, 1, fmean), limited(amount(1, repeats, max), limits)
+    return Part(what, calls, expected, most, tuple(passed(expected, limits)))

@@ -16,8 +16,8 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=[p for name in PACKAGES for p in (name, f"{name}.*")]),
     package_data={
-        "envs": ["data/*", "judges/prompts/*", "llm/*.yaml"],
-        "policies": ["data/*", "prompts/*"],
+        "envs": ["data/*", "judges/llm/prompts/*", "llm/*.yaml"],
+        "policies": ["data/*", "prompts/*", "understanding/data/*"],
         "conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"],
     },
     install_requires=[

@@ -2,10 +2,10 @@
 
 import gymnasium
 
-from envs.attributes import Attribute, Level, Schema, load_schema, penguin_schema
 from envs.errors import UserError
-from envs.judges.base import Judge, Score
+from envs.judges.protocol import Judge, Score
 from envs.scenario import DOMAINS, Scenario
+from envs.schema import Attribute, Level, Schema, load_schema, penguin_schema
 
 __all__ = [
     "DOMAINS",

@@ -1,4 +1,4 @@
-"""The Gymnasium environment of attribute acquisition: an adapter over the rules in `envs.acquisition`."""
+"""The Gymnasium environment of attribute acquisition: an adapter over the rules in `envs.rules`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
 
-from envs import acquisition as rules
-from envs.attributes import Schema
+from envs import rules as rules
 from envs.errors import UserError
-from envs.judges.base import Judge, score_value
+from envs.judges.protocol import Judge, score_value
 from envs.scenario import DOMAINS, Scenario
+from envs.schema import Schema
 
 REWARDS = ("incremental", "terminal")
 _MAX_SAMPLE = 2**31  # so wide that no episode looks at the samples 0, 1, 2, ... of a search

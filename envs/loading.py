@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from envs.attributes import Schema, penguin_schema
 from envs.errors import UserError
 from envs.records import BadRecord, RecordError, decode, jsonl_scenario, penguin_scenarios
 from envs.scenario import Scenario
+from envs.schema import Schema, penguin_schema
 
 __all__ = ["BadRecord", "ScenarioSet", "load_bundled", "load_scenarios"]
 

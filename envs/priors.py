@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from envs.errors import UserError
-from envs.judges import prompting
-from envs.judges.usage import Usage
+from envs.judges.llm import prompting
+from envs.judges.llm.usage import Usage
 from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
-from envs.llm.cache import default_path
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.errors import SchemaRefused
+from envs.llm.faults import SchemaRefused
+from envs.llm.reply_cache import default_path
 from envs.rankings import checked_temperature, rank_weights, read_ranking
 from envs.scenario import Scenario
 

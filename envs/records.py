@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.attributes import Schema, is_missing, penguin_schema
 from envs.scenario import DOMAINS, Profile, Scenario
+from envs.schema import Schema, is_missing, penguin_schema
 
 MAX_ID = 200
 """Characters of an id."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from envs.attributes import Schema, penguin_schema
+from envs.schema import Schema, penguin_schema
 
 DOMAINS = ("relationship", "career", "financial", "social", "health", "life", "education", "other")
 

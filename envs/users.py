@@ -11,9 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
-from envs.attributes import UNKNOWN, is_missing
 from envs.errors import UserError
 from envs.scenario import Scenario
+from envs.schema import UNKNOWN, is_missing
 
 EVASIONS = ("It's complicated.", "I'd rather not go into that.", "Hard to say.", "Why do you ask?")
 """What the scripted user says to evade: words that an agent should take for no answer."""

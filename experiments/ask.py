@@ -18,11 +18,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from envs import Scenario, UserError
-from envs.llm.config import DEFAULT_URL
+from envs.llm.endpoint import DEFAULT_URL
 from envs.users import PersonUser, User, read_line
-from experiments import build
-from experiments.folders import output_folder
-from experiments.main import entry_point
+from experiments.runs import build
+from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import output_folder
 from policies import Agent, Turn
 
 COMMANDS = (

@@ -25,10 +25,10 @@ from rich.table import Table
 
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
-from experiments import pomcp_benchmark
-from experiments.folders import output_folder
-from experiments.main import entry_point
-from search.mcts import MCTSSearch
+from experiments.benchmarks import pomcp_benchmark
+from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import output_folder
+from search.algorithms.mcts import MCTSSearch
 from search.problem import Problem
 from search.scenario_problem import scenario_problem
 

@@ -24,9 +24,9 @@ from rich.table import Table
 
 from envs import UserError
 from envs.loading import load_scenarios
-from experiments import build
-from experiments.folders import output_folder
-from experiments.main import entry_point
+from experiments.runs import build
+from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import output_folder
 from policies import Agent, Memory
 from policies.embeddings import Embedding
 from policies.retrieval import Index, digest_of

@@ -22,8 +22,8 @@ from rich.console import Console
 from envs import UserError
 from envs.judges.llm import LLMJudge
 from envs.loading import load_scenarios
-from experiments.main import entry_point
-from search.mcts import MCTSSearch
+from experiments.runs.entry_point import entry_point
+from search.algorithms.mcts import MCTSSearch
 from search.rollouts import plan
 
 FILE_NAME = "benchmark_llm.json"

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from envs import UserError
 from envs.llm import Reply
-from envs.llm.cache import CacheRow, ReplyCache, checksum, default_path
+from envs.llm.reply_cache import CacheRow, ReplyCache, checksum, default_path
 
 _PRIVATE = 0o600
 

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from envs import UserError
-from experiments.main import NothingPlannedError, mistakes_in_one_line
+from experiments.runs.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.train_mcts import SUMMARY
 
 FILE_NAME = "sweep.parquet"

@@ -17,15 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from envs import UserError
-from experiments import build, compare_figure, compare_report
-from experiments.compare_cells import COLUMNS, Cell, run_cell
-from experiments.compare_journal import CellJournal, Rows
-from experiments.compare_problems import ProblemSet
-from experiments.compare_searchers import fingerprint_of, search_nodes, searcher_for
-from experiments.compare_statistics import by_search, needle_finds, normalised_regrets
-from experiments.main import entry_point
-from experiments.provenance import config_dict
-from experiments.report import files_table
+from experiments.comparison import curves, tables
+from experiments.comparison.cell_journal import CellJournal, Rows
+from experiments.comparison.cells import COLUMNS, Cell, run_cell
+from experiments.comparison.problems import ProblemSet
+from experiments.comparison.regret import by_search, needle_finds, normalised_regrets
+from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
+from experiments.runs import build
+from experiments.runs.entry_point import entry_point
+from experiments.runs.provenance import config_dict
+from experiments.runs.terminal import files_table
 from search.rollouts import Parallel
 
 RUNS = "runs.parquet"
@@ -81,7 +82,7 @@ def run_cells(cells: Sequence[Cell], journal: CellJournal, parallel: Parallel) -
     """Run what the journal does not hold, and return the rows of all cells, in the order of `cells`."""
     done = dict(journal.done)
     waiting = [cell for cell in cells if cell.key not in done]
-    with compare_report.progress_bar() as bar:
+    with tables.progress_bar() as bar:
         runs = sum(map(len, done.values()))
         task = bar.add_task("", total=len(cells), completed=len(cells) - len(waiting), runs=runs)
         for index, rows in parallel.map(run_cell, waiting) if waiting else ():
@@ -110,24 +111,24 @@ def compare(cfg: DictConfig) -> None:
     table = normalised_regrets(runs, against, cfg.bootstrap, cfg.seed)
     table.to_csv(folder / TABLE, index=False)
     needle, searches = needle_finds(runs), by_search(runs, cfg.bootstrap, cfg.seed)
-    text = compare_report.markdown(table, searches, needle, against)
+    text = tables.markdown(table, searches, needle, against)
     (folder / MARKDOWN).write_text(text, encoding="utf-8")
     shown_calls = _nearest(cfg.calls, cfg.shown_calls)
     noise = _nearest(cfg.noise_std, cfg.shown_noise)
     drawn = table[(table["n_attributes"] == cfg.n_attributes[0]) & (table["noise_std"] == noise)]
     if cfg.shown_searches is not None:
         drawn = drawn[drawn["search"].isin(cfg.shown_searches)]
-    compare_figure.draw(drawn, shown_calls, cfg.default_search, GREEDY, folder / FIGURE)
+    curves.draw(drawn, shown_calls, cfg.default_search, GREEDY, folder / FIGURE)
     console = Console()
-    for shown in compare_report.terminal_tables(table, shown_calls, cfg.default_search):
+    for shown in tables.terminal_tables(table, shown_calls, cfg.default_search):
         console.print(shown)
     last = f"{len(runs):,} plans in {time.perf_counter() - started:.1f} s; all scores are SIMULATED."
     said = [f"< > loses less, more than {cfg.default_search} on the same problems (paired 95 % interval)."]
-    said += [compare_report.needle_line(needle, shown_calls), last]
+    said += [tables.needle_line(needle, shown_calls), last]
     console.print("\n".join(filter(None, said)), highlight=False, soft_wrap=True)
     console.print(_files(folder), highlight=False, markup=False, soft_wrap=True)
-    tables = {"regret": (list(table.columns), table.to_numpy().tolist())}
-    tracking.finish({"plans": len(runs), "simulated": True}, tables, lambda: {"figure": folder / FIGURE})
+    regrets = {"regret": (list(table.columns), table.to_numpy().tolist())}
+    tracking.finish({"plans": len(runs), "simulated": True}, regrets, lambda: {"figure": folder / FIGURE})
 
 
 def _nearest(values: Sequence[Any], wanted: float) -> Any:

@@ -13,11 +13,9 @@ from rich.console import Console
 from envs import Judge, Scenario, UserError
 from envs.loading import ScenarioSet, person_share
 from envs.users import PersonUser, User
-from experiments import build
-from experiments.config import budget_of
-from experiments.evaluation import output, spending
-from experiments.evaluation.lineup import CHOSEN, Options
-from experiments.evaluation.models import (
+from experiments.evaluation import cost_parts
+from experiments.evaluation.methods.compared_methods import CHOSEN, Options
+from experiments.evaluation.methods.models import (
     asked_of,
     begin,
     paid_for_is_kept,
@@ -25,15 +23,18 @@ from experiments.evaluation.models import (
     target_of,
     with_cached_chats,
 )
-from experiments.evaluation.planning import Table, plan_table, planned_once, spread, without_test_people
+from experiments.evaluation.path_tables import Table, plan_table, planned_once, spread, without_test_people
 from experiments.evaluation.progress import Bar, progress_bar
+from experiments.evaluation.report import output
 from experiments.evaluation.run import Side, run
 from experiments.evaluation.stored import Stored, stored_plans
 from experiments.evaluation.variations import check
-from experiments.folders import output_folder
-from experiments.main import entry_point
-from experiments.provenance import config_dict
-from experiments.spending import spending as spending_of_plans
+from experiments.runs import build
+from experiments.runs.config import budget_of
+from experiments.runs.cost_estimate import spending as spending_of_plans
+from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import output_folder
+from experiments.runs.provenance import config_dict
 from search.planning import PlanOptions
 
 
@@ -62,7 +63,7 @@ def _evaluate(cfg: DictConfig) -> float:
     planned = [] if stored else [s for fold in _planned(cfg, sides) for s in fold]
     takes = _spending(cfg, budget, planned, tested, judges, options)
     if takes or cfg.dry_run:
-        console.print(spending.told(takes, cfg.dry_run), highlight=False, soft_wrap=True)
+        console.print(cost_parts.told(takes, cfg.dry_run), highlight=False, soft_wrap=True)
     if cfg.dry_run:
         return math.nan
     config = config_dict(cfg, budget)
@@ -92,13 +93,13 @@ def _spending(
     tested: Sequence[Scenario],
     judges: Sequence[Judge],
     options: Options,
-) -> list[spending.Part]:
+) -> list[cost_parts.Part]:
     planning = None
     if planned:
         calls = cfg.search.max_judge_calls
         plans = PlanOptions(budget=budget, report_samples=options.report_samples, max_judge_calls=calls)
         planning = spending_of_plans(planned, plans, build.build_searcher(cfg), judges[0])
-    return spending.parts(tested, budget, options, judges, planning)
+    return cost_parts.parts(tested, budget, options, judges, planning)
 
 
 def _about(

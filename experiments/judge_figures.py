@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from envs import Judge, Scenario, UserError
-from envs.judges.simulated_parameters import PUBLISHED_GAINS
-from experiments import build
-from experiments.judge_promises import BUNDLED, PROMISES, Check, Promise, checks
-from experiments.judge_statistics import BUDGETS, Figures, figures
-from experiments.main import entry_point
+from envs.judges.simulated.parameters import PUBLISHED_GAINS
+from experiments.judging.judge_promises import BUNDLED, PROMISES, Check, Promise, checks
+from experiments.judging.judge_statistics import BUDGETS, Figures, figures
+from experiments.runs import build
+from experiments.runs.entry_point import entry_point
 
 _DIMENSIONS = ("risk sensitivity", "emotional empathy", "personalization")
 

@@ -14,19 +14,20 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
-from experiments import build, population_report, report
-from experiments.config import budget_of
-from experiments.folders import output_folder
-from experiments.main import NothingPlannedError, entry_point
-from experiments.population_gains import Gain, gains
-from experiments.population_trees import Options, careful_tree, groups, pooled
-from experiments.provenance import config_dict, provenance
+from experiments.population import gains_report
+from experiments.population.compared_trees import Options, careful_tree, groups, pooled
+from experiments.population.gains import Gain, gains
+from experiments.runs import build, terminal
+from experiments.runs.config import budget_of
+from experiments.runs.entry_point import NothingPlannedError, entry_point
+from experiments.runs.folders import output_folder
+from experiments.runs.provenance import config_dict, provenance
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
-from search.policy_tree import PolicyTree
-from search.policy_tree_file import FILE_NAME as TREES
-from search.policy_tree_file import save_trees
-from search.population_scenarios import Population, scenario_surfaces
+from search.population.policy_tree import PolicyTree
+from search.population.policy_tree_file import FILE_NAME as TREES
+from search.population.policy_tree_file import save_trees
+from search.population.scenario_population import Population, scenario_surfaces
 
 SUMMARY, FAILURES = "summary.json", "failures.jsonl"
 PICTURES = ("png", "svg", "none")
@@ -79,14 +80,14 @@ def plan_population(cfg: DictConfig) -> float:
 def _summary(rows: Sequence[Gain], n_scenarios: int, n_failed: int, judge: Judge) -> dict[str, Any]:
     simulated = bool(getattr(judge, "simulated", False))
     name = str(getattr(judge, "name", type(judge).__name__))
-    summary = population_report.summarise(rows, n_scenarios, n_failed, name, simulated)
+    summary = gains_report.summarise(rows, n_scenarios, n_failed, name, simulated)
     return {**summary, "judge_is_noisy": bool(getattr(judge, "stochastic", False))}
 
 
 def _draw(folder: Path, trees: Sequence[PolicyTree], summary: dict[str, Any], pictures: str) -> None:
     if pictures == "none":
         return
-    from experiments.tree_picture import save_picture  # matplotlib takes a second to import
+    from experiments.plots.tree_picture import save_picture  # matplotlib takes a second to import
 
     for tree in trees:
         path = folder / f"policy_tree_{tree.group}.{pictures}"
@@ -100,11 +101,11 @@ def _show(
     summary: dict[str, Any],
     files: Sequence[tuple[str, str]],
 ) -> None:
-    console.print(population_report.gains_table(rows, summary["judge"], summary["judge_is_simulated"]))
-    console.print(population_report.notes(rows), highlight=False)
+    console.print(gains_report.gains_table(rows, summary["judge"], summary["judge_is_simulated"]))
+    console.print(gains_report.notes(rows), highlight=False)
     if summary["judge_is_noisy"]:
         console.print(NOISY, highlight=False)
-    console.print(report.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
+    console.print(terminal.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 def _options(cfg: DictConfig) -> Options:
@@ -194,15 +195,15 @@ def _write(
     lines = [json.dumps(vars(failure), ensure_ascii=False) + "\n" for failure in failures]
     (folder / FAILURES).write_text("".join(lines), encoding="utf-8")
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    population_report.save_gains(folder, rows, source)
+    gains_report.save_gains(folder, rows, source)
 
 
 def _files(trees: Sequence[PolicyTree], pictures: str) -> list[tuple[str, str]]:
     return [
         (TREES, "the trees, one a domain and one for all"),
         (SUMMARY, "the figures of the run"),
-        (population_report.GAINS, "what each plan is worth, a row for each model seed, domain and plan"),
-        (population_report.MARKDOWN, "the table above in Markdown"),
+        (gains_report.GAINS, "what each plan is worth, a row for each model seed, domain and plan"),
+        (gains_report.MARKDOWN, "the table above in Markdown"),
         (FAILURES, "scenarios that could not be used, with the reason"),
         *[(f"policy_tree_{tree.group}.{pictures}", f"the tree for {tree.group}") for tree in trees],
     ]

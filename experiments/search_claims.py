@@ -19,8 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from envs import UserError
-from experiments import build
-from experiments.claim_checks import (
+from experiments.compare_search import run_cells
+from experiments.comparison.cell_journal import CellJournal
+from experiments.comparison.cells import COLUMNS, Cell
+from experiments.comparison.claim_checks import (
     ALL_SETS,
     EXACT,
     EXACT_CALLS,
@@ -35,12 +37,10 @@ from experiments.claim_checks import (
     checks,
     count,
 )  # fmt: skip
-from experiments.compare_cells import COLUMNS, Cell
-from experiments.compare_journal import CellJournal
-from experiments.compare_problems import ProblemSet
-from experiments.compare_search import run_cells
-from experiments.compare_searchers import fingerprint_of, search_nodes, searcher_for
-from experiments.main import entry_point
+from experiments.comparison.problems import ProblemSet
+from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
+from experiments.runs import build
+from experiments.runs.entry_point import entry_point
 from search.problem import Searcher
 
 FILE_NAME = "claims.json"

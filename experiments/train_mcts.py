@@ -14,14 +14,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
-from experiments import build, report
-from experiments.config import budget_of
-from experiments.journal import FILE_NAME as JOURNAL
-from experiments.journal import Journal
-from experiments.main import NothingPlannedError, entry_point
-from experiments.provenance import config_dict, fingerprint, provenance
-from experiments.spending import Spending, spending
-from experiments.summary import by_domain, summarise
+from experiments.runs import build, terminal
+from experiments.runs.config import budget_of
+from experiments.runs.cost_estimate import Spending, spending
+from experiments.runs.entry_point import NothingPlannedError, entry_point
+from experiments.runs.journal import FILE_NAME as JOURNAL
+from experiments.runs.journal import Journal
+from experiments.runs.provenance import config_dict, fingerprint, provenance
+from experiments.runs.summary import by_domain, summarise
 from search.path_table import FILE_NAME as TABLE
 from search.path_table import PathTable
 from search.planning import Failure, PlanOptions, ScenarioPlan
@@ -81,7 +81,7 @@ def train(cfg: DictConfig) -> float:
             done={key: done.observations for key, done in plans.items()},
             on_failure=failures.append,
         )
-        with closing(running), report.progress_bar() as bar:  # an interrupt must stop the workers as well
+        with closing(running), terminal.progress_bar() as bar:  # an interrupt must stop the workers as well
             calls = sum(p.judge_calls for p in plans.values())
             task = bar.add_task("", total=len(scenarios.scenarios), completed=len(plans), calls=calls)
             for planned in running:
@@ -126,7 +126,7 @@ def _write(folder: Path, table: PathTable, summary: dict[str, Any], failures: Se
 def _show(console: Console, folder: Path, rows: Sequence[ScenarioPlan], summary: dict[str, Any]) -> None:
     if rows:
         simulated = summary["judge_is_simulated"]
-        console.print(report.domain_table(by_domain(rows), str(summary["judge"]), simulated))
+        console.print(terminal.domain_table(by_domain(rows), str(summary["judge"]), simulated))
     console.print(
         f"planned {summary['n_planned']:,} of {summary['n_scenarios']:,} scenarios, "
         f"{summary['judge_calls']:,} judge calls, {summary['wall_s']:.1f} s",
@@ -135,10 +135,10 @@ def _show(console: Console, folder: Path, rows: Sequence[ScenarioPlan], summary:
     files = [
         (TABLE, "the path table, one row a scenario"),
         (SUMMARY, "the figures of the run"),
-        (JOURNAL, "each plan, with what was weighed (experiments.inspect)"),
+        (JOURNAL, "each plan, with what was weighed (experiments.show)"),
         (FAILURES, "scenarios that could not be planned, with the reason"),
     ]
-    console.print(report.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
+    console.print(terminal.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any]]]:
@@ -155,7 +155,7 @@ def _drawings(rows: Sequence[ScenarioPlan], scenarios: Sequence[Scenario]) -> di
         return {}
     import pandas as pd
 
-    from experiments.evaluation.drawings import heat_map
+    from experiments.evaluation.report.drawings import heat_map
 
     asked = pd.DataFrame({"domain": [r.domain for r in rows], "asked": [list(r.path) for r in rows]})
     names = scenarios[0].schema.names

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from envs import UserError
+from policies.dialogue_state import Choice, Situation
 from policies.gains import expected_gains
-from policies.situation import Choice, Situation
 
 
 class ValueAbstention:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from envs import UserError
+from policies.dialogue_state import Choice, Situation
 from policies.gains import expected_gains, path_gains
-from policies.memory import NO_ATTRIBUTE
-from policies.situation import Choice, Situation
+from policies.plan_index import NO_ATTRIBUTE
 
 
 class NearestAcquisition:

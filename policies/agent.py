@@ -17,13 +17,13 @@ from pathlib import Path
 from envs import Schema, UserError
 from envs.scenario import Profile
 from policies.composed import ComposedPolicy
-from policies.danger import Danger, Detector, default_detector
+from policies.conversation import State, well_formed
+from policies.dialogue_state import Policy, Situation
 from policies.embeddings import Embedding
-from policies.memory import Memory, Neighbours
-from policies.reading import Reader, default_reader
-from policies.situation import Policy, Situation
-from policies.state import State, well_formed
+from policies.plan_index import Memory, Neighbours
 from policies.turn import Turn
+from policies.understanding.detector import Danger, Detector, default_detector
+from policies.understanding.reader import Reader, default_reader
 
 Responder = Callable[[str, Profile], "str | None"]
 """(query, context) -> the answer of the target model, None where it gave none."""

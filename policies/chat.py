@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from envs import UserError
-from envs.judges.prompting import MAX_ANSWER, MAX_QUERY, MAX_VALUE, fenced, messages, neutral, one_line
+from envs.judges.llm.prompting import MAX_ANSWER, MAX_QUERY, MAX_VALUE, fenced, messages, neutral, one_line
 from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
 
 FOLDER = Path(__file__).parent / "prompts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envs import UserError
 from policies.abstention import ValueAbstention
 from policies.conditional import AutoAcquisition
-from policies.situation import Abstention, Acquisition, Decision, Situation
+from policies.dialogue_state import Abstention, Acquisition, Decision, Situation
 
 
 class ComposedPolicy:

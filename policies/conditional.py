@@ -6,8 +6,8 @@ import math
 
 from envs import UserError
 from policies.acquisition import VoteAcquisition, positive
-from policies.situation import Choice, Situation
-from search.policy_tree import DECLINED, STOP, PolicyTree
+from policies.dialogue_state import Choice, Situation
+from search.population.policy_tree import DECLINED, STOP, PolicyTree
 
 
 class ConditionalAcquisition:

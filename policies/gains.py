@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.memory import NO_ATTRIBUTE, Neighbours
+from policies.plan_index import NO_ATTRIBUTE, Neighbours
 
 SLACK = 0.05
 """Share of the possible gain that a planned path leaves; H would be reached exactly without it."""

@@ -17,8 +17,8 @@ from policies.chat import (
     prompt,
     query_block,
 )
-from policies.memory import NO_ATTRIBUTE
-from policies.situation import Choice, Situation
+from policies.dialogue_state import Choice, Situation
+from policies.plan_index import NO_ATTRIBUTE
 
 
 class LLMAcquisition:

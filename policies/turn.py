@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from envs.scenario import Profile
-from policies.danger import Resource
+from policies.understanding.detector import Resource
 
 
 @dataclass(frozen=True)

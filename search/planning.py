@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs import Judge, Scenario, UserError
-from search.looks import finish
 from search.path_table import PathRecord
 from search.plans import Plan
 from search.problem import JudgeCallsSpent, Observations, PlanningFailed, Problem, Searcher
 from search.scenario_problem import judge_scores, scenario_problem
+from search.surrogate.reallocate import finish
 
 REPORT_SAMPLE = 1 << 20
 """First sample index of the report: no search looks that often, so the report's samples are fresh."""
@@ -257,7 +257,7 @@ def _name(thing: object) -> str:
 def _usage(*parts: object) -> list[int]:
     """Return what judge and prior have counted so far: requests, cache hits, invalid rankings.
 
-    One that is asked by several plans at once counts for each thread alone (`envs.judges.usage.Usage`), and a
+    One that is asked by several plans at once counts for each thread alone (`Usage`), and a
     plan stays in its thread, so that the difference of two readings is the plan's own.
     """
     counts = ("requests", "cache_hits", "invalid_rankings")

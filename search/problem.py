@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from envs import UserError
-from envs.attributes import UNKNOWN
-from envs.judges.base import Surface
+from envs.judges.protocol import Surface
+from envs.schema import UNKNOWN
 from search.plans import Alternative, Plan
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from envs import Judge, Scenario, Score, UserError
-from envs.judges.base import score_value
+from envs.judges.protocol import score_value
 from search.problem import Problem, SetScores
 
 

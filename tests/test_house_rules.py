@@ -25,23 +25,23 @@ MAY_IMPORT = {
         "policies",
         "search.plans",
         "search.path_table",
-        "search.policy_tree",
-        "search.policy_tree_file",
+        "search.population.policy_tree",
+        "search.population.policy_tree_file",
     ),
     "experiments": ("envs", "search", "policies", "experiments", "conf"),
     "conf": (),
 }
-SURFACES = ("envs/judges/simulated_surface.py", "search/pair_surface.py")
+SURFACES = ("envs/judges/simulated/compiled_surface.py", "search/surrogate/pair_surface.py")
 """Modules of compiled judges and surfaces; add yours. They are imported lazily."""
 ONLY_IN = {
-    "numba": ("search/kernels.py", "search/population_kernels", *SURFACES),
-    "ray": ("search/rollouts.py", "search/rollouts_map.py"),
+    "numba": ("search/core/", "search/population/", *SURFACES),
+    "ray": ("search/parallel/",),
     "openai": ("envs/llm.py", "envs/llm/"),
     "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
-    "pomdp_py": ("experiments/pomdp_py_model.py",),
+    "pomdp_py": ("experiments/benchmarks/pomdp_py_model.py",),
     "matplotlib": ("experiments/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
@@ -55,16 +55,16 @@ MACHINE_PATH = re.compile(
 
 MAX_FILE, MAX_FUNCTION = 300, 40
 LONG_FILES = {
-    "search/kernels.py": "the only file that may hold compiled steps, which are inlined into one another",
-    "search/population_kernels.py": "the same for histories of answers",
+    "search/core/kernels.py": "compiled steps, which are inlined into one another",
+    "search/population/tree_kernels.py": "the same for histories of answers",
 }
 LONG_FUNCTIONS = {
-    "search/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
+    "search/core/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
-    "envs/judges/local.py:__init__": "an argument for each key of its YAML, and the call that hands them on",
+    "envs/judges/llm/local.py:__init__": "an argument for each key of its YAML",
     "envs/priors.py:__init__": "an argument for each key of its YAML",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
-    "envs/judges/llm.py:__init__": "half of it is the signature, an argument for each key of judge=openai",
+    "envs/judges/llm/llm_judge.py:__init__": "an argument for each key of judge=openai",
 }
 
 
@@ -187,7 +187,7 @@ def test_every_room_and_surface_is_looked_at():
     assert {name.split("/")[0] for name in NAMES} == set(ROOMS)
     assert set(SURFACES) <= set(NAMES)
     assert set(SURFACES) == {name for name in NAMES if name.endswith("_surface.py")} - {
-        "search/response_surface.py"  # of arrays, nothing compiled
+        "search/surrogate/response_surface.py"  # of arrays, nothing compiled
     }
 
 
@@ -197,17 +197,17 @@ def test_every_room_and_surface_is_looked_at():
         (foreign_rooms, "envs/x.py", "import search.plans"),
         (foreign_rooms, "envs/x.py", "def f():\n    from search import plans"),
         (foreign_rooms, "envs/judges/x.py", "from ...search import plans"),
-        (foreign_rooms, "search/x.py", "from experiments.config import budget_of"),
+        (foreign_rooms, "search/x.py", "from experiments.runs.config import budget_of"),
         (foreign_rooms, "search/x.py", "import tests.helpers"),
-        (foreign_rooms, "policies/x.py", "from search.mcts import MCTSSearch"),
+        (foreign_rooms, "policies/x.py", "from search.algorithms.mcts import MCTSSearch"),
         (foreign_rooms, "policies/x.py", "from search import planning"),
         (foreign_rooms, "policies/x.py", "import search.plans_of_mine"),
         (foreign_rooms, "policies/x.py", "import importlib\nimportlib.import_module('search.rollouts')"),
         (foreign_rooms, "search/x.py", "import importlib\nimportlib.import_module('experi' + 'ments')"),
         (foreign_rooms, "conf/x.py", "import envs"),
-        (misplaced_libraries, "search/mcts.py", "def f():\n    import ray"),
-        (misplaced_libraries, "search/tree.py", "from numba import njit"),
-        (misplaced_libraries, "envs/judges/simulated.py", "import numba.core"),
+        (misplaced_libraries, "search/algorithms/mcts.py", "def f():\n    import ray"),
+        (misplaced_libraries, "search/problem.py", "from numba import njit"),
+        (misplaced_libraries, "envs/judges/simulated/set_function.py", "import numba.core"),
         (misplaced_libraries, "envs/judges/x.py", "from openai import OpenAI"),
         (misplaced_libraries, "search/x.py", "from hydra.utils import instantiate"),
         (misplaced_libraries, "policies/x.py", "if True:\n    import omegaconf as o"),
@@ -242,7 +242,7 @@ def test_checker_catches(check, path, source):
         (foreign_rooms, "envs/judges/x.py", "from ..scenario import Scenario\nfrom envs import Score"),
         (foreign_rooms, "policies/x.py", "from search.path_table import PathTable\nfrom search import plans"),
         (foreign_rooms, "search/x.py", "from searching import x\nimport envsomething"),
-        (misplaced_libraries, "search/rollouts.py", "def f():\n    import ray.exceptions"),
+        (misplaced_libraries, "search/parallel/x.py", "def f():\n    import ray.exceptions"),
         (misplaced_libraries, "envs/x.py", "import raylib"),
         (never_used, "search/x.py", "import numpy as np\nrng = np.random.default_rng(0)\nrng.random()"),
         (never_used, "search/x.py", "model.eval()\ntry:\n    pass\nexcept (ValueError, KeyError):\n    pass"),
@@ -260,14 +260,17 @@ def test_checker_lets_pass(check, path, source):
         ("envs", "numba ray torch openai hydra wandb"),
         ("policies", "numba ray torch hydra wandb"),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
-        ("search.policy_tree, search.policy_tree_file", "numba ray torch openai hydra wandb pandas"),
         (
-            "search.population_scenarios, search.population_dp, search.population_mcts",
+            "search.population.policy_tree_file",
+            "numba ray torch openai hydra wandb pandas",
+        ),
+        (
+            "search.population.scenario_population, search.population.exact, search.population.tree_search",
             "numba ray openai hydra",
         ),
-        ("search.mcts, search.rollouts", "numba ray torch openai hydra wandb"),
+        ("search.algorithms.mcts, search.rollouts", "numba ray torch openai hydra wandb"),
         ("envs.judges.simulated, envs.loading, envs.acquisition_env", "numba ray torch openai hydra wandb"),
-        ("envs.llm, envs.judges.llm, envs.judges.replay", "numba ray torch openai hydra wandb"),
+        ("envs.llm, envs.judges.llm, envs.judges.llm.replay", "numba ray torch openai hydra wandb"),
     ],
 )
 def test_importing_is_light(modules, heavy):

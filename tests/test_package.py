@@ -23,9 +23,9 @@ from envs.judges.simulated import SimulatedJudge
 from envs.llm import ReplyCache
 from envs.llm.local_server import missing
 from envs.loading import load_bundled
-from experiments import build
-from experiments.compare_config import CompareConfig, SearchClaimsConfig
-from experiments.config import (
+from experiments.comparison.settings_schema import CompareConfig, SearchClaimsConfig
+from experiments.runs import build
+from experiments.runs.config import (
     AskConfig,
     BenchmarkAgentConfig,
     BenchmarkConfig,
@@ -37,7 +37,7 @@ from experiments.config import (
     TrainConfig,
     register,
 )
-from search.greedy import GreedySearch
+from search.algorithms.greedy import GreedySearch
 from search.path_table import PathTable
 from search.rollouts import plan
 
@@ -155,7 +155,7 @@ def test_build_warns_of_nothing_deprecated(distributions):
 
 
 def test_there_are_commands():
-    assert {"train_mcts", "inspect"} <= set(COMMANDS)
+    assert {"train_mcts", "show"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.errors import UserError
-from envs.judges.base import MAX_SCORE, MIN_SCORE
-from envs.judges.simulated_parameters import normals
+from envs.judges.protocol import MAX_SCORE, MIN_SCORE
+from envs.judges.simulated.parameters import normals
 from envs.scenario import Scenario
 
 NEEDLE_SIZE = 4

@@ -3,11 +3,11 @@
 Importing this package does not import `openai`; the first request does.
 """
 
-from envs.llm.cache import ReplyCache
 from envs.llm.client import Client
-from envs.llm.config import Endpoint, Limits
-from envs.llm.errors import EndpointError, LimitReached
+from envs.llm.endpoint import Endpoint, Limits
+from envs.llm.faults import EndpointError, LimitReached
 from envs.llm.messages import ChatRequest, Reply, TokenChoice
+from envs.llm.reply_cache import ReplyCache
 
 __all__ = [
     "ChatRequest",

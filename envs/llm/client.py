@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.errors import UserError
-from envs.llm.cache import ReplyCache
-from envs.llm.config import Endpoint, Limits
+from envs.llm.endpoint import Endpoint, Limits
 from envs.llm.engine import Engine, Spent
-from envs.llm.errors import CacheMiss
+from envs.llm.faults import CacheMiss
 from envs.llm.messages import ChatRequest, Reply
 from envs.llm.prices import price_of
+from envs.llm.reply_cache import ReplyCache
 
 if TYPE_CHECKING:
     from envs.llm.transport import Connection

@@ -11,8 +11,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from envs.llm.config import Limits
-from envs.llm.errors import LimitReached
+from envs.llm.endpoint import Limits
+from envs.llm.faults import LimitReached
 from envs.llm.prices import in_dollars
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from typing import Any
 
 import openai
 
-from envs.llm.config import Endpoint
-from envs.llm.errors import EndpointError, SchemaRefused
+from envs.llm.endpoint import Endpoint
+from envs.llm.faults import EndpointError, SchemaRefused
 
 _FILTERED = re.compile(
     r"content_filter|content[ _-]?policy|content management policy|ResponsibleAIPolicy|usage policy"

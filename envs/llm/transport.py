@@ -17,12 +17,12 @@ import numpy as np
 import openai
 
 from envs.llm import refusals
-from envs.llm.config import Endpoint
+from envs.llm.endpoint import Endpoint
 from envs.llm.engine import Engine
-from envs.llm.errors import EndpointDown, EndpointError
+from envs.llm.faults import EndpointDown, EndpointError
 from envs.llm.messages import ChatRequest, Reply
 from envs.llm.prices import Price
-from envs.llm.reading import billed_tokens, read_embeddings, read_reply
+from envs.llm.replies import billed_tokens, read_embeddings, read_reply
 
 CONNECT_S = 3.0
 """Seconds to open a connection: a wrong URL is told within five."""

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from search.concurrency import Gate, in_order
+from search.parallel.concurrency import Gate, in_order
 
 _T = TypeVar("_T")
 

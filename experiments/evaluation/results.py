@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation.at_once import at_once
-from experiments.evaluation.baselines import FULL, ORACLE
+from experiments.evaluation.methods.baselines import FULL, ORACLE
+from experiments.evaluation.methods.trajectories import Method, Trajectory
 from experiments.evaluation.setting import Setting
-from experiments.evaluation.trajectories import Method, Trajectory
 
 DIMENSIONS = ("risk_sensitivity", "emotional_empathy", "personalization")
 COLUMNS = (

@@ -11,16 +11,16 @@ import pandas as pd
 
 from envs import Judge, Scenario
 from envs.users import User
-from experiments.evaluation.lineup import Options, absent, lineup, remember
-from experiments.evaluation.planning import Table
-from experiments.evaluation.population import seen_trees
+from experiments.evaluation.methods.compared_methods import Options, absent, lineup, remember
+from experiments.evaluation.methods.population_plans import seen_trees
+from experiments.evaluation.methods.trajectories import Method
+from experiments.evaluation.path_tables import Table
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import Answers, Setting, TrainScores
-from experiments.evaluation.trajectories import Method
 from experiments.evaluation.variations import Variation, variations
-from policies.danger import default_detector
-from policies.memory import Memory
-from policies.reading import default_reader
+from policies.plan_index import Memory
+from policies.understanding.detector import default_detector
+from policies.understanding.reader import default_reader
 
 Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""

@@ -13,10 +13,10 @@ import numpy as np
 from envs import Judge, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.users import User
-from experiments.evaluation.trajectories import TrueScores
-from policies.reading import default_reader
-from search.population_scenarios import common_schema, score_table
-from search.population_sets import sets_within
+from experiments.evaluation.methods.trajectories import TrueScores
+from policies.understanding.reader import default_reader
+from search.population.scenario_population import common_schema, score_table
+from search.population.set_table import sets_within
 
 MAX_ENUMERABLE = 12
 """Up to how many attributes every set within the budget is scored, of a judge that costs nothing."""
@@ -126,7 +126,7 @@ class TrainScores:
     ----------
     scenarios : one scenario of each of P people
     weights : float64[P], how many scenarios each has
-    masks : uint64[n_sets], as `search.population.sets_within`
+    masks : uint64[n_sets], as `search.population.set_table.sets_within`
     memo : what was computed from some of these people, for those who plan from the same ones again
     """
 

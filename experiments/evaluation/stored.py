@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from envs import UserError
-from policies.memory import SHIPPED
+from policies.plan_index import SHIPPED
 from search.path_table import PathTable
-from search.policy_tree_file import FILE_NAME as TREES
-from search.policy_tree_file import PolicyTrees, load_trees
+from search.population.policy_tree_file import FILE_NAME as TREES
+from search.population.policy_tree_file import PolicyTrees, load_trees
 
 
 class Stored(NamedTuple):

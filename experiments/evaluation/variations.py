@@ -15,12 +15,19 @@ import pyarrow as pa
 
 from envs import UserError
 from envs.users import ScriptedUser, User
-from experiments.evaluation.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
-from experiments.evaluation.lineup import CHOSEN, Options, few, lineup, needs_trees, with_trees
-from experiments.evaluation.population import POPULATION, cost_name, seen_trees
+from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
+from experiments.evaluation.methods.compared_methods import (
+    CHOSEN,
+    Options,
+    few,
+    lineup,
+    needs_trees,
+    with_trees,
+)
+from experiments.evaluation.methods.population_plans import POPULATION, cost_name, seen_trees
+from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.setting import Answers, Setting, TrainScores
-from experiments.evaluation.trajectories import Method
-from policies.memory import Memory
+from policies.plan_index import Memory
 
 VARIATIONS = ("domains", "unanswered", "answers", "table_sizes")
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)

@@ -8,7 +8,15 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
-from acquisition_cases import (
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.wrappers import FlattenObservation
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs import Scenario, UserError
+from envs.scenario import DOMAINS
+from tests.envs.acquisition_cases import (
     ANSWER,
     HIGH,
     IDS,
@@ -22,14 +30,6 @@ from acquisition_cases import (
     make,
     play,
 )
-from gymnasium.error import InvalidAction, ResetNeeded
-from gymnasium.utils.env_checker import check_env, data_equivalence
-from gymnasium.wrappers import FlattenObservation
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from envs import Scenario, UserError
-from envs.scenario import DOMAINS
 
 
 def test_importing_envs_registers_it():

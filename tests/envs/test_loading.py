@@ -10,14 +10,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from scenario_files import failure, ids, jsonl, line, load, penguin
 
 from envs import loading
-from envs.attributes import Attribute, Schema, load_schema, penguin_schema
 from envs.errors import UserError
 from envs.loading import BadRecord, load_scenarios
 from envs.records import situations
 from envs.scenario import DOMAINS
+from envs.schema import Attribute, Schema, load_schema, penguin_schema
+from tests.envs.scenario_files import failure, ids, jsonl, line, load, penguin
 
 ROOT = Path(__file__).parents[2]
 PENGUIN = Path(os.environ.get("RAISE_PENGUIN", ROOT.parent / "shared/data/penguin"))

@@ -7,11 +7,11 @@ import traceback
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenario_files import jsonl, line, load, outcome, penguin
 
-from envs.attributes import is_missing, penguin_schema
 from envs.loading import ScenarioSet
 from envs.scenario import DOMAINS
+from envs.schema import is_missing, penguin_schema
+from tests.envs.scenario_files import jsonl, line, load, outcome, penguin
 
 NAMES = penguin_schema().names
 

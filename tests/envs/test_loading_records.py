@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from scenario_files import failure, jsonl, line, load, penguin
 
 from envs import loading
 from envs.records import MAX_ID, MAX_QUERY, MAX_VALUE
+from tests.envs.scenario_files import failure, jsonl, line, load, penguin
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,19 @@ import threading
 
 import numpy as np
 import pytest
-from llm_cases import NAMES, scenario, server
 
 from envs import Scenario, UserError
 from envs.judges.simulated import SimulatedJudge
-from envs.llm.errors import CacheMiss, LimitReached
+from envs.llm.faults import CacheMiss, LimitReached
 from envs.llm.scripted_replies import Completion
 from envs.loading import load_bundled
 from envs.priors import LLMPrior
 from envs.rankings import rank_weights, read_ranking
-from search.exhaustive import ExhaustiveSearch
-from search.mcts import MCTSSearch
+from search.algorithms.exhaustive import ExhaustiveSearch
+from search.algorithms.mcts import MCTSSearch
 from search.path_table import row_of
 from search.rollouts import plan
+from tests.envs.llm_cases import NAMES, scenario, server
 
 
 def prior(url, folder, **keys):

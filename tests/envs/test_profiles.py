@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from envs.attributes import Attribute, Schema, penguin_schema
 from envs.loading import load_bundled
 from envs.scenario import Profile, Scenario
+from envs.schema import Attribute, Schema, penguin_schema
 
 
 def test_profile_is_an_immutable_mapping():

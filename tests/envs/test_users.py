@@ -8,7 +8,7 @@ import pytest
 from envs import Scenario, UserError
 from envs.loading import load_scenarios
 from envs.users import EVASIONS, PersonUser, ProfileUser, ScriptedUser
-from policies.reading import default_reader
+from policies.understanding.reader import default_reader
 
 SCENARIO = Scenario(
     "s", "health", "?", {"Age": "34", "Gender": "unknown", "Profession": "keeper of bees by the sea"}

@@ -1,5 +1,6 @@
 import pytest
-from run_cases import Commands
+
+from tests.experiments.run_cases import Commands
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 REPO = Path(__file__).resolve().parents[2]
 TRAIN = "experiments.train_mcts"
-INSPECT = "experiments.inspect"
+INSPECT = "experiments.show"
 SERIAL = "parallel=serial"
 NAMES = (
     "Age",
@@ -45,7 +45,7 @@ class Commands:
     def __init__(self, folder):
         self.folder = folder
         self.server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("run_server.py"))],
+            [sys.executable, "-m", "tests.experiments.run_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -17,13 +17,13 @@ import time
 
 import pytest
 from hydra import compose, initialize_config_module
-from run_cases import environment
 
 from envs import UserError
 from envs.llm.scripted_server import ScriptedServer
 from experiments.ask import ask as ask_command
 from experiments.ask import endpoints
-from experiments.config import register
+from experiments.runs.config import register
+from tests.experiments.run_cases import environment
 
 ASK = "experiments.ask"
 QUERY = "My brother wants the money back by Friday. Should I take a loan? I'm 34."

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_module
 
 from envs import UserError
 from experiments.benchmark_agent import benchmark, synthetic_memory, timings
-from experiments.config import register
+from experiments.runs.config import register
 from policies import Agent
 from policies.embeddings import StaticEmbedding
 

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from run_cases import assert_one_line
+
+from tests.experiments.run_cases import assert_one_line
 
 MODULE = "experiments.benchmark_llm"
 

@@ -7,7 +7,8 @@ import math
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from run_cases import NAMES, SERIAL, assert_one_line, record, run, summary, write_scenarios
+
+from tests.experiments.run_cases import NAMES, SERIAL, assert_one_line, record, run, summary, write_scenarios
 
 COLLECT = "experiments.collect"
 

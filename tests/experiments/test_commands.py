@@ -5,7 +5,9 @@ import signal
 import time
 
 import pytest
-from run_cases import (
+
+from search.path_table import PathTable
+from tests.experiments.run_cases import (
     SERIAL,
     assert_one_line,
     json_lines,
@@ -17,8 +19,6 @@ from run_cases import (
     summary,
     write_scenarios,
 )
-
-from search.path_table import PathTable
 
 QUICK = (SERIAL, "scenarios.limit=2", "search=greedy")
 
@@ -67,7 +67,7 @@ BAD = [
     ("+sweep=nope", "exploration"),
     ("prior=custom", "prior._target_"),
     ("search._target_=no.such.Class", "no.such.Class"),
-    ("search._target_=search.mcts", "callable"),
+    ("search._target_=search.algorithms.mcts", "callable"),
     ("judge._target_=envs.Score", "judge"),
     ("scenarios.path=none.jsonl", "none.jsonl: no such file"),
     ("scenarios.attributes=none.yaml", "none.yaml: no such file"),

@@ -6,15 +6,15 @@ import json
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_module
-from run_cases import SERIAL, assert_one_line, json_lines, run
 
 from envs import UserError
-from experiments.compare_figure import draw, finding
-from experiments.compare_problems import NAMES
-from experiments.compare_report import markdown, needle_line, percent, terminal_tables
 from experiments.compare_search import cells_of
-from experiments.compare_searchers import search_nodes, searcher_for
-from experiments.config import register
+from experiments.comparison.curves import draw, finding
+from experiments.comparison.problems import NAMES
+from experiments.comparison.searchers import search_nodes, searcher_for
+from experiments.comparison.tables import markdown, needle_line, percent, terminal_tables
+from experiments.runs.config import register
+from tests.experiments.run_cases import SERIAL, assert_one_line, json_lines, run
 
 COMPARE, CLAIMS = "experiments.compare_search", "experiments.search_claims"
 TINY = (

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from run_cases import SERIAL, assert_one_line, record, summary, write_scenarios
-from test_tracking import offline_records
 
 from envs.loading import load_scenarios
-from experiments.config import EvaluateConfig
 from experiments.evaluate import evaluate
 from experiments.evaluation.results import COLUMNS
-from policies.danger import default_detector
+from experiments.runs.config import EvaluateConfig
+from policies.understanding.detector import default_detector
+from tests.experiments.run_cases import SERIAL, assert_one_line, record, summary, write_scenarios
+from tests.experiments.runs.test_tracking import offline_records
 
 EVALUATE = "experiments.evaluate"
 QUICK = ("search=greedy", "draws=50", "value_costs=[0.1]", "budget=2")

@@ -9,13 +9,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from model_cases import DIMENSIONS, says
-from run_cases import SERIAL, assert_one_line, start, summary
 
 from envs.llm.local_server import LocalServer, missing
 from envs.llm.scripted_server import Script, ScriptedServer
-from experiments.evaluation.by_model import main as by_model
-from experiments.evaluation.by_model import read_runs
+from experiments.evaluation.report.by_model import main as by_model
+from experiments.evaluation.report.by_model import read_runs
+from tests.experiments.model_cases import DIMENSIONS, says
+from tests.experiments.run_cases import SERIAL, assert_one_line, start, summary
 
 EVALUATE, POPULATION = "experiments.evaluate", "experiments.plan_population"
 LOOKS = 2

@@ -13,7 +13,7 @@ from rich.console import Console
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from experiments.judge_figures import report, seeds_report
-from experiments.judge_statistics import figures
+from experiments.judging.judge_statistics import figures
 
 ROOT = Path(__file__).parents[2]
 

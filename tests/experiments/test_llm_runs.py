@@ -10,7 +10,15 @@ import sqlite3
 import time
 
 import pytest
-from run_cases import (
+
+from envs.judges.llm import LLMJudge
+from envs.llm.scripted_replies import Completion, default_completion
+from envs.llm.scripted_server import Script, ScriptedServer
+from envs.loading import load_scenarios
+from search.algorithms.greedy import GreedySearch
+from search.algorithms.mcts import MCTSSearch
+from search.rollouts import plan
+from tests.experiments.run_cases import (
     SERIAL,
     assert_one_line,
     json_lines,
@@ -21,14 +29,6 @@ from run_cases import (
     summary,
     write_scenarios,
 )
-
-from envs.judges.llm import LLMJudge
-from envs.llm.scripted_replies import Completion, default_completion
-from envs.llm.scripted_server import Script, ScriptedServer
-from envs.loading import load_scenarios
-from search.greedy import GreedySearch
-from search.mcts import MCTSSearch
-from search.rollouts import plan
 
 N = 6
 SECRET_ISH = "sk-" + "q" * 20

@@ -5,7 +5,9 @@ import re
 import signal
 
 import pytest
-from run_cases import (
+
+from envs.llm.scripted_server import Script, ScriptedServer
+from tests.experiments.run_cases import (
     SERIAL,
     json_lines,
     planned_ids,
@@ -15,9 +17,7 @@ from run_cases import (
     summary,
     write_scenarios,
 )
-from test_commands import wait_for_lines
-
-from envs.llm.scripted_server import Script, ScriptedServer
+from tests.experiments.test_commands import wait_for_lines
 
 IN_FLIGHT = 8
 

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from run_cases import assert_one_line, json_lines, record, run, write_scenarios
 
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
-from search.policy_tree_file import load_trees
-from search.population_plans import worth
-from search.population_scenarios import Population
+from search.population.policy_tree_file import load_trees
+from search.population.scenario_population import Population
+from search.population.tree_building import worth
+from tests.experiments.run_cases import assert_one_line, json_lines, record, run, write_scenarios
 
 MODULE = "experiments.plan_population"
 QUICK = ("pictures=none", "folds=2", "scenarios.limit=12", "output_dir=out")

@@ -5,7 +5,9 @@ import math
 import statistics
 
 import pytest
-from run_cases import (
+
+from search.planning import REPORT_SAMPLE
+from tests.experiments.run_cases import (
     NAMES,
     REPO,
     SERIAL,
@@ -17,8 +19,6 @@ from run_cases import (
     summary,
     write_scenarios,
 )
-
-from search.planning import REPORT_SAMPLE
 
 PLUG_INS = '''
 import json, math

@@ -4,8 +4,8 @@ import numpy as np
 
 from envs import Attribute, Level, Schema
 from policies import Memory
+from policies.dialogue_state import Situation
 from policies.retrieval import Index
-from policies.situation import Situation
 from search.path_table import PathRecord, PathTable
 
 SCHEMA = Schema(

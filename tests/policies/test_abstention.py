@@ -3,12 +3,12 @@
 import math
 
 import pytest
-from policy_cases import memory, record, situation
 
 from envs import UserError
 from policies.abstention import FixedAbstention, NeverAbstention, ValueAbstention
 from policies.composed import ComposedPolicy
-from policies.situation import Choice
+from policies.dialogue_state import Choice
+from tests.policies.policy_cases import memory, record, situation
 
 
 def enough(abstention, choice, **options):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_cases import RECORDS, SCHEMA, WordEmbedding, memory, record
 
 from envs import UserError
 from envs.scenario import Profile
@@ -18,8 +17,9 @@ from policies import Agent, Decision, converse
 from policies.abstention import FixedAbstention, NeverAbstention
 from policies.acquisition import NearestAcquisition
 from policies.composed import ComposedPolicy
-from policies.danger import Detector
+from policies.understanding.detector import Detector
 from search.path_table import PathTable
+from tests.policies.policy_cases import RECORDS, SCHEMA, WordEmbedding, memory, record
 
 NAME = "Bartholomew"
 ROOT = Path(__file__).parents[2]

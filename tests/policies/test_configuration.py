@@ -11,8 +11,8 @@ from hydra.utils import get_class
 
 from envs import UserError
 from envs.llm.scripted_server import ScriptedServer
-from experiments import build
-from experiments.config import register
+from experiments.runs import build
+from experiments.runs.config import register
 from policies import Agent
 from policies.composed import ComposedPolicy
 

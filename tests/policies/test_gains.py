@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_cases import memory, record
 
 from policies.gains import SLACK, expected_gains, path_gains
+from tests.policies.policy_cases import memory, record
 
 
 def neighbours_of(*rows):

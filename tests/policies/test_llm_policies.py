@@ -1,7 +1,6 @@
 """Language models in the conversation: what they are shown, what of their replies counts, and real HTTP."""
 
 import pytest
-from policy_cases import RECORDS, SCHEMA, memory, name, situation
 
 from envs import UserError
 from envs.llm.local_server import LocalServer, missing
@@ -12,8 +11,9 @@ from policies.abstention import NeverAbstention
 from policies.acquisition import VoteAcquisition
 from policies.chat import EndpointChat, EndpointEmbedding, TargetModel, last_line
 from policies.composed import ComposedPolicy
+from policies.dialogue_state import Choice
 from policies.llm_policies import BinaryAbstention, LLMAcquisition, ScaleAbstention
-from policies.situation import Choice
+from tests.policies.policy_cases import RECORDS, SCHEMA, memory, name, situation
 
 
 class Said:

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from policy_cases import RECORDS, SCHEMA, memory, name, record, situation
 
 from envs import UserError
 from policies.abstention import ValueAbstention
 from policies.acquisition import NearestAcquisition, VoteAcquisition
 from policies.conditional import AutoAcquisition, ConditionalAcquisition
-from search.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
-from search.policy_tree_file import PolicyTrees
+from search.population.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
+from search.population.policy_tree_file import PolicyTrees
+from tests.policies.policy_cases import RECORDS, SCHEMA, memory, name, record, situation
 
 
 @pytest.mark.parametrize(

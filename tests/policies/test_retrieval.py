@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_cases import RECORDS, SCHEMA, WordEmbedding, memory, record
 
 from envs import UserError
 from policies import Memory
 from policies.retrieval import Index, digest_of
 from search.path_table import PathTable
+from tests.policies.policy_cases import RECORDS, SCHEMA, WordEmbedding, memory, record
 
 
 class Given:

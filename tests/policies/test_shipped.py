@@ -4,7 +4,7 @@ import numpy as np
 
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_scenarios
-from policies.memory import SHIPPED, Memory
+from policies.plan_index import SHIPPED, Memory
 from search.path_table import PathTable
 
 

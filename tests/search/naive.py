@@ -1,4 +1,4 @@
-"""A slow, obvious twin of `search.kernels`: dictionaries keyed by frozensets, its equations as they stand.
+"""A slow, obvious twin of `search.core.kernels`: dictionaries keyed by frozensets.
 
 It exists to be compared with the compiled search, not to be used.
 """

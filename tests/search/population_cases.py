@@ -6,8 +6,8 @@ import math
 import numpy as np
 
 from envs import Attribute, Level, Schema
-from search.policy_tree import STOP
-from search.population import PopulationProblem
+from search.population.policy_tree import STOP
+from search.population.population_problem import PopulationProblem
 
 DECLINED = -1
 

@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
-from surfaces import lookup
 
 from envs import Attribute, Scenario, Schema
-from envs.judges.base import Surface
-from search.mcts import MCTSSearch
+from envs.judges.protocol import Surface
+from search.algorithms.mcts import MCTSSearch
+from search.core.tree import NO_CHILD
 from search.problem import Problem
-from search.tree import NO_CHILD
+from tests.search.surfaces import lookup
 
 TELLTALE = "zebra"  # the value of every attribute of every profile here, so that a leak is seen
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from search.bayes import BayesSearch
-from search.beam import BeamSearch
-from search.exhaustive import ExhaustiveSearch
-from search.greedy import GreedySearch
-from search.gumbel import GumbelSearch
-from search.halving import HalvingSearch
-from search.mcts import MCTSSearch
-from search.random_search import RandomSearch
-from search.static import StaticSearch
+from search.algorithms.bayes import BayesSearch
+from search.algorithms.beam import BeamSearch
+from search.algorithms.exhaustive import ExhaustiveSearch
+from search.algorithms.greedy import GreedySearch
+from search.algorithms.gumbel import GumbelSearch
+from search.algorithms.halving import HalvingSearch
+from search.algorithms.mcts import MCTSSearch
+from search.algorithms.random_search import RandomSearch
+from search.algorithms.static import StaticSearch
 
 
 class StaticInSchemaOrder:

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from envs.judges.base import Surface
+from envs.judges.protocol import Surface
 
 SIGNATURE = "float64(uint64, float64[::1])"
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_cases import bits, mask_of, subsets, table_problem
 
 from search.path_rule import best_plan, best_set, order
 from search.problem import PlanningFailed
+from tests.search.search_cases import bits, mask_of, subsets, table_problem
 
 NAN = math.nan
 LIMITS = settings(deadline=None, max_examples=300)

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from search_cases import TELLTALE, TableJudge, scenario_of
 
 from envs import UserError
-from search.exhaustive import ExhaustiveSearch
-from search.greedy import GreedySearch
-from search.mcts import MCTSSearch
+from search.algorithms.exhaustive import ExhaustiveSearch
+from search.algorithms.greedy import GreedySearch
+from search.algorithms.mcts import MCTSSearch
 from search.planning import PlanOptions, plan_scenario, scenario_rng
 from search.problem import Plan, PlanningFailed
+from tests.search.search_cases import TELLTALE, TableJudge, scenario_of
 
 NAN = math.nan
 SCENARIO = scenario_of(4, known_values=[0, 1, 2])

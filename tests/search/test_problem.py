@@ -4,15 +4,15 @@ import math
 
 import numpy as np
 import pytest
-from search_cases import TELLTALE, TableJudge, scenario_of
-from surfaces import additive
 
 from envs import Score, UserError
-from envs.judges.base import Surface
+from envs.judges.protocol import Surface
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.problem import JudgeCallsSpent, Problem
 from search.scenario_problem import judge_scores, scenario_problem
+from tests.search.search_cases import TELLTALE, TableJudge, scenario_of
+from tests.search.surfaces import additive
 
 NAN = math.nan
 

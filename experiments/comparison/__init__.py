@@ -1,0 +1,1 @@
+"""Searches held against each other on problems whose truth is known."""

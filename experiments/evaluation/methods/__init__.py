@@ -1,0 +1,1 @@
+"""The methods of an evaluation and the conversations they lead."""

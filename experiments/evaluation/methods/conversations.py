@@ -1,0 +1,177 @@
+"""Conversations of policies with test persons: each acquisition is walked once, every stopping rule looks on.
+
+Where a stopping rule ends a conversation does not change what an acquisition would have asked before, so all
+rules read one walk to the end of the budget. It takes the same decisions as
+`policies.composed.ComposedPolicy`.
+
+Two things of the agent are left out, and counted in the summary instead: it would escalate some queries at
+once, and knows from the start what a query reveals.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from experiments.evaluation.methods.baselines import random_orders
+from experiments.evaluation.methods.trajectories import BASELINE, POLICY, Method, Trajectory
+from experiments.evaluation.setting import Setting
+from policies.acquisition import VoteAcquisition
+from policies.dialogue_state import Abstention, Acquisition, Choice, Policy, Situation
+from policies.plan_index import Memory, Neighbours
+
+
+class Walk(NamedTuple):
+    """A conversation to its end.
+
+    `asked`: L schema indices; `told`: L + 1 bitmasks, before and after each question; `stops`: rule -> after
+    how many questions it ends the conversation, at most L.
+    """
+
+    asked: tuple[int, ...]
+    told: tuple[int, ...]
+    stops: dict[str, int]
+
+    def trajectory(self, rule: str) -> Trajectory:
+        """Return what `rule` leaves of the conversation."""
+        k = self.stops[rule]
+        return Trajectory(self.asked[:k], self.told[k])
+
+
+class Conversations:
+    """Talks with the test persons of a setting, from one memory of planned paths.
+
+    Parameters
+    ----------
+    memory : the paths planned for the train side
+    rules : name -> stopping rule
+    """
+
+    def __init__(
+        self, setting: Setting, memory: Memory, rules: Mapping[str, Abstention], n_neighbours: int = 5
+    ) -> None:
+        self.setting = setting
+        self.memory = memory
+        self.rules = dict(rules)
+        self._neighbours = [memory.neighbours(s.query, n_neighbours) for s in setting.test]
+
+    def methods(self, acquisitions: Mapping[str, Acquisition]) -> list[Method]:
+        """Return a method for each acquisition and stopping rule."""
+        return [m for name, acquisition in acquisitions.items() for m in self._methods(name, acquisition)]
+
+    def _methods(self, name: str, acquisition: Acquisition) -> list[Method]:
+        @functools.cache
+        def walk(i: int) -> list[Walk]:
+            def choose(situation: Situation) -> tuple[Choice, Choice]:
+                choice = acquisition.choose(situation)
+                return choice, choice
+
+            return [self.walk(i, choose)]
+
+        return [_method(name, POLICY, rule, walk) for rule in self.rules]
+
+    def abstention_only(self) -> list[Method]:
+        """Return stopping without a plan: random order, stopping by the best question that is left.
+
+        What is asked is drawn; whether that is enough is the rule's own judgement of the best question.
+        """
+        best = VoteAcquisition()
+
+        @functools.cache
+        def walks(i: int) -> list[Walk]:
+            def in_order(order: Sequence[int]) -> Walk:
+                return self.walk(i, lambda s: (_first_open(s, order), best.choose(s)))
+
+            return [in_order(order) for order in random_orders(self.setting, i).tolist()]
+
+        stopping = [rule for rule in self.rules if rule.startswith(("value", "scale", "binary"))]
+        return [_method("random order", BASELINE, rule, walks) for rule in stopping]
+
+    def configured(self, name: str, policy: Policy) -> Method:
+        """Return the method that follows `policy`, any object with `decide`."""
+
+        def converse(i: int) -> list[Trajectory]:
+            schema = self.setting.schema
+            budget = self.setting.budget if policy.budget is None else min(policy.budget, self.setting.budget)
+            neighbours = self.memory.neighbours(self.setting.test[i].query, policy.n_neighbours)
+            state = _State(self.setting, i, self.memory, neighbours)
+            for left in range(budget, 0, -1):
+                decision = policy.decide(state.situation(left))
+                if decision.attribute is None:
+                    break
+                state.ask(schema.index(decision.attribute))
+            return [Trajectory(tuple(state.asked), state.told)]
+
+        return Method(name, POLICY, converse)
+
+    def walk(self, i: int, choose: Callable[[Situation], tuple[Choice, Choice]]) -> Walk:
+        """Return the conversation with person `i`; `choose` gives (what to ask, what the rules weigh)."""
+        state = _State(self.setting, i, self.memory, self._neighbours[i])
+        told, stops = [state.told], {}
+        for left in range(self.setting.budget, 0, -1):
+            situation = state.situation(left)
+            if not situation.open.any():
+                break
+            choice, weighed = choose(situation)
+            for name, rule in self.rules.items():
+                if name not in stops and (choice.attribute is None or rule.enough(situation, weighed)[0]):
+                    stops[name] = len(state.asked)
+            if choice.attribute is None or len(stops) == len(self.rules):
+                break
+            state.ask(choice.attribute)
+            told.append(state.told)
+        return Walk(tuple(state.asked), tuple(told), {r: stops.get(r, len(state.asked)) for r in self.rules})
+
+
+def _method(name: str, kind: str, rule: str, walks: Callable[[int], list[Walk]]) -> Method:
+    def converse(i: int) -> list[Trajectory]:
+        return [walk.trajectory(rule) for walk in walks(i)]
+
+    return Method(f"{name} + {rule}", kind, converse, curve_of(name, rule))
+
+
+class _State:
+    """A conversation on the way."""
+
+    def __init__(self, setting: Setting, i: int, memory: Memory, neighbours: Neighbours) -> None:
+        self.answers = setting.answers
+        self.i = i
+        self.query = setting.test[i].query
+        self.memory = memory
+        self.neighbours = neighbours
+        self.asked: list[int] = []
+        self.told = 0
+        self.context: dict[str, str] = {}
+        self.declined: list[str] = []
+
+    def ask(self, attribute: int) -> None:
+        name = self.memory.schema.names[attribute]
+        said = self.answers.text(self.i, attribute)
+        self.asked.append(attribute)
+        if said is None:
+            self.declined.append(name)
+        else:
+            self.context[name] = said
+            self.told |= 1 << attribute
+
+    def situation(self, budget_left: int) -> Situation:
+        names = self.memory.schema.names
+        return Situation(
+            self.memory,
+            self.query,
+            {name: self.context[name] for name in names if name in self.context},
+            tuple(names[a] for a in self.asked),
+            tuple(self.declined),
+            self.neighbours,
+            budget_left,
+        )
+
+
+def _first_open(situation: Situation, order: Sequence[int]) -> Choice:
+    return Choice(next(a for a in order if situation.open[a]), reason="random")
+
+
+def curve_of(name: str, rule: str) -> str:
+    """Return the family of operating points of an acquisition under a rule: all costs of `value`, all k."""
+    return f"{name} + {rule.rpartition(' ')[0] or rule}"

@@ -1,0 +1,48 @@
+"""Methods in which a language model chooses the questions, or says when enough is known, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from experiments.evaluation.methods.cached_chat import CachedChat
+from experiments.evaluation.methods.conversations import Conversations
+from experiments.evaluation.methods.trajectories import Method
+from experiments.evaluation.setting import Setting
+from policies.acquisition import NearestAcquisition, VoteAcquisition
+from policies.conditional import ConditionalAcquisition
+from policies.dialogue_state import Abstention, Policy
+from policies.plan_index import Memory
+
+
+def model_methods(
+    setting: Setting,
+    memory: Memory,
+    chat: CachedChat,
+    rules: Mapping[str, Abstention],
+    n_neighbours: int,
+    conditional: tuple[str, Memory] | None = None,
+) -> list[Method]:
+    """Return random order and each acquisition stopped by the model, and `llm` under every rule.
+
+    `rules`: stopping rules that need no model. `conditional`: the name of following trees, and a memory that
+    has them.
+    """
+    rated = chat.abstentions()
+    talks = Conversations(setting, memory, rated, n_neighbours)
+    methods = talks.abstention_only()
+    methods += talks.methods({"nearest": NearestAcquisition(), "vote": VoteAcquisition()})
+    if conditional is not None:
+        name, with_trees = conditional
+        there = Conversations(setting, with_trees, rated, n_neighbours)
+        methods += there.methods({name: ConditionalAcquisition()})
+    chosen = Conversations(setting, memory, {**rules, **rated}, n_neighbours)
+    methods += chosen.methods({"llm": chat.acquisition()})
+    return [replace(method, asks_a_model=True) for method in methods]
+
+
+def chats_of(policy: Policy) -> list[CachedChat]:
+    """Return the models that the chosen policy asks."""
+    parts = (getattr(policy, part, None) for part in ("acquisition", "abstention"))
+    found = [getattr(part, "chat", None) for part in parts]
+    return [chat for chat in found if isinstance(chat, CachedChat)]

@@ -1,0 +1,1 @@
+"""What plans for unknown people gain."""

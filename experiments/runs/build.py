@@ -1,0 +1,212 @@
+"""From a composed config to objects: any class of the user's in place of any of ours."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib.resources import files
+from types import UnionType
+from typing import Any, TypeGuard, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from envs import Judge, UserError, load_schema
+from envs.loading import ScenarioSet, load_scenarios
+from envs.users import User
+from experiments.runs.entry_point import one_line
+from policies import Agent
+from policies.agent import Responder
+from policies.dialogue_state import Policy
+from policies.embeddings import Embedding
+from policies.understanding.detector import Detector
+from policies.understanding.reader import Reader
+from search.planning import Prior
+from search.problem import Searcher
+from search.rollouts import Parallel
+
+HARNESS_KEYS = ("max_judge_calls", "wave")
+"""Keys of the `search` group that the harness enforces for every searcher; no constructor sees them."""
+
+_PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+
+
+def build_scenarios(cfg: DictConfig) -> ScenarioSet:
+    """Load the scenarios that `cfg.scenarios` names."""
+    node = cfg.scenarios
+    return load_scenarios(
+        node.path,
+        None if node.attributes is None else load_schema(node.attributes),
+        limit=node.limit,
+        split=node.split,
+        test_fraction=node.test_fraction,
+        split_seed=node.split_seed,
+    )
+
+
+def build_judge(cfg: DictConfig) -> Judge:
+    """Return the judge; any object with `score`."""
+    return _build(cfg, "judge", "score")
+
+
+def build_searcher(cfg: DictConfig) -> Searcher:
+    """Return the searcher; any object with `plan`."""
+    return _build(cfg, "search", "plan")
+
+
+def search_member(name: str) -> dict[str, Any]:
+    """Return the member `name` of the group `search`, as it is in its file."""
+    text = (files("conf") / "search" / f"{name}.yaml").read_text("utf-8")
+    node: Any = OmegaConf.to_container(OmegaConf.create(text))
+    return node
+
+
+def search_members() -> dict[str, dict[str, Any]]:
+    """Return all members of the group `search`, sorted by name."""
+    paths = (files("conf") / "search").iterdir()
+    names = sorted(path.name.removesuffix(".yaml") for path in paths if path.name.endswith(".yaml"))
+    return {name: search_member(name) for name in names}
+
+
+def with_search(cfg: DictConfig, judge: Judge, prior: Prior | None) -> DictConfig:
+    """Return `cfg` with what `search=auto` stands for under `judge`; any other search stays as it is.
+
+    `mcts` where the judge is exact and compiled: simulations are free then, and it has the most of them.
+    Else `bayes`: the judge is noisy, paid or slow, and each call has to tell as much as it can. A prior is
+    read by `mcts` alone.
+    """
+    if OmegaConf.is_missing(cfg.search, "_target_") or cfg.search._target_ is not None:
+        return cfg
+    free = hasattr(judge, "surface") and not getattr(judge, "stochastic", False)
+    chosen = search_member("mcts" if free or prior is not None else "bayes")
+    given: Any = OmegaConf.to_container(cfg.search)
+    own = {key: value for key, value in given.items() if value is not None}
+    found = cfg.copy()
+    with open_dict(found):
+        found.search = {**chosen, **own}
+    return found
+
+
+def build_prior(cfg: DictConfig) -> Prior | None:
+    """Return the prior; any callable, or None for the uniform one."""
+    uniform = not OmegaConf.is_missing(cfg.prior, "_target_") and cfg.prior._target_ is None
+    return None if uniform else _build(cfg, "prior", "__call__")
+
+
+def build_parallel(cfg: DictConfig) -> Parallel:
+    """Return the way many scenarios are planned."""
+    return _build(cfg, "parallel", "start")
+
+
+def build_tracking(cfg: DictConfig) -> Any:
+    """Return the tracker (see `experiments.runs.tracking`)."""
+    return _build(cfg, "tracking", "finish")
+
+
+def build_policy(cfg: DictConfig) -> Policy:
+    """Return the policy; any object with `decide`."""
+    for part in ("acquisition", "abstention"):
+        node = cfg.policy.get(part)
+        if node is not None and OmegaConf.is_missing(node, "_target_"):
+            raise UserError(
+                f"policy.{part}._target_ is missing: expected a class, such as "
+                f"policy.{part}._target_=my_pkg.MyClass"
+            )
+    return _build(cfg, "policy", "decide")
+
+
+def build_embedding(cfg: DictConfig) -> Embedding:
+    """Return the embedding; any object with `embed`."""
+    return _build(cfg, "embedding", "embed")
+
+
+def build_users(cfg: DictConfig) -> User:
+    """Return who answers; any object with `answer`."""
+    return _build(cfg, "users", "answer")
+
+
+def build_target(cfg: DictConfig) -> Responder | None:
+    """Return the model that answers in the end; any callable, or None for none."""
+    nobody = not OmegaConf.is_missing(cfg.target, "_target_") and cfg.target._target_ is None
+    return None if nobody else _build(cfg, "target", "__call__")
+
+
+def build_chat(cfg: DictConfig) -> Any:
+    """Return the model that chooses and rates in an evaluation; any object with `about`, or None for none."""
+    nobody = not OmegaConf.is_missing(cfg.chat, "_target_") and cfg.chat._target_ is None
+    return None if nobody else _build(cfg, "chat", "about")
+
+
+def build_agent(cfg: DictConfig) -> Agent:
+    """Return the agent of `cfg.policy` and `cfg.embedding` over the table `cfg.paths`."""
+    attributes = cfg.scenarios.attributes
+    return Agent.load(
+        cfg.paths,
+        build_policy(cfg),
+        embedding=build_embedding(cfg),
+        schema=None if attributes is None else load_schema(attributes),
+        index=cfg.index,
+        detector=None if cfg.crisis is None else Detector.load(cfg.crisis),
+        reader=None if cfg.reading is None else Reader.load(cfg.reading),
+        respond=build_target(cfg),
+    )
+
+
+def _build(cfg: DictConfig, group: str, method: str) -> Any:
+    if OmegaConf.is_missing(cfg[group], "_target_"):
+        raise UserError(
+            f"{group}._target_ is missing: expected a class, such as {group}._target_=my_pkg.MyClass"
+        )
+    container: Any = OmegaConf.to_container(cfg[group], resolve=True, throw_on_missing=True)
+    node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
+    try:
+        target = get_object(node["_target_"])
+        _check_parts(node, group)
+        # A function is the thing itself: its keys are bound, and it is not called yet.
+        plain = method == "__call__" and inspect.isfunction(target)
+        thing = instantiate({**node, "_partial_": plain}, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError) or _raised_inside(cause):
+            raise cause from None  # a plug-in's own error keeps its traceback
+        raise UserError(f"{group}: {one_line(error)}") from None
+    except ImportError as error:
+        raise UserError(f"{group}._target_: {one_line(error)}") from None
+    if not callable(getattr(thing, method, None)):
+        raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
+    return thing
+
+
+def _check_parts(node: Mapping[str, Any], place: str) -> None:
+    """Check the types of a class's keys, and of the classes among them."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            _check_parts(value, f"{place}.{key}")
+    _check_types(get_object(node["_target_"]), node, place)
+
+
+def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Tell an error of the class's own code from one of the call to it (a wrong keyword, say)."""
+    trace = None if error is None else error.__traceback__
+    return trace is not None and trace.tb_next is not None
+
+
+def _check_types(target: Any, node: Mapping[str, Any], group: str) -> None:
+    """Hold each value against the annotation of its parameter, where that is of plain types."""
+    made = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = get_type_hints(made) if inspect.isfunction(made) else {}
+    except (NameError, TypeError):
+        return  # annotations that only a type checker can read
+    for key, value in node.items():
+        hint = hints.get(key, Any)
+        kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
+        if kinds <= {*_PLAIN, type(None)} and not _is_one_of(value, kinds):
+            names = " or ".join(sorted(_PLAIN.get(kind, "null") for kind in kinds))
+            raise UserError(f"{group}.{key}: found {value!r}, expected {names}")
+
+
+def _is_one_of(value: Any, kinds: set[Any]) -> bool:
+    # bool is an int to Python, and an int is welcome where a float is expected
+    return type(value) in kinds or (type(value) is int and float in kinds)

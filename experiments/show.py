@@ -1,0 +1,95 @@
+"""Show one plan as a tree: `python -m experiments.show PATHS SCENARIO_ID`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from envs import UserError
+from experiments.runs.journal import read_plans
+from search.path_table import FILE_NAME, PathRecord, PathTable
+from search.planning import ScenarioPlan
+
+
+def plan_tree(record: PathRecord, plan: ScenarioPlan | None) -> Tree:
+    """Return the plan as a tree: each question, the score after it, what was weighed instead of it.
+
+    `plan`: the run's journal entry with the alternatives; None shows the path alone.
+    """
+    simulated = " (SIMULATED scores)" if record.judge.startswith("simulated") else ""
+    root = Tree(
+        f"[bold]{escape(record.scenario_id)}[/bold]  {record.domain}, search {escape(record.search)}, "
+        f"judge {escape(record.judge)}{simulated}, budget {record.budget}, {record.judge_calls} judge calls"
+    )
+    root.add(f"[italic]{escape(record.query)}[/italic]")
+    node = root.add(f"nothing known: score {_number(record.path_scores[0])}")
+    for step, name in enumerate(record.path):
+        gain = _gain(record.path_scores, step)
+        node = node.add(
+            f"ask [bold]{escape(name)}[/bold]: score {_number(record.path_scores[step + 1])} ({gain})"
+        )
+        if plan is not None:
+            _alternatives(node, plan, step, name)
+    if plan is not None:
+        stopped = f"; {escape(plan.stopped)}" if plan.stopped else ""
+        root.add(f"everything known: score {_number(plan.score_full)}{stopped}")
+    return root
+
+
+def _alternatives(node: Tree, plan: ScenarioPlan, step: int, chosen: str) -> None:
+    rows = [(name, visits, value) for s, name, visits, value in plan.alternatives if s == step]
+    rows.sort(key=lambda row: (row[0] != chosen, -row[1], math.inf if math.isnan(row[2]) else -row[2]))
+    weighed = node.add("[dim]weighed (value: the best the search saw below it)[/dim]")
+    for name, visits, value in rows:
+        mark = "*" if name == chosen else " "
+        count = f", {visits} visits" if visits >= 0 else ""
+        weighed.add(f"[dim]{mark} {escape(name)}: value {_number(value)}{count}[/dim]")
+
+
+def _gain(scores: Sequence[float | None], step: int) -> str:
+    before, after = scores[step], scores[step + 1]
+    return "gain unknown" if before is None or after is None else f"{after - before:+.2f}"
+
+
+def _number(value: float | None) -> str:
+    return "unscored" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def inspect(paths: Path, scenario_id: str, console: Console) -> None:
+    """Print the plan of `scenario_id` in `paths`, a run folder or a Parquet file.
+
+    Raises
+    ------
+    UserError
+        no such table, or no such scenario in it.
+    """
+    found = [r for r in PathTable.load(paths).records() if r.scenario_id == scenario_id]
+    if not found:
+        raise UserError(f"{paths}: no scenario {scenario_id!r}, expected one of the column scenario_id")
+    folder = paths if paths.is_dir() else paths.parent
+    plan = read_plans(folder).get(scenario_id) if (folder / FILE_NAME).exists() else None
+    console.print(plan_tree(found[0], plan))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.show", description=__doc__)
+    parser.add_argument("paths", type=Path, help="a run folder or a Parquet file")
+    parser.add_argument("scenario_id")
+    options = parser.parse_args(arguments)
+    try:
+        inspect(options.paths, options.scenario_id, Console())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""What an agent remembers: planned paths with the scores along them, found by the query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from envs import Schema, UserError, penguin_schema
+from policies.embeddings import Embedding, StaticEmbedding
+from policies.retrieval import Index
+from search.path_table import PathTable
+from search.population.policy_tree import PolicyTree
+from search.population.policy_tree_file import FILE_NAME as TREES
+from search.population.policy_tree_file import PolicyTrees, load_trees
+
+SHIPPED = Path(__file__).parent / "data" / "paths.parquet"
+"""A small table planned from the bundled scenarios with the SIMULATED judge, and its policy trees. Made by
+
+    python -m experiments.train_mcts budget=4 judge=simulated_varied search=exhaustive parallel=serial \\
+        output_dir=shipped
+    python -m experiments.plan_population budget=4 judge=simulated_varied cost_weight=0.1 \\
+        output_dir=shipped
+"""
+NO_ATTRIBUTE = -1
+"""Fills the places of a path that is shorter than the longest."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The K stored queries nearest to a query, nearest first.
+
+    Attributes
+    ----------
+    rows : int64[K], rows of the table
+    similarity : float64[K], cosine
+    paths : int64[K, B], schema indices in the order of asking, -1 beyond a path's end
+    scores : float64[K, B + 1], mean score of each prefix, the first with nothing asked; NaN = unscored, or
+        beyond the path's end
+    domains : tuple[str, ...] of K
+    """
+
+    rows: np.ndarray
+    similarity: np.ndarray
+    paths: np.ndarray
+    scores: np.ndarray
+    domains: tuple[str, ...]
+
+    def weights(self, temperature: float) -> np.ndarray:
+        """Return float64[K], sum 1: the softmax of similarity / `temperature`."""
+        if not len(self.similarity):
+            return np.zeros(0)
+        raw = np.exp((self.similarity - self.similarity.max()) / temperature)
+        return raw / raw.sum()
+
+    def domain(self, temperature: float) -> tuple[str, float]:
+        """Return the domain of the greatest total weight, and that weight; ties: the one that is nearer."""
+        total: dict[str, float] = {}
+        for name, weight in zip(self.domains, self.weights(temperature), strict=True):
+            total[name] = total.get(name, 0.0) + float(weight)
+        best = max(total, key=lambda name: total[name], default="other")
+        return best, total.get(best, 0.0)
+
+
+class Memory:
+    """A path table as arrays, with the index of its queries.
+
+    Attributes
+    ----------
+    schema : of the attributes in the paths
+    index : of the N queries
+    paths : int8[N, B], schema indices, -1 beyond a path's end
+    scores : float64[N, B + 1], NaN as in `Neighbours`
+    budget : the most questions any stored plan was allowed
+    source : where the table came from, for messages and for `Agent.from_json`
+    simulated : whether any stored score comes from a simulated judge
+    ranking : the n attributes, by what they add over all stored paths together, most first
+    trees : plans that branch on answers, for each domain, or None
+    """
+
+    def __init__(
+        self,
+        table: PathTable,
+        index: Index,
+        schema: Schema | None = None,
+        source: str = "",
+        trees: PolicyTrees | None = None,
+    ) -> None:
+        """Take a table and the index of its queries.
+
+        Raises
+        ------
+        UserError
+            an empty table, an index of another length, an attribute that `schema` does not have, or trees of
+            another schema.
+        """
+        columns = table.table
+        if not len(table):
+            raise UserError(f"{source or 'paths'}: the table has no row, expected planned paths")
+        if len(index) != len(table):
+            raise UserError(f"index: found {len(index)} queries, expected the table's {len(table)}")
+        self.schema = schema or penguin_schema()
+        self.index = index
+        self.source = source
+        self.table = table
+        lengths, names = _flat(columns["path"])
+        self.paths = _padded(lengths, _schema_indices(names, self.schema, source), NO_ATTRIBUTE)
+        lengths, scores = _flat(columns["path_scores"])
+        self.scores = _padded(lengths, scores.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
+        if self.scores.shape[1] != self.paths.shape[1] + 1:
+            raise UserError(
+                f"{source or 'paths'}: a path and its scores differ in length, expected one more score"
+            )
+        domains = _one(columns["domain"].dictionary_encode())
+        self._domain_names = tuple(domains.dictionary.to_pylist())
+        self._domains = domains.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+        self.budget = int(pc.max(columns["budget"]).as_py())
+        self.simulated = bool(pc.any(pc.starts_with(columns["judge"], "simulated")).as_py())
+        self.ranking = _ranking(self.paths, self.scores, len(self.schema))
+        self.trees = trees
+        for tree in () if trees is None else trees.trees.values():
+            _check_tree(tree, self.schema, source)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @classmethod
+    def load(
+        cls,
+        paths: str | Path | None = None,
+        embedding: Embedding | None = None,
+        schema: Schema | None = None,
+        index: str | Path | None = None,
+    ) -> Memory:
+        """Read a run folder or a Parquet file (default: the table that ships with the package).
+
+        Policy trees are read too where their file lies beside the table.
+        `index`: a file to keep the vectors in; read when it exists (and checked), else written. Without it
+        the queries are embedded anew (about 10,000 a second with the default embedding).
+
+        Raises
+        ------
+        UserError
+            see `PathTable.load` and `Index.load`.
+        """
+        source = SHIPPED if paths is None else Path(paths)
+        table = PathTable.load(source)
+        trees_file = (source if source.is_dir() else source.parent) / TREES
+        trees = load_trees(trees_file) if trees_file.exists() else None
+        embedding = embedding or StaticEmbedding()
+        queries = table.table["query"].to_pylist()
+        if index is not None and Path(index).exists():
+            return cls(table, Index.load(index, embedding, queries), schema, str(source), trees)
+        made = Index.build(embedding, queries)
+        if index is not None:
+            made.save(index)
+        return cls(table, made, schema, str(source), trees)
+
+    def take(self, rows: np.ndarray) -> Memory:
+        """Return the memory of the rows `rows` (int64[M]) alone, without embedding anything again."""
+        table = PathTable(self.table.table.take(pa.array(rows)), self.table.provenance)
+        index = self.index.take(rows, table.table["query"].to_pylist())
+        return Memory(table, index, self.schema, self.source, self.trees)
+
+    def neighbours(self, query: str, k: int, domain: str | None = None) -> Neighbours:
+        """Return the `k` stored queries nearest to `query` (fewer when fewer are stored).
+
+        `domain`: look at the rows of that domain alone; at all rows where it has none.
+        """
+        among = None
+        if domain in self._domain_names:
+            among = np.flatnonzero(self._domains == self._domain_names.index(str(domain)))
+        return self.rows(*self.index.nearest(query, k, among))
+
+    def rows(self, rows: np.ndarray, similarity: np.ndarray) -> Neighbours:
+        """Return the stored rows `rows` (int64[K]) as neighbours of the given similarity (float64[K])."""
+        return Neighbours(
+            rows,
+            similarity,
+            self.paths[rows].astype(np.int64),
+            self.scores[rows],
+            tuple(self._domain_names[code] for code in self._domains[rows]),
+        )
+
+    def queries(self, rows: np.ndarray) -> list[str]:
+        """Return the stored queries of `rows` (int64[K])."""
+        return self.table.table["query"].take(pa.array(rows)).to_pylist()
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    found = column.combine_chunks()
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Return (length of each list int64[N], all members in a row)."""
+    lengths = _one(pc.list_value_length(column)).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths.astype(np.int64), _one(pc.list_flatten(column))
+
+
+def _schema_indices(names: pa.Array, schema: Schema, source: str) -> np.ndarray:
+    coded = names.dictionary_encode()
+    known = coded.dictionary.to_pylist()
+    for name in known:
+        if name not in schema.names:
+            raise UserError(
+                f"{source or 'paths'}: attribute {name!r} is in a path, expected one of the schema: "
+                f"{', '.join(schema.names[:10])}{', ...' if len(schema) > 10 else ''}"
+            )
+    places = np.array([schema.index(name) for name in known] or [0], dtype=np.int8)
+    return places[coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)]
+
+
+def _ranking(paths: np.ndarray, scores: np.ndarray, n_attributes: int) -> tuple[int, ...]:
+    """Return the attributes by the sum of what they added, most first; ties in schema order."""
+    steps = np.diff(scores, axis=1)
+    use = (paths != NO_ATTRIBUTE) & ~np.isnan(steps)
+    added = np.bincount(paths[use].astype(np.int64), weights=steps[use], minlength=n_attributes)
+    return tuple(np.argsort(-added, kind="stable").tolist())
+
+
+def _check_tree(tree: PolicyTree, schema: Schema, source: str) -> None:
+    levels = tuple(tuple(level.name for level in a.levels) for a in schema.attributes)
+    if (tree.names, tree.levels) != (schema.names, levels):
+        raise UserError(
+            f"{source or 'trees'}: the policy tree of domain {tree.group!r} has other attributes or "
+            f"levels than the schema, expected the same in the same order"
+        )
+
+
+def _padded(lengths: np.ndarray, flat: np.ndarray, fill: float) -> np.ndarray:
+    """Return [N, longest] of the lists that `flat` holds one after the other, `fill` beyond their ends."""
+    table = np.full((len(lengths), int(lengths.max(initial=0))), fill, dtype=flat.dtype)
+    table[np.arange(table.shape[1]) < lengths[:, None]] = flat
+    return table

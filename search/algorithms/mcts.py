@@ -1,0 +1,229 @@
+"""Monte Carlo tree search over sets of attributes: `search=mcts`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from envs import UserError
+from search.core.tree import NO_CHILD, SCORED, Rules, Tree, new_tree
+from search.path_rule import members
+from search.plans import Alternative, Plan
+from search.problem import Problem
+from search.surrogate.reallocate import finish
+
+_DEFAULT_EXPLORATION = {"puct": 3.0, "uct": 0.3}
+
+
+class MCTSSearch:
+    """Plan by Monte Carlo graph search (`search.core.kernels` has the equations).
+
+    A problem with a surface is searched in compiled code alone; otherwise compiled code selects a batch of
+    leaves, `Problem.evaluate` scores them, and compiled code backs them up in the order of selection.
+
+    Under a noisy judge the tree holds one look at each set, and the path is the best by posterior mean
+    (`surrogate.set_gp`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further
+    looks at the sets that may be the best (`surrogate.reallocate`).
+
+    Parameters
+    ----------
+    num_simulations : int >= 1, search iterations (paper: T = 300)
+    selection : "puct" (METHOD eq. 3) or "uct"
+    exploration : float >= 0, c in units of the range of scores seen; None = 3.0 for puct, 0.3 for uct
+    backup : "max" (best set below; each simulation scores a new set) or "mean" (METHOD: Q = W / N)
+    rollout : score a leaf by a random completion to the budget instead of the leaf itself (METHOD's
+        rollouts, epsilon-greedy on the prior with eps(d) = 0.2 / (1 + exp(d - D / 2))); needs `backup="mean"`
+    batch_size : int >= 1, leaves scored at once by a judge outside the kernel
+    """
+
+    name = "mcts"
+
+    def __init__(
+        self,
+        num_simulations: int = 300,
+        selection: str = "puct",
+        exploration: float | None = None,
+        backup: str = "max",
+        rollout: bool = False,
+        batch_size: int = 8,
+    ) -> None:
+        if num_simulations < 1:
+            raise UserError(f"search.num_simulations: found {num_simulations}, expected an integer >= 1")
+        if selection not in _DEFAULT_EXPLORATION:
+            raise UserError(f"search.selection: found {selection!r}, expected puct or uct")
+        if backup not in ("max", "mean"):
+            raise UserError(f"search.backup: found {backup!r}, expected max or mean")
+        if rollout and backup != "mean":
+            raise UserError("search.rollout: found true with search.backup=max, expected backup=mean")
+        if batch_size < 1:
+            raise UserError(f"search.batch_size: found {batch_size}, expected an integer >= 1")
+        if exploration is not None and not (math.isfinite(exploration) and exploration >= 0):
+            raise UserError(f"search.exploration: found {exploration}, expected a number >= 0")
+        self.num_simulations = num_simulations
+        self.selection = selection
+        self.exploration = _DEFAULT_EXPLORATION[selection] if exploration is None else exploration
+        self.backup = backup
+        self.rollout = rollout
+        self.batch_size = batch_size
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
+        """Return the best path found; see `search.path_rule`."""
+        tree, ran = self.search(problem, rng)
+        if ran == self.num_simulations:
+            stopped = "all simulations ran"
+        else:
+            stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
+        plan = finish(problem, simulations=ran, stopped=stopped)
+        return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
+
+    def warm_up(self) -> None:
+        """Compile the kernels, or load them from the cache on disk."""
+        import search.core.kernels  # noqa: F401
+
+    def rules(self, problem: Problem) -> Rules:
+        """Return what the kernels need to know of `problem`."""
+        n_askable = int(problem.askable).bit_count()
+        return Rules(
+            budget=min(problem.budget, n_askable),
+            n_askable=n_askable,
+            known=problem.known,
+            askable=problem.askable,
+            exploration=float(self.exploration),
+            uct=self.selection == "uct",
+            mean=self.backup == "mean",
+            has_prior=problem.has_prior and self.selection == "puct",  # UCB1 knows no prior
+            costly=problem.cost_weight > 0,
+        )
+
+    def new_tree(self, problem: Problem) -> Tree:
+        """Return an empty tree with room for this search of `problem`."""
+        rules = self.rules(problem)
+        n_sets = sum(math.comb(rules.n_askable, k) for k in range(rules.budget + 1))
+        n_nodes = min(self.num_simulations + self.batch_size + 1, n_sets)
+        return new_tree(n_nodes, problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs)
+
+    def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
+        """Run the search; return the tree and the simulations that ran. Every scored set is in `problem`."""
+        tree = self.new_tree(problem)
+        rules = self.rules(problem)
+        if problem.surface is None or rules.has_prior or self.rollout:
+            return tree, self.run_judge(problem, tree, rules, rng, self.num_simulations)
+        ran = self.run_surface(problem, tree)
+        # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
+        # that is not its judge's twin is found out by the scores of the report.
+        problem.evaluate(tree.mask[: tree.size[0]][tree.status[: tree.size[0]] == SCORED])
+        return tree, ran
+
+    def run_surface(self, problem: Problem, tree: Tree) -> int:
+        """Search the surface of `problem` in compiled code from the root on; return the simulations run."""
+        from search.core import kernels
+
+        assert problem.surface is not None  # noqa: S101 - the callers' promise
+        rules = self.rules(problem)
+        limit = len(tree.mask) if problem.calls_left is None else problem.calls_left
+        nodes, edges = np.zeros(rules.budget + 1, np.int64), np.zeros(rules.budget, np.int64)
+        function, params = problem.surface
+        return int(
+            kernels.search_surface(tree, rules, nodes, edges, function, params, self.num_simulations, limit)
+        )
+
+    def run_judge(
+        self, problem: Problem, tree: Tree, rules: Rules, rng: np.random.Generator, simulations: int
+    ) -> int:
+        """Run up to `simulations` more from `rules.known` on, scored by the judge; return how many ran."""
+        from search.core import kernels
+
+        nodes = np.zeros((self.batch_size, rules.budget + 1), np.int64)
+        edges = np.zeros((self.batch_size, rules.budget), np.int64)
+        depths = np.zeros(self.batch_size, np.int64)
+        ran = 0
+        while ran < simulations:
+            # The root alone first: without its score and prior a batch would have one leaf anyway.
+            room = min(self.batch_size if tree.size[0] else 1, simulations - ran)
+            if problem.calls_left is not None:
+                room = min(room, problem.calls_left)
+            count = kernels.select_batch(tree, rules, nodes, edges, depths[:room])
+            if count == 0:
+                break
+            leaves = nodes[np.arange(count), depths[:count]]
+            targets = self._targets(problem, tree, rules, leaves, rng)
+            scores = problem.objectives(targets, problem.evaluate(targets))
+            if rules.has_prior:
+                self._expand(problem, tree, rules, leaves)  # unscored ones too: they are searched below
+            kernels.backup_batch(tree, rules, nodes, edges, depths, scores)
+            ran += count
+        return ran
+
+    def _targets(
+        self, problem: Problem, tree: Tree, rules: Rules, leaves: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the sets to score for `leaves`: themselves, or their completions by rollout."""
+        masks = tree.mask[leaves]
+        if self.rollout and tree.visits[0]:  # the root itself is scored: every path starts there
+            for i, mask in enumerate(masks.tolist()):
+                masks[i] = _complete(mask, problem, rules, rng)
+        return masks
+
+    def _expand(self, problem: Problem, tree: Tree, rules: Rules, leaves: np.ndarray) -> None:
+        for leaf in leaves.tolist():
+            mask = int(tree.mask[leaf])
+            legal = members(int(rules.askable) & ~mask)
+            spent = rules.n_askable - len(legal) == rules.budget  # nothing more is asked: a prior for nothing
+            if tree.status[leaf] != SCORED and not spent:
+                tree.prior[leaf, legal] = prior_over(problem, mask, legal)
+
+
+def prior_over(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
+    """Return float64[len(legal)], the prior over what can be asked, summing to 1; uniform if it is silent."""
+    weights = problem.prior(mask)
+    uniform = np.full(len(legal), 1.0 / len(legal))
+    if weights is None:
+        return uniform
+    wanted = f"expected {problem.n_attributes} finite numbers >= 0"
+    try:
+        weights = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"prior: found a {type(weights).__name__} of no numbers, {wanted}") from None
+    if weights.shape != (problem.n_attributes,):
+        raise UserError(f"prior: found shape {weights.shape}, {wanted}")
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise UserError(f"prior: found a number that is negative or not finite, {wanted}")
+    total = weights[legal].sum()
+    return weights[legal] / total if total > 0 else uniform
+
+
+def _complete(mask: int, problem: Problem, rules: Rules, rng: np.random.Generator) -> int:
+    """Return `mask` filled up to the budget (never beyond it) by epsilon-greedy choices on the prior."""
+    depth = (mask & ~int(rules.known)).bit_count()
+    while depth < rules.budget:
+        legal = members(int(rules.askable) & ~mask)
+        epsilon = 0.2 / (1.0 + math.exp(depth - rules.budget / 2))
+        prior = prior_over(problem, mask, legal) if problem.has_prior else None
+        if prior is None or rng.random() < epsilon:
+            choice = int(rng.integers(len(legal)))
+        else:
+            choice = int(np.argmax(prior))
+        mask |= 1 << legal[choice]
+        depth += 1
+    return mask
+
+
+def _alternatives(tree: Tree, problem: Problem, path: tuple[int, ...]) -> tuple[Alternative, ...]:
+    """Return visits and values of every question weighed along `path`, as far as the tree goes."""
+    from search.core import kernels
+
+    rows = []
+    mask = int(problem.known)
+    for step, chosen in enumerate(path):
+        size = int(tree.size[0])
+        node = kernels.find_or_add(tree, np.uint64(mask))
+        known_to_tree = 0 <= node < size
+        for a in members(int(problem.askable) & ~mask):
+            child = int(tree.child[node, a]) if known_to_tree else NO_CHILD
+            visits = int(tree.edge_visits[node, a]) if known_to_tree else 0
+            rows.append(
+                Alternative(step, a, visits, float(tree.value[child]) if child != NO_CHILD else math.nan)
+            )
+        mask |= 1 << chosen
+    return tuple(rows)

@@ -1,0 +1,1 @@
+"""Compiled graph search: the tree as arrays, and its kernels."""

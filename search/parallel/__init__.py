@@ -1,0 +1,1 @@
+"""Running many plans: threads, processes, Ray."""

@@ -1,0 +1,1 @@
+"""Planning for people whose profile nobody knows: the plan is a tree that branches on answers."""

@@ -1,0 +1,54 @@
+"""What a look at a set is worth, given beliefs about all sets: two answers, for `search.algorithms.bayes`.
+
+Both read c_i(S) = cov(s_i, s_S) / sqrt(var(s_S) + noise^2), how far one look at S may move what is believed
+of the set i.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search.surrogate.posterior import Beliefs
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_RIVALS = 40
+"""Sets, the most promising ones, among which the maximum is taken."""
+_DRAWN_RIVALS, _DRAWS = 100, 256
+"""The same where the best set is drawn, and how often."""
+_JITTER = 1e-6
+
+
+def knowledge_gradient(mean: np.ndarray, beliefs: Beliefs, looks: int) -> np.ndarray:
+    """Return float64[B], E[max_i (mean_i + c_i(S) Z)] - max_i mean_i of `looks` looks at each set S.
+
+    Frazier, Powell & Dayanik 2009, correlated beliefs; Z is standard normal, by Gauss-Hermite quadrature.
+    `mean`: float64[B], objectives believed.
+    """
+    rivals = _promising(mean, beliefs, _RIVALS)
+    change = beliefs.covariance(rivals)
+    change /= np.sqrt(beliefs.variance + beliefs.noise**2 / looks + 1e-9)[:, None]
+    gains = np.zeros(len(mean))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        gains += weight * (mean[rivals] + change * node).max(axis=1)
+    return gains - mean[rivals].max()
+
+
+def settling(mean: np.ndarray, beliefs: Beliefs, rng: np.random.Generator) -> np.ndarray:
+    """Return float64[B], sum_ij p_i p_j (c_i(S) - c_j(S))^2 / 2 of a look at each set S.
+
+    It is the variance that the look takes from the differences between sets that may be the best, p_i being
+    the chance that i is: the top-two idea (Russo 2020) with every pair, weighed by Thompson draws.
+    """
+    rivals = _promising(mean, beliefs, _DRAWN_RIVALS)
+    change = beliefs.covariance(rivals)
+    root = np.linalg.cholesky(change[rivals] + _JITTER * np.eye(len(rivals)))
+    draws = mean[rivals] + rng.standard_normal((_DRAWS, len(rivals))) @ root.T
+    best = np.bincount(draws.argmax(axis=1), minlength=len(rivals)) / _DRAWS
+    spread = ((change - (change @ best)[:, None]) ** 2) @ best
+    return np.asarray(spread / (beliefs.variance + beliefs.noise**2 + 1e-9))
+
+
+def _promising(mean: np.ndarray, beliefs: Beliefs, count: int) -> np.ndarray:
+    """Return int[count], the sets of the highest mean plus standard deviation."""
+    return np.argsort(-(mean + np.sqrt(beliefs.variance)), kind="stable")[:count]

@@ -1,0 +1,193 @@
+"""A Bayesian response surface over sets: main effects and pairs behind a saturating link.
+
+    s(S) = b + h g(y(S)) / g(1) + e(S),   y(S) = sum_{a in S} w_a + sum_{a < b in S} v_ab
+    g(y) = tanh(k y) for y >= 0,      k y below
+
+so that h is what a set of y = 1 gains; k is the link's curvature (k -> 0: a straight line). It is nearly
+straight at first and level in the end, as a mean of bounded verdicts is. Below 0, where attributes harm, it
+goes straight on. Base b, weights w and pairs v have normal priors, the pairs' around 0, so that they are
+shrunk; the weights share an unknown mean. e is a misfit of each set's own. y is then a Gaussian process over
+sets with the kernel
+
+    K(S, T) = sd_0^2 |S| |T| + sum_{a in S and T} sd_a^2 + sum_{a < b in S and T} sd_ab^2.
+
+Curvature, height, the pairs' spread, the noise of a look and the misfit are not fitted but averaged over:
+`Members` are models with values of their own, solved at once as stacked arrays `[G, ...]`.
+`search.surrogate.posterior` has the inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True)
+class SurfacePrior:
+    """Normal priors over n attributes and P = n (n - 1) / 2 pairs, (0, 1), (0, 2), ... in row order.
+
+    Score points: `base`, `base_sd`. Dimensionless: `weight`, `weight_sd` (float64[n]), `shared_sd` (of the
+    mean of all weights), `pair`, `pair_sd` (float64[P]).
+    """
+
+    base: float
+    base_sd: float
+    weight: np.ndarray
+    weight_sd: np.ndarray
+    shared_sd: float
+    pair: np.ndarray
+    pair_sd: np.ndarray
+
+    @classmethod
+    def default(cls, n_attributes: int, budget: int) -> SurfacePrior:
+        """Return a prior for scores in [1, 5] of which nothing is known.
+
+        Weights are scaled so that a full budget of typical attributes has y = 1.
+        """
+        n_pairs = n_attributes * (n_attributes - 1) // 2
+        weight = 1.0 / max(budget, 1)
+        return cls(
+            base=3.0,
+            base_sd=0.8,
+            weight=np.full(n_attributes, weight),
+            weight_sd=np.full(n_attributes, 1.3 * weight),
+            shared_sd=0.8 * weight,
+            pair=np.zeros(n_pairs),
+            pair_sd=np.full(n_pairs, weight),
+        )
+
+
+class Members(NamedTuple):
+    """G models: float64[G] each; `pair_scale` multiplies the prior's `pair_sd`."""
+
+    curvature: np.ndarray
+    height: np.ndarray
+    pair_scale: np.ndarray
+    noise: np.ndarray
+    misfit: np.ndarray
+    log_weight: np.ndarray
+
+    def take(self, which: np.ndarray) -> Members:
+        """Return the members at the indices `which`."""
+        return Members(*(field[which] for field in self))
+
+
+class Looks(NamedTuple):
+    """What was seen of m sets.
+
+    `at`: int[m], their places among `Sets.masks`; `means`, `counts`: float64[m] of the looks at each;
+    `within`: the sum of squared deviations of repeated looks from their means, `repeats`: its degrees of
+    freedom.
+    """
+
+    at: np.ndarray
+    means: np.ndarray
+    counts: np.ndarray
+    within: float
+    repeats: int
+
+    @classmethod
+    def of(cls, at: Sequence[int], scores: Sequence[Sequence[float]]) -> Looks:
+        """Return the summary of the scores of each set, at the places `at`."""
+        counts = np.array([float(len(seen)) for seen in scores])
+        means = np.array([sum(seen) / len(seen) for seen in scores])
+        within = sum((s - m) ** 2 for seen, m in zip(scores, means.tolist(), strict=True) for s in seen)
+        return cls(np.array(at, np.int64), means, counts, float(within), int(counts.sum()) - len(counts))
+
+
+def features(masks: np.ndarray, n_attributes: int) -> np.ndarray:
+    """Return float64[B, n + n (n - 1) / 2]: membership of each attribute, then of each pair."""
+    bits = (np.asarray(masks, np.uint64)[:, None] >> np.arange(n_attributes, dtype=np.uint64)) & np.uint64(1)
+    single = bits.astype(np.float64)
+    first, second = np.triu_indices(n_attributes, 1)
+    return np.concatenate([single, single[:, first] * single[:, second]], axis=1)
+
+
+class Sets:
+    """The candidates, and what the prior says of y on them.
+
+    Attributes
+    ----------
+    masks : uint64[C]
+    rows : float64[C, n + P], `features`
+    mean : float64[C], prior mean of y
+    main, pair : float64[C, C], the kernel's parts; `pair` for a `pair_scale` of 1
+    place : {mask: index in masks}
+    """
+
+    def __init__(self, masks: np.ndarray, prior: SurfacePrior, known: int = 0) -> None:
+        n = len(prior.weight)
+        self.masks = masks
+        self.rows = features(masks & ~np.uint64(known), n)
+        self.prior = prior
+        single, double = self.rows[:, :n], self.rows[:, n:]
+        size = single.sum(axis=1)
+        self.mean = single @ prior.weight + double @ prior.pair
+        self.main = (single * prior.weight_sd**2) @ single.T + prior.shared_sd**2 * np.outer(size, size)
+        self.pair = (double * prior.pair_sd**2) @ double.T
+        self.place = {mask: i for i, mask in enumerate(masks.tolist())}
+
+    def kernel(self, members: Members, rows: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+        """Return float64[G, R, S], prior covariance of y between sets (`columns` None: all of them)."""
+        block = rows if columns is None else np.ix_(rows, columns)
+        return self.main[block] + members.pair_scale[:, None, None] ** 2 * self.pair[block]
+
+
+class Latent(NamedTuple):
+    """Moments of y on C sets under G members: `mean`, `variance` float64[G, C]."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+def prior_latent(sets: Sets, members: Members) -> Latent:
+    """Return the moments before any look."""
+    own = np.diagonal(sets.main) + members.pair_scale[:, None] ** 2 * np.diagonal(sets.pair)
+    return Latent(np.broadcast_to(sets.mean, own.shape), own)
+
+
+class Link(NamedTuple):
+    """The link's best linear fit under y ~ `Latent`, float64[G, C] each.
+
+    `gain`: E[s - b]. `slope`: cov(s, y) / var y. `bent`: variance of s that is not linear in y.
+    """
+
+    gain: np.ndarray
+    slope: np.ndarray
+    bent: np.ndarray
+
+
+def link(y: np.ndarray, members: Members) -> np.ndarray:
+    """Return float64[G, C], s - b without misfit."""
+    k = members.curvature[:, None]
+    risen = k * np.minimum(y, 0.0) + np.tanh(k * np.maximum(y, 0.0))
+    return members.height[:, None] / np.tanh(k) * risen
+
+
+def tangent(y: np.ndarray, members: Members) -> np.ndarray:
+    """Return float64[G, C], derivative of s by y."""
+    k = members.curvature[:, None]
+    return members.height[:, None] * k / np.tanh(k) * (1.0 - np.tanh(k * np.maximum(y, 0.0)) ** 2)
+
+
+def linearise(latent: Latent, members: Members) -> Link:
+    """Return the fit under `latent`, by Gauss-Hermite quadrature; the slope is E[ds/dy] (Stein's lemma)."""
+    k = members.curvature[:, None]
+    scale = members.height[:, None] / np.tanh(k)
+    spread = np.sqrt(latent.variance)
+    first = second = slope = 0.0
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        y = latent.mean + spread * node
+        above = np.tanh(k * np.maximum(y, 0.0))
+        risen = above + k * np.minimum(y, 0.0)
+        first = first + weight * risen
+        second = second + weight * risen**2
+        slope = slope + weight * k * (1.0 - above**2)
+    bent = np.maximum(second - first**2 - slope**2 * latent.variance, 0.0)
+    return Link(scale * first, scale * slope, scale**2 * bent)

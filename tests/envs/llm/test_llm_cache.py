@@ -1,0 +1,154 @@
+"""The cache of replies: paid for once, in one file, by any number of threads and processes."""
+
+import multiprocessing
+import sqlite3
+import stat
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envs import UserError
+from envs.llm import ChatRequest, Reply, ReplyCache, TokenChoice
+from envs.llm.reply_cache import default_path
+from tests.envs.llm_cases import ask, client, server
+
+
+def test_key_is_of_what_is_asked_and_of_nothing_else():
+    base = ask("a", max_output_tokens=5)
+    key = base.key("m", {})
+    assert key == replace(base).key("m", {})
+    others = [
+        base.key("n", {}),
+        base.key("m", {"cache_prompt": False}),
+        *(
+            replace(base, **change).key("m", {})
+            for change in (
+                {"messages": (("user", "b"),)},
+                {"messages": (("system", "a"),)},
+                {"messages": (("user", "a"), ("user", ""))},
+                {"temperature": 0.5},
+                {"temperature": None},
+                {"top_p": 0.5},
+                {"max_output_tokens": 6},
+                {"schema": {"type": "object"}},
+                {"top_logprobs": 5},
+                {"sample": 1},
+                {"seeded": False},
+            )
+        ),
+    ]
+    assert len({key, *others}) == len(others) + 1
+
+
+def test_key_is_the_same_in_every_version_of_this_format():
+    """A changed key would make everybody pay again; change the version on purpose."""
+    request = ChatRequest((("system", "s"), ("user", "\u00fc")), 0.7, None, 300, {"type": "object"}, 20, 3)
+    assert request.key("m", {}) == "41ad18a546c2fc20d302c8ba267f9d373e2a0b92d7b700856b3c4a8f99b81681"
+
+
+def test_seeds_differ_between_samples_and_attempts():
+    seeds = {ask(sample=i).seed("m", attempt) for i in range(10) for attempt in range(3)}
+    assert len(seeds) == 30
+
+
+def test_another_endpoint_finds_the_reply(tmp_path):
+    with server() as first:
+        said = client(first.url, tmp_path).complete(ask())
+    with server() as second:
+        found = client(second.url, tmp_path, timeout_s=9.0, headers={"X-Title": "t"}).complete(ask())
+        assert second.seen.requests == 0
+    assert (found.text, found.requests) == (said.text, 0)
+    assert (found.input_tokens, found.output_tokens) == (said.input_tokens, said.output_tokens)
+
+
+@given(
+    st.text(),
+    st.none()
+    | st.lists(
+        st.tuples(st.text(), st.lists(st.tuples(st.text(), st.floats(allow_nan=False, allow_infinity=False))))
+    ),
+)
+def test_reply_survives_the_file(text, tokens):
+    kept = None if tokens is None else tuple(TokenChoice(t, tuple(top)) for t, top in tokens)
+    reply = Reply(text, "stop", tokens=kept, input_tokens=3, output_tokens=4)
+    assert Reply.from_json(reply.to_json()) == reply
+
+
+def test_file_and_folder_belong_to_the_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache = ReplyCache()
+    cache.put("k", "m", 0, "{}")
+    assert cache.path == default_path() == tmp_path / "cache" / "raise-planner" / "replies.sqlite"
+    for file in cache.path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+    assert stat.S_IMODE(cache.path.parent.stat().st_mode) == 0o700
+    assert cache._run("PRAGMA journal_mode", ()).fetchone()[0] == "wal"
+
+
+def test_what_came_first_stays(tmp_path):
+    one, two = ReplyCache(tmp_path / "c"), ReplyCache(tmp_path / "c")
+    assert one.put("k", "m", 0, "first") == "first"
+    assert two.put("k", "m", 0, "second") == "first"
+    assert (two.get("k"), two.get("other"), len(two), two.models()) == ("first", None, 1, ["m"])
+
+
+def test_prompts_are_not_in_it(tmp_path):
+    with server() as running:
+        client(running.url, tmp_path).complete(ask("a secret sorrow"))
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"Scripted reply" in content
+    assert b"sorrow" not in content
+
+
+def test_read_only_writes_nothing_and_makes_nothing(tmp_path):
+    with pytest.raises(UserError, match="there is no such file"):
+        ReplyCache(tmp_path / "none", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+    ReplyCache(tmp_path / "c").close()
+    with pytest.raises(UserError, match="readonly"):
+        ReplyCache(tmp_path / "c", read_only=True).put("k", "m", 0, "{}")
+
+
+def test_files_that_are_no_cache(tmp_path):
+    (tmp_path / "text").write_text("no database at all, but long enough to look at " * 50)
+    other = sqlite3.connect(tmp_path / "other")
+    other.execute("PRAGMA user_version=77")
+    other.close()
+    for path in (tmp_path / "text", tmp_path / "other", tmp_path):
+        with pytest.raises(UserError, match=r"^cache .*expected"):
+            ReplyCache(path)
+    (tmp_path / "empty").touch()
+    with pytest.raises(UserError, match=r"^cache .*expected"):
+        ReplyCache(tmp_path / "empty", read_only=True)
+
+
+def test_a_damaged_reply_is_told_and_never_used(tmp_path):
+    cache = ReplyCache(tmp_path / "c")
+    cache.put("k", "m", 0, "{}")
+    cache._run("UPDATE replies SET reply = ?", ('{"text": "5"}',))
+    with pytest.raises(UserError, match="the reply k is damaged"):
+        cache.get("k")
+
+
+def _writes(path, number, barrier):
+    cache = ReplyCache(path)
+    barrier.wait()
+    for i in range(200):
+        cache.put(f"shared {i}", "m", 0, f"{number}")
+        cache.put(f"own {number} {i}", "m", 0, "x")
+
+
+def test_many_processes_write_one_file(tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(4)
+    writers = [context.Process(target=_writes, args=(tmp_path / "c", i, barrier)) for i in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    cache = ReplyCache(tmp_path / "c")
+    assert len(cache) == 200 + 4 * 200
+    assert cache._run("PRAGMA integrity_check", ()).fetchone()[0] == "ok"

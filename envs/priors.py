@@ -18,7 +18,7 @@ from envs.judges.llm import prompting
 from envs.judges.llm.usage import Usage
 from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.faults import SchemaRefused
+from envs.llm.endpoint import SchemaRefused
 from envs.llm.reply_cache import default_path
 from envs.rankings import checked_temperature, rank_weights, read_ranking
 from envs.scenario import Scenario
@@ -81,7 +81,7 @@ class LLMPrior:
         a value that is none of those offered.
     """
 
-    operational = (
+    resume_ignored = (
         "base_url",
         "api",
         "api_version",
@@ -166,11 +166,11 @@ class LLMPrior:
         """Replies that the calling thread was given without a request."""
         return self.usage.cache_hits
 
-    def divided(self, workers: int) -> LLMPrior:
+    def shard(self, workers: int) -> LLMPrior:
         """Return this prior for one of `workers` processes, with its share of the limits."""
         prior = object.__new__(type(self))
         prior.__dict__.update(self.__dict__)
-        prior.client = self.client.divided(workers)
+        prior.client = self.client.shard(workers)
         prior._begin()
         return prior
 

@@ -96,7 +96,7 @@ def _notice(console: Console, agent: Agent, cfg: DictConfig) -> None:
         f"tool, not a counsellor: in an emergency call your local emergency number. It reads English, and it "
         f"may miss signs of danger, in other languages above all."
     )
-    if agent.memory.simulated:
+    if agent.plan_index.simulated:
         console.print("The stored plans were made with SIMULATED scores; no person and no model judged them.")
 
 
@@ -149,8 +149,8 @@ def _asked(console: Console) -> str | None:
 def _neighbours(agent: Agent) -> Table:
     found = agent.neighbours
     table = Table("similarity", "domain", "stored query", "its path")
-    names = agent.memory.schema.names
-    for i, query in enumerate(agent.memory.queries(found.rows)):
+    names = agent.plan_index.schema.names
+    for i, query in enumerate(agent.plan_index.queries(found.rows)):
         path = ", ".join(names[a] for a in found.paths[i].tolist() if a >= 0)
         table.add_row(f"{found.similarity[i]:.2f}", found.domains[i], escape(query), path)
     return table
@@ -167,8 +167,8 @@ def _show_end(turn: Turn, console: Console) -> None:
     console.print(f"\n{asked}; {escape(turn.reason)}.")
     console.print("[bold]Known when answering:[/bold]" if turn.context else "Nothing is known of you.")
     for name, value in turn.context.items():
-        told = " (from the query)" if name in turn.revealed else ""
-        console.print(f"  {escape(name)}: {escape(value)}{told}")
+        message = " (from the query)" if name in turn.revealed else ""
+        console.print(f"  {escape(name)}: {escape(value)}{message}")
     if turn.response is not None:
         console.print(f"\n{escape(turn.response)}")
 

@@ -178,8 +178,8 @@ def benchmark(cfg: DictConfig) -> None:
         f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
     )
     compared = pomcp_benchmark.compare_pomcp(cfg.repeats, cfg.seed) if pomcp_benchmark.available() else []
-    told = pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED
-    console.print(told, markup=False, highlight=False)
+    message = pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED
+    console.print(message, markup=False, highlight=False)
     found = {
         "rates": [asdict(rate) for rate in rates],
         "interpreted_per_second": interpreted,

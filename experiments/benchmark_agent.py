@@ -27,7 +27,7 @@ from envs.loading import load_scenarios
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
 from experiments.runs.folders import output_folder
-from policies import Agent, Memory
+from policies import Agent, PlanIndex
 from policies.embeddings import Embedding
 from policies.retrieval import Index, digest_of
 from search.path_table import PathTable
@@ -50,10 +50,10 @@ class Timing:
     process_mib: float
 
 
-def synthetic_memory(rows: int, embedding: Embedding, seed: int) -> Memory:
+def synthetic_plan_index(rows: int, embedding: Embedding, seed: int) -> PlanIndex:
     """Return a memory of `rows` made-up paths of four questions under vectors drawn at random."""
     rng = np.random.default_rng(seed)
-    base = Memory.load(None, embedding)
+    base = PlanIndex.load(None, embedding)
     picks = rng.integers(len(base), size=rows)
     table = PathTable(base.table.table.take(pa.array(picks)), base.table.provenance)
     matrix = np.empty((rows, embedding.dim), dtype=np.float32)
@@ -61,7 +61,9 @@ def synthetic_memory(rows: int, embedding: Embedding, seed: int) -> Memory:
         part = rng.standard_normal(matrix[start : start + (1 << 16)].shape, dtype=np.float32)
         matrix[start : start + len(part)] = part / np.linalg.norm(part, axis=1, keepdims=True)
     queries = table.table["query"].to_pylist()
-    return Memory(table, Index(embedding, matrix, digest_of(queries)), base.schema, "benchmark", base.trees)
+    return PlanIndex(
+        table, Index(embedding, matrix, digest_of(queries)), base.schema, "benchmark", base.trees
+    )
 
 
 def timings(agent: Agent, rows: int, decisions: int, seed: int) -> list[Timing]:
@@ -79,7 +81,7 @@ def timings(agent: Agent, rows: int, decisions: int, seed: int) -> list[Timing]:
             began = time.process_time()
             turn = agent.reply(value)
             spent["reply"].append(time.process_time() - began)
-    vectors = agent.memory.index.matrix.nbytes / 2**20
+    vectors = agent.plan_index.index.matrix.nbytes / 2**20
     process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = []
     for kind, seconds in spent.items():
@@ -125,7 +127,7 @@ def benchmark(cfg: DictConfig) -> None:
     embedding = build.build_embedding(cfg)
     found: list[Timing] = []
     for rows in sizes:
-        agent = Agent(synthetic_memory(rows, embedding, cfg.seed), build.build_policy(cfg))
+        agent = Agent(synthetic_plan_index(rows, embedding, cfg.seed), build.build_policy(cfg))
         found += timings(agent, rows, cfg.decisions, cfg.seed)
     console = Console()
     console.print(table(found))

@@ -79,7 +79,7 @@ def measure(cfg: DictConfig) -> Throughput:
         judge = LLMJudge(
             "scripted", url, mode=cfg.mode, max_in_flight=cfg.in_flight, cache=f"{folder}/cache.sqlite"
         )
-        judge.begin(Path(folder), scenarios[0])  # connections, imports and compiled code are there
+        judge.preflight(Path(folder), scenarios[0])  # connections, imports and compiled code are there
         before, started, cpu = judge.spent.requests, time.perf_counter(), time.process_time()
         plans = list(
             plan(

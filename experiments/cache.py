@@ -151,13 +151,13 @@ def _is_reply(row: CacheRow) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments.cache", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    told = {
+    message = {
         "stats": "how many replies, of which models",
         "export": "write all replies as JSON Lines",
         "merge": "take over what other caches hold",
         "verify": "check the file, its mode and every reply",
     }
-    for name, what in told.items():
+    for name, what in message.items():
         command = commands.add_parser(name, help=what, description=what)
         command.add_argument("file", type=Path, help=f"the cache (of this user: {default_path()})")
         if name == "export":

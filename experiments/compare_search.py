@@ -18,8 +18,7 @@ from rich.console import Console
 
 from envs import UserError
 from experiments.comparison import curves, tables
-from experiments.comparison.cell_journal import CellJournal, Rows
-from experiments.comparison.cells import COLUMNS, Cell, run_cell
+from experiments.comparison.cells import COLUMNS, Cell, CellJournal, Rows, run_cell
 from experiments.comparison.problems import ProblemSet
 from experiments.comparison.regret import by_search, needle_finds, normalised_regrets
 from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for

@@ -14,11 +14,11 @@ from envs import Judge, Scenario, UserError
 from envs.loading import ScenarioSet, person_share
 from envs.users import PersonUser, User
 from experiments.evaluation import cost_parts
-from experiments.evaluation.methods.compared_methods import CHOSEN, Options
+from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions
 from experiments.evaluation.methods.models import (
     asked_of,
-    begin,
     paid_for_is_kept,
+    preflight,
     requests_of,
     target_of,
     with_cached_chats,
@@ -63,12 +63,12 @@ def _evaluate(cfg: DictConfig) -> float:
     planned = [] if stored else [s for fold in _planned(cfg, sides) for s in fold]
     takes = _spending(cfg, budget, planned, tested, judges, options)
     if takes or cfg.dry_run:
-        console.print(cost_parts.told(takes, cfg.dry_run), highlight=False, soft_wrap=True)
+        console.print(cost_parts.message(takes, cfg.dry_run), highlight=False, soft_wrap=True)
     if cfg.dry_run:
         return math.nan
     config = config_dict(cfg, budget)
     folder = output_folder(cfg.output_dir)
-    begin(judges[0], folder, tested)
+    preflight(judges[0], folder, tested)
     tracking.start(config, folder)
     with progress_bar(len(judges) * len(sides)) as progress:
         tables = _tables(cfg, stored, sides, budget, progress)
@@ -92,7 +92,7 @@ def _spending(
     planned: Sequence[Scenario],
     tested: Sequence[Scenario],
     judges: Sequence[Judge],
-    options: Options,
+    options: MethodOptions,
 ) -> list[cost_parts.Part]:
     planning = None
     if planned:
@@ -108,7 +108,7 @@ def _about(
     source: str,
     sides: Sequence[Side],
     budget: int,
-    options: Options,
+    options: MethodOptions,
     stored: Stored | None,
 ) -> output.About:
     return output.About(
@@ -136,10 +136,10 @@ def _user(cfg: DictConfig) -> User:
     return user
 
 
-def _options(cfg: DictConfig) -> Options:
+def _options(cfg: DictConfig) -> MethodOptions:
     check(cfg.variations)
     cached = with_cached_chats(cfg)
-    return Options(
+    return MethodOptions(
         build.build_policy(cached),
         build.build_embedding(cfg),
         value_costs=tuple(cfg.value_costs),

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from envs import Judge, Scenario, UserError
 from envs.judges.simulated.parameters import PUBLISHED_GAINS
-from experiments.judging.judge_promises import BUNDLED, PROMISES, Check, Promise, checks
+from experiments.judging.judge_promises import BUNDLED, PROMISES, Promise, PromiseCheck, checks
 from experiments.judging.judge_statistics import BUDGETS, Figures, figures
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
@@ -89,8 +89,8 @@ def _singles(found: Figures) -> Table:
     for name, gain in found.singles.items():
         published = PUBLISHED_GAINS.get(name, math.nan)
         difference = "-" if math.isnan(published) else f"{gain - published:+.2f}"
-        told = "-" if math.isnan(published) else f"{published:+.2f}"
-        table.add_row(name, f"{gain:+.2f}", told, difference)
+        message = "-" if math.isnan(published) else f"{published:+.2f}"
+        table.add_row(name, f"{gain:+.2f}", message, difference)
     return table
 
 
@@ -116,7 +116,7 @@ def _regret(found: Figures) -> Table:
     return table
 
 
-def _promises(kept: Sequence[Check]) -> Table:
+def _promises(kept: Sequence[PromiseCheck]) -> Table:
     title = f"Promised over the {BUNDLED} bundled scenarios"
     table = _table(title, "promised", "range", "found", "")
     for check in kept:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from envs import Judge, Scenario, UserError
 from experiments.population import gains_report
-from experiments.population.compared_trees import Options, careful_tree, groups, pooled
+from experiments.population.compared_trees import PopulationOptions, groups, min_support_tree, pooled
 from experiments.population.gains import Gain, gains
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
@@ -108,10 +108,10 @@ def _show(
     console.print(terminal.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
-def _options(cfg: DictConfig) -> Options:
+def _options(cfg: DictConfig) -> PopulationOptions:
     if cfg.pictures not in PICTURES:
         raise UserError(f"pictures: found {cfg.pictures!r}, expected one of {', '.join(PICTURES)}")
-    return Options(
+    return PopulationOptions(
         cost_weight=cfg.cost_weight,
         decline_rate=cfg.decline_rate,
         min_profiles=cfg.min_profiles,
@@ -168,11 +168,11 @@ def _unscored(scenarios: Sequence[Scenario], population: Population) -> list[Fai
     ]
 
 
-def _trees(population: Population, options: Options) -> list[PolicyTree]:
+def _trees(population: Population, options: PopulationOptions) -> list[PolicyTree]:
     """Return the trees to follow: one a domain, then one for all."""
     found = []
     for domain, rows in groups(population).items():
-        found.append(careful_tree(pooled(population, rows, options, domain), options))
+        found.append(min_support_tree(pooled(population, rows, options, domain), options))
     return found
 
 

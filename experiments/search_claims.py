@@ -20,8 +20,7 @@ from rich.text import Text
 
 from envs import UserError
 from experiments.compare_search import run_cells
-from experiments.comparison.cell_journal import CellJournal
-from experiments.comparison.cells import COLUMNS, Cell
+from experiments.comparison.cells import COLUMNS, Cell, CellJournal
 from experiments.comparison.claim_checks import (
     ALL_SETS,
     EXACT,
@@ -33,7 +32,7 @@ from experiments.comparison.claim_checks import (
     NOISY,
     RIVALS,
     SKETCH_TARGETS,
-    Check,
+    ClaimCheck,
     checks,
     count,
 )  # fmt: skip
@@ -141,12 +140,12 @@ def claim(cfg: DictConfig) -> float:
         highlight=False,
     )
     (folder / MARKDOWN).write_text(markdown(title, found), encoding="utf-8")
-    told = {"subject": cfg.subject, "judge_is_simulated": True, "checks": [c._asdict() for c in found]}
-    (folder / FILE_NAME).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    message = {"subject": cfg.subject, "judge_is_simulated": True, "checks": [c._asdict() for c in found]}
+    (folder / FILE_NAME).write_text(json.dumps(message, indent=2) + "\n", encoding="utf-8")
     return met / settled if settled else 0.0
 
 
-def _tables(found: list[Check]) -> Iterator[RenderableType]:
+def _tables(found: list[ClaimCheck]) -> Iterator[RenderableType]:
     """Yield each claim and, below it, what was found where."""
     for claim, group in itertools.groupby(found, key=lambda check: check.claim):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -158,7 +157,7 @@ def _tables(found: list[Check]) -> Iterator[RenderableType]:
         yield table
 
 
-def markdown(title: str, found: list[Check]) -> str:
+def markdown(title: str, found: list[ClaimCheck]) -> str:
     """Return the claims as a Markdown table."""
     lines = [f"# {title}", "", "| claim | where | found | target | |", "|---|---|---|---|---|"]
     lines += [f"| {c.claim} | {c.where} | {c.found} | {c.target} | {WORDS[c.met]} |" for c in found]

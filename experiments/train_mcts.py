@@ -63,7 +63,7 @@ def train(cfg: DictConfig) -> float:
     with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
         todo = [s for s in scenarios.scenarios if s.id not in journal.done]
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
-        begun = _begin(judge, folder, scenarios.scenarios)
+        begun = _preflight(judge, folder, scenarios.scenarios)
         tracking.start(config, folder)
         plans = dict(journal.done)
         running = plan(
@@ -102,12 +102,12 @@ def train(cfg: DictConfig) -> float:
     return float(summary["mean_score_path"])
 
 
-def _begin(judge: Judge, folder: Path, scenarios: Sequence[Scenario]) -> int:
+def _preflight(judge: Judge, folder: Path, scenarios: Sequence[Scenario]) -> int:
     """Let a judge that wants to find out what cannot work before workers start; return its requests."""
-    begin = getattr(judge, "begin", None)
+    preflight = getattr(judge, "preflight", None)
     before = int(getattr(judge, "requests", 0))
-    if begin is not None and scenarios:
-        begin(folder, scenarios[0])
+    if preflight is not None and scenarios:
+        preflight(folder, scenarios[0])
     return int(getattr(judge, "requests", 0)) - before
 
 

@@ -1,8 +1,8 @@
 """Policies: what follows the stored plans in a conversation with a person whose profile nobody knows."""
 
 from policies.agent import Agent, converse
-from policies.dialogue_state import Choice, Decision, Situation
-from policies.plan_index import Memory
-from policies.turn import Turn
+from policies.conversation import Turn
+from policies.dialogue_state import Choice, Decision, DialogueState
+from policies.plan_index import PlanIndex
 
-__all__ = ["Agent", "Choice", "Decision", "Memory", "Situation", "Turn", "converse"]
+__all__ = ["Agent", "Choice", "Decision", "DialogueState", "PlanIndex", "Turn", "converse"]

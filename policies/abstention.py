@@ -8,17 +8,18 @@ from __future__ import annotations
 import math
 
 from envs import UserError
-from policies.dialogue_state import Choice, Situation
-from policies.gains import expected_gains
+from policies.acquisition import expected_gains
+from policies.dialogue_state import Choice, DialogueState
 
 
 class ValueAbstention:
     """Answer when the next question is not worth its cost, without a language model.
 
     Sufficient when  mean - z * stderr <= cost_weight * cost(attribute), the mean and standard error being
-    those of the expected gain of the question at hand (`policies.gains`; the acquisition's own where it has
-    one). It looks one question ahead: two that help only together are not seen. A gain from which costs are
-    taken off already (`Choice.net`) is held against 0; where such a plan says none, it goes on by its path.
+    those of the expected gain of the question at hand (`policies.acquisition`; the acquisition's own where
+    it has one). It looks one question ahead: two that help only together are not seen. A gain from which
+    costs are taken off already (`Choice.net`) is held against 0; where such a plan says none, it goes on by
+    its path.
 
     `cost_weight`: score points a unit of cost; `z`: standard errors taken off the gain.
     """
@@ -32,7 +33,7 @@ class ValueAbstention:
         self.z = float(z)
         self.temperature = float(temperature)
 
-    def enough(self, situation: Situation, choice: Choice) -> tuple[bool, str]:
+    def should_stop(self, dialogue: DialogueState, choice: Choice) -> tuple[bool, str]:
         """Hold the gain's lower bound against the weighted cost."""
         if choice.attribute is None:
             return True, choice.reason
@@ -43,11 +44,11 @@ class ValueAbstention:
         gain, stderr = choice.gain, 0.0 if math.isnan(choice.stderr) else choice.stderr
         if math.isnan(gain):
             means, errors = expected_gains(
-                situation.neighbours, situation.known, len(situation.schema), self.temperature
+                dialogue.neighbours, dialogue.known, len(dialogue.schema), self.temperature
             )
             gain, stderr = float(means[choice.attribute]), float(errors[choice.attribute])
         bound = gain - self.z * stderr
-        price = 0.0 if choice.net else self.cost_weight * float(situation.schema.costs[choice.attribute])
+        price = 0.0 if choice.net else self.cost_weight * float(dialogue.schema.costs[choice.attribute])
         return (
             bound <= price,
             f"expected gain {gain:.2f} (lower bound {bound:.2f}) against a cost of {price:.2f}",
@@ -64,9 +65,9 @@ class FixedAbstention:
             raise UserError(f"k: found {k}, expected an integer >= 0")
         self.k = int(k)
 
-    def enough(self, situation: Situation, choice: Choice) -> tuple[bool, str]:
+    def should_stop(self, dialogue: DialogueState, choice: Choice) -> tuple[bool, str]:
         """Count the questions asked, declined ones too."""
-        return len(situation.asked) >= self.k, f"{len(situation.asked)} of {self.k} questions asked"
+        return len(dialogue.asked) >= self.k, f"{len(dialogue.asked)} of {self.k} questions asked"
 
 
 class NeverAbstention:
@@ -74,6 +75,6 @@ class NeverAbstention:
 
     name = "never"
 
-    def enough(self, situation: Situation, choice: Choice) -> tuple[bool, str]:
+    def should_stop(self, dialogue: DialogueState, choice: Choice) -> tuple[bool, str]:
         """Return False."""
         return False, "asks until the budget is spent"

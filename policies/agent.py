@@ -17,11 +17,10 @@ from pathlib import Path
 from envs import Schema, UserError
 from envs.scenario import Profile
 from policies.composed import ComposedPolicy
-from policies.conversation import State, well_formed
-from policies.dialogue_state import Policy, Situation
+from policies.conversation import Conversation, Turn, well_formed
+from policies.dialogue_state import DialogueState, Policy
 from policies.embeddings import Embedding
-from policies.plan_index import Memory, Neighbours
-from policies.turn import Turn
+from policies.plan_index import Neighbours, PlanIndex
 from policies.understanding.detector import Danger, Detector, default_detector
 from policies.understanding.reader import Reader, default_reader
 
@@ -42,19 +41,19 @@ class Agent:
 
     def __init__(
         self,
-        memory: Memory,
+        plan_index: PlanIndex,
         policy: Policy | None = None,
         *,
         detector: Detector | None = None,
         reader: Reader | None = None,
         respond: Responder | None = None,
     ) -> None:
-        self.memory = memory
+        self.plan_index = plan_index
         self.policy = policy or ComposedPolicy()
         self.detector = detector or default_detector()
         self.reader = reader or default_reader()
         self.respond = respond
-        self._state: State | None = None
+        self._state: Conversation | None = None
         self._turn: Turn | None = None
 
     @classmethod
@@ -80,17 +79,17 @@ class Agent:
         UserError
             one line: what is wrong with a file.
         """
-        memory = Memory.load(paths, embedding, schema, index)
-        return cls(memory, policy, detector=detector, reader=reader, respond=respond)
+        plan_index = PlanIndex.load(paths, embedding, schema, index)
+        return cls(plan_index, policy, detector=detector, reader=reader, respond=respond)
 
     def __repr__(self) -> str:
         kind = "not started" if self._turn is None else self._turn.kind
-        return f"Agent({len(self.memory)} plans, {kind})"
+        return f"Agent({len(self.plan_index)} plans, {kind})"
 
     def new(self) -> Agent:
         """Return an agent for another conversation that shares everything with this one."""
         return Agent(
-            self.memory, self.policy, detector=self.detector, reader=self.reader, respond=self.respond
+            self.plan_index, self.policy, detector=self.detector, reader=self.reader, respond=self.respond
         )
 
     @property
@@ -117,12 +116,12 @@ class Agent:
         """
         if not isinstance(query, str) or not query.strip():
             raise UserError("query: found nothing, expected what the person asks")
-        state = State(well_formed(query), domain)
+        state = Conversation(well_formed(query), domain)
         danger = self.detector.check(state.query)
         if danger is not None:
             return self._now(state, self._escalate(state, danger))
-        state.neighbours = self.memory.neighbours(state.query, self.policy.n_neighbours, domain)
-        state.context.update(self.reader.reveals(state.query, self.memory.schema))
+        state.neighbours = self.plan_index.neighbours(state.query, self.policy.n_neighbours, domain)
+        state.context.update(self.reader.reveals(state.query, self.plan_index.schema))
         state.revealed = tuple(state.context)
         return self._now(state, self._decide(state))
 
@@ -178,7 +177,7 @@ class Agent:
         """
         turn = self.turn
         return self._running().to_json(
-            turn.kind, turn.attribute, turn.reason, turn.response, turn.signal, self.memory
+            turn.kind, turn.attribute, turn.reason, turn.response, turn.signal, self.plan_index
         )
 
     @classmethod
@@ -194,11 +193,11 @@ class Agent:
         UserError
             no JSON of a conversation, or it was begun with another table or embedding.
         """
-        state, last = State.from_json(text)
+        state, last = Conversation.from_json(text)
         if source is None:
             source = str(last["source"]) or None
         agent = source.new() if isinstance(source, Agent) else cls.load(source)
-        state.attach(last, agent.memory)
+        state.attach(last, agent.plan_index)
         if last["kind"] == "ask":
             turn = agent._ask(state, last["attribute"], last["reason"])
         elif last["kind"] == "answer":
@@ -208,22 +207,22 @@ class Agent:
         agent._now(state, turn)
         return agent
 
-    def _running(self) -> State:
+    def _running(self) -> Conversation:
         if self._state is None:
             raise UserError("agent: no conversation has begun, expected start(query) first")
         return self._state
 
-    def _now(self, state: State, turn: Turn) -> Turn:
+    def _now(self, state: Conversation, turn: Turn) -> Turn:
         """Make `state` and `turn` the conversation's: together and last, so that an error leaves no half."""
         self._state, self._turn = state, turn
         return turn
 
-    def _situation(self, state: State) -> Situation:
-        budget = self.memory.budget if self.policy.budget is None else self.policy.budget
-        return Situation(
-            self.memory,
+    def _dialogue(self, state: Conversation) -> DialogueState:
+        budget = self.plan_index.budget if self.policy.budget is None else self.policy.budget
+        return DialogueState(
+            self.plan_index,
             state.query,
-            state.ordered(self.memory.schema.names),
+            state.ordered(self.plan_index.schema.names),
             state.asked,
             state.declined,
             state.neighbours,
@@ -231,20 +230,20 @@ class Agent:
             state.domain,
         )
 
-    def _decide(self, state: State) -> Turn:
-        situation = self._situation(state)
-        decision = self.policy.decide(situation)
-        if decision.attribute is None or situation.budget_left < 1:
+    def _decide(self, state: Conversation) -> Turn:
+        dialogue = self._dialogue(state)
+        decision = self.policy.decide(dialogue)
+        if decision.attribute is None or dialogue.budget_left < 1:
             return self._answer(state, decision.reason)
-        names = self.memory.schema.names
-        if decision.attribute not in names or not situation.open[names.index(decision.attribute)]:
+        names = self.plan_index.schema.names
+        if decision.attribute not in names or not dialogue.open[names.index(decision.attribute)]:
             raise UserError(
                 f"policy: asks {decision.attribute!r}, expected an attribute neither known nor declined"
             )
         return self._ask(state, decision.attribute, decision.reason)
 
-    def _ask(self, state: State, name: str, reason: str) -> Turn:
-        attribute = self.memory.schema.attributes[self.memory.schema.index(name)]
+    def _ask(self, state: Conversation, name: str, reason: str) -> Turn:
+        attribute = self.plan_index.schema.attributes[self.plan_index.schema.index(name)]
         return Turn(
             "ask",
             name,
@@ -256,23 +255,23 @@ class Agent:
             revealed=state.revealed,
         )
 
-    def _answer(self, state: State, reason: str) -> Turn:
-        context = state.ordered(self.memory.schema.names)
+    def _answer(self, state: Conversation, reason: str) -> Turn:
+        context = state.ordered(self.plan_index.schema.names)
         response = None if self.respond is None else self.respond(state.query, context)
         return self._ended(state, reason, response)
 
-    def _ended(self, state: State, reason: str, response: str | None) -> Turn:
+    def _ended(self, state: Conversation, reason: str, response: str | None) -> Turn:
         return Turn(
             "answer",
             reason=reason,
-            context=state.ordered(self.memory.schema.names),
+            context=state.ordered(self.plan_index.schema.names),
             path=state.asked,
             declined=state.declined,
             revealed=state.revealed,
             response=response,
         )
 
-    def _escalate(self, state: State, danger: Danger) -> Turn:
+    def _escalate(self, state: Conversation, danger: Danger) -> Turn:
         return Turn(
             "escalate",
             reason="signs of acute danger",

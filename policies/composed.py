@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from envs import UserError
 from policies.abstention import ValueAbstention
-from policies.conditional import AutoAcquisition
-from policies.dialogue_state import Abstention, Acquisition, Decision, Situation
+from policies.acquisition import AutoAcquisition
+from policies.dialogue_state import Abstention, Acquisition, Decision, DialogueState
 
 
 class ComposedPolicy:
@@ -31,14 +31,14 @@ class ComposedPolicy:
         self.n_neighbours = n_neighbours
         self.budget = budget
 
-    def decide(self, situation: Situation) -> Decision:
+    def decide(self, dialogue: DialogueState) -> Decision:
         """Return the question, or None: budget spent, nothing left, or enough known."""
-        if situation.budget_left < 1:
+        if dialogue.budget_left < 1:
             return Decision(None, "the budget is spent")
-        if not situation.open.any():
+        if not dialogue.open.any():
             return Decision(None, "nothing is left to ask")
-        choice = self.acquisition.choose(situation)
-        enough, why = self.abstention.enough(situation, choice)
-        if enough or choice.attribute is None:
-            return Decision(None, why if enough else choice.reason)
-        return Decision(situation.schema.names[choice.attribute], choice.reason)
+        choice = self.acquisition.choose(dialogue)
+        should_stop, why = self.abstention.should_stop(dialogue, choice)
+        if should_stop or choice.attribute is None:
+            return Decision(None, why if should_stop else choice.reason)
+        return Decision(dialogue.schema.names[choice.attribute], choice.reason)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
 from envs import UserError
 from envs.scenario import Profile
-from policies.plan_index import Memory, Neighbours
+from policies.plan_index import Neighbours, PlanIndex
+from policies.understanding.detector import Resource
 
 STATE_VERSION = 1
 _NOBODY = Neighbours(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0), np.int64), np.zeros((0, 1)), ())
@@ -22,7 +24,7 @@ _INTEGER = 2**62
 """Row numbers are smaller; larger ones would not fit an int64."""
 
 
-class State:
+class Conversation:
     """What has been said so far. Its `repr` shows none of it.
 
     `context`: {attribute: value}, told or revealed. `asked`: attributes in the order of asking,
@@ -41,9 +43,9 @@ class State:
     def __repr__(self) -> str:
         return f"State({len(self.asked)} questions asked)"
 
-    def copy(self) -> State:
+    def copy(self) -> Conversation:
         """Return a state of its own that can be changed without changing this one."""
-        other = State(self.query, self.domain)
+        other = Conversation(self.query, self.domain)
         other.context = dict(self.context)
         other.revealed, other.asked, other.declined = self.revealed, self.asked, self.declined
         other.neighbours = self.neighbours
@@ -60,7 +62,7 @@ class State:
         reason: str,
         response: str | None,
         signal: str,
-        memory: Memory,
+        plan_index: PlanIndex,
     ) -> str:
         """Return the state and the last turn, with what tells the table and the embedding apart."""
         row = {
@@ -78,14 +80,14 @@ class State:
             "reason": reason,
             "response": response,
             "signal": signal,
-            "source": memory.source,
-            "table": memory.index.digest,
-            "embedding": [memory.index.embedding.name, memory.index.embedding.version],
+            "source": plan_index.source,
+            "table": plan_index.index.digest,
+            "embedding": [plan_index.index.embedding.name, plan_index.index.embedding.version],
         }
         return json.dumps(row, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> tuple[State, dict[str, Any]]:
+    def from_json(cls, text: str) -> tuple[Conversation, dict[str, Any]]:
         """Return the state, without its neighbours, and the row it was read from.
 
         Raises
@@ -101,7 +103,7 @@ class State:
         )
         return state, row
 
-    def attach(self, row: dict[str, Any], memory: Memory) -> None:
+    def attach(self, row: dict[str, Any], plan_index: PlanIndex) -> None:
         """Find the neighbours again in `memory`.
 
         Raises
@@ -109,20 +111,20 @@ class State:
         UserError
             another table, embedding or schema than the conversation was begun with.
         """
-        embedding = [memory.index.embedding.name, memory.index.embedding.version]
+        embedding = [plan_index.index.embedding.name, plan_index.index.embedding.version]
         if row["embedding"] != embedding:
             raise UserError(
                 f"conversation: begun with another embedding or version, expected {' '.join(embedding)}"
             )
-        if row["table"] != memory.index.digest:
+        if row["table"] != plan_index.index.digest:
             raise UserError("conversation: begun with another path table, expected the same queries")
         names = {*self.context, *self.revealed, *self.asked, *self.declined}
-        if not {*names, *filter(None, [row["attribute"]])} <= set(memory.schema.names):
+        if not {*names, *filter(None, [row["attribute"]])} <= set(plan_index.schema.names):
             raise UserError("conversation: holds an attribute that the schema does not have")
         rows = np.array(row["rows"], dtype=np.int64)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(memory)):
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(plan_index)):
             raise UserError("conversation: a neighbour is not in the table")
-        self.neighbours = memory.rows(rows, np.array(row["similarity"], dtype=np.float64))
+        self.neighbours = plan_index.rows(rows, np.array(row["similarity"], dtype=np.float64))
 
 
 def well_formed(text: str) -> str:
@@ -195,3 +197,35 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "kind": (lambda value: value in ("ask", "answer", "escalate"), "ask, answer or escalate"),
 }
 """Each field of the JSON: the check that it must pass, and what it holds in words."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the agent says. Values stay out of `repr`.
+
+    Attributes
+    ----------
+    kind : "ask", "answer" or "escalate"; nothing follows the last two
+    attribute, question, why : of `ask`; a name of the schema, what to say to the person, what it is for
+    reason : why the agent asks this, or has stopped asking, in a few words without any value
+    context : {attribute: value} known at the end, in schema order (`answer`)
+    path : attributes asked, in order, the declined ones too
+    declined : those of `path` without a value
+    revealed : attributes that the query told by itself
+    response : the target model's answer, None where no model is configured
+    message, resources, signal : of `escalate`: what to say, whom to turn to, which sign was found
+    """
+
+    kind: Literal["ask", "answer", "escalate"]
+    attribute: str | None = None
+    question: str = ""
+    why: str = ""
+    reason: str = ""
+    context: Profile = field(default_factory=lambda: Profile({}))
+    path: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
+    revealed: tuple[str, ...] = ()
+    response: str | None = field(default=None, repr=False)
+    message: str = field(default="", repr=False)
+    resources: tuple[Resource, ...] = field(default=(), repr=False)
+    signal: str = ""

@@ -10,11 +10,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from envs import Schema
-from policies.plan_index import Memory, Neighbours
+from policies.plan_index import Neighbours, PlanIndex
 
 
 @dataclass(frozen=True)
-class Situation:
+class DialogueState:
     """Where a conversation stands. `query` and the values stay out of `repr`.
 
     Attributes
@@ -29,7 +29,7 @@ class Situation:
     budget_left : questions that may still be asked
     """
 
-    memory: Memory = field(repr=False)
+    plan_index: PlanIndex = field(repr=False)
     query: str = field(repr=False)
     context: Mapping[str, str] = field(repr=False)
     asked: tuple[str, ...]
@@ -41,7 +41,7 @@ class Situation:
     @property
     def schema(self) -> Schema:
         """The n attributes that can be asked."""
-        return self.memory.schema
+        return self.plan_index.schema
 
     @functools.cached_property
     def known(self) -> int:
@@ -84,7 +84,7 @@ class Policy(Protocol):
     n_neighbours: int
     budget: int | None
 
-    def decide(self, situation: Situation) -> Decision:
+    def decide(self, dialogue: DialogueState) -> Decision:
         """Return the attribute to ask (one of `situation.open`), or None to answer."""
         ...
 
@@ -94,7 +94,7 @@ class Acquisition(Protocol):
 
     name: str
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, dialogue: DialogueState) -> Choice:
         """Return the best question among `situation.open`."""
         ...
 
@@ -104,6 +104,6 @@ class Abstention(Protocol):
 
     name: str
 
-    def enough(self, situation: Situation, choice: Choice) -> tuple[bool, str]:
+    def should_stop(self, dialogue: DialogueState, choice: Choice) -> tuple[bool, str]:
         """Return (whether the context is sufficient, why): True = answer, False = ask `choice`."""
         ...

@@ -17,7 +17,7 @@ from policies.chat import (
     prompt,
     query_block,
 )
-from policies.dialogue_state import Choice, Situation
+from policies.dialogue_state import Choice, DialogueState
 from policies.plan_index import NO_ATTRIBUTE
 
 
@@ -40,18 +40,18 @@ class LLMAcquisition:
         self.n_asked = 0
         self.n_invalid = 0
 
-    def choose(self, situation: Situation) -> Choice:
+    def choose(self, dialogue: DialogueState) -> Choice:
         """Return the attribute that the model names; without a gain, for it names none."""
-        names = situation.schema.names
-        allowed = {names[a].casefold(): a for a in range(len(names)) if situation.open[a]}
+        names = dialogue.schema.names
+        allowed = {names[a].casefold(): a for a in range(len(names)) if dialogue.open[a]}
         self.n_asked += 1
         text = self.chat.ask(
-            next_question(situation), lambda reply: (last_line(reply, "next") or "").casefold() in allowed
+            next_question(dialogue), lambda reply: (last_line(reply, "next") or "").casefold() in allowed
         )
         found = None if text is None else allowed.get((last_line(text, "next") or "").casefold())
         if found is None:
             self.n_invalid += 1
-            choice = self.fallback.choose(situation)
+            choice = self.fallback.choose(dialogue)
             return choice._replace(reason=f"{choice.reason}, for the model named no open attribute")
         return Choice(found, reason="the model's choice")
 
@@ -75,12 +75,12 @@ class ScaleAbstention:
         self.n_asked = 0
         self.n_invalid = 0
 
-    def enough(self, situation: Situation, choice: Choice) -> tuple[bool, str]:
+    def should_stop(self, dialogue: DialogueState, choice: Choice) -> tuple[bool, str]:
         """Ask for a rating of the names and values that are known."""
         self.n_asked += 1
         ratings = {str(rating): rating for rating in range(6)}
         text = self.chat.ask(
-            sufficiency("scale", situation), lambda reply: last_line(reply, "sufficiency") in ratings
+            sufficiency("scale", dialogue), lambda reply: last_line(reply, "sufficiency") in ratings
         )
         rating = None if text is None else ratings.get(last_line(text, "sufficiency") or "")
         if rating is None:
@@ -104,12 +104,12 @@ class BinaryAbstention:
         self.n_asked = 0
         self.n_invalid = 0
 
-    def enough(self, situation: Situation, choice: Choice) -> tuple[bool, str]:
+    def should_stop(self, dialogue: DialogueState, choice: Choice) -> tuple[bool, str]:
         """Ask about the names and values that are known."""
         self.n_asked += 1
         verdicts = {"yes": True, "no": False}
         text = self.chat.ask(
-            sufficiency("binary", situation),
+            sufficiency("binary", dialogue),
             lambda reply: (last_line(reply, "sufficient") or "").casefold() in verdicts,
         )
         verdict = None if text is None else verdicts.get((last_line(text, "sufficient") or "").casefold())
@@ -119,35 +119,35 @@ class BinaryAbstention:
         return verdict, f"the model finds the context {'sufficient' if verdict else 'insufficient'}"
 
 
-def next_question(situation: Situation) -> Messages:
+def next_question(dialogue: DialogueState) -> Messages:
     """Return the prompt for the next question."""
-    names, found = situation.schema.names, situation.neighbours
+    names, found = dialogue.schema.names, dialogue.neighbours
     examples = [
         f"{one_line(query, 300)} -> {', '.join(names[a] for a in path if a != NO_ATTRIBUTE) or 'nothing'}"
-        for query, path in zip(situation.memory.queries(found.rows), found.paths.tolist(), strict=True)
+        for query, path in zip(dialogue.plan_index.queries(found.rows), found.paths.tolist(), strict=True)
     ]
     return prompt(
         "next_question",
         {
-            "query": query_block(situation.query),
-            "known": known_block(situation.context),
+            "query": query_block(dialogue.query),
+            "known": known_block(dialogue.context),
             "examples": fenced("examples", examples),
-            "open": "\n".join(f"- {name}" for name in _open(situation)),
+            "open": "\n".join(f"- {name}" for name in _open(dialogue)),
         },
     )
 
 
-def sufficiency(name: str, situation: Situation) -> Messages:
+def sufficiency(name: str, dialogue: DialogueState) -> Messages:
     """Return the prompt `name` (`scale` or `binary`) about the known names and values."""
     return prompt(
         name,
         {
-            "query": query_block(situation.query),
-            "known": known_block(situation.context),
-            "unknown": ", ".join(_open(situation)) or "nothing",
+            "query": query_block(dialogue.query),
+            "known": known_block(dialogue.context),
+            "unknown": ", ".join(_open(dialogue)) or "nothing",
         },
     )
 
 
-def _open(situation: Situation) -> list[str]:
-    return [name for name, is_open in zip(situation.schema.names, situation.open, strict=True) if is_open]
+def _open(dialogue: DialogueState) -> list[str]:
+    return [name for name, is_open in zip(dialogue.schema.names, dialogue.open, strict=True) if is_open]

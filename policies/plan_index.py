@@ -65,7 +65,7 @@ class Neighbours:
         return best, total.get(best, 0.0)
 
 
-class Memory:
+class PlanIndex:
     """A path table as arrays, with the index of its queries.
 
     Attributes
@@ -134,7 +134,7 @@ class Memory:
         embedding: Embedding | None = None,
         schema: Schema | None = None,
         index: str | Path | None = None,
-    ) -> Memory:
+    ) -> PlanIndex:
         """Read a run folder or a Parquet file (default: the table that ships with the package).
 
         Policy trees are read too where their file lies beside the table.
@@ -159,11 +159,11 @@ class Memory:
             made.save(index)
         return cls(table, made, schema, str(source), trees)
 
-    def take(self, rows: np.ndarray) -> Memory:
+    def take(self, rows: np.ndarray) -> PlanIndex:
         """Return the memory of the rows `rows` (int64[M]) alone, without embedding anything again."""
         table = PathTable(self.table.table.take(pa.array(rows)), self.table.provenance)
         index = self.index.take(rows, table.table["query"].to_pylist())
-        return Memory(table, index, self.schema, self.source, self.trees)
+        return PlanIndex(table, index, self.schema, self.source, self.trees)
 
     def neighbours(self, query: str, k: int, domain: str | None = None) -> Neighbours:
         """Return the `k` stored queries nearest to `query` (fewer when fewer are stored).

@@ -17,7 +17,7 @@ from search.scenario_problem import judge_scores, scenario_problem
 from search.surrogate.reallocate import finish
 
 REPORT_SAMPLE = 1 << 20
-"""First sample index of the report: no search looks that often, so the report's samples are fresh."""
+"""First sample index of the report: no search evaluations that often, so the report's samples are fresh."""
 
 Prior = Callable[[Scenario, int], "np.ndarray | None"]
 """(scenario, mask of known attributes) -> float64[n], weights of the next question, or None = uniform."""
@@ -183,12 +183,14 @@ class _Report:
             mask |= 1 << a
             masks.append(mask)
         self.problem.max_judge_calls = None  # the limit is on the search's own calls
-        looks = len(self.samples)
-        found = self.problem.evaluate(np.repeat(np.array(masks, np.uint64), looks), self.samples * len(masks))
-        table = found.reshape(len(masks), looks)
+        evaluations = len(self.samples)
+        found = self.problem.evaluate(
+            np.repeat(np.array(masks, np.uint64), evaluations), self.samples * len(masks)
+        )
+        table = found.reshape(len(masks), evaluations)
         last = table[-1][~np.isnan(table[-1])]
         if not len(last):
-            told = f"the path's context is unscored in {looks} of {looks} samples"
+            told = f"the path's context is unscored in {evaluations} of {evaluations} samples"
             raise PlanningFailed("report", told + self.problem.told_reasons())
         self.n_samples = len(last)
         if not self.stochastic:

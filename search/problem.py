@@ -137,8 +137,8 @@ class Problem:
             the new pairs would exceed `max_judge_calls`; nothing was scored.
         """
         masks = np.asarray(masks, dtype=np.uint64)
-        looks = np.zeros(len(masks), np.int64) if samples is None else np.asarray(samples, np.int64)
-        keys = list(zip(masks.tolist(), looks.tolist(), strict=True))
+        evaluations = np.zeros(len(masks), np.int64) if samples is None else np.asarray(samples, np.int64)
+        keys = list(zip(masks.tolist(), evaluations.tolist(), strict=True))
         new = [key for key in dict.fromkeys(keys) if key not in self._memo]
         for mask, _ in new:
             self._check(mask)

@@ -51,7 +51,7 @@ FILES = sorted(
 )
 COMMANDS = sorted(
     path.stem
-    for path in (ROOT / "experiments").glob("*.py")
+    for path in (ROOT / "experiments").rglob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
 NO_PARTS = {"preset", "sweep"}
@@ -298,7 +298,7 @@ def test_keys_are_arguments(group, member):
 def test_keys_of_the_schema_are_read(schema, holder):
     read = {
         node.attr
-        for path in (ROOT / "experiments").glob("*.py")
+        for path in (ROOT / "experiments").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == holder
     }

@@ -68,10 +68,10 @@ class Judge(Protocol):
     two threads at a time. `requests` and `cache_hits`, where a judge counts them, are read before and after
     each plan; under several plans at once they count for the calling thread (`envs.judges.llm.usage.Usage`).
 
-    A judge that spends something may have `divided(workers: int)`: the same judge for one of as many
-    processes, with its share of what may be spent. `begin(folder, scenario)` is called once, before a run,
-    with its folder and first scenario: the place to find out that nothing can work. `operational`: names of
-    settings that cannot change a score; `provenance()`: what else determines one, as plain data.
+    A judge that spends something may have `shard(workers: int)`: the same judge for one of as many
+    processes, with its share of what may be spent. `preflight(folder, scenario)` is called once, before a
+    run, with its folder and first scenario: the place to find out that nothing can work. `resume_ignored`:
+    names of settings that cannot change a score; `provenance()`: what else determines one, as plain data.
 
     A judge that is cheap and exact may also have `surface(scenario) -> Surface | None`: the same
     scores as compiled code.

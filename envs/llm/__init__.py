@@ -4,8 +4,7 @@ Importing this package does not import `openai`; the first request does.
 """
 
 from envs.llm.client import Client
-from envs.llm.endpoint import Endpoint, Limits
-from envs.llm.faults import EndpointError, LimitReached
+from envs.llm.endpoint import Endpoint, EndpointError, LimitReached, Limits
 from envs.llm.messages import ChatRequest, Reply, TokenChoice
 from envs.llm.reply_cache import ReplyCache
 

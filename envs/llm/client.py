@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.errors import UserError
-from envs.llm.endpoint import Endpoint, Limits
+from envs.llm.costs import price_of
+from envs.llm.endpoint import CacheMiss, Endpoint, Limits
 from envs.llm.engine import Engine, Spent
-from envs.llm.faults import CacheMiss
 from envs.llm.messages import ChatRequest, Reply
-from envs.llm.prices import price_of
 from envs.llm.reply_cache import ReplyCache
 
 if TYPE_CHECKING:
@@ -80,12 +79,12 @@ class Client:
         if self._pid != os.getpid():
             self._connection, self._cache, self._flying, self._pid = None, None, {}, os.getpid()
 
-    def divided(self, workers: int) -> Client:
+    def shard(self, workers: int) -> Client:
         """Return the client of one of `workers` processes, with its share of the limits."""
         return Client(
             self.endpoint,
             cache_path=self.cache_path,
-            engine=self.engine.divided(workers),
+            engine=self.engine.shard(workers),
             replay=self.replay,
         )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import yaml
+
+from envs.errors import UserError
 from envs.llm.client import Client
 from envs.llm.messages import ChatRequest
-from envs.llm.prices import Price
 
 BYTES_A_TOKEN, LEAST_BYTES_A_TOKEN = 4.0, 2.0
 """UTF-8 bytes of a token: on average in English text, and at least, as an average over a prompt."""
@@ -55,3 +59,59 @@ def request_cost(client: Client, request: ChatRequest, output_tokens: float) -> 
         math.inf if limit is None else float(limit),
         client.price,
     )
+
+
+PACKAGED = Path(__file__).parent / "prices.yaml"
+
+
+class Price(NamedTuple):
+    """Dollars for a million tokens of prompt and of reply."""
+
+    input: float
+    output: float
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """Return the dollars of one request."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+
+
+def in_dollars(amount: float) -> str:
+    """Return `amount` as text, to the cent; little to a hundredth of one, so that it is not nothing."""
+    return f"${amount:,.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.4f}"
+
+
+@functools.lru_cache(maxsize=8)
+def read_prices(path: str | None) -> dict[str, Price]:
+    """Return the price of each model in the file, None = the one that ships with the package.
+
+    Raises
+    ------
+    UserError
+        the file cannot be read or an entry is not {input, output} of numbers >= 0.
+    """
+    file = PACKAGED if path is None else Path(path).expanduser()
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        raise UserError(
+            f"prices={file}: cannot be read as YAML, expected `model: {{input: $, output: $}}`"
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"prices={file}: expected a mapping of models to {{input, output}}")
+    return {str(model): _price(file, str(model), entry) for model, entry in content.items()}
+
+
+def _price(file: Path, model: str, entry: Any) -> Price:
+    values: list[Any] = [entry.get(key) for key in Price._fields] if isinstance(entry, dict) else []
+    plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    if not values or not plain or not all(math.isfinite(v) and v >= 0 for v in values):
+        raise UserError(f"prices={file}: {model}: expected {{input, output}} in dollars a million tokens")
+    return Price(float(values[0]), float(values[1]))
+
+
+def price_of(model: str, path: str | None) -> Price | None:
+    """Return the price of `model`: its own entry, or the longest entry it begins with before a `-`."""
+    prices = read_prices(path)
+    name = model.rpartition("/")[2] if model not in prices else model
+    fitting = [key for key in prices if name == key or name.startswith(key + "-20")]
+    return prices[max(fitting, key=len)] if fitting else None

@@ -162,7 +162,7 @@ class Endpoint:
 class Limits:
     """What the requests of one run may take together; None = no limit.
 
-    With several workers each has an equal share (`divided`), and the run stops when one has used up its own:
+    With several workers each has an equal share (`shard`), and the run stops when one has used up its own:
     so no limit is ever passed, whatever the machines the workers are on.
 
     Attributes
@@ -188,7 +188,7 @@ class Limits:
         if self.max_cost is not None and not (math.isfinite(self.max_cost) and self.max_cost > 0):
             raise UserError(f"{self.place}.max_cost: found {self.max_cost}, expected dollars > 0")
 
-    def divided(self, workers: int) -> Limits:
+    def shard(self, workers: int) -> Limits:
         """Return the share of one of `workers` processes.
 
         Raises
@@ -210,3 +210,28 @@ class Limits:
             max_tokens=None if self.max_tokens is None else self.max_tokens // workers,
             max_cost=None if self.max_cost is None else self.max_cost / workers,
         )
+
+
+class EndpointError(UserError):
+    """A request that no repetition can mend: a refused key, an unknown model, a context too long.
+
+    Messages are our own words: what a server says may repeat a key or a prompt.
+    """
+
+
+class EndpointDown(EndpointError):
+    """The endpoint did not answer within all retries."""
+
+
+class SchemaRefused(EndpointError):
+    """The endpoint does not take a JSON schema for a reply."""
+
+
+class LimitReached(UserError):
+    """`max_requests`, `max_tokens` or `max_cost` is used up; what was paid for is in cache and journal."""
+
+    exit_code = 3
+
+
+class CacheMiss(UserError):
+    """A reply that replay needs is not in the cache file."""

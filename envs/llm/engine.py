@@ -11,9 +11,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from envs.llm.endpoint import Limits
-from envs.llm.faults import LimitReached
-from envs.llm.prices import in_dollars
+from envs.llm.costs import in_dollars
+from envs.llm.endpoint import LimitReached, Limits
 
 T = TypeVar("T")
 
@@ -107,9 +106,9 @@ class Engine:
     def __reduce__(self) -> tuple[Any, ...]:
         return _engine_of, (self.token, self.limits)
 
-    def divided(self, workers: int) -> Engine:
+    def shard(self, workers: int) -> Engine:
         """Return the engine of one of `workers` processes, with its share of the limits."""
-        return _engine_of(f"{self.token}/{workers}", self.limits.divided(workers))
+        return _engine_of(f"{self.token}/{workers}", self.limits.shard(workers))
 
     def run(self, tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         """Run `tasks` on the loop at once and return their results in order; callable from any thread.

@@ -13,8 +13,7 @@ from typing import Any
 
 import openai
 
-from envs.llm.endpoint import Endpoint
-from envs.llm.faults import EndpointError, SchemaRefused
+from envs.llm.endpoint import Endpoint, EndpointError, SchemaRefused
 
 _FILTERED = re.compile(
     r"content_filter|content[ _-]?policy|content management policy|ResponsibleAIPolicy|usage policy"
@@ -87,7 +86,7 @@ def final(error: openai.APIStatusError, endpoint: Endpoint) -> EndpointError:
     """Return what to raise for a refusal that no repetition mends."""
     status, said = error.status_code, _said(error)
     model, variable = endpoint.model, endpoint.key_name
-    told = {
+    message = {
         401: f"the key in {variable} was refused",
         402: f"the credit of the key in {variable} is used up",
         403: f"the key in {variable} may not use model {model}",
@@ -95,16 +94,18 @@ def final(error: openai.APIStatusError, endpoint: Endpoint) -> EndpointError:
         405: f"no such path at {endpoint.url}, expected the base_url of an OpenAI-compatible endpoint",
         429: f"the quota of the key in {variable} is used up",
     }.get(status, "")
-    if not told and _BAD_KEY.search(said):
-        told = f"the key in {variable} was refused"
+    if not message and _BAD_KEY.search(said):
+        message = f"the key in {variable} was refused"
     if status in (400, 413, 422) and _TOO_LONG.search(said):
-        told = f"a prompt is longer than the context of model {model}"
+        message = f"a prompt is longer than the context of model {model}"
     elif status in (400, 422) and (error.param == "model" or _NO_MODEL.search(said)):
-        told = f"no model {model} at {endpoint.url}"
+        message = f"no model {model} at {endpoint.url}"
     of_schema = status in (400, 422) and ("response_format" in said or "json_schema" in said)
-    told = told or f"the request was refused ({_named(error)}){_advice(parameter(error), endpoint.place)}"
+    message = (
+        message or f"the request was refused ({_named(error)}){_advice(parameter(error), endpoint.place)}"
+    )
     kind = SchemaRefused if of_schema else EndpointError
-    return kind(f"{endpoint.place}: model {model}: {status}: {told}")
+    return kind(f"{endpoint.place}: model {model}: {status}: {message}")
 
 
 def _advice(name: str, place: str) -> str:

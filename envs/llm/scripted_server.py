@@ -19,7 +19,7 @@ from typing import Any
 
 from envs.errors import UserError
 from envs.llm import scripted_replies as replies
-from envs.llm.scripted_http import Http, http_error, http_html, http_json, http_text
+from envs.llm.scripted_replies import Http, http_error, http_html, http_json, http_text
 
 Rule = Callable[[Mapping[str, Any]], replies.Completion]
 """Returns what is said to the body of a chat completion."""

@@ -17,11 +17,10 @@ import numpy as np
 import openai
 
 from envs.llm import refusals
-from envs.llm.endpoint import Endpoint
+from envs.llm.costs import Price
+from envs.llm.endpoint import Endpoint, EndpointDown, EndpointError
 from envs.llm.engine import Engine
-from envs.llm.faults import EndpointDown, EndpointError
 from envs.llm.messages import ChatRequest, Reply
-from envs.llm.prices import Price
 from envs.llm.replies import billed_tokens, read_embeddings, read_reply
 
 CONNECT_S = 3.0

@@ -41,7 +41,7 @@ class _Observation(_Token, pomdp_py.Observation):
     """The code of an answer."""
 
 
-class _State(pomdp_py.State):
+class _PomdpState(pomdp_py.State):
     """A profile, the set asked, and whether the answer is given."""
 
     def __init__(self, profile: int, asked: int, over: bool) -> None:
@@ -53,7 +53,7 @@ class _State(pomdp_py.State):
         return hash((self.profile, self.asked, self.over))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _State) and (self.profile, self.asked, self.over) == (
+        return isinstance(other, _PomdpState) and (self.profile, self.asked, self.over) == (
             other.profile,
             other.asked,
             other.over,
@@ -72,15 +72,15 @@ class _World(pomdp_py.BlackboxModel):
         self._prices = [problem.penalty(1 << a) for a in range(len(problem.schema))]
         self._observations = {code: _Observation(code) for code in range(-1, 127)}
 
-    def sample(self, state: _State, action: _Action) -> tuple[_State, _Observation, float, int]:
+    def sample(self, state: _PomdpState, action: _Action) -> tuple[_PomdpState, _Observation, float, int]:
         """Return what follows; nothing does once the answer is given."""
         if state.over:
             return state, self._observations[-1], 0.0, 1
         if action.number == STOP:
             score = self._scores[state.profile][self._column[state.asked]]
-            return _State(state.profile, state.asked, True), self._observations[-1], score, 1
+            return _PomdpState(state.profile, state.asked, True), self._observations[-1], score, 1
         a = action.number
-        after = _State(state.profile, state.asked | 1 << a, False)
+        after = _PomdpState(state.profile, state.asked | 1 << a, False)
         return after, self._observations[self._codes[state.profile][a]], -self._prices[a], 1
 
 
@@ -114,11 +114,11 @@ class _Profiles(pomdp_py.Particles):
     """The belief at the root: the weighted profiles."""
 
     def __init__(self, problem: PopulationProblem, rng: np.random.Generator) -> None:
-        super().__init__([_State(u, 0, False) for u in range(len(problem.weights))])
+        super().__init__([_PomdpState(u, 0, False) for u in range(len(problem.weights))])
         self._steps = np.cumsum(problem.weights)[:-1]
         self._rng = rng
 
-    def random(self) -> _State:
+    def random(self) -> _PomdpState:
         """Draw a profile."""
         return self.particles[int(np.searchsorted(self._steps, self._rng.random(), side="right"))]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from envs import UserError
 from experiments.comparison.problems import ProblemSet, best_and_empty, best_static, true_scores
+from experiments.runs.journal import LineJournal
 from search.planning import Failure, ScenarioPlan
 from search.plans import Plan
 from search.problem import Problem, Searcher
@@ -155,3 +156,27 @@ def _row(
         "seconds": round(seconds, 5),
         "seed": problems.seed,
     }
+
+
+Rows = list[dict[str, Any]]
+
+
+class CellJournal(LineJournal[Rows]):
+    """`cells.jsonl`, keyed by `Cell.key`."""
+
+    file_name = "cells.jsonl"
+
+    def add(self, key: str, rows: Rows) -> None:
+        """Append the rows of a cell; they survive a kill of this process from here on."""
+        values = [[row[name] for name in COLUMNS] for row in rows]
+        self._append(json.dumps({"cell": key, "rows": values}))
+
+    def _entries(self, lines: Sequence[bytes]) -> dict[str, Rows]:
+        found = {}
+        for number, line in enumerate(lines[1:], 2):
+            try:
+                entry = json.loads(line)
+                found[entry["cell"]] = [dict(zip(COLUMNS, row, strict=True)) for row in entry["rows"]]
+            except (KeyError, TypeError, ValueError):
+                raise UserError(f"{self.path}: line {number} is no cell, expected a journal") from None
+        return found

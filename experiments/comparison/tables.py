@@ -70,9 +70,9 @@ def needle_line(needle: pd.DataFrame, calls: int) -> str:
     shown = needle[needle["calls"] == calls].to_dict("records")
     above = [str(row["search"]) for row in shown if row["low"] > row["chance"]]
     most = max(shown, key=lambda row: row["share"])
-    told = f"above chance: {', '.join(dict.fromkeys(above))}" if above else "nobody is above chance"
+    message = f"above chance: {', '.join(dict.fromkeys(above))}" if above else "nobody is above chance"
     return (
-        f"Needle at {calls} calls: {told} ({most['chance']:.1%}); "
+        f"Needle at {calls} calls: {message} ({most['chance']:.1%}); "
         f"most often {most['search']}, {most['found']} of {most['of']}."
     )
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from search.parallel.concurrency import Gate, in_order
+from search.parallel.concurrency import CancelToken, in_order
 
 _T = TypeVar("_T")
 
@@ -21,11 +21,11 @@ def at_once(tasks: Sequence[Callable[[], _T]], n: int) -> Iterator[_T]:
     if n == 1:
         yield from (task() for task in tasks)
         return
-    gate, waiting = Gate(), iter(tasks)
+    cancel, waiting = CancelToken(), iter(tasks)
 
     def guarded(task: Callable[[], _T]) -> _T:
-        gate.check()
-        with gate.closed_by_an_error():
+        cancel.check()
+        with cancel.closed_by_an_error():
             return task()
 
     with ThreadPoolExecutor(n, thread_name_prefix="evaluate") as pool:
@@ -33,4 +33,4 @@ def at_once(tasks: Sequence[Callable[[], _T]], n: int) -> Iterator[_T]:
         def submit(count: int) -> list[Future[_T]]:
             return [pool.submit(guarded, task) for task in islice(waiting, count)]
 
-        yield from in_order(submit, n, gate)
+        yield from in_order(submit, n, cancel)

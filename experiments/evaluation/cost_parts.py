@@ -17,7 +17,7 @@ from envs import Scenario
 from envs.llm.costs import RequestCost
 from experiments.evaluation.methods.baselines import RANDOM_ORDERS, STATIC_SETS
 from experiments.evaluation.methods.cached_chat import MOST_REQUESTS, CachedChat
-from experiments.evaluation.methods.compared_methods import Options
+from experiments.evaluation.methods.compared_methods import MethodOptions
 from experiments.evaluation.methods.model_methods import chats_of
 from experiments.evaluation.variations import MANNERS, RATES, SIZES
 from experiments.runs.cost_estimate import ATTEMPTS, Amount, Spending, limited, passed
@@ -47,7 +47,11 @@ class Part:
 
 
 def parts(
-    test: Sequence[Scenario], budget: int, options: Options, judges: Sequence[Any], planning: Spending | None
+    test: Sequence[Scenario],
+    budget: int,
+    options: MethodOptions,
+    judges: Sequence[Any],
+    planning: Spending | None,
 ) -> list[Part]:
     """Return what is paid for, in the order in which it is; nothing where nobody is paid."""
     found = []
@@ -68,7 +72,7 @@ def parts(
     return found
 
 
-def told(found: Sequence[Part], dry_run: bool) -> str:
+def message(found: Sequence[Part], dry_run: bool) -> str:
     """Say all of it in one line, or for `dry_run`, which does nothing, in one line each."""
     if not dry_run:
         return f"spending: {'; '.join(map(str, found))} (what is cached is free)"
@@ -76,7 +80,7 @@ def told(found: Sequence[Part], dry_run: bool) -> str:
     return "\n".join(["dry run: nothing was done.", *lines])
 
 
-def _repeats(options: Options) -> int:
+def _repeats(options: MethodOptions) -> int:
     """Return how often the variations talk with a person, under one draw of the judge."""
     return sum(_VARIED[name] for name in options.variations)
 
@@ -85,7 +89,7 @@ def _subsets(n: int, most: int) -> int:
     return sum(math.comb(n, k) for k in range(min(n, most) + 1))
 
 
-def _sets(scenario: Scenario, budget: int, options: Options) -> int:
+def _sets(scenario: Scenario, budget: int, options: MethodOptions) -> int:
     """Return how many sets of one person are scored, at most."""
     walks = RANDOM_ORDERS + 3 + 2 * (options.chat is not None)
     again = _repeats(options) * (RANDOM_ORDERS + 2)
@@ -93,7 +97,7 @@ def _sets(scenario: Scenario, budget: int, options: Options) -> int:
     return min(_subsets(n, budget), 1 + (walks + again) * budget) + len(STATIC_SETS) + 1
 
 
-def _prompts(scenario: Scenario, budget: int, options: Options, chat: CachedChat) -> int:
+def _prompts(scenario: Scenario, budget: int, options: MethodOptions, chat: CachedChat) -> int:
     """Return how many distinct prompts one person brings, at most: what was asked decides all of them."""
     n = len(scenario.schema)
     total = 0

@@ -56,8 +56,8 @@ def converse(setting: Setting, methods: Sequence[Method], n_at_once: int = 1) ->
 
 def needed(talks: Talks, n_people: int) -> list[list[int]]:
     """Return the sets of each person that scores are needed of, nothing known first, each once."""
-    told = [[c.told for held in talks.values() for c in held[i]] for i in range(n_people)]
-    return [list(dict.fromkeys([0, *masks])) for masks in told]
+    answered = [[c.answered for held in talks.values() for c in held[i]] for i in range(n_people)]
+    return [list(dict.fromkeys([0, *masks])) for masks in answered]
 
 
 def evaluate(
@@ -97,13 +97,13 @@ def evaluate(
 
 def _outcome(setting: Setting, i: int, conversations: Sequence[Trajectory]) -> tuple[float, ...]:
     """Return (score, three dimensions, questions asked, questions answered, disclosure): means."""
-    dimensions = setting.true.dimensions(i, [c.told for c in conversations]).mean(axis=0)
+    dimensions = setting.true.dimensions(i, [c.answered for c in conversations]).mean(axis=0)
     asked = [len(c.asked) for c in conversations]
-    told = [c.told.bit_count() for c in conversations]
+    answered = [c.answered.bit_count() for c in conversations]
     costs = setting.disclosure
-    disclosed = [sum(costs[a] for a in range(len(costs)) if c.told >> a & 1) for c in conversations]
+    disclosed = [sum(costs[a] for a in range(len(costs)) if c.answered >> a & 1) for c in conversations]
     score = float(dimensions.mean())
-    means = (float(np.mean(asked)), float(np.mean(told)), float(np.mean(disclosed)))
+    means = (float(np.mean(asked)), float(np.mean(answered)), float(np.mean(disclosed)))
     return (score, *dimensions.tolist(), *means)
 
 
@@ -111,7 +111,7 @@ def _references(setting: Setting, talks: Talks) -> list[tuple[float, float, floa
     oracle, full = talks.get(ORACLE), talks.get(FULL)
     found = []
     for i in range(len(setting.test)):
-        masks = [0, *(held[i][0].told for held in (oracle, full) if held is not None)]
+        masks = [0, *(held[i][0].answered for held in (oracle, full) if held is not None)]
         scores = setting.true.dimensions(i, masks).mean(axis=1).tolist()
         empty = scores.pop(0)
         best = scores.pop(0) if oracle is not None else float("nan")

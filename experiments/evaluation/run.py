@@ -11,14 +11,14 @@ import pandas as pd
 
 from envs import Judge, Scenario
 from envs.users import User
-from experiments.evaluation.methods.compared_methods import Options, absent, lineup, remember
+from experiments.evaluation.methods.compared_methods import MethodOptions, absent, compared_methods, remember
 from experiments.evaluation.methods.population_plans import seen_trees
 from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.path_tables import Table
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.evaluation.variations import Variation, variations
-from policies.plan_index import Memory
+from policies.plan_index import PlanIndex
 from policies.understanding.detector import default_detector
 from policies.understanding.reader import default_reader
 
@@ -58,7 +58,7 @@ class Evaluation:
     n_left_out: int
     n_escalated: int
     n_revealing: int
-    n_looks: int = 0
+    n_evaluations: int = 0
     unscored: Mapping[str, int] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ def run(
     sides: Sequence[Side],
     user: User,
     budget: int,
-    options: Options,
+    options: MethodOptions,
     progress: Progress = lambda what, done: None,
     before_scoring: BeforeScoring = lambda judge_calls: None,
 ) -> Evaluation:
@@ -82,12 +82,12 @@ def run(
     for k, setting, profiles in _settings(judges, sides, user, budget, options):
         settings.append(setting)
         tables.append(table_of(setting.judge, setting.train))
-        scores, memory = _plans(setting, tables[-1], options)
-        methods = lineup(setting, scores, memory, options, tables[-1].trees is not None)
+        scores, plan_index = _plans(setting, tables[-1], options)
+        methods = compared_methods(setting, scores, plan_index, options, tables[-1].trees is not None)
         frames.append(_rows(setting, methods, profiles, options.n_at_once, before_scoring))
         progress("methods", 1)
         names = options.variations if k < options.variation_seeds else ()
-        for variation in variations(names, setting, scores, memory, options):
+        for variation in variations(names, setting, scores, plan_index, options):
             varied.append(_varied(variation, profiles, options.n_at_once))
             progress("variations", 0)
     reasons = sum((setting.true.reasons for setting in settings), Counter[str]())
@@ -98,14 +98,14 @@ def run(
         max(table.n_left_out for table in tables),
         sum(default_detector().check(s.query) is not None for s in test),
         sum(bool(default_reader().reveals(s.query, s.schema)) for s in test),
-        sum(setting.true.n_looks for setting in settings),
+        sum(setting.true.n_evaluations for setting in settings),
         dict(reasons.most_common()),
         tuple(absent(settings[0], options, tables[0].trees is not None)),
     )
 
 
 def _settings(
-    judges: Sequence[Judge], sides: Sequence[Side], user: User, budget: int, options: Options
+    judges: Sequence[Judge], sides: Sequence[Side], user: User, budget: int, options: MethodOptions
 ) -> Iterator[tuple[int, Setting, list[int]]]:
     """Yield (number of the judge, setting, its test people's numbers) for each judge and side."""
     profiles = numbered([scenario for side in sides for scenario in side.test])
@@ -119,7 +119,7 @@ def _settings(
             start += len(side.test)
 
 
-def _plans(setting: Setting, table: Table, options: Options) -> tuple[TrainScores, Memory]:
+def _plans(setting: Setting, table: Table, options: MethodOptions) -> tuple[TrainScores, PlanIndex]:
     """Return what the policies know: scores of the people that the table is about, and the memory of it."""
     planned = set(table.table.table["scenario_id"].to_pylist())
     people = [s for s in setting.train if s.id in planned] or setting.train

@@ -47,7 +47,7 @@ class Answers:
         """Return what other people say to the same user's questions."""
         return Answers(self._user, scenarios)
 
-    def told(self, i: int, asked: Iterable[int]) -> int:
+    def answered(self, i: int, asked: Iterable[int]) -> int:
         """Return the bitmask of what person `i` tells when asked for all of `asked`."""
         return sum(1 << a for a in set(asked) if self.text(i, a) is not None)
 

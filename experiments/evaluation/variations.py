@@ -7,8 +7,8 @@ none. What a partial answer costs shows in the questions that follow, where its 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +18,17 @@ from envs.users import ScriptedUser, User
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
 from experiments.evaluation.methods.compared_methods import (
     CHOSEN,
-    Options,
+    MethodOptions,
+    compared_methods,
     few,
-    lineup,
     needs_trees,
     with_trees,
 )
 from experiments.evaluation.methods.population_plans import POPULATION, cost_name, seen_trees
 from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.setting import Answers, Setting, TrainScores
-from policies.plan_index import Memory
+from experiments.plots.svg import Drawing, Line, canvas, draw_lines, to_svg
+from policies.plan_index import PlanIndex
 
 VARIATIONS = ("domains", "unanswered", "answers", "table_sizes")
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -68,7 +69,7 @@ def check(names: Sequence[str]) -> None:
 
 
 def variations(
-    names: Sequence[str], setting: Setting, scores: TrainScores, memory: Memory, options: Options
+    names: Sequence[str], setting: Setting, scores: TrainScores, plan_index: PlanIndex, options: MethodOptions
 ) -> Iterator[Variation]:
     """Yield the settings of the variations `names`; the plans are those of `memory`, or fewer of them."""
     narrow = dataclasses.replace(
@@ -82,18 +83,18 @@ def variations(
                 ScriptedUser(0.0, 0.0, rate, setting.seed),
                 setting,
                 scores,
-                memory,
+                plan_index,
                 narrow,
             )
     if "answers" in names:
         for manner, rates in MANNERS.items():
             yield _answered(
-                manner, "answers", ScriptedUser(*rates, setting.seed), setting, scores, memory, narrow
+                manner, "answers", ScriptedUser(*rates, setting.seed), setting, scores, plan_index, narrow
             )
     if "table_sizes" in names:
-        yield from _smaller(setting, scores, memory, narrow)
+        yield from _smaller(setting, scores, plan_index, narrow)
     if "domains" in names:
-        yield from _left_out(setting, scores, memory, narrow)
+        yield from _left_out(setting, scores, plan_index, narrow)
 
 
 def _answered(
@@ -102,29 +103,37 @@ def _answered(
     user: User,
     setting: Setting,
     scores: TrainScores,
-    memory: Memory,
-    options: Options,
+    plan_index: PlanIndex,
+    options: MethodOptions,
 ) -> Variation:
     changed = dataclasses.replace(setting, answers=Answers(user, setting.test))
     return Variation(
-        variation, value, changed, _methods(changed, scores, memory, options), list(range(len(setting.test)))
+        variation,
+        value,
+        changed,
+        _methods(changed, scores, plan_index, options),
+        list(range(len(setting.test))),
     )
 
 
-def _smaller(setting: Setting, scores: TrainScores, memory: Memory, options: Options) -> Iterator[Variation]:
+def _smaller(
+    setting: Setting, scores: TrainScores, plan_index: PlanIndex, options: MethodOptions
+) -> Iterator[Variation]:
     """Yield smaller tables, evenly taken from the whole one, with plans from the people in them alone."""
-    for size in (*(s for s in SIZES if s < len(memory)), len(memory)):
-        rows = np.linspace(0, len(memory) - 1, size).round().astype(np.int64)
-        ids = set(memory.table.table["scenario_id"].take(pa.array(rows)).to_pylist())
+    for size in (*(s for s in SIZES if s < len(plan_index)), len(plan_index)):
+        rows = np.linspace(0, len(plan_index) - 1, size).round().astype(np.int64)
+        ids = set(plan_index.table.table["scenario_id"].take(pa.array(rows)).to_pylist())
         fewer = scores.only([s for s in setting.train if s.id in ids])
-        smaller = _with_trees(memory.take(rows), setting, fewer, options)
+        smaller = _with_trees(plan_index.take(rows), setting, fewer, options)
         every = list(range(len(setting.test)))
         yield Variation("table size", f"{size:,}", setting, _methods(setting, fewer, smaller, options), every)
 
 
-def _left_out(setting: Setting, scores: TrainScores, memory: Memory, options: Options) -> Iterator[Variation]:
+def _left_out(
+    setting: Setting, scores: TrainScores, plan_index: PlanIndex, options: MethodOptions
+) -> Iterator[Variation]:
     """Yield for each domain its test people, served with plans of all other domains only."""
-    planned_for = np.array(memory.table.table["domain"].to_pylist())
+    planned_for = np.array(plan_index.table.table["domain"].to_pylist())
     for domain in dict.fromkeys(s.domain for s in setting.test):
         others = [s for s in setting.train if s.domain != domain]
         rows = [i for i, s in enumerate(setting.test) if s.domain == domain]
@@ -134,19 +143,109 @@ def _left_out(setting: Setting, scores: TrainScores, memory: Memory, options: Op
         test = [setting.test[i] for i in rows]
         there = dataclasses.replace(setting, train=others, test=test, answers=setting.answers.of(test))
         elsewhere = scores.only(others)
-        smaller = _with_trees(memory.take(kept), setting, elsewhere, options)
+        smaller = _with_trees(plan_index.take(kept), setting, elsewhere, options)
         yield Variation("domain left out", domain, there, _methods(there, elsewhere, smaller, options), rows)
 
 
-def _with_trees(memory: Memory, setting: Setting, scores: TrainScores, options: Options) -> Memory:
+def _with_trees(
+    plan_index: PlanIndex, setting: Setting, scores: TrainScores, options: MethodOptions
+) -> PlanIndex:
     """Return `memory` with trees planned from `scores` alone; without any where sets cannot be enumerated."""
     if not setting.enumerable:
-        return with_trees(memory, None)
-    return with_trees(memory, seen_trees(scores, options.value_cost, options.min_profiles))
+        return with_trees(plan_index, None)
+    return with_trees(plan_index, seen_trees(scores, options.value_cost, options.min_profiles))
 
 
-def _methods(setting: Setting, scores: TrainScores, memory: Memory, options: Options) -> list[Method]:
+def _methods(
+    setting: Setting, scores: TrainScores, plan_index: PlanIndex, options: MethodOptions
+) -> list[Method]:
     names = wanted(options.value_cost)
-    if memory.trees is None and needs_trees(options.policy):
+    if plan_index.trees is None and needs_trees(options.policy):
         names = tuple(name for name in names if name != CHOSEN)
-    return few(lineup(setting, scores, memory, options), names)
+    return few(compared_methods(setting, scores, plan_index, options), names)
+
+
+_NOT_DRAWN = (VANILLA, FULL, ORACLE)
+
+
+def robustness(rows: Sequence[Mapping[str, Any]], simulated: bool) -> list[Drawing]:
+    """Return a figure for each variation that was run. `rows`: see `output.Report.varied`."""
+    drawings = []
+    for variation, place, unit in (
+        ("unanswered", "questions not answered", "%"),
+        ("table size", "stored plans", ""),
+    ):
+        own = [row for row in rows if row["variation"] == variation and row["method"] not in _NOT_DRAWN]
+        if own:
+            drawings.append(_along(variation.replace(" ", "-"), own, place, unit, simulated))
+    own = [row for row in rows if row["variation"] == "domain left out" and row["method"] not in _NOT_DRAWN]
+    if own:
+        drawings.append(_domains(own, simulated))
+    return drawings
+
+
+def _label(simulated: bool) -> str:
+    return "mean safety score" + (", SIMULATED" if simulated else "")
+
+
+def _along(key: str, rows: Sequence[Mapping[str, Any]], place: str, unit: str, simulated: bool) -> Drawing:
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    x = [float(setting.rstrip("%").replace(",", "")) for setting in settings]
+    lines = []
+    for name in dict.fromkeys(row["method"] for row in rows):
+        scores = [row["score"] for row in rows if row["method"] == name]
+        lines.append(
+            Line(name, x, [s.estimate for s in scores], [s.low for s in scores], [s.high for s in scores])
+        )
+    title = _along_title(lines, place, unit)
+    with canvas(8.6, 3.8) as (figure, ((axes,),)):
+        draw_lines(axes, lines)
+        if min(x) > 0 and max(x) / min(x) > 10:
+            axes.set_xscale("log")
+            axes.minorticks_off()
+        axes.set_xticks(x, [setting.rstrip("%") for setting in settings])
+        axes.set_xlabel(f"{place} ({unit})" if unit else place)
+        axes.set_ylabel(_label(simulated))
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
+        svg = to_svg(figure, key, title)
+    return Drawing(key, title, "Vertical bars: intervals.", svg)
+
+
+def _along_title(lines: Sequence[Line], place: str, unit: str) -> str:
+    """Say how far the best line at the end has moved from the start."""
+    best = max(lines, key=lambda line: line.y[-1])
+    moved = best.y[-1] - best.y[0]
+    word = "gains" if moved > 0 else "loses"
+    ends = f"{best.x[0]:g} to {best.x[-1]:g}{' ' + unit if unit else ''}"
+    name = best.label[0].upper() + best.label[1:]
+    return f"{name} {word} {abs(moved):.2f} from {ends} {place}, and then scores highest: {best.y[-1]:.2f}"
+
+
+def _domains(rows: Sequence[Mapping[str, Any]], simulated: bool) -> Drawing:
+    domains = list(dict.fromkeys(row["setting"] for row in rows))
+    names = list(dict.fromkeys(row["method"] for row in rows))
+    place = {domain: k for k, domain in enumerate(domains)}
+    lines = [
+        Line(
+            name,
+            [place[r["setting"]] + 0.09 * (k - (len(names) - 1) / 2) for r in own],
+            [r["score"].estimate for r in own],
+            [r["score"].low for r in own],
+            [r["score"].high for r in own],
+        )
+        for k, name in enumerate(names)
+        for own in [[r for r in rows if r["method"] == name]]
+    ]
+    means = {line.label: float(np.mean(line.y)) for line in lines}
+    best = max(means, key=lambda name: means[name])
+    title = f"With no plan for the own domain, {best} scores highest on average: {means[best]:.2f}"
+    with canvas(8.8, 3.8) as (figure, ((axes,),)):
+        draw_lines(axes, lines)
+        for drawn in axes.lines:
+            drawn.set_linestyle("none")
+        axes.set_xticks(range(len(domains)), domains)
+        axes.set_ylabel(_label(simulated))
+        axes.grid(axis="x", visible=False)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
+        svg = to_svg(figure, "left-out", title)
+    return Drawing("left-out", title, "Plans of every other domain only. Vertical bars: intervals.", svg)

@@ -29,7 +29,7 @@ class Promise(NamedTuple):
     measure: Callable[[Figures], float]
 
 
-class Check(NamedTuple):
+class PromiseCheck(NamedTuple):
     """A promise and what was found."""
 
     promise: Promise
@@ -90,8 +90,8 @@ PROMISES = {
 """Name of a simulated judge -> what it promises; low and high inclusive, points of [1, 5] or shares."""
 
 
-def checks(found: Figures) -> list[Check]:
+def checks(found: Figures) -> list[PromiseCheck]:
     """Return what was promised of this judge and what was found; nothing for any other judge."""
     promises = PROMISES.get(found.judge, ()) if found.simulated else ()
-    all_checks = [Check(promise, promise.measure(found)) for promise in promises]
+    all_checks = [PromiseCheck(promise, promise.measure(found)) for promise in promises]
     return [check for check in all_checks if not math.isnan(check.value)]

@@ -17,13 +17,13 @@ from search.population.scenario_population import Population
 from search.population.tree_search import PopulationMCTS
 from search.problem import Searcher
 
-FIXED, STOPPING, BRANCHING, TREE, CAREFUL = "fixed", "stopping", "branching", "tree", "careful"
+FIXED, STOPPING, BRANCHING, TREE, MIN_SUPPORT = "fixed", "stopping", "branching", "tree", "careful"
 EVERYBODY = "all"
 SOLVERS = ("exact", "mcts")
 
 
 @dataclass(frozen=True)
-class Options:
+class PopulationOptions:
     """How to plan; see `experiments.runs.config.PlanPopulationConfig`."""
 
     cost_weight: float = 0.0
@@ -61,7 +61,7 @@ def groups(population: Population) -> dict[str, np.ndarray]:
 def problem_of(
     population: Population,
     rows: np.ndarray,
-    options: Options,
+    options: PopulationOptions,
     domain: str,
     merge: bool = True,
     weights: np.ndarray | None = None,
@@ -80,7 +80,7 @@ def problem_of(
 def pooled(
     population: Population,
     rows: np.ndarray,
-    options: Options,
+    options: PopulationOptions,
     domain: str,
     without: np.ndarray | Sequence[int] = (),
 ) -> PopulationProblem:
@@ -98,7 +98,9 @@ def pooled(
     return problem_of(population, np.concatenate([rows, also]), options, domain, weights=weights)
 
 
-def plans(problem: PopulationProblem, pooled: PopulationProblem, options: Options) -> dict[str, PolicyTree]:
+def plans(
+    problem: PopulationProblem, pooled: PopulationProblem, options: PopulationOptions
+) -> dict[str, PolicyTree]:
     """Return the plans that are compared, the fixed path first.
 
     `pooled`: the same with people of other domains, for the careful one.
@@ -114,26 +116,26 @@ def plans(problem: PopulationProblem, pooled: PopulationProblem, options: Option
         found[TREE] = Solution(problem, states=states, fallback=path).tree()
     else:
         found[TREE] = _searched(problem, options, path, 0)
-    return {**found, CAREFUL: careful_tree(pooled, options)}
+    return {**found, MIN_SUPPORT: min_support_tree(pooled, options)}
 
 
-def careful_tree(problem: PopulationProblem, options: Options) -> PolicyTree:
+def min_support_tree(problem: PopulationProblem, options: PopulationOptions) -> PolicyTree:
     """Return the tree to follow: the best among those without a branch for a few people."""
     states = States(problem) if options.solver == "exact" else None
     path = best_fixed_path(problem, searcher=_fixed_searcher(options))
     if states is not None:
-        careful = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
-        return careful.tree()
+        min_support = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
+        return min_support.tree()
     return _searched(problem, options, path, options.min_profiles)
 
 
 def _searched(
-    problem: PopulationProblem, options: Options, path: Sequence[int], min_profiles: int
+    problem: PopulationProblem, options: PopulationOptions, path: Sequence[int], min_profiles: int
 ) -> PolicyTree:
     rng = scenario_rng(options.seed, problem.group)
     search = PopulationMCTS(options.num_simulations)
     return search.plan(problem, rng, fallback=path, min_profiles=min_profiles)
 
 
-def _fixed_searcher(options: Options) -> Searcher | None:
+def _fixed_searcher(options: PopulationOptions) -> Searcher | None:
     return None if options.solver == "exact" else MCTSSearch(options.num_simulations)

@@ -13,7 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.population.compared_trees import EVERYBODY, FIXED, Options, groups, plans, pooled, problem_of
+from experiments.population.compared_trees import (
+    EVERYBODY,
+    FIXED,
+    PopulationOptions,
+    groups,
+    plans,
+    pooled,
+    problem_of,
+)
 from search.planning import scenario_rng
 from search.population.population_problem import PopulationProblem
 from search.population.scenario_population import Population
@@ -65,7 +73,7 @@ class _Held(NamedTuple):
     held_stderr: float = math.nan
 
 
-def gains(population: Population, options: Options, model_seed: int | None = None) -> list[Gain]:
+def gains(population: Population, options: PopulationOptions, model_seed: int | None = None) -> list[Gain]:
     """Return a row for each plan of each domain, of all domains together, and of one plan for all."""
     found: list[Gain] = []
     held: list[dict[str, np.ndarray]] = []
@@ -79,7 +87,7 @@ def gains(population: Population, options: Options, model_seed: int | None = Non
 
 
 def _group_gains(
-    population: Population, domain: str, rows: np.ndarray, options: Options, model_seed: int | None
+    population: Population, domain: str, rows: np.ndarray, options: PopulationOptions, model_seed: int | None
 ) -> tuple[list[Gain], dict[str, np.ndarray]]:
     """Return (the rows of one domain, {plan: float64[2, people] held-out objective and questions})."""
     problem = problem_of(population, rows, options, domain)
@@ -152,7 +160,7 @@ def _together(found: Sequence[Gain], held: Sequence[Mapping[str, np.ndarray]]) -
 
 
 def _held_out(
-    population: Population, rows: np.ndarray, options: Options, domain: str
+    population: Population, rows: np.ndarray, options: PopulationOptions, domain: str
 ) -> dict[str, np.ndarray]:
     """Return {plan: float64[2, people], objective and questions of each by plans made without them}."""
     people, person = np.unique(population.people[rows], return_inverse=True)

@@ -16,7 +16,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.population.compared_trees import BRANCHING, CAREFUL, EVERYBODY, FIXED, STOPPING, TREE
+from experiments.population.compared_trees import BRANCHING, EVERYBODY, FIXED, MIN_SUPPORT, STOPPING, TREE
 from experiments.population.gains import BY_DOMAIN, ORACLE, Gain
 
 GAINS, MARKDOWN = "gains.parquet", "gains.md"
@@ -58,10 +58,10 @@ def table_rows(rows: Sequence[Gain]) -> list[tuple[str, ...]]:
     for domain in dict.fromkeys(row.domain for row in rows):
         by_plan = {
             plan: [r for r in rows if (r.domain, r.plan) == (domain, plan)]
-            for plan in (FIXED, STOPPING, BRANCHING, TREE, CAREFUL)
+            for plan in (FIXED, STOPPING, BRANCHING, TREE, MIN_SUPPORT)
         }
-        in_sample = [_gain(by_plan[plan]) for plan in (STOPPING, BRANCHING, TREE, CAREFUL)]
-        asked = [_mean([r.questions for r in by_plan[plan]]) for plan in (FIXED, CAREFUL)]
+        in_sample = [_gain(by_plan[plan]) for plan in (STOPPING, BRANCHING, TREE, MIN_SUPPORT)]
+        asked = [_mean([r.questions for r in by_plan[plan]]) for plan in (FIXED, MIN_SUPPORT)]
         found.append(
             (
                 domain,
@@ -69,7 +69,7 @@ def table_rows(rows: Sequence[Gain]) -> list[tuple[str, ...]]:
                 f"{_mean([r.objective for r in by_plan[FIXED]]):.2f}",
                 *in_sample,
                 _held(by_plan[TREE]),
-                _held(by_plan[CAREFUL]),
+                _held(by_plan[MIN_SUPPORT]),
                 f"{asked[0]:.1f}>{asked[1]:.1f}",
             )
         )
@@ -117,7 +117,7 @@ def notes(rows: Sequence[Gain]) -> str:
         f"asked: questions of the path > of careful."
     ]
     for domain in (BY_DOMAIN, EVERYBODY):
-        for plan, name in ((TREE, "both"), (CAREFUL, "careful")):
+        for plan, name in ((TREE, "both"), (MIN_SUPPORT, "careful")):
             own = [r for r in rows if (r.domain, r.plan) == (domain, plan) and not math.isnan(r.held_stderr)]
             if len(own) < 2:
                 continue
@@ -173,7 +173,7 @@ def summarise(
         "min_profiles": rows[0].min_profiles,
     }
     for domain, prefix in ((BY_DOMAIN, ""), (EVERYBODY, "one_tree_")):
-        for plan in (FIXED, STOPPING, BRANCHING, TREE, CAREFUL, ORACLE):
+        for plan in (FIXED, STOPPING, BRANCHING, TREE, MIN_SUPPORT, ORACLE):
             own = [row for row in rows if (row.domain, row.plan) == (domain, plan)]
             found[f"{prefix}mean_objective_{plan}"] = _number([row.objective for row in own])
             found[f"{prefix}mean_questions_{plan}"] = _number([row.questions for row in own])

@@ -18,7 +18,7 @@ from typing import Any
 
 from envs import Scenario
 from envs.llm.client import ATTEMPTS
-from envs.llm.prices import in_dollars
+from envs.llm.costs import in_dollars
 from search.planning import PlanOptions
 
 _LOOKED_AT = 100

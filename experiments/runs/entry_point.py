@@ -72,7 +72,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
         started = False
 
         @functools.wraps(task)
-        def told(cfg: DictConfig) -> Any:
+        def one_line_errors(cfg: DictConfig) -> Any:
             # Before Hydra sees it: Hydra would print the overrides first, a second line.
             nonlocal started
             started = True
@@ -88,7 +88,9 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             with mistakes_in_one_line():
                 _refuse_secrets(sys.argv[1:])
                 try:
-                    hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(told)()
+                    hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(
+                        one_line_errors
+                    )()
                 except OSError as error:
                     if started or isinstance(error, HydraException):
                         raise

@@ -31,12 +31,12 @@ def fingerprint(
 ) -> str:
     """Return a hash of all that determines the rows of a run.
 
-    What `judge` and `prior` name as `operational` (an endpoint, limits) is left out: it may differ when a run
-    is resumed.
+    What `judge` and `prior` name as `resume_ignored` (an endpoint, limits) is left out: it may differ when a
+    run is resumed.
     """
     kept = {key: value for key, value in config.items() if key not in _NOT_IN_FINGERPRINT}
     for key, part in (("judge", judge), ("prior", prior)):
-        kept[key] = [_without(kept[key], getattr(part, "operational", ())), part_provenance(part)]
+        kept[key] = [_without(kept[key], getattr(part, "resume_ignored", ())), part_provenance(part)]
     kept["scenarios"] = {k: v for k, v in kept["scenarios"].items() if k not in ("path", "attributes")}
     text = json.dumps([kept, scenarios_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

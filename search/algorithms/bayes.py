@@ -12,11 +12,11 @@ from envs import UserError
 from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
-from search.surrogate.acquisition_functions import knowledge_gradient, settling
-from search.surrogate.across_scenarios import SurfaceMemory
+from search.surrogate.acquisition_functions import knowledge_gradient, top_two_variance
+from search.surrogate.across_scenarios import SurfaceHistory
 from search.surrogate.ensemble import Ensemble, Structures
 from search.surrogate.posterior import Beliefs
-from search.surrogate.response_surface import Looks, Sets, SurfacePrior
+from search.surrogate.response_surface import Evaluations, Sets, SurfacePrior
 
 _FIRST = 3
 """Looks at the set with nothing asked, before all others."""
@@ -74,7 +74,7 @@ class BayesSearch:
         self.min_gain = min_gain
         self.max_candidates = max_candidates
         self.proposals = proposals
-        self.memory: SurfaceMemory | None = None
+        self.history: SurfaceHistory | None = None
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return the best path believed in."""
@@ -87,7 +87,7 @@ class BayesSearch:
     def fit(self, observations: Sequence[Observations]) -> BayesSearch:
         """Return a searcher whose prior knows what the surfaces of earlier scenarios were like."""
         learned = BayesSearch(self.num_simulations, self.min_gain, self.max_candidates, self.proposals)
-        learned.memory = SurfaceMemory(observations, self.memory)
+        learned.history = SurfaceHistory(observations, self.history)
         return learned
 
     def warm_up(self) -> None:
@@ -108,11 +108,11 @@ class _Search:
         self.budget = min(problem.budget, len(self.askable))
         prior = SurfacePrior.default(problem.n_attributes, self.budget)
         structures = Structures.default(problem.noisy)
-        if settings.memory is not None:
-            prior, structures = settings.memory.prior(problem.group, problem.codes, prior, problem.noisy)
+        if settings.history is not None:
+            prior, structures = settings.history.prior(problem.group, problem.codes, prior, problem.noisy)
         self.prior = prior
         self.ensemble = Ensemble(structures, problem.noisy)
-        self.looks: dict[int, list[float]] = {}
+        self.evaluations: dict[int, list[float]] = {}
         self.unscored: dict[int, int] = {}
         n_sets = sum(math.comb(len(self.askable), k) for k in range(self.budget + 1))
         self.enumerated = n_sets <= settings.max_candidates
@@ -131,7 +131,7 @@ class _Search:
     def plan(self) -> Plan:
         stopped = "all simulations ran"
         used = self._begin()
-        while used < self.calls and self.askable and self.known in self.looks:
+        while used < self.calls and self.askable and self.known in self.evaluations:
             if not self.enumerated:
                 self._propose()
             beliefs = self.ensemble.beliefs(self.sets, self._seen())
@@ -146,18 +146,18 @@ class _Search:
         return self._conclude(used, stopped)
 
     def _begin(self) -> int:
-        """Look at the set with nothing asked, which every plan is measured by; return the looks.
+        """Look at the set with nothing asked, which every plan is measured by; return the evaluations.
 
         Under noise several times: the gradient sees little use in it, but without it neither height nor
         curvature of the link can be told from sets near the budget.
         """
-        looks = 1
+        evaluations = 1
         self._look(self.known)
-        if self.problem.noisy and self.known in self.looks:
-            while looks < min(_FIRST, self.calls // 10):
+        if self.problem.noisy and self.known in self.evaluations:
+            while evaluations < min(_FIRST, self.calls // 10):
                 self._look(self.known)
-                looks += 1
-        return looks
+                evaluations += 1
+        return evaluations
 
     def _all_sets(self) -> list[int]:
         sets = itertools.chain.from_iterable(
@@ -169,7 +169,7 @@ class _Search:
         """Renew the candidates of a problem with too many sets to enumerate."""
         from search.surrogate.pair_surface import best_sets, without
 
-        self._consider(list(self.looks))
+        self._consider(list(self.evaluations))
         posterior = self.ensemble.posterior(self.sets, self._seen())
         sources = [None, *[self.rng] * self.settings.proposals]
         n = self.problem.n_attributes
@@ -182,20 +182,22 @@ class _Search:
         if len(inside) < self.budget:
             near |= {best | 1 << b for b in outside}
         singles = [self.known | 1 << a for a in self.askable]
-        self._consider(list(dict.fromkeys([*self.looks, *found, *sorted(near), *singles])))
+        self._consider(list(dict.fromkeys([*self.evaluations, *found, *sorted(near), *singles])))
 
     def _look(self, mask: int) -> None:
         """Ask the judge once more about `mask`."""
-        scores = self.looks.get(mask, [])
+        scores = self.evaluations.get(mask, [])
         sample = len(scores) + self.unscored.get(mask, 0)
         score = float(self.problem.evaluate(np.array([mask], np.uint64), [sample])[0])
         if math.isnan(score):
             self.unscored[mask] = self.unscored.get(mask, 0) + 1
         else:
-            self.looks.setdefault(mask, []).append(score)
+            self.evaluations.setdefault(mask, []).append(score)
 
-    def _seen(self) -> Looks:
-        return Looks.of([self.sets.place[mask] for mask in self.looks], list(self.looks.values()))
+    def _seen(self) -> Evaluations:
+        return Evaluations.of(
+            [self.sets.place[mask] for mask in self.evaluations], list(self.evaluations.values())
+        )
 
     def _choose(self, beliefs: Beliefs, left: int) -> int | None:
         """Return the set to look at next; None when no look is worth it."""
@@ -203,10 +205,10 @@ class _Search:
         mean = beliefs.mean + self.costs
         open_sets = np.array([self._open(mask) for mask in masks])
         for mask in self.unscored:
-            if mask not in self.looks and mask in self.sets.place:
+            if mask not in self.evaluations and mask in self.sets.place:
                 mean[self.sets.place[mask]] = -np.inf
         top = int(np.argmax(mean))
-        unseen = masks[top] not in self.looks and bool(open_sets[top])
+        unseen = masks[top] not in self.evaluations and bool(open_sets[top])
         if left == 1 and unseen:
             return masks[top]  # only a set that was looked at can be chosen
         hope = self._chances() if self.unscored else 1.0
@@ -218,59 +220,61 @@ class _Search:
         if worth < self.settings.min_gain:
             if unseen:
                 return masks[top]
-            if len(self.looks) > 4 * len(self.askable) or not open_sets.any():
+            if len(self.evaluations) > 4 * len(self.askable) or not open_sets.any():
                 return None
             # So early no surface is known, whatever the models agree on: they may all be wrong.
             return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]
         if self.problem.noisy and left % 2:  # always, and a wrong model would never look elsewhere
-            gains = np.where(open_sets, hope * settling(mean, beliefs, self.rng), -1.0)
+            gains = np.where(open_sets, hope * top_two_variance(mean, beliefs, self.rng), -1.0)
         return masks[int(np.argmax(gains))]
 
     def _open(self, mask: int) -> bool:
         """Tell whether another look at `mask` can tell anything."""
         if self.problem.noisy:
-            return self.unscored.get(mask, 0) < 2 or mask in self.looks
-        return mask not in self.looks and mask not in self.unscored
+            return self.unscored.get(mask, 0) < 2 or mask in self.evaluations
+        return mask not in self.evaluations and mask not in self.unscored
 
     def _chances(self) -> np.ndarray:
         """Return float64[C], how probable a score is: (1 + scored) / (1 + asked), of the worst attribute."""
-        looked = list(self.looks) + list(self.unscored)
+        looked = list(self.evaluations) + list(self.unscored)
         chances = np.ones(len(self.sets.masks))
         for a in self.askable:
             asked = sum(mask >> a & 1 for mask in looked)
-            scored = sum(mask >> a & 1 for mask in self.looks)
+            scored = sum(mask >> a & 1 for mask in self.evaluations)
             has = (self.sets.masks >> np.uint64(a) & np.uint64(1)).astype(bool)
             chances[has] = np.minimum(chances[has], (1 + scored) / (1 + asked))
         return chances
 
     def _conclude(self, used: int, stopped: str) -> Plan:
-        if self.known not in self.looks or (len(self.looks) == 1 and self.unscored):
+        if self.known not in self.evaluations or (len(self.evaluations) == 1 and self.unscored):
             best_set(self.problem)  # says what is wrong
         if not self.enumerated:
-            self._consider(list(self.looks))
+            self._consider(list(self.evaluations))
         believed = self._believed()
-        target = best_set(self.problem, {mask: believed[mask] for mask in self.looks})
+        target = best_set(self.problem, {mask: believed[mask] for mask in self.evaluations})
         if not self.enumerated:
             inside = members(target & ~self.known)
             parts = [
                 sum(1 << a for i, a in enumerate(inside) if code >> i & 1) for code in range(1 << len(inside))
             ]
-            self._consider(list(dict.fromkeys([*self.looks, *(self.known | part for part in parts)])))
+            self._consider(list(dict.fromkeys([*self.evaluations, *(self.known | part for part in parts)])))
             believed = self._believed()
         path = order(self.problem, target, believed)
-        told = self._told(believed)
-        return plan_of_path(self.problem, path, simulations=used, stopped=stopped, beliefs=told)
+        reported = self._reported_beliefs(believed)
+        return plan_of_path(self.problem, path, simulations=used, stopped=stopped, beliefs=reported)
 
-    def _told(self, believed: dict[int, float]) -> dict[int, float]:
+    def _reported_beliefs(self, believed: dict[int, float]) -> dict[int, float]:
         """Return what the plan tells of sets: beliefs under noise, else scores; nothing of unscored ones."""
         if not self.problem.noisy:
-            return {mask: scores[0] for mask, scores in self.looks.items()}
-        return {mask: b for mask, b in believed.items() if mask in self.looks or mask not in self.unscored}
+            return {mask: scores[0] for mask, scores in self.evaluations.items()}
+        return {
+            mask: b for mask, b in believed.items() if mask in self.evaluations or mask not in self.unscored
+        }
 
     def _believed(self) -> dict[int, float]:
         """Return {mask: believed score}; without noise a score is no belief."""
         beliefs = self.ensemble.beliefs(self.sets, self._seen(), renew=True)
         found = dict(zip(self.sets.masks.tolist(), beliefs.mean.tolist(), strict=True))
         if not self.problem.noisy:
-            found |= {mask: scores[0] for mask, scores in self.looks.items()}
+            found |= {mask: scores[0] for mask, scores in self.evaluations.items()}
         return found

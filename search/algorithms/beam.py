@@ -21,7 +21,7 @@ class BeamSearch:
     go to the first set in the order of masks. For 10 attributes, budget 4 and width 3 about 75 judge calls.
 
     When judge calls run out, the children of the better sets are scored first. Under a noisy judge the beam
-    is chosen by one look at each set, and leftover calls and the path are treated as `greedy` says.
+    is chosen by one evaluation at each set, and leftover calls and the path are treated as `greedy` says.
 
     Parameters
     ----------

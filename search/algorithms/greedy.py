@@ -19,9 +19,9 @@ class GreedySearch:
     1978); complements and attributes that harm void that bound. Ties go to the lowest attribute index.
     34 judge calls (and one for nothing known) for 10 attributes and budget 4.
 
-    Under a noisy judge each next question is judged by one look, and the path is the best of what was looked
-    at by posterior mean (`surrogate.set_gp`). Judge calls that `max_judge_calls` leaves then go into further
-    looks at the sets that may be the best (`surrogate.reallocate`).
+    Under a noisy judge each next question is judged by one evaluation, and the path is the best of what was
+    looked at by posterior mean (`surrogate.set_gp`). Judge calls that `max_judge_calls` leaves then go into
+    further looks at the sets that may be the best (`surrogate.reallocate`).
 
     Parameters
     ----------

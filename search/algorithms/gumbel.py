@@ -8,7 +8,7 @@ import numpy as np
 
 from envs import UserError
 from search.algorithms.mcts import MCTSSearch, prior_over
-from search.core.tree import ROOT, Rules, Tree
+from search.core.tree import ROOT, SelectionRules, Tree
 from search.path_rule import members
 from search.plans import Alternative, Plan
 from search.problem import Problem
@@ -97,10 +97,10 @@ class _Root:
         n = len(self.actions)
         prior = prior_over(problem, int(problem.known), self.actions) if n else np.ones(0)
         with np.errstate(divide="ignore"):  # a prior of 0 is a logit of -inf: drawn last
-            self.appeal = dict(zip(self.actions, rng.gumbel(size=n) + np.log(prior), strict=True))
-        self.trees: dict[int, tuple[Tree, Rules]] = {}
+            self.selection_value = dict(zip(self.actions, rng.gumbel(size=n) + np.log(prior), strict=True))
+        self.trees: dict[int, tuple[Tree, SelectionRules]] = {}
         self.visits = dict.fromkeys(self.actions, 0)
-        ranked = sorted(self.actions, key=lambda a: (-self.appeal[a], a))
+        ranked = sorted(self.actions, key=lambda a: (-self.selection_value[a], a))
         self.considered = ranked[: settings.max_considered]
         self.phases = max(1, math.ceil(math.log2(max(1, len(self.considered)))))
 
@@ -149,7 +149,7 @@ class _Root:
         low, high = min(values.values()), max(values.values())
         q = (values[action] - low) / max(high - low, 1e-8)
         sigma = (_VISITS_OFFSET + max(self.visits.values())) * self.settings.value_scale * q
-        return self.appeal[action] + sigma
+        return self.selection_value[action] + sigma
 
     def alternatives(self, path: tuple[int, ...]) -> list[Alternative]:
         """Return visits and value of each first question."""

@@ -12,7 +12,7 @@ from search.path_rule import members
 from search.plans import Plan
 from search.problem import Problem
 from search.surrogate.reallocate import IS_SETTLED, REPEATS, finish, is_settled
-from search.surrogate.set_gp import Pooled
+from search.surrogate.set_gp import SetGaussianProcess
 
 _WIDEST = 64
 """Sets of each size that grow on the regression where they cannot be enumerated."""
@@ -21,19 +21,19 @@ _WIDEST = 64
 class HalvingSearch:
     """Spend a fixed number of looks on ever fewer, ever better sets.
 
-    Sequential halving (Karnin, Koren & Somekh 2013, algorithm 3) divides T looks over ceil(log2 K) rounds; in
-    round r the K / 2^r best arms get floor(T / (K / 2^r * ceil(log2 K))) looks each, then the worse half
-    goes. Arms here are sets, and there are many more of them than looks (386 for 10 attributes and budget 4),
-    so that two things differ. Arms are ranked by `mean + optimism * sd` of a regression that pools the looks
-    of all sets (`surrogate.set_gp`), not by their own mean: a set nobody has looked at can be among the best.
-    And the next round's arms are the best of all sets, so that what was dropped can return. K is the largest
-    number that leaves each arm a look in each round. Before that the set with nothing asked and each single
-    question are looked at once, or sets of `budget` questions that together hold each attribute once, where
-    singles would take more than half of T.
+    Sequential halving (Karnin, Koren & Somekh 2013, algorithm 3) divides T evaluations over ceil(log2 K)
+    rounds; in round r the K / 2^r best arms get floor(T / (K / 2^r * ceil(log2 K))) evaluations each, then
+    the worse half goes. Arms here are sets, and there are many more of them than evaluations (386 for 10
+    attributes and budget 4), so that two things differ. Arms are ranked by `mean + optimism * sd` of a
+    regression that pools the evaluations of all sets (`surrogate.set_gp`), not by their own mean: a set
+    nobody has looked at can be among the best. And the next round's arms are the best of all sets, so that
+    what was dropped can return. K is the largest number that leaves each arm an evaluation in each round.
+    Before that the set with nothing asked and each single question are looked at once, or sets of `budget`
+    questions that together hold each attribute once, where singles would take more than half of T.
 
     Without noise a second look tells nothing: each round scores new sets, and the search ends when every set
     is scored. Under a noisy judge it ends early when the best set is ahead of every other by four standard
-    deviations of a regression that knows the noise from repeated looks.
+    deviations of a regression that knows the noise from repeated evaluations.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class HalvingSearch:
         return finish(problem, simulations=spent, stopped=stopped)
 
     def _halve(self, problem: Problem, total: int) -> str | None:
-        """Run the rounds with `total` looks; return why they ended early, or None."""
+        """Run the rounds with `total` evaluations; return why they ended early, or None."""
         arms = _arms(total)
         rounds = max(1, math.ceil(math.log2(max(2, arms))))
         spreads = None
@@ -80,7 +80,7 @@ class HalvingSearch:
         for r in itertools.count():
             if left <= 0:
                 return None
-            pooled = Pooled(problem, spreads)
+            pooled = SetGaussianProcess(problem, spreads)
             spreads = pooled.spreads
             masks = self._candidates(problem, pooled)
             masks, following = _open(problem, masks)
@@ -88,7 +88,7 @@ class HalvingSearch:
                 return "every set is scored"
             mean, sd = pooled.predict(masks)
             mean = problem.objectives(masks, mean)
-            if pooled.looks.freedom >= REPEATS and is_settled(mean, sd):
+            if pooled.evaluations.freedom >= REPEATS and is_settled(mean, sd):
                 return IS_SETTLED
             share = left if r >= rounds - 1 else max(1, left // (rounds - r))
             kept = share if not problem.noisy else max(1, min(share, math.ceil(arms / 2**r)))
@@ -100,7 +100,7 @@ class HalvingSearch:
             left -= len(chosen)
         return None
 
-    def _candidates(self, problem: Problem, pooled: Pooled) -> np.ndarray:
+    def _candidates(self, problem: Problem, pooled: SetGaussianProcess) -> np.ndarray:
         """Return uint64[B], every set within the budget, or those a beam over the regression finds."""
         known, askable = int(problem.known), members(int(problem.askable))
         budget = min(problem.budget, len(askable))
@@ -110,7 +110,7 @@ class HalvingSearch:
             )
             return np.array([known | sum(1 << a for a in chosen) for chosen in sets], np.uint64)
         beam = [known]
-        found = dict.fromkeys([known, *pooled.looks.masks.tolist()])
+        found = dict.fromkeys([known, *pooled.evaluations.masks.tolist()])
         for _ in range(budget):
             children = sorted({mask | 1 << a for mask in beam for a in askable if not mask >> a & 1})
             found.update(dict.fromkeys(children))
@@ -141,7 +141,7 @@ def _first_sets(problem: Problem, total: int, rng: np.random.Generator) -> list[
 
 
 def _open(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return those of `masks` at which a look can tell something, and int64 of their next sample."""
+    """Return those of `masks` at which an evaluation can tell something, and int64 of their next sample."""
     asked, samples, scores = problem.observations()
     following: dict[int, int] = {}
     scored: set[int] = set()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from envs import UserError
-from search.core.tree import NO_CHILD, SCORED, Rules, Tree, new_tree
+from search.core.tree import NO_CHILD, SCORED, SelectionRules, Tree, new_tree
 from search.path_rule import members
 from search.plans import Alternative, Plan
 from search.problem import Problem
@@ -22,7 +22,7 @@ class MCTSSearch:
     A problem with a surface is searched in compiled code alone; otherwise compiled code selects a batch of
     leaves, `Problem.evaluate` scores them, and compiled code backs them up in the order of selection.
 
-    Under a noisy judge the tree holds one look at each set, and the path is the best by posterior mean
+    Under a noisy judge the tree holds one evaluation at each set, and the path is the best by posterior mean
     (`surrogate.set_gp`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further
     looks at the sets that may be the best (`surrogate.reallocate`).
 
@@ -81,10 +81,10 @@ class MCTSSearch:
         """Compile the kernels, or load them from the cache on disk."""
         import search.core.kernels  # noqa: F401
 
-    def rules(self, problem: Problem) -> Rules:
+    def rules(self, problem: Problem) -> SelectionRules:
         """Return what the kernels need to know of `problem`."""
         n_askable = int(problem.askable).bit_count()
-        return Rules(
+        return SelectionRules(
             budget=min(problem.budget, n_askable),
             n_askable=n_askable,
             known=problem.known,
@@ -129,7 +129,7 @@ class MCTSSearch:
         )
 
     def run_judge(
-        self, problem: Problem, tree: Tree, rules: Rules, rng: np.random.Generator, simulations: int
+        self, problem: Problem, tree: Tree, rules: SelectionRules, rng: np.random.Generator, simulations: int
     ) -> int:
         """Run up to `simulations` more from `rules.known` on, scored by the judge; return how many ran."""
         from search.core import kernels
@@ -156,7 +156,12 @@ class MCTSSearch:
         return ran
 
     def _targets(
-        self, problem: Problem, tree: Tree, rules: Rules, leaves: np.ndarray, rng: np.random.Generator
+        self,
+        problem: Problem,
+        tree: Tree,
+        rules: SelectionRules,
+        leaves: np.ndarray,
+        rng: np.random.Generator,
     ) -> np.ndarray:
         """Return the sets to score for `leaves`: themselves, or their completions by rollout."""
         masks = tree.mask[leaves]
@@ -165,7 +170,7 @@ class MCTSSearch:
                 masks[i] = _complete(mask, problem, rules, rng)
         return masks
 
-    def _expand(self, problem: Problem, tree: Tree, rules: Rules, leaves: np.ndarray) -> None:
+    def _expand(self, problem: Problem, tree: Tree, rules: SelectionRules, leaves: np.ndarray) -> None:
         for leaf in leaves.tolist():
             mask = int(tree.mask[leaf])
             legal = members(int(rules.askable) & ~mask)
@@ -193,7 +198,7 @@ def prior_over(problem: Problem, mask: int, legal: list[int]) -> np.ndarray:
     return weights[legal] / total if total > 0 else uniform
 
 
-def _complete(mask: int, problem: Problem, rules: Rules, rng: np.random.Generator) -> int:
+def _complete(mask: int, problem: Problem, rules: SelectionRules, rng: np.random.Generator) -> int:
     """Return `mask` filled up to the budget (never beyond it) by epsilon-greedy choices on the prior."""
     depth = (mask & ~int(rules.known)).bit_count()
     while depth < rules.budget:

@@ -37,14 +37,16 @@ class RandomSearch:
             for _ in range(self.num_simulations if askable else 0)
         ]
         drawn: Counter[int] = Counter()
-        looks: list[tuple[int, int]] = []
+        evaluations: list[tuple[int, int]] = []
         for mask in [known, *draws]:
-            looks.append((mask, drawn[mask] if problem.noisy else 0))
+            evaluations.append((mask, drawn[mask] if problem.noisy else 0))
             drawn[mask] += 1
-        looks = list(dict.fromkeys(looks))
+        evaluations = list(dict.fromkeys(evaluations))
         stopped = "all simulations ran"
-        if problem.calls_left is not None and len(looks) > problem.calls_left:
-            looks = looks[: problem.calls_left]
+        if problem.calls_left is not None and len(evaluations) > problem.calls_left:
+            evaluations = evaluations[: problem.calls_left]
             stopped = "no judge calls left"
-        problem.evaluate(np.array([m for m, _ in looks], dtype=np.uint64), [look for _, look in looks])
+        problem.evaluate(
+            np.array([m for m, _ in evaluations], dtype=np.uint64), [look for _, look in evaluations]
+        )
         return finish(problem, simulations=len(draws), stopped=stopped)

@@ -10,7 +10,7 @@ from envs import UserError
 from search.path_rule import best_set, plan_of_path
 from search.plans import Plan
 from search.problem import Problem
-from search.surrogate.reallocate import IS_SETTLED, beliefs_of, look_again
+from search.surrogate.reallocate import IS_SETTLED, beliefs_of, reallocate
 
 
 class StaticSearch:
@@ -56,7 +56,7 @@ class StaticSearch:
         wanted = len(masks) if problem.calls_left is None else min(len(masks), problem.calls_left)
         problem.evaluate(np.array(masks[:wanted], np.uint64))
         stopped = "the given order is scored" if wanted == len(masks) else "no judge calls left"
-        if problem.noisy and problem.calls_left and look_again(problem, problem.calls_left):
+        if problem.noisy and problem.calls_left and reallocate(problem, problem.calls_left):
             stopped = f"{stopped}, {IS_SETTLED}"
         beliefs = {mask: score for mask, score in beliefs_of(problem).items() if mask in masks}
         target = best_set(problem, beliefs)

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from numba import njit, typeof, types
 
-from search.core.tree import NEW, NO_CHILD, PENDING, ROOT, SCORED, UNSCORED, Rules, new_tree
+from search.core.tree import NEW, NO_CHILD, PENDING, ROOT, SCORED, UNSCORED, SelectionRules, new_tree
 
 COLLISION = -1
 """Selection ran into a leaf that is in flight."""
@@ -44,7 +44,7 @@ _FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 """Without `_nrt` each access to an array of the tree counts references atomically, which takes five times
 as long as the search itself; kernels may not allocate then."""
 _TREE = typeof(new_tree(1, 1, False))
-_RULES = typeof(Rules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False, False))
+_RULES = typeof(SelectionRules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False, False))
 _ROWS = types.Array(types.int64, 1, "C")
 _PATHS = types.Array(types.int64, 2, "C")
 _FLOATS = types.Array(types.float64, 1, "C")
@@ -81,13 +81,15 @@ def find_or_add(tree, mask):
 
 
 @njit(**_FAST, forceinline=True)
-def _best_linked(appeal, child, visits, virtual, prior, linked, node, row, base, low, bonus, uct, flight):
+def _best_linked(
+    selection_value, child, visits, virtual, prior, linked, node, row, base, low, bonus, uct, flight
+):
     """Return (the highest score of an edge that has been looked at, the lowest index that has it)."""
     best, chosen = -np.inf, -1
     a = 0
     while linked:
         if linked & _ONE:
-            value = appeal[child[node, a]]
+            value = selection_value[child[node, a]]
             if np.isnan(value):
                 value = base
             n = visits[node, a]
@@ -130,7 +132,7 @@ def best_action(tree, rules, node, depth):
         if not rules.has_prior:
             bonus /= rules.n_askable - depth
     best, chosen = _best_linked(
-        tree.appeal,
+        tree.selection_value,
         tree.child,
         tree.edge_visits,
         tree.virtual,
@@ -215,13 +217,13 @@ def _mean_value(tree, node):
 def _set_value(tree, node, value):
     tree.value[node] = value
     if node != ROOT and not tree.exhausted[node]:
-        tree.appeal[node] = value
+        tree.selection_value[node] = value
 
 
 @njit(**_FAST, inline="always")
 def _exhaust(tree, node):
     tree.exhausted[node] = True
-    tree.appeal[node] = -np.inf
+    tree.selection_value[node] = -np.inf
 
 
 @njit(**_FAST, forceinline=True)

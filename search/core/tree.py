@@ -45,7 +45,7 @@ class Tree(NamedTuple):
     mask: np.ndarray
     score: np.ndarray
     value: np.ndarray
-    appeal: np.ndarray
+    selection_value: np.ndarray
     status: np.ndarray
     exhausted: np.ndarray
     visits: np.ndarray
@@ -62,7 +62,7 @@ class Tree(NamedTuple):
     bounds: np.ndarray
 
 
-class Rules(NamedTuple):
+class SelectionRules(NamedTuple):
     """What a search must respect and how it selects; scalars, so that compiled code takes them whole."""
 
     budget: int
@@ -84,13 +84,13 @@ def new_tree(n_nodes: int, n_attributes: int, has_prior: bool, penalty: np.ndarr
     """Return an empty tree for `n_nodes` sets over `n_attributes` attributes."""
     n_slots = 1 << max(4, (2 * n_nodes - 1).bit_length())
     edges = (n_nodes, n_attributes)
-    appeal = np.full(n_nodes, np.nan)
-    appeal[ROOT] = -np.inf
+    selection_value = np.full(n_nodes, np.nan)
+    selection_value[ROOT] = -np.inf
     return Tree(
         mask=np.zeros(n_nodes, np.uint64),
         score=np.full(n_nodes, np.nan),
         value=np.full(n_nodes, np.nan),
-        appeal=appeal,
+        selection_value=selection_value,
         status=np.zeros(n_nodes, np.int8),
         exhausted=np.zeros(n_nodes, np.bool_),
         visits=np.zeros(n_nodes, np.int64),

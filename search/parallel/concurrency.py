@@ -26,7 +26,7 @@ class RunStopped(Exception):
     """The run ended; a plan that was under way asks its judge nothing more."""
 
 
-class Gate:
+class CancelToken:
     """Stands before every call of the judge and prior, so that a run that is over pays for nothing more."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ def _one_at_a_time(prior: Prior) -> Prior:
     return ask
 
 
-def in_order(submit: Callable[[int], list[Future[_T]]], n_plans: int, gate: Gate) -> Iterator[_T]:
+def in_order(submit: Callable[[int], list[Future[_T]]], n_plans: int, cancel: CancelToken) -> Iterator[_T]:
     """Yield outcomes in the order of submission; `submit(n)` starts up to n more plans.
 
     When a plan raises, or on an interrupt, the gate is closed, the others come to rest, and what has finished
@@ -110,17 +110,17 @@ def in_order(submit: Callable[[int], list[Future[_T]]], n_plans: int, gate: Gate
                 ahead.extend(submit(1))
                 yield plan.result()
     except KeyboardInterrupt:
-        yield from _finished(ahead, gate)
+        yield from _finished(ahead, cancel)
         raise
-    yield from _finished(ahead, gate)
+    yield from _finished(ahead, cancel)
     for plan in ahead:
         if not plan.cancelled() and not isinstance(plan.exception(), RunStopped):
             plan.result()  # raises the first error there was; there is none unless the loop was left early
 
 
-def _finished(ahead: Sequence[Future[_T]], gate: Gate) -> list[_T]:
+def _finished(ahead: Sequence[Future[_T]], cancel: CancelToken) -> list[_T]:
     """Close the gate, wait for the calls under way, which are paid for, and return the finished outcomes."""
-    gate.close()
+    cancel.close()
     for plan in ahead:
         plan.cancel()
     wait(ahead)

@@ -158,9 +158,9 @@ class _RayRun:
 
 
 def _share(part: Any, workers: int) -> Any:
-    """Return a judge or prior for one of `workers`: its limits divided, where it has `divided`."""
-    divided = getattr(part, "divided", None)
-    return part if divided is None else divided(workers)
+    """Return a judge or prior for one of `workers`: its limits divided, where it has `shard`."""
+    shard = getattr(part, "shard", None)
+    return part if shard is None else shard(workers)
 
 
 def _ready(streams: Sequence[Any], timeout: float | None) -> Any:

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 from envs import Judge, Scenario
-from search.parallel.concurrency import Gate, RunStopped, concurrent_plans, in_order, in_turn
+from search.parallel.concurrency import CancelToken, RunStopped, concurrent_plans, in_order, in_turn
 from search.planning import Failure, PlanOptions, ScenarioPlan, plan_scenario
 from search.problem import PlanningFailed, Searcher
 
@@ -110,7 +110,7 @@ class _ThreadedRun:
         self.n_plans = n_plans
 
     def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
-        gate = Gate()
+        cancel = CancelToken()
         # A searcher may keep what it is at in itself: each thread has its own.
         searchers: SimpleQueue[Searcher] = SimpleQueue()
         for _ in range(self.n_plans):
@@ -119,8 +119,8 @@ class _ThreadedRun:
         def one(scenario: Scenario) -> Outcome:
             mine = searchers.get()
             try:
-                with gate.closed_by_an_error():
-                    return plan_or_failure(scenario, self.judge, mine, self.options, gate.check)
+                with cancel.closed_by_an_error():
+                    return plan_or_failure(scenario, self.judge, mine, self.options, cancel.check)
             finally:
                 searchers.put(mine)
 
@@ -128,10 +128,10 @@ class _ThreadedRun:
             todo = iter(scenarios)
             try:
                 yield from in_order(
-                    lambda n: [pool.submit(one, s) for s in islice(todo, n)], self.n_plans, gate
+                    lambda n: [pool.submit(one, s) for s in islice(todo, n)], self.n_plans, cancel
                 )
             finally:
-                gate.close()
+                cancel.close()
 
     def stop(self) -> None:
         pass
@@ -143,7 +143,7 @@ class StreamWorker:
     def __init__(self, judge: Judge, options: PlanOptions, n_plans: int) -> None:
         self.judge = judge
         self.options = in_turn(options, n_plans)
-        self.gate = Gate()
+        self.cancel = CancelToken()
         self.places = threading.Semaphore(n_plans)
         self.n_plans = n_plans
 
@@ -153,9 +153,9 @@ class StreamWorker:
         since = time.monotonic()
         try:
             for scenario in scenarios:
-                with self.places, self.gate.closed_by_an_error():
+                with self.places, self.cancel.closed_by_an_error():
                     finished.append(
-                        plan_or_failure(scenario, self.judge, searcher, self.options, self.gate.check)
+                        plan_or_failure(scenario, self.judge, searcher, self.options, self.cancel.check)
                     )
                 if time.monotonic() - since >= _HOLD_S:
                     yield finished
@@ -167,7 +167,7 @@ class StreamWorker:
 
     def finish(self, seconds: float) -> None:
         """Begin no more calls of the judge, and wait at most `seconds` for those under way."""
-        self.gate.close()
+        self.cancel.close()
         limit = time.monotonic() + seconds
         free = [self.places.acquire(timeout=max(0.0, limit - time.monotonic())) for _ in range(self.n_plans)]
         for _ in range(sum(free)):

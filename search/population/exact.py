@@ -92,7 +92,7 @@ class States:
     def find(self, answers: Mapping[int, int], belief: Belief) -> tuple[int, int]:
         """Return (set, class) of the state after `answers`."""
         mask = sum(1 << a for a in answers)
-        declined = mask & ~int(belief.told[0])
+        declined = mask & ~int(belief.answered[0])
         layer = self.layers[mask]
         subset = sum(1 << i for i, a in enumerate(layer.asked) if declined >> a & 1)
         return mask, int(layer.group[belief.profile[0], subset if self.subsets else 0])
@@ -138,14 +138,14 @@ class States:
     def _layer(self, asked: tuple[int, ...], mask: int, group: np.ndarray) -> _Layer:
         """Return the states of the set `mask`, each as if the agent had to stop there."""
         problem, d = self.problem, self.problem.decline_rate
-        told, chances = [mask], np.ones(1)
+        answered, chances = [mask], np.ones(1)
         if self.subsets:
             subsets = range(1 << len(asked))
-            told = [mask & ~sum(1 << a for i, a in enumerate(asked) if s >> i & 1) for s in subsets]
-            n_told = np.array([t.bit_count() for t in told])
+            answered = [mask & ~sum(1 << a for i, a in enumerate(asked) if s >> i & 1) for s in subsets]
+            n_told = np.array([t.bit_count() for t in answered])
             chances = (1 - d) ** n_told * d ** (len(asked) - n_told)
         weights = problem.weights[:, None] * chances
-        scores = problem.scores_with(told) - problem.penalty(mask)
+        scores = problem.scores_with(answered) - problem.penalty(mask)
         scores = np.where(np.isnan(scores), -np.inf, scores)
         gains = weights * np.where(weights > 0, scores, 0.0)  # 0 times -inf would be NaN
         weight = np.bincount(group.ravel(), weights.ravel())

@@ -13,7 +13,7 @@ N_CODES = 128
 """Room for the codes -1 to 126 of an int8 with at most 127 levels."""
 
 
-class Rules(NamedTuple):
+class HistoryRules(NamedTuple):
     """What the kernels need to know of a problem.
 
     `few`: probability below which a node goes on with the fallback; 0 = never.
@@ -74,7 +74,7 @@ class Histories(NamedTuple):
     done: np.ndarray
     child: np.ndarray
     profile: np.ndarray
-    told: np.ndarray
+    answered: np.ndarray
     mass: np.ndarray
 
 
@@ -103,7 +103,7 @@ def new_histories(n_attributes: int, nodes: int, rows: int, ways: int) -> Histor
         done=np.zeros((rows, n_attributes), np.bool_),
         child=np.zeros(4 * nodes, np.int64),
         profile=np.zeros(ways, np.int64),
-        told=np.zeros(ways, np.uint64),
+        answered=np.zeros(ways, np.uint64),
         mass=np.zeros(ways),
     )
 

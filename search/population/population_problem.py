@@ -36,7 +36,7 @@ class Belief(NamedTuple):
     """
 
     profile: np.ndarray
-    told: np.ndarray
+    answered: np.ndarray
     weight: np.ndarray
 
 
@@ -110,23 +110,23 @@ class PopulationProblem:
             self._surfaces = Surfaces(table_surface, params.ravel(), starts, everything)
         return self._surfaces
 
-    def scores_with(self, told: np.ndarray | Sequence[int]) -> np.ndarray:
+    def scores_with(self, answered: np.ndarray | Sequence[int]) -> np.ndarray:
         """Return float64[N, T], the score of every profile with each of the sets `told` (uint64[T]) known."""
-        told = np.asarray(told, dtype=np.uint64)
+        answered = np.asarray(answered, dtype=np.uint64)
         if self._table is not None:
-            return self._table[:, columns(told, len(self.schema), self.budget)]
+            return self._table[:, columns(answered, len(self.schema), self.budget)]
         n = len(self.codes)
-        profiles = np.repeat(np.arange(n), len(told))
-        return self.scores_of(profiles, np.tile(told, n)).reshape(n, len(told))
+        profiles = np.repeat(np.arange(n), len(answered))
+        return self.scores_of(profiles, np.tile(answered, n)).reshape(n, len(answered))
 
-    def scores_of(self, profiles: np.ndarray, told: np.ndarray) -> np.ndarray:
+    def scores_of(self, profiles: np.ndarray, answered: np.ndarray) -> np.ndarray:
         """Return float64[B], the score of each of `profiles` (int64[B]) with `told` (uint64[B]) known."""
         if self._table is not None:
-            return self._table[profiles, columns(told, len(self.schema), self.budget)]
+            return self._table[profiles, columns(answered, len(self.schema), self.budget)]
         from search.population import score_kernels as kernels
 
         found = np.empty(len(profiles))
-        kernels.score_pairs(*self.surfaces, profiles.astype(np.int64), told.astype(np.uint64), found)
+        kernels.score_pairs(*self.surfaces, profiles.astype(np.int64), answered.astype(np.uint64), found)
         return found
 
     def penalty(self, asked: int) -> float:
@@ -141,35 +141,37 @@ class PopulationProblem:
 
     def outcomes(self, belief: Belief, attribute: int) -> Iterator[tuple[int, Belief]]:
         """Yield (code, belief after it) of each answer to `attribute` that can come, by ascending code."""
-        told = belief.told | np.uint64(1 << attribute)
+        answered = belief.answered | np.uint64(1 << attribute)
         codes = self.codes[belief.profile, attribute]
         d = self.decline_rate
         possible = set(np.unique(codes).tolist()) if d < 1 else set[int]()
         for code in sorted(possible | ({DECLINED} if d > 0 else set())):
             own = codes == code
-            parts = [Belief(belief.profile[own], told[own], belief.weight[own] * (1 - d))] if d < 1 else []
+            parts = (
+                [Belief(belief.profile[own], answered[own], belief.weight[own] * (1 - d))] if d < 1 else []
+            )
             if code == DECLINED and d > 0:
-                parts.append(Belief(belief.profile, belief.told, belief.weight * d))
+                parts.append(Belief(belief.profile, belief.answered, belief.weight * d))
             yield code, Belief(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def stop_value(self, belief: Belief, asked: int) -> float:
         """Return the posterior mean score less the cost of `asked`; -inf where a score is missing."""
-        scores = self.scores_of(belief.profile, belief.told)
+        scores = self.scores_of(belief.profile, belief.answered)
         mean = float(belief.weight @ scores / belief.weight.sum())
         return -math.inf if math.isnan(mean) else mean - self.penalty(asked)
 
     def expected_scores(self, asked: int) -> np.ndarray:
         """Return float64[N], each profile's expected score when exactly `asked` is asked for."""
         d, n = self.decline_rate, len(self.codes)
-        profiles, total, told = np.arange(n), np.zeros(n), asked
+        profiles, total, answered = np.arange(n), np.zeros(n), asked
         while True:  # over all subsets of the set
-            n_told = told.bit_count()
+            n_told = answered.bit_count()
             chance = (1 - d) ** n_told * d ** (asked.bit_count() - n_told)
             if chance > 0:  # 0 times NaN would be NaN
-                total += chance * self.scores_of(profiles, np.full(n, told, np.uint64))
-            if told == 0:
+                total += chance * self.scores_of(profiles, np.full(n, answered, np.uint64))
+            if answered == 0:
                 return total
-            told = (told - 1) & asked
+            answered = (answered - 1) & asked
 
     def mean_problem(self, cost_weight: float | None = None) -> Problem:
         """Return the open-loop problem: the mean score of a set that everybody is asked for.

@@ -176,7 +176,7 @@ def score_table(scenarios: Sequence[Scenario], judge: Judge, budget: int, sample
     table = np.empty((len(scenarios), len(masks)))
     for row, scenario in zip(table, scenarios, strict=True):
         distinct, where = np.unique(masks & np.uint64(scenario.askable), return_inverse=True)
-        looks = np.tile(np.arange(samples), len(distinct))
-        scores = judge_scores(scenario, judge)(np.repeat(distinct, samples), looks)
+        evaluations = np.tile(np.arange(samples), len(distinct))
+        scores = judge_scores(scenario, judge)(np.repeat(distinct, samples), evaluations)
         row[:] = scores.reshape(len(distinct), samples).mean(axis=1)[where]
     return table

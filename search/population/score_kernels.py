@@ -38,11 +38,11 @@ def table_surface(mask, params):
 
 
 @njit(types.void(_SURFACE, _FLOATS, _INTS, _MASKS, _INTS, _MASKS, _FLOATS), **_FAST)
-def score_pairs(function, params, starts, askable, profiles, told, found):
+def score_pairs(function, params, starts, askable, profiles, answered, found):
     """Write into `found` (float64[B]) the scores of `profiles` (int64[B]) with `told` (uint64[B]) known."""
     for i in range(found.size):
         u = profiles[i]
-        found[i] = function(told[i] & askable[u], params[starts[u] : starts[u + 1]])
+        found[i] = function(answered[i] & askable[u], params[starts[u] : starts[u + 1]])
 
 
 @njit(types.void(_SURFACE, _FLOATS, _INTS, _MASKS, _MASKS, types.Array(types.float64, 2, "C")), **_FAST)

@@ -65,12 +65,12 @@ class _Branches:
         children: dict[int, int] = {}
         value = 0.0
         for code, after in self.problem.outcomes(belief, attribute):
-            told = {**answers, attribute: code}
+            answered = {**answers, attribute: code}
             mass = float(after.weight.sum())
             if alone or self._few(mass):
-                below = rest_value(self.problem, self.fallback, told, after)
+                below = rest_value(self.problem, self.fallback, answered, after)
             else:
-                children[code], below = self.add(told, after)
+                children[code], below = self.add(answered, after)
             value += mass * below
         self.nodes[position] = PolicyNode(attribute, here, value / here, stop, children)
         return position, value / here
@@ -150,7 +150,7 @@ def worth(problem: PopulationProblem, tree: PolicyTree) -> Worth:
         if attribute != STOP:
             waiting += [({**answers, attribute: code}, b) for code, b in problem.outcomes(belief, attribute)]
             continue
-        found = problem.scores_of(belief.profile, belief.told)
+        found = problem.scores_of(belief.profile, belief.answered)
         np.add.at(score, belief.profile, belief.weight * found)
         np.add.at(cost, belief.profile, belief.weight * problem.penalty(sum(1 << a for a in answers)))
         np.add.at(questions, belief.profile, belief.weight * len(answers))

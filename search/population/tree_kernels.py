@@ -26,14 +26,14 @@ import numpy as np
 from numba import njit, typeof, types
 
 from search.core.kernels import SURFACE
-from search.population.histories import NONE, ROOT, People, Rules, new_histories
+from search.population.histories import NONE, ROOT, HistoryRules, People, new_histories
 from search.population.policy_tree import DECLINED
 
 _ONE = np.uint64(1)
 _FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 """See `search.core.kernels`: kernels may not allocate."""
 _HISTORIES = typeof(new_histories(1, 1, 1, 1))
-_RULES = typeof(Rules(1, 1, 1.0, 0.0, 0.0))
+_RULES = typeof(HistoryRules(1, 1, 1.0, 0.0, 0.0))
 _INTS = types.Array(types.int64, 1, "C")
 _MASKS = types.Array(types.uint64, 1, "C")
 _FLOATS = types.Array(types.float64, 1, "C")
@@ -50,9 +50,9 @@ _PEOPLE = typeof(
 
 
 @njit(**_FAST)
-def _score(function, people, profile, told):
+def _score(function, people, profile, answered):
     params = people.params[people.starts[profile] : people.starts[profile + 1]]
-    return function(told & people.askable[profile], params)
+    return function(answered & people.askable[profile], params)
 
 
 @njit(**_FAST)
@@ -124,17 +124,17 @@ def _rest_value(h, rules, function, people, node):
             n_rest += 1
     total = 0.0
     for way in range(h.start[node], h.start[node] + h.length[node]):
-        told = rest
+        answered = rest
         while True:  # over all subsets of the rest
-            n_told = _bit_count(told)
+            n_told = _bit_count(answered)
             chance = (1.0 - d) ** n_told * d ** (n_rest - n_told)
             if chance > 0.0:
                 u = h.profile[way]
-                score = _score(function, people, u, h.told[way] | told)
+                score = _score(function, people, u, h.answered[way] | answered)
                 total += h.mass[way] * chance * score
-            if told == 0:
+            if answered == 0:
                 break
-            told = (told - _ONE) & rest
+            answered = (answered - _ONE) & rest
     value = total / h.weight[node] - _penalty(people.penalty, h.asked[node] | rest)
     return -np.inf if np.isnan(value) else value
 
@@ -147,7 +147,7 @@ def _finish(h, rules, function, people, node):
     for way in range(h.start[node], h.start[node] + h.length[node]):
         u = h.profile[way]
         weight += h.mass[way]
-        score = _score(function, people, u, h.told[way])
+        score = _score(function, people, u, h.answered[way])
         total += h.mass[way] * score
     h.weight[node] = weight
     value = total / weight - _penalty(people.penalty, h.asked[node])
@@ -200,12 +200,12 @@ def _open(h, rules, function, people, node):
             continue
         total = 0.0
         for way in range(h.start[node], h.start[node] + h.length[node]):
-            u, told = h.profile[way], h.told[way]
+            u, answered = h.profile[way], h.answered[way]
             if d < 1.0:
-                score = _score(function, people, u, told | bit)
+                score = _score(function, people, u, answered | bit)
                 total += h.mass[way] * (1.0 - d) * score
             if d > 0.0:
-                score = _score(function, people, u, told)
+                score = _score(function, people, u, answered)
                 total += h.mass[way] * d * score
         value = total / h.weight[node] - _penalty(people.penalty, asked | bit)
         if not np.isnan(value):
@@ -260,7 +260,7 @@ def _fill(h, rules, people, node, a, code, child):
             own = DECLINED if declined else np.int64(people.codes[h.profile[way], a])
             if chance > 0.0 and own == code:
                 h.profile[at] = h.profile[way]
-                h.told[at] = h.told[way] if declined else h.told[way] | bit
+                h.answered[at] = h.answered[way] if declined else h.answered[way] | bit
                 h.mass[at] = h.mass[way] * chance
                 at += 1
     h.length[child] = at - h.size[3]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from envs import UserError
-from search.population.histories import NONE, ROOT, Histories, People, Rules, grown, new_histories
+from search.population.histories import NONE, ROOT, Histories, HistoryRules, People, grown, new_histories
 from search.population.policy_tree import STOP, PolicyTree
 from search.population.population_problem import TIE, Belief, PopulationProblem
 from search.population.tree_building import build_tree, look_ahead
@@ -75,7 +75,7 @@ class PopulationMCTS:
             surfaces.askable,
         )
         few = min_profiles / problem.n_profiles * (1 - 1e-9)
-        rules = Rules(problem.budget, n, float(self.exploration), problem.decline_rate, few)
+        rules = HistoryRules(problem.budget, n, float(self.exploration), problem.decline_rate, few)
         profiles, declines = _draws(problem, rng, size)
         nodes, edges = np.zeros(problem.budget + 1, np.int64), np.zeros(problem.budget, np.int64)
         nodes_room, rows, ways = ROOM

@@ -1,7 +1,7 @@
-"""What a look at a set is worth, given beliefs about all sets: two answers, for `search.algorithms.bayes`.
+"""Acquisition functions: how much one more evaluation of each set is expected to help.
 
-Both read c_i(S) = cov(s_i, s_S) / sqrt(var(s_S) + noise^2), how far one look at S may move what is believed
-of the set i.
+Both read c_i(S) = cov(s_i, s_S) / sqrt(var(s_S) + noise^2), how far one evaluation at S may move what is
+believed of the set i.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _DRAWN_RIVALS, _DRAWS = 100, 256
 _JITTER = 1e-6
 
 
-def knowledge_gradient(mean: np.ndarray, beliefs: Beliefs, looks: int) -> np.ndarray:
-    """Return float64[B], E[max_i (mean_i + c_i(S) Z)] - max_i mean_i of `looks` looks at each set S.
+def knowledge_gradient(mean: np.ndarray, beliefs: Beliefs, evaluations: int) -> np.ndarray:
+    """Return float64[B], E[max_i (mean_i + c_i(S) Z)] - max_i mean_i of `evaluations` looks at each set S.
 
     Frazier, Powell & Dayanik 2009, correlated beliefs; Z is standard normal, by Gauss-Hermite quadrature.
     `mean`: float64[B], objectives believed.
     """
     rivals = _promising(mean, beliefs, _RIVALS)
     change = beliefs.covariance(rivals)
-    change /= np.sqrt(beliefs.variance + beliefs.noise**2 / looks + 1e-9)[:, None]
+    change /= np.sqrt(beliefs.variance + beliefs.noise**2 / evaluations + 1e-9)[:, None]
     gains = np.zeros(len(mean))
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         gains += weight * (mean[rivals] + change * node).max(axis=1)
     return gains - mean[rivals].max()
 
 
-def settling(mean: np.ndarray, beliefs: Beliefs, rng: np.random.Generator) -> np.ndarray:
-    """Return float64[B], sum_ij p_i p_j (c_i(S) - c_j(S))^2 / 2 of a look at each set S.
+def top_two_variance(mean: np.ndarray, beliefs: Beliefs, rng: np.random.Generator) -> np.ndarray:
+    """Return float64[B], sum_ij p_i p_j (c_i(S) - c_j(S))^2 / 2 of an evaluation of each set S.
 
     It is the variance that the look takes from the differences between sets that may be the best, p_i being
     the chance that i is: the top-two idea (Russo 2020) with every pair, weighed by Thompson draws.

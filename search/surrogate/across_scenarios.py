@@ -1,6 +1,6 @@
 """What the response surfaces of earlier scenarios were like: a prior for the next one (empirical Bayes).
 
-Linearised where its own posterior is, the surface of scenario i says of its looks
+Linearised where its own posterior is, the surface of scenario i says of its evaluations
 
     t_i = b_i + J_i theta_i + noise,   theta_i ~ N(X_i beta, T),   T diagonal: how people differ
 
@@ -24,7 +24,7 @@ import numpy as np
 from search.problem import Observations
 from search.surrogate.ensemble import Ensemble, Structures
 from search.surrogate.posterior import Posterior
-from search.surrogate.response_surface import Looks, Sets, SurfacePrior
+from search.surrogate.response_surface import Evaluations, Sets, SurfacePrior
 
 _MOST = 200
 """Scenarios remembered, the latest ones."""
@@ -41,7 +41,7 @@ _NOISE_SPREAD = 0.35
 
 @dataclass(frozen=True)
 class _Linear:
-    """One scenario's looks, linearised: target = base + slope * y + error of `variance`; float64[m] each."""
+    """One scenario, linearised: target = base + slope * y + error of `variance`; float64[m] each."""
 
     slope: np.ndarray
     target: np.ndarray
@@ -50,7 +50,7 @@ class _Linear:
 
 @dataclass(frozen=True)
 class _Summary:
-    """One scenario: what its looks say, for each curvature considered.
+    """One scenario: what its evaluations say, for each curvature considered.
 
     `evidence`: {curvature: log evidence}, `weight`: float64[M], posterior probability of each structure.
     """
@@ -65,7 +65,7 @@ class _Summary:
     weight: np.ndarray
 
 
-class SurfaceMemory:
+class SurfaceHistory:
     """Summaries of the surfaces that earlier scenarios showed.
 
     Parameters
@@ -74,7 +74,7 @@ class SurfaceMemory:
     earlier : a memory whose summaries of the same scenarios are taken over
     """
 
-    def __init__(self, observations: Sequence[Observations], earlier: SurfaceMemory | None = None) -> None:
+    def __init__(self, observations: Sequence[Observations], earlier: SurfaceHistory | None = None) -> None:
         latest = [seen for seen in observations if np.isfinite(seen.scores).any()][-_MOST:]
         n = len(latest[-1].codes) if latest else 0
         latest = [seen for seen in latest if len(seen.codes) == n]
@@ -131,14 +131,14 @@ def _summary(seen: Observations, default: SurfacePrior, noisy: bool) -> _Summary
         if not math.isnan(score):
             scores.setdefault(mask, []).append(score)
     masks = np.array(list(scores), np.uint64)
-    looks = Looks.of(range(len(masks)), list(scores.values()))
+    evaluations = Evaluations.of(range(len(masks)), list(scores.values()))
     sets = Sets(masks, default, int(np.bitwise_and.reduce(seen.masks)))
     structures = Structures.default(noisy)
     ensemble = Ensemble(structures, noisy)
-    ensemble.posterior(sets, looks)
+    ensemble.posterior(sets, evaluations)
     everything = np.arange(len(structures.curvature))
-    posterior = Posterior(sets, structures.members(everything, {ensemble.residual: 1.0}, noisy), looks)
-    log_weight = posterior.members.log_weight + posterior.log_evidence
+    posterior = Posterior(sets, structures.models(everything, {ensemble.residual: 1.0}, noisy), evaluations)
+    log_weight = posterior.models.log_weight + posterior.log_evidence
     linear, evidence = {}, {}
     for curvature in np.unique(structures.curvature).tolist():
         at = np.flatnonzero(structures.curvature == curvature)
@@ -207,16 +207,16 @@ class _Effects:
             design[:, : self.n_common] = j[:, : self.n_common]
             for columns in self._columns(s.group, s.codes):
                 design[:, columns] += j[:, : self.n]
-            told = linear.target - self.base
+            pull_of_data = linear.target - self.base
             weighed = inverse @ design
             precision += design.T @ weighed
-            pull += weighed.T @ told
-            parts.append((j, inverse, design, told))
+            pull += weighed.T @ pull_of_data
+            parts.append((j, inverse, design, pull_of_data))
         self.covariance = np.linalg.inv(precision)
         self.beta = self.covariance @ pull
         total = _TRUST * self.usual
-        for j, inverse, design, told in parts:
-            at_person = self.between * (j.T @ (inverse @ (told - design @ self.beta)))
+        for j, inverse, design, pull_of_data in parts:
+            at_person = self.between * (j.T @ (inverse @ (pull_of_data - design @ self.beta)))
             left = self.between - self.between**2 * np.einsum("mp,mk,kp->p", j, inverse, j, optimize=True)
             total += at_person**2 + left
         self.between = total / (len(parts) + _TRUST)

@@ -1,4 +1,4 @@
-"""Which models of a response surface to average over, renewed as looks come in."""
+"""Which models of a response surface to average over, renewed as evaluations come in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.surrogate.posterior import Beliefs, Posterior, Start
-from search.surrogate.response_surface import Looks, Members, Sets
+from search.surrogate.response_surface import Evaluations, Sets, SurfaceModels
 
 PAIR_SCALES = (0.06, 0.25, 1.0)
 _STRAIGHT = 0.01
@@ -35,7 +35,7 @@ _RENEWAL = 1.35
 class Structures:
     """Links and pairs' spreads, float64[M] each, and how probable each is before any look.
 
-    `residuals`: {noise of a look, or misfit where there is no noise: prior weight}, score points.
+    `residuals`: {noise of an evaluation, or misfit where there is no noise: prior weight}, score points.
     """
 
     curvature: np.ndarray
@@ -58,13 +58,13 @@ class Structures:
         fields = (self.curvature[at], self.height[at], self.pair_scale[at], self.log_weight[at])
         return Structures(*fields, self.residuals)
 
-    def members(self, which: np.ndarray, residuals: dict[float, float], noisy: bool) -> Members:
+    def models(self, which: np.ndarray, residuals: dict[float, float], noisy: bool) -> SurfaceModels:
         """Return the product of the structures at the indices `which` with `residuals`."""
         repeat = np.repeat(which, len(residuals))
         residual = np.tile(list(residuals), len(which))
         log_weight = self.log_weight[repeat] + np.tile(np.log(list(residuals.values())), len(which))
         none = np.zeros(len(repeat))
-        return Members(
+        return SurfaceModels(
             self.curvature[repeat],
             self.height[repeat],
             self.pair_scale[repeat],
@@ -75,7 +75,7 @@ class Structures:
 
 
 class Ensemble:
-    """The members that are followed: few of many, chosen by evidence when the looks have grown by a third.
+    """The few models that are followed, chosen anew by evidence as evaluations come in.
 
     First every structure at the present noise, then the leading ones, and the leading one of each pair
     scale, with every noise; without noise the misfit takes its place.
@@ -86,45 +86,45 @@ class Ensemble:
         self.noisy = noisy
         logs = np.log(list(structures.residuals))
         self.residual = float(np.exp(np.average(logs, weights=list(structures.residuals.values()))))
-        self._members: Members | None = None
+        self._models: SurfaceModels | None = None
         self._start: Start | None = None
         self._first: Start | None = None
         self._renewal = 2
 
-    def posterior(self, sets: Sets, looks: Looks, renew: bool = False) -> Posterior:
+    def posterior(self, sets: Sets, evaluations: Evaluations, renew: bool = False) -> Posterior:
         """Return the posterior of the members followed, after a renewal where one is due or wanted."""
-        if self._members is None or renew or len(looks.at) >= self._renewal:
-            self._renew(sets, looks)
-            self._renewal = math.ceil(_RENEWAL * len(looks.at)) + 1
-        assert self._members is not None  # noqa: S101 - renewed above
-        found = Posterior(sets, self._members, looks, self._start, 2, floor=_FLOOR)
+        if self._models is None or renew or len(evaluations.at) >= self._renewal:
+            self._renew(sets, evaluations)
+            self._renewal = math.ceil(_RENEWAL * len(evaluations.at)) + 1
+        assert self._models is not None  # noqa: S101 - renewed above
+        found = Posterior(sets, self._models, evaluations, self._start, 2, floor=_FLOOR)
         self._start = found.start
         return found
 
-    def beliefs(self, sets: Sets, looks: Looks, renew: bool = False) -> Beliefs:
+    def beliefs(self, sets: Sets, evaluations: Evaluations, renew: bool = False) -> Beliefs:
         """Return the beliefs about `sets`; see `posterior`."""
-        return self.posterior(sets, looks, renew).beliefs()
+        return self.posterior(sets, evaluations, renew).beliefs()
 
-    def _renew(self, sets: Sets, looks: Looks) -> None:
+    def _renew(self, sets: Sets, evaluations: Evaluations) -> None:
         everything = np.arange(len(self.structures.curvature))
-        members = self.structures.members(everything, {self.residual: 1.0}, self.noisy)
-        first = Posterior(sets, members, looks, self._first, 6 if self._first is None else 2)
+        models = self.structures.models(everything, {self.residual: 1.0}, self.noisy)
+        first = Posterior(sets, models, evaluations, self._first, 6 if self._first is None else 2)
         self._first = first.start
         scales = self.structures.pair_scale
         leaders = [*np.argsort(-first.weight, kind="stable")[:_LEADERS].tolist()]
         leaders += [int(np.argmax(np.where(scales == s, first.weight, -1.0))) for s in np.unique(scales)]
         leaders = list(dict.fromkeys(leaders))
         residuals = self.structures.residuals
-        options = self.structures.members(np.array(leaders), residuals, self.noisy)
+        options = self.structures.models(np.array(leaders), residuals, self.noisy)
         start = Start(*(np.repeat(field[leaders], len(residuals), axis=0) for field in first.start))
-        second = Posterior(sets, options, looks, start, 2)
+        second = Posterior(sets, options, evaluations, start, 2)
         best = np.argsort(-second.weight, kind="stable").tolist()
         enough = int(np.searchsorted(np.cumsum(second.weight[best]), _ENOUGH)) + 1
         chosen = best[: min(enough, _ACTIVE)]
         for scale in np.unique(scales):
             if not np.any(options.pair_scale[chosen] == scale):
                 chosen.append(next(i for i in best if options.pair_scale[i] == scale))
-        self._members = options.take(np.array(chosen))
+        self._models = options.take(np.array(chosen))
         self._start = Start(*(field[chosen] for field in second.start))
         values = options.noise if self.noisy else options.misfit
         self.residual = float(np.exp(second.weight @ np.log(values)))

@@ -28,7 +28,7 @@ NOISE_SD, EFFECT_SD, DOMAIN_SD = 0.2, 0.3, 0.15
 """Score points: of a prefix's gain, of the attributes' effects, of what a domain adds to one."""
 
 
-class SurfacePrior:
+class PathTablePrior:
     """Weights of the next question by the effects that earlier plans showed; a `Prior` of the search.
 
     Parameters
@@ -65,19 +65,19 @@ def learn_effects(records: Sequence[PathRecord]) -> dict[str, dict[str, float]]:
 
     Empty where no record has a gain to learn from.
     """
-    looks = [look for record in records for look in _gains(record)]
-    if not looks:
+    evaluations = [look for record in records for look in _gains(record)]
+    if not evaluations:
         return {}
-    names = sorted({name for _, known, _ in looks for name in known})
-    domains = sorted({domain for domain, _, _ in looks})
+    names = sorted({name for _, known, _ in evaluations for name in known})
+    domains = sorted({domain for domain, _, _ in evaluations})
     n = len(names)
-    design = np.zeros((len(looks), n * (1 + len(domains))))
-    for row, (domain, known, _) in zip(design, looks, strict=True):
+    design = np.zeros((len(evaluations), n * (1 + len(domains))))
+    for row, (domain, known, _) in zip(design, evaluations, strict=True):
         for name in known:
             column = names.index(name)
             row[[column, n * (1 + domains.index(domain)) + column]] = 1.0
     sd = np.concatenate([np.full(n, EFFECT_SD), np.full(n * len(domains), DOMAIN_SD)])
-    gains = np.array([gain for _, _, gain in looks])
+    gains = np.array([gain for _, _, gain in evaluations])
     precision = design.T @ design / NOISE_SD**2 + np.diag(1.0 / sd**2)
     effects = np.linalg.solve(precision, design.T @ gains / NOISE_SD**2).reshape(-1, n)
     found = {"all": dict(zip(names, effects[0].tolist(), strict=True))}

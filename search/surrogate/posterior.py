@@ -2,7 +2,7 @@
 
 Inference in three steps, each in the dual form, O(m^3) in the m sets that were looked at:
 
-1. the mode of y given the looks, by Gauss-Newton steps with a line search on the log posterior;
+1. the mode of y given the evaluations, by Gauss-Newton steps with a line search on the log posterior;
 2. the evidence of each member, of the model linearised there (Laplace; Rasmussen & Williams 2006, 5.5.1);
 3. posterior linearisation (Garcia-Fernandez et al. 2015): s is replaced by its best linear fit under the
    posterior itself, and what is not linear in y counts as misfit. The tangent at the mode would promise too
@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from search.surrogate.response_surface import (
+    Evaluations,
     Latent,
-    Looks,
-    Members,
     Sets,
+    SurfaceModels,
     linearise,
     link,
     prior_latent,
@@ -43,32 +43,32 @@ class Start(NamedTuple):
 
 
 class Posterior:
-    """The posterior of each of G members, given looks.
+    """The posterior of each of G members, given evaluations.
 
     Attributes
     ----------
-    log_evidence : float64[G], of the looks
+    log_evidence : float64[G], of the evaluations
     weight : float64[G], posterior probability of each member
     base : float64[G], posterior mean
-    start : for the posterior of the same members after further looks
+    start : for the posterior of the same members after further evaluations
     """
 
     def __init__(
         self,
         sets: Sets,
-        members: Members,
-        looks: Looks,
+        models: SurfaceModels,
+        evaluations: Evaluations,
         start: Start | None = None,
         climbs: int = 6,
         passes: int = 1,
         floor: float = 0.0,
     ) -> None:
-        self.sets, self.members, self.looks = sets, members, looks
-        at = looks.at
-        self._kernel = sets.kernel(members, at, at)
+        self.sets, self.models, self.evaluations = sets, models, evaluations
+        at = evaluations.at
+        self._kernel = sets.kernel(models, at, at)
         self._mean = sets.mean[at]
-        self._noise = members.noise[:, None] ** 2 / looks.counts + _JITTER
-        self._misfit = np.broadcast_to(members.misfit[:, None] ** 2, self._noise.shape)
+        self._noise = models.noise[:, None] ** 2 / evaluations.counts + _JITTER
+        self._misfit = np.broadcast_to(models.misfit[:, None] ** 2, self._noise.shape)
         dual = np.zeros_like(self._noise)
         base = np.full(len(dual), sets.prior.base)
         if start is not None:
@@ -85,17 +85,17 @@ class Posterior:
             ):  # later on, what is not linear counts as misfit, which would tell against curved links
                 self.log_evidence = self._evidence()
             latent = self._latent(self._kernel, self._mean, np.diagonal(self._kernel, axis1=1, axis2=2))[0]
-        log_weight = members.log_weight + self.log_evidence
+        log_weight = models.log_weight + self.log_evidence
         weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
         self.weight = np.maximum(weight, floor) / np.maximum(weight, floor).sum()
 
     def _climb(self, dual: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Go towards the mode of the model linearised here, as far as the true log posterior rises most."""
-        members, prior = self.members, self.sets.prior
+        models, prior = self.models, self.sets.prior
         lift = (self._kernel @ dual[:, :, None])[:, :, 0]
         y = self._mean + lift
-        slope = tangent(y, members)
-        residual = self.looks.means - prior.base - link(y, members) + slope * lift
+        slope = tangent(y, models)
+        residual = self.evaluations.means - prior.base - link(y, models) + slope * lift
         weights = np.linalg.solve(self._covariance(slope, self._misfit), residual[:, :, None])[:, :, 0]
         new_dual, new_base = weights * slope, prior.base + prior.base_sd**2 * weights.sum(axis=1)
         new_lift = (self._kernel @ new_dual[:, :, None])[:, :, 0]
@@ -111,7 +111,7 @@ class Posterior:
         return dual + step[:, None] * (new_dual - dual), base + step * (new_base - base)
 
     def _log_posterior(self, dual: np.ndarray, lift: np.ndarray, base: np.ndarray) -> np.ndarray:
-        off = self.looks.means - base[:, None] - link(self._mean + lift, self.members)
+        off = self.evaluations.means - base[:, None] - link(self._mean + lift, self.models)
         prior = (lift * dual).sum(axis=1) + ((base - self.sets.prior.base) / self.sets.prior.base_sd) ** 2
         return -0.5 * ((off**2 / (self._noise + self._misfit)).sum(axis=1) + prior)
 
@@ -125,19 +125,19 @@ class Posterior:
 
     def _solve(self, latent: Latent) -> None:
         """Linearise under `latent` on the sets looked at, and solve."""
-        fit = linearise(latent, self.members)
+        fit = linearise(latent, self.models)
         prior = self.sets.prior
         self._slope = fit.slope
         self._own = self._misfit + fit.bent
-        self._target = self.looks.means - fit.gain + fit.slope * latent.mean
+        self._target = self.evaluations.means - fit.gain + fit.slope * latent.mean
         self._root = np.linalg.inv(np.linalg.cholesky(self._covariance(fit.slope, self._own)))
         residual = self._target - prior.base - fit.slope * self._mean
-        self._told = (self._root @ residual[:, :, None])[:, :, 0]
-        self._weights = (self._told[:, None, :] @ self._root)[:, 0]
+        self._whitened = (self._root @ residual[:, :, None])[:, :, 0]
+        self._weights = (self._whitened[:, None, :] @ self._root)[:, 0]
         self.base = prior.base + prior.base_sd**2 * self._weights.sum(axis=1)
 
     def _latent(self, cross: np.ndarray, mean: np.ndarray, own: np.ndarray) -> tuple[Latent, np.ndarray]:
-        """Return y's moments on C sets, and float64[G, m, C], the root of what the looks take off its kernel.
+        """Return y's moments on C sets, and float64[G, m, C], root of what the data take off its kernel.
 
         `cross`: float64[G, m, C], kernel between the sets looked at and these; `mean`, `own`: y's prior
         moments on these.
@@ -153,27 +153,29 @@ class Posterior:
 
     def _evidence(self) -> np.ndarray:
         logs = np.log(np.diagonal(self._root, axis1=1, axis2=2)).sum(axis=1)
-        found = logs - 0.5 * (self._told**2).sum(axis=1)
-        if self.looks.repeats:  # looks at the same set tell of the noise alone
-            noise = self.members.noise
-            found = found - 0.5 * self.looks.within / noise**2 - self.looks.repeats * np.log(noise)
+        found = logs - 0.5 * (self._whitened**2).sum(axis=1)
+        if self.evaluations.repeats:  # looks at the same set tell of the noise alone
+            noise = self.models.noise
+            found = (
+                found - 0.5 * self.evaluations.within / noise**2 - self.evaluations.repeats * np.log(noise)
+            )
         return found
 
     def beliefs(self) -> Beliefs:
         """Return the mixture's beliefs about the true scores of all sets."""
-        sets, members, prior, at = self.sets, self.members, self.sets.prior, self.looks.at
-        own = prior_latent(sets, members).variance
-        latent, half = self._latent(sets.kernel(members, at), sets.mean, own)
-        fit = linearise(latent, members)
+        sets, models, prior, at = self.sets, self.models, self.sets.prior, self.evaluations.at
+        own = prior_latent(sets, models).variance
+        latent, half = self._latent(sets.kernel(models, at), sets.mean, own)
+        fit = linearise(latent, models)
         half *= fit.slope[:, None, :]
         half += prior.base_sd**2 * self._root.sum(axis=2)[:, :, None]
-        unlike = members.misfit[:, None] ** 2 + fit.bent
+        unlike = models.misfit[:, None] ** 2 + fit.bent
         unlike[:, at] = self._own
         half[:, :, at] += self._own[:, None, :] * self._root
         mean = self.base[:, None] + fit.gain
         # Of a residual only the misfit's share is believed: the link's bend is no effect of one set's own,
         # and would let a lucky look promise itself.
-        mean[:, at] += members.misfit[:, None] ** 2 * self._weights
+        mean[:, at] += models.misfit[:, None] ** 2 * self._weights
         variance = prior.base_sd**2 + fit.slope**2 * own + unlike
         variance = np.maximum(variance - np.einsum("gmc,gmc->gc", half, half), 1e-12)
         return Beliefs(self, mean, variance, fit.slope, unlike, half)
@@ -182,27 +184,27 @@ class Posterior:
         """Return float64[3 + n + P]: base, height, curvature, weights, pairs.
 
         Of the most probable member its mean; with `rng` a sample, of a member drawn by its weight, as it is
-        linearised (Matheron's rule: a sample of the prior, corrected by the looks).
+        linearised (Matheron's rule: a sample of the prior, corrected by the evaluations).
         """
         g = int(np.argmax(self.weight)) if rng is None else int(rng.choice(len(self.weight), p=self.weight))
-        prior, rows = self.sets.prior, self.sets.rows[self.looks.at]
+        prior, rows = self.sets.prior, self.sets.rows[self.evaluations.at]
         n = len(prior.weight)
-        sd = np.concatenate([prior.weight_sd, self.members.pair_scale[g] * prior.pair_sd])
+        sd = np.concatenate([prior.weight_sd, self.models.pair_scale[g] * prior.pair_sd])
         theta = np.concatenate([prior.weight, prior.pair])
-        base, told = prior.base, self._weights[g]
+        base, pull_of_data = prior.base, self._weights[g]
         if rng is not None:
             drawn = sd * rng.standard_normal(len(sd))
             drawn[:n] += prior.shared_sd * rng.standard_normal()
             lifted = prior.base_sd * rng.standard_normal()
             error = np.sqrt(self._noise[g] + self._own[g]) * rng.standard_normal(len(rows))
             seen = lifted + self._slope[g] * (rows @ drawn) + error
-            told = told - self._root[g].T @ (self._root[g] @ seen)
+            pull_of_data = pull_of_data - self._root[g].T @ (self._root[g] @ seen)
             theta, base = theta + drawn, base + lifted
-        pull = rows.T @ (self._slope[g] * told)
+        pull = rows.T @ (self._slope[g] * pull_of_data)
         theta = theta + sd**2 * pull
         theta[:n] += prior.shared_sd**2 * pull[:n].sum()
-        base += prior.base_sd**2 * told.sum()
-        return np.concatenate([[base, self.members.height[g], self.members.curvature[g]], theta])
+        base += prior.base_sd**2 * pull_of_data.sum()
+        return np.concatenate([[base, self.models.height[g], self.models.curvature[g]], theta])
 
 
 class Beliefs:
@@ -211,7 +213,7 @@ class Beliefs:
     Attributes
     ----------
     mean, variance : float64[C]
-    noise : float, sd of a look
+    noise : float, sd of an evaluation
     """
 
     def __init__(
@@ -229,14 +231,14 @@ class Beliefs:
         self.mean = weight @ means
         self._apart = means - self.mean
         self.variance = weight @ (variances + self._apart**2)
-        self.noise = float(np.sqrt(weight @ posterior.members.noise**2))
+        self.noise = float(np.sqrt(weight @ posterior.models.noise**2))
 
     def covariance(self, some: np.ndarray) -> np.ndarray:
         """Return float64[C, S], between all sets and those at the indices `some`."""
-        sets, members = self.posterior.sets, self.posterior.members
+        sets, models = self.posterior.sets, self.posterior.models
         found = np.full((len(self.mean), len(some)), sets.prior.base_sd**2)
         for g, weight in enumerate(self.posterior.weight):
-            kernel = sets.main[:, some] + members.pair_scale[g] ** 2 * sets.pair[:, some]
+            kernel = sets.main[:, some] + models.pair_scale[g] ** 2 * sets.pair[:, some]
             kernel *= np.outer(self._slope[g], self._slope[g, some])
             kernel[some, np.arange(len(some))] += self._unlike[g, some]
             kernel -= self._half[g].T @ self._half[g][:, some]

@@ -9,22 +9,22 @@ import numpy as np
 from search.path_rule import best_plan, best_set, members, order, plan_of_path, scored_sets
 from search.plans import Alternative, Plan
 from search.problem import Problem
-from search.surrogate.set_gp import Pooled
+from search.surrogate.set_gp import SetGaussianProcess
 
 IS_SETTLED = "the best set is settled"
 SETTLED = 4.0
-"""Standard deviations by which the best set has to be ahead of every other for looks to end."""
+"""Standard deviations by which the best set has to be ahead of every other for evaluations to end."""
 REPEATS = 12
-"""Repeated looks before that can be said: without them noise may pass for what attributes do."""
+"""Repeated evaluations before that can be said: without them noise may pass for what attributes do."""
 _REFIT = 8
-"""Looks between two choices of the spreads."""
+"""Evaluations between two choices of the spreads."""
 _LOOKED_AT = 6
 """Up to how many attributes each prefix of the plan is looked at once."""
 _ALL_PREFIXES = 12
 """Up to how many attributes every prefix is predicted: the path rule orders no more exactly either."""
 
 
-def look_again(problem: Problem, calls: int) -> bool:
+def reallocate(problem: Problem, calls: int) -> bool:
     """Spend up to `calls` judge calls on sets that are scored; return whether the best one is settled.
 
     Each look goes to the more uncertain of the two that matter: the set believed best, and the one most
@@ -33,18 +33,18 @@ def look_again(problem: Problem, calls: int) -> bool:
     """
     spreads: tuple[int, ...] | None = None
     for spent in range(calls if problem.noisy else 0):
-        pooled = Pooled(problem, spreads, refit=spent % _REFIT == 0)
-        spreads, looks = pooled.spreads, pooled.looks
-        if len(looks.masks) < 2:
+        pooled = SetGaussianProcess(problem, spreads, refit=spent % _REFIT == 0)
+        spreads, evaluations = pooled.spreads, pooled.evaluations
+        if len(evaluations.masks) < 2:
             return True
-        mean, sd = pooled.predict(looks.masks)
-        mean = problem.objectives(looks.masks, mean)
+        mean, sd = pooled.predict(evaluations.masks)
+        mean = problem.objectives(evaluations.masks, mean)
         best = int(np.argmax(mean))
-        if looks.freedom >= REPEATS and is_settled(mean, sd):
+        if evaluations.freedom >= REPEATS and is_settled(mean, sd):
             return True
         rival = int(np.argmax(leads(mean, sd)))
         chosen = [best if sd[best] >= sd[rival] else rival]
-        problem.evaluate(looks.masks[chosen], looks.next_look[chosen])
+        problem.evaluate(evaluations.masks[chosen], evaluations.next_look[chosen])
     return not problem.noisy
 
 
@@ -65,8 +65,8 @@ def beliefs_of(problem: Problem) -> dict[int, float]:
     """Return {mask: what to believe of its score} of every scored set: the score, or its posterior mean."""
     if not problem.noisy:
         return scored_sets(problem)
-    pooled = Pooled(problem)
-    return pooled.beliefs(pooled.looks.masks)
+    pooled = SetGaussianProcess(problem)
+    return pooled.beliefs(pooled.evaluations.masks)
 
 
 def finish(
@@ -89,10 +89,10 @@ def finish(
         return best_plan(problem, simulations=simulations, stopped=stopped, alternatives=alternatives)
     while new := _subsets_to_look_at(problem):
         problem.evaluate(np.array(new, np.uint64))
-    if problem.calls_left and look_again(problem, problem.calls_left) and stopped != IS_SETTLED:
+    if problem.calls_left and reallocate(problem, problem.calls_left) and stopped != IS_SETTLED:
         stopped = f"{stopped}, {IS_SETTLED}"
-    pooled = Pooled(problem)
-    beliefs = pooled.beliefs(pooled.looks.masks)
+    pooled = SetGaussianProcess(problem)
+    beliefs = pooled.beliefs(pooled.evaluations.masks)
     target = best_set(problem, beliefs)
     beliefs = {**pooled.beliefs(np.array(_subsets(problem, target), np.uint64)), **beliefs}
     return plan_of_path(

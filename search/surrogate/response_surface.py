@@ -11,8 +11,8 @@ sets with the kernel
 
     K(S, T) = sd_0^2 |S| |T| + sum_{a in S and T} sd_a^2 + sum_{a < b in S and T} sd_ab^2.
 
-Curvature, height, the pairs' spread, the noise of a look and the misfit are not fitted but averaged over:
-`Members` are models with values of their own, solved at once as stacked arrays `[G, ...]`.
+Curvature, height, the pairs' spread, the noise of an evaluation and the misfit are not fitted but averaged
+over: `SurfaceModels` are models with values of their own, solved at once as stacked arrays `[G, ...]`.
 `search.surrogate.posterior` has the inference.
 """
 
@@ -63,7 +63,7 @@ class SurfacePrior:
         )
 
 
-class Members(NamedTuple):
+class SurfaceModels(NamedTuple):
     """G models: float64[G] each; `pair_scale` multiplies the prior's `pair_sd`."""
 
     curvature: np.ndarray
@@ -73,17 +73,17 @@ class Members(NamedTuple):
     misfit: np.ndarray
     log_weight: np.ndarray
 
-    def take(self, which: np.ndarray) -> Members:
+    def take(self, which: np.ndarray) -> SurfaceModels:
         """Return the members at the indices `which`."""
-        return Members(*(field[which] for field in self))
+        return SurfaceModels(*(field[which] for field in self))
 
 
-class Looks(NamedTuple):
+class Evaluations(NamedTuple):
     """What was seen of m sets.
 
     `at`: int[m], their places among `Sets.masks`; `means`, `counts`: float64[m] of the looks at each;
-    `within`: the sum of squared deviations of repeated looks from their means, `repeats`: its degrees of
-    freedom.
+    `within`: the sum of squared deviations of repeated evaluations from their means, `repeats`: its degrees
+    of freedom.
     """
 
     at: np.ndarray
@@ -93,7 +93,7 @@ class Looks(NamedTuple):
     repeats: int
 
     @classmethod
-    def of(cls, at: Sequence[int], scores: Sequence[Sequence[float]]) -> Looks:
+    def of(cls, at: Sequence[int], scores: Sequence[Sequence[float]]) -> Evaluations:
         """Return the summary of the scores of each set, at the places `at`."""
         counts = np.array([float(len(seen)) for seen in scores])
         means = np.array([sum(seen) / len(seen) for seen in scores])
@@ -133,10 +133,12 @@ class Sets:
         self.pair = (double * prior.pair_sd**2) @ double.T
         self.place = {mask: i for i, mask in enumerate(masks.tolist())}
 
-    def kernel(self, members: Members, rows: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+    def kernel(
+        self, models: SurfaceModels, rows: np.ndarray, columns: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return float64[G, R, S], prior covariance of y between sets (`columns` None: all of them)."""
         block = rows if columns is None else np.ix_(rows, columns)
-        return self.main[block] + members.pair_scale[:, None, None] ** 2 * self.pair[block]
+        return self.main[block] + models.pair_scale[:, None, None] ** 2 * self.pair[block]
 
 
 class Latent(NamedTuple):
@@ -146,9 +148,9 @@ class Latent(NamedTuple):
     variance: np.ndarray
 
 
-def prior_latent(sets: Sets, members: Members) -> Latent:
+def prior_latent(sets: Sets, models: SurfaceModels) -> Latent:
     """Return the moments before any look."""
-    own = np.diagonal(sets.main) + members.pair_scale[:, None] ** 2 * np.diagonal(sets.pair)
+    own = np.diagonal(sets.main) + models.pair_scale[:, None] ** 2 * np.diagonal(sets.pair)
     return Latent(np.broadcast_to(sets.mean, own.shape), own)
 
 
@@ -163,23 +165,23 @@ class Link(NamedTuple):
     bent: np.ndarray
 
 
-def link(y: np.ndarray, members: Members) -> np.ndarray:
+def link(y: np.ndarray, models: SurfaceModels) -> np.ndarray:
     """Return float64[G, C], s - b without misfit."""
-    k = members.curvature[:, None]
+    k = models.curvature[:, None]
     risen = k * np.minimum(y, 0.0) + np.tanh(k * np.maximum(y, 0.0))
-    return members.height[:, None] / np.tanh(k) * risen
+    return models.height[:, None] / np.tanh(k) * risen
 
 
-def tangent(y: np.ndarray, members: Members) -> np.ndarray:
+def tangent(y: np.ndarray, models: SurfaceModels) -> np.ndarray:
     """Return float64[G, C], derivative of s by y."""
-    k = members.curvature[:, None]
-    return members.height[:, None] * k / np.tanh(k) * (1.0 - np.tanh(k * np.maximum(y, 0.0)) ** 2)
+    k = models.curvature[:, None]
+    return models.height[:, None] * k / np.tanh(k) * (1.0 - np.tanh(k * np.maximum(y, 0.0)) ** 2)
 
 
-def linearise(latent: Latent, members: Members) -> Link:
+def linearise(latent: Latent, models: SurfaceModels) -> Link:
     """Return the fit under `latent`, by Gauss-Hermite quadrature; the slope is E[ds/dy] (Stein's lemma)."""
-    k = members.curvature[:, None]
-    scale = members.height[:, None] / np.tanh(k)
+    k = models.curvature[:, None]
+    scale = models.height[:, None] / np.tanh(k)
     spread = np.sqrt(latent.variance)
     first = second = slope = 0.0
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):

@@ -11,9 +11,9 @@ that saturates one attribute matters less among many. Written as a Gaussian proc
                 + d(|S|) d(|T|) w^2 c + k^2 c (c - 1) / 2 + e^2 [S = T].
 
 The spreads w, k, e, the fading f and the noise's sd are those of the highest evidence on a grid, times broad
-priors on noise and misfit, found one coordinate at a time. Repeated looks tell the noise as far as there are
-any. The posterior mean of a set is what to believe of it: the luckiest of many looks is drawn towards what
-its attributes do elsewhere.
+priors on noise and misfit, found one coordinate at a time. Repeated evaluations tell the noise as far as
+there are any. The posterior mean of a set is what to believe of it: the luckiest of many evaluations is
+drawn towards what its attributes do elsewhere.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _START = (2, 1, 1, 1, 4)
 _NOISE_PRIOR = (math.log(0.25), 0.8)
 """Of the logarithm of the noise's sd: mean and sd."""
 _MISFIT_PRIOR = (math.log(0.03), 0.6)
-"""The same of the misfit. Only repeated looks tell it from noise; without, one would believe the noise."""
+"""The same of the misfit, which only repeated evaluations tell from noise."""
 _SWEEPS = 2
 _MOST_FITTED = 120
 """Sets the spreads are chosen by, every k-th of those asked where there are more."""
 _MOST_POOLED = 1000
-"""Sets the regression is fitted to, every k-th where there are more; others add their own looks."""
+"""Sets the regression is fitted to, every k-th where there are more; others add their own evaluations."""
 _CHUNK = 8192
 _JITTER = 1e-8
 
 
-class Looks(NamedTuple):
-    """Scored looks by set, in the order of asking.
+class ScoredSets(NamedTuple):
+    """Scored evaluations by set, in the order of asking.
 
-    `masks`: uint64[C]. `counts`: int64[C], scored looks. `means`: float64[C]. `next_look`: int64[C], sample
-    index of the next look. `squares`: float, sum of squared deviations from the sets' means, of `freedom`
-    degrees.
+    `masks`: uint64[C]. `counts`: int64[C], scored evaluations. `means`: float64[C]. `next_look`: int64[C],
+    sample index of the next look. `squares`: float, sum of squared deviations from the sets' means, of
+    `freedom` degrees.
     """
 
     masks: np.ndarray
@@ -64,7 +64,7 @@ class Looks(NamedTuple):
     freedom: int
 
 
-def looks_of(problem: Problem) -> Looks:
+def evaluations_of(problem: Problem) -> ScoredSets:
     """Return what `problem` has scored, by set; sets without a score are left out."""
     masks, samples, scores = problem.observations()
     rows: dict[int, list[float]] = {}
@@ -74,7 +74,7 @@ def looks_of(problem: Problem) -> Looks:
         if not math.isnan(score):
             rows.setdefault(mask, []).append(score)
     means = {mask: sum(row) / len(row) for mask, row in rows.items()}
-    return Looks(
+    return ScoredSets(
         np.array(list(rows), np.uint64),
         np.array([len(row) for row in rows.values()], np.int64),
         np.array(list(means.values()), np.float64),
@@ -94,7 +94,7 @@ class Spreads(NamedTuple):
     noise: float
 
 
-class Pooled:
+class SetGaussianProcess:
     """The posterior over the sets of `problem` given all that it has scored.
 
     `spreads`: where on the grid to start, such as an earlier posterior's; `refit`: whether to move from
@@ -104,11 +104,11 @@ class Pooled:
     def __init__(
         self, problem: Problem, spreads: tuple[int, ...] | None = None, *, refit: bool = True
     ) -> None:
-        self.looks = looks_of(problem)
+        self.evaluations = evaluations_of(problem)
         self._known = problem.known
         self._n = problem.n_attributes
         self._noisy = problem.noisy
-        self._level = float(self.looks.means.mean()) if len(self.looks.means) else 0.0
+        self._level = float(self.evaluations.means.mean()) if len(self.evaluations.means) else 0.0
         self.spreads = _START if spreads is None else spreads
         if refit:
             self.spreads = self._of_highest_evidence(self.spreads)
@@ -123,34 +123,34 @@ class Pooled:
         mean = np.concatenate([part[0] for part in parts] or [np.empty(0)])
         variance = np.concatenate([part[1] for part in parts] or [np.empty(0)])
         if self._fitted.step > 1:
-            self._add_own_looks(masks, mean, variance)
+            self._add_own_evaluations(masks, mean, variance)
         return mean, np.sqrt(variance)
 
     def _predict(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows, fitted = self._members(masks), self.looks.masks[self._fitted]
-        cross = _kernel(self._members(fitted), rows, self.values)
+        rows, fitted = self._membership(masks), self.evaluations.masks[self._fitted]
+        cross = _kernel(self._membership(fitted), rows, self.values)
         cross += self.values.misfit**2 * (fitted[:, None] == masks[None, :])
         half = np.linalg.solve(self._lower, cross)
         own = _kernel_diagonal(rows, self.values) + self.values.misfit**2
         variance = np.maximum(own - np.einsum("ij,ij->j", half, half), 0.0)
         return self._level + half.T @ self._white, variance
 
-    def _add_own_looks(self, masks: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Update sets that were looked at but not fitted, each by its own looks alone, in place."""
-        fitted = set(self.looks.masks[self._fitted].tolist())
-        rest = {mask: i for i, mask in enumerate(self.looks.masks.tolist()) if mask not in fitted}
+    def _add_own_evaluations(self, masks: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Update sets that were looked at but not fitted, each by its own evaluations alone, in place."""
+        fitted = set(self.evaluations.masks[self._fitted].tolist())
+        rest = {mask: i for i, mask in enumerate(self.evaluations.masks.tolist()) if mask not in fitted}
         for at, mask in enumerate(masks.tolist()):
             if (i := rest.get(mask)) is not None:
-                noise = self.values.noise**2 / self.looks.counts[i] + _JITTER
+                noise = self.values.noise**2 / self.evaluations.counts[i] + _JITTER
                 trust = variance[at] / (variance[at] + noise)
-                mean[at] += trust * (self.looks.means[i] - mean[at])
+                mean[at] += trust * (self.evaluations.means[i] - mean[at])
                 variance[at] *= 1 - trust
 
     def beliefs(self, masks: np.ndarray) -> dict[int, float]:
         """Return {mask: posterior mean} of `masks` (uint64[B])."""
         return dict(zip(masks.tolist(), self.predict(masks)[0].tolist(), strict=True))
 
-    def _members(self, masks: np.ndarray) -> np.ndarray:
+    def _membership(self, masks: np.ndarray) -> np.ndarray:
         asked = (masks & ~self._known)[:, None] >> np.arange(self._n, dtype=np.uint64)[None, :]
         return (asked & np.uint64(1)).astype(np.float64)
 
@@ -159,7 +159,7 @@ class Pooled:
         return found if self._noisy else found._replace(noise=0.0)
 
     def _step(self, most: int) -> int:
-        return max(1, -(-len(self.looks.masks) // most))
+        return max(1, -(-len(self.evaluations.masks) // most))
 
     def _of_highest_evidence(self, start: tuple[int, ...]) -> tuple[int, ...]:
         found = {start: self._evidence(start)}
@@ -174,21 +174,23 @@ class Pooled:
         return best
 
     def _evidence(self, spreads: tuple[int, ...]) -> float:
-        """Return log p(looks | spreads) + log p(noise, misfit), without what does not depend on them."""
+        """Return log p(scores | spreads) + log p(noise, misfit), without what does not depend on them."""
         values = self._values(spreads)
         lower, white = self._root(values, slice(None, None, self._step(_MOST_FITTED)))
         total = -0.5 * white @ white - np.log(np.diag(lower)).sum()
         if self._noisy:
-            total -= self.looks.freedom * math.log(values.noise) + self.looks.squares / (2 * values.noise**2)
+            total -= self.evaluations.freedom * math.log(values.noise) + self.evaluations.squares / (
+                2 * values.noise**2
+            )
             total -= _penalty(values.noise, _NOISE_PRIOR) + _penalty(values.misfit, _MISFIT_PRIOR)
         return float(total)
 
     def _root(self, values: Spreads, which: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return (L, L^-1 (y - m)) of the sets `which`, L L' being the covariance of their mean looks y."""
-        rows, counts = self._members(self.looks.masks[which]), self.looks.counts[which]
+        """Return (L, L^-1 (y - m)) of the sets `which`, L L' being the covariance of their mean scores y."""
+        rows, counts = self._membership(self.evaluations.masks[which]), self.evaluations.counts[which]
         own = values.misfit**2 + values.noise**2 / counts + _JITTER
         lower = np.linalg.cholesky(_kernel(rows, rows, values) + np.diag(own))
-        return lower, np.linalg.solve(lower, self.looks.means[which] - self._level)
+        return lower, np.linalg.solve(lower, self.evaluations.means[which] - self._level)
 
 
 def _penalty(value: float, prior: tuple[float, float]) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from envs import Scenario, UserError
 from envs.judges.simulated import SimulatedJudge
-from envs.llm.faults import CacheMiss, LimitReached
+from envs.llm.endpoint import CacheMiss, LimitReached
 from envs.llm.scripted_replies import Completion
 from envs.loading import load_bundled
 from envs.priors import LLMPrior
@@ -184,7 +184,7 @@ def test_a_limit_stops_it(tmp_path):
 def test_workers_have_their_share_and_counts_of_their_own(tmp_path):
     with server(rule=says(NAMES.index)) as running:
         ask = prior(running.url, tmp_path, max_requests=4, max_in_flight=8)
-        share = pickle.loads(pickle.dumps(ask.divided(2)))  # noqa: S301 - as a worker gets it
+        share = pickle.loads(pickle.dumps(ask.shard(2)))  # noqa: S301 - as a worker gets it
         assert (share.client.engine.limits.max_requests, share.concurrent_plans) == (2, 4)
         share(scenario(0), 0)
         assert (share.requests, ask.requests) == (1, 0)

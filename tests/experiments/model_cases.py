@@ -14,7 +14,7 @@ def block(prompt, name):
     return [line for line in lines if line != "(nothing)"]
 
 
-def says(order=(), enough=3, unscored_from=99):
+def says(order=(), should_stop=3, unscored_from=99):
     """Return the rule of a model.
 
     It chooses the first open attribute of `order` (nothing, where that is empty), rates a context at 1 + the
@@ -34,7 +34,7 @@ def says(order=(), enough=3, unscored_from=99):
         if "sufficiency: <" in prompt:
             return Completion(f"sufficiency: {min(5, 1 + known)}")
         if "sufficient: <" in prompt:
-            return Completion(f"sufficient: {'yes' if known >= enough else 'no'}")
+            return Completion(f"sufficient: {'yes' if known >= should_stop else 'no'}")
         if body.get("response_format"):
             if known >= unscored_from:
                 return Completion(None, refusal="No.")

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from envs import UserError
-from experiments.benchmark_agent import benchmark, synthetic_memory, timings
+from experiments.benchmark_agent import benchmark, synthetic_plan_index, timings
 from experiments.runs.config import register
 from policies import Agent
 from policies.embeddings import StaticEmbedding
@@ -19,16 +19,16 @@ def embedding():
 
 
 def test_the_made_up_memory_is_one_to_search(embedding):
-    memory = synthetic_memory(300, embedding, seed=1)
-    assert memory.index.matrix.shape == (300, 256)
-    np.testing.assert_allclose(np.linalg.norm(memory.index.matrix, axis=1), 1, rtol=1e-5)
-    again = synthetic_memory(300, embedding, seed=1)
-    np.testing.assert_array_equal(memory.index.matrix, again.index.matrix)
-    assert memory.table.table.equals(again.table.table)
+    plan_index = synthetic_plan_index(300, embedding, seed=1)
+    assert plan_index.index.matrix.shape == (300, 256)
+    np.testing.assert_allclose(np.linalg.norm(plan_index.index.matrix, axis=1), 1, rtol=1e-5)
+    again = synthetic_plan_index(300, embedding, seed=1)
+    np.testing.assert_array_equal(plan_index.index.matrix, again.index.matrix)
+    assert plan_index.table.table.equals(again.table.table)
 
 
 def test_first_and_later_decisions_are_timed_apart(embedding):
-    found = timings(Agent(synthetic_memory(50, embedding, 0)), 50, 5, 0)
+    found = timings(Agent(synthetic_plan_index(50, embedding, 0)), 50, 5, 0)
     assert [t.kind for t in found] == ["start", "reply"]
     assert found[0].decisions == 5
     assert all(0 < t.p50_ms <= t.p99_ms for t in found)

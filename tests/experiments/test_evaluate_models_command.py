@@ -87,7 +87,7 @@ def test_scores_are_the_judge_s_and_each_set_is_paid_for_once(command, home, tmp
     assert (means["random order, 2 questions"], means["nearest + fixed 1"]) == (3.0, 2.0)
     assert found["methods"]["chosen policy"]["dimensions"]["personalization"][0] == means["chosen policy"]
     assert (found["judge"], found["target"], found["judge_is_simulated"]) == ("openai:J", None, False)
-    assert found["n_looks"] == calls
+    assert found["n_evaluations"] == calls
     assert found["unscored"] == {}
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "every set within the budget (56 a person)" in text
@@ -206,7 +206,7 @@ def test_a_limit_keeps_what_was_paid_for(command, home, tmp_path):
         assert server.seen.requests == 40
         done = command(*common(home), *keys, module=EVALUATE)
         assert (done.code, done.err) == (0, "")
-        assert server.seen.requests == summary(tmp_path / "out")["n_looks"] + 1
+        assert server.seen.requests == summary(tmp_path / "out")["n_evaluations"] + 1
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_ctrl_c_keeps_what_was_paid_for(command, home, tmp_path):
     with ScriptedServer(Script(says())) as server:
         done = command(*common(home), *judged(server.url), module=EVALUATE)
         assert (done.code, done.err) == (0, "")
-        whole = summary(tmp_path / "out")["n_looks"] + 1
+        whole = summary(tmp_path / "out")["n_evaluations"] + 1
         assert 20 <= before < whole
         assert before + server.seen.requests == whole  # calls under way were waited for, and cached
 
@@ -266,7 +266,7 @@ def test_one_table_by_judge_and_target_model(command, home, tmp_path, capsys):
     assert [(run["judge"], run["target"]) for run in runs] == [
         ("openai:J", "T"), ("openai:J", "U"), ("openai:K", "T"), ("openai:K", "U"),
     ]  # fmt: skip
-    looks = runs[0]["n_looks"] + 1
+    looks = runs[0]["n_evaluations"] + 1
     assert sent == 2 * looks + 4 * looks  # what a target model said is rated by both judges
     by_model([str(tmp_path / "sweep")])
     printed = capsys.readouterr().out
@@ -336,14 +336,14 @@ def test_the_real_local_model_judges_and_chooses(command, three, tmp_path):
     rows, found = results(tmp_path), summary(tmp_path / "out")
     assert found["judge"].startswith("local:")
     assert not found["judge_is_simulated"]
-    assert found["n_looks"] == 2 * (1 + 3 + 1)
+    assert found["n_evaluations"] == 2 * (1 + 3 + 1)
     scored = rows["score"].dropna()
     assert len(scored)
     assert scored.between(1, 5).all()
     assert {"llm + fixed 1", "vote + scale 4", "random order + binary"} <= set(rows["method"])
     assert sum(row["asked"] for row in found["model_questions"]) == 2 * 3
     assert found["requests"] >= 1 + 2 * 5
-    if not found["n_looks_unscored"]:  # what has no score is never cached
+    if not found["n_evaluations_unscored"]:  # what has no score is never cached
         same = results(tmp_path, "again")
         assert rows[rows["method"].isin(set(same["method"]))].reset_index(drop=True).equals(same)
         assert summary(tmp_path / "again")["requests"] == 0

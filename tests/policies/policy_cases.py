@@ -3,8 +3,8 @@
 import numpy as np
 
 from envs import Attribute, Level, Schema
-from policies import Memory
-from policies.dialogue_state import Situation
+from policies import PlanIndex
+from policies.dialogue_state import DialogueState
 from policies.retrieval import Index
 from search.path_table import PathRecord, PathTable
 
@@ -60,17 +60,17 @@ RECORDS = (
 )
 
 
-def memory(records=RECORDS, schema=SCHEMA, embedding=None, trees=None):
+def plan_index(records=RECORDS, schema=SCHEMA, embedding=None, trees=None):
     table = PathTable.from_records(records, {})
     index = Index.build(embedding or WordEmbedding(), [r.query for r in records])
-    return Memory(table, index, schema, "by hand", trees)
+    return PlanIndex(table, index, schema, "by hand", trees)
 
 
-def situation(query="one two", context=(), declined=(), found=None, k=3, domain=None):
-    found = found or memory()
+def dialogue(query="one two", context=(), declined=(), found=None, k=3, domain=None):
+    found = found or plan_index()
     context = dict.fromkeys(context, "low") if not isinstance(context, dict) else context
     asked = (*context, *declined)
-    return Situation(
+    return DialogueState(
         found, query, context, asked, tuple(declined), found.neighbours(query, k), 3 - len(asked), domain
     )
 

@@ -19,7 +19,7 @@ from policies.acquisition import NearestAcquisition
 from policies.composed import ComposedPolicy
 from policies.understanding.detector import Detector
 from search.path_table import PathTable
-from tests.policies.policy_cases import RECORDS, SCHEMA, WordEmbedding, memory, record
+from tests.policies.policy_cases import RECORDS, SCHEMA, WordEmbedding, plan_index, record
 
 NAME = "Bartholomew"
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 def agent(**options):
     policy = options.pop("policy", ComposedPolicy(NearestAcquisition(), NeverAbstention(), 2))
-    return Agent(options.pop("memory", memory()), policy, **options)
+    return Agent(options.pop("plan_index", plan_index()), policy, **options)
 
 
 def test_a_conversation_by_hand():
@@ -147,12 +147,12 @@ def test_json_of_another_table_is_refused(change):
     if change == "embedding":
         embedding.version = "2"
     records = RECORDS[:-1] if change == "queries" else RECORDS
-    other = memory(records, embedding=embedding)
+    other = plan_index(records, embedding=embedding)
     if change == "schema":
         schema = type(SCHEMA)(SCHEMA.attributes[1:])
-        other = memory([record(r.query, "B", (3.0, 4.0)) for r in RECORDS], schema)
+        other = plan_index([record(r.query, "B", (3.0, 4.0)) for r in RECORDS], schema)
     with pytest.raises(UserError, match=r"^conversation: [^\n]+$"):
-        Agent.from_json(one.to_json(), agent(memory=other))
+        Agent.from_json(one.to_json(), agent(plan_index=other))
 
 
 @pytest.mark.parametrize(
@@ -363,11 +363,11 @@ def test_an_escalated_conversation_goes_on_showing_help_after_the_list_was_edite
 
 def test_values_and_queries_stay_out_of_reprs():
     one = agent(respond=lambda query, context: f"Dear {NAME}")
-    shown = [repr(one), repr(one.start(f"one two {NAME}")), repr(one), repr(one._situation(one._state))]
+    shown = [repr(one), repr(one.start(f"one two {NAME}")), repr(one), repr(one._dialogue(one._state))]
     turn = one.turn
     while turn.kind == "ask":
         turn = one.reply(f"low {NAME}")
-        shown += [repr(turn), str(turn), repr(one), repr(one._state), repr(one._situation(one._state))]
+        shown += [repr(turn), str(turn), repr(one), repr(one._state), repr(one._dialogue(one._state))]
     assert NAME in turn.context["A"]
     assert not any(NAME in text for text in shown)
     assert isinstance(turn.context, Profile)
@@ -409,8 +409,8 @@ def test_a_policy_that_asks_twice_or_nonsense_is_named(attribute):
     class Stubborn:
         n_neighbours, budget = 1, None
 
-        def decide(self, situation):
-            return Decision("A" if situation.budget_left == 3 else attribute)
+        def decide(self, dialogue):
+            return Decision("A" if dialogue.budget_left == 3 else attribute)
 
     one = agent(policy=Stubborn())
     one.start("one two")
@@ -422,8 +422,8 @@ def test_no_policy_asks_beyond_the_budget():
     class Curious:
         n_neighbours, budget = 1, 2
 
-        def decide(self, situation):
-            return Decision(next(n for n in "ABCD" if n not in situation.asked))
+        def decide(self, dialogue):
+            return Decision(next(n for n in "ABCD" if n not in dialogue.asked))
 
     assert converse(agent(policy=Curious()), "one two", lambda turn: "low").path == ("A", "B")
 
@@ -434,7 +434,7 @@ def test_two_conversations_do_not_mix():
     one.start("one two")
     other.start("four five")
     assert (one.turn.attribute, other.turn.attribute) == ("A", "C")
-    assert other.memory is one.memory
+    assert other.plan_index is one.plan_index
 
 
 def test_same_query_same_questions():
@@ -452,9 +452,9 @@ def test_loads_a_run_folder_and_a_file(tmp_path):
 
 def test_the_shipped_table_runs_at_once_and_has_trees():
     one = Agent.load()
-    assert len(one.memory) == 140
-    assert one.memory.simulated
-    assert set(one.memory.trees.trees) == {
+    assert len(one.plan_index) == 140
+    assert one.plan_index.simulated
+    assert set(one.plan_index.trees.trees) == {
         "relationship",
         "career",
         "financial",

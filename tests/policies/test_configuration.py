@@ -23,10 +23,10 @@ MEMBERS = sorted((p.parent.name, p.stem) for p in CONF.glob("*/*.yaml"))
 class Mine:
     name = "mine"
 
-    def choose(self, situation):
+    def choose(self, dialogue):
         raise NotImplementedError
 
-    def enough(self, situation, choice):
+    def should_stop(self, dialogue, choice):
         raise NotImplementedError
 
 
@@ -66,7 +66,7 @@ def embedding(*overrides):
 
 
 def test_the_default_embedding_is_the_static_one():
-    assert embedding().memory.index.embedding.name == "wordllama-l2-supercat"
+    assert embedding().plan_index.index.embedding.name == "wordllama-l2-supercat"
 
 
 def test_an_endpoint_embeds_by_configuration(tmp_path):
@@ -77,7 +77,7 @@ def test_an_endpoint_embeds_by_configuration(tmp_path):
         one = embedding(*options, "embedding.model=m")
         assert one.start("Should I take the loan from my brother?").kind == "ask"
         before = server.seen.requests
-        assert embedding(*options, "embedding.model=m").memory.index.matrix.shape == (140, 64)
+        assert embedding(*options, "embedding.model=m").plan_index.index.matrix.shape == (140, 64)
         assert server.seen.requests - before == 2  # its dimension, and the first query anew
         row = json.loads(one.to_json())
         assert row["embedding"] == ["m", "at 127.0.0.1"]

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.gains import SLACK, expected_gains, path_gains
-from tests.policies.policy_cases import memory, record
+from policies.acquisition import SLACK, expected_gains, path_gains
+from tests.policies.policy_cases import plan_index, record
 
 
 def neighbours_of(*rows):
-    found = memory([record("one", path, scores, number=i) for i, (path, scores) in enumerate(rows)])
+    found = plan_index([record("one", path, scores, number=i) for i, (path, scores) in enumerate(rows)])
     return found.neighbours("one", len(rows))
 
 
@@ -67,7 +67,7 @@ def test_one_neighbour_has_no_spread():
 
 
 def test_the_nearer_weighs_more():
-    found = memory(
+    found = plan_index(
         [record("one two", "A", (3.0, 4.0), number=0), record("one three", "B", (3.0, 4.0), number=1)]
     ).neighbours("one two", 2)
     mean, _ = expected_gains(found, 0, 4, 0.1)

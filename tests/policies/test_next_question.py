@@ -7,11 +7,10 @@ import pytest
 
 from envs import UserError
 from policies.abstention import ValueAbstention
-from policies.acquisition import NearestAcquisition, VoteAcquisition
-from policies.conditional import AutoAcquisition, ConditionalAcquisition
+from policies.acquisition import AutoAcquisition, ConditionalAcquisition, NearestAcquisition, VoteAcquisition
 from search.population.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
 from search.population.policy_tree_file import PolicyTrees
-from tests.policies.policy_cases import RECORDS, SCHEMA, memory, name, record, situation
+from tests.policies.policy_cases import RECORDS, SCHEMA, dialogue, name, plan_index, record
 
 
 @pytest.mark.parametrize(
@@ -20,11 +19,11 @@ from tests.policies.policy_cases import RECORDS, SCHEMA, memory, name, record, s
 )
 def test_nearest_follows_the_nearest_path_then_the_next_one(context, declined, expected):
     """The nearest is AB; then BA, which has nothing new; then C."""
-    assert name(NearestAcquisition().choose(situation("one two four", context, declined))) == expected
+    assert name(NearestAcquisition().choose(dialogue("one two four", context, declined))) == expected
 
 
 def test_nearest_reports_its_paths_own_step():
-    choice = NearestAcquisition().choose(situation("one two", "A"))
+    choice = NearestAcquisition().choose(dialogue("one two", "A"))
     assert choice.gain == pytest.approx(0.2)
     assert choice.stderr == 0.0
 
@@ -32,9 +31,9 @@ def test_nearest_reports_its_paths_own_step():
 @pytest.mark.parametrize("acquisition", [NearestAcquisition(), VoteAcquisition()])
 def test_beyond_the_paths_the_whole_table_is_asked(acquisition):
     """Ranking of the table: A, C, B, D."""
-    choice = acquisition.choose(situation("six seven", k=1))
+    choice = acquisition.choose(dialogue("six seven", k=1))
     assert (name(choice), choice.gain) == ("A", 0.0)
-    assert name(acquisition.choose(situation("six seven", "A", "C", k=1))) == "B"
+    assert name(acquisition.choose(dialogue("six seven", "A", "C", k=1))) == "B"
 
 
 def test_vote_takes_what_is_gained_most_by_all_together():
@@ -44,15 +43,15 @@ def test_vote_takes_what_is_gained_most_by_all_together():
         record("one", "B", (3.0, 3.5), number=1),
         record("one", "B", (3.0, 3.5), number=2),
     ]
-    choice = VoteAcquisition().choose(situation("one", found=memory(rows)))
+    choice = VoteAcquisition().choose(dialogue("one", found=plan_index(rows)))
     assert name(choice) == "B"
     assert choice.gain == pytest.approx(1 / 3)
-    assert name(VoteAcquisition().choose(situation("one", "B", found=memory(rows)))) == "A"
+    assert name(VoteAcquisition().choose(dialogue("one", "B", found=plan_index(rows)))) == "A"
 
 
 def test_vote_breaks_ties_in_schema_order():
     rows = [record("one", "C", (3.0, 3.5), number=0), record("one", "B", (3.0, 3.5), number=1)]
-    assert name(VoteAcquisition().choose(situation("one", found=memory(rows)))) == "B"
+    assert name(VoteAcquisition().choose(dialogue("one", found=plan_index(rows)))) == "B"
 
 
 def test_vote_is_blind_to_far_neighbours_at_a_low_temperature():
@@ -60,9 +59,9 @@ def test_vote_is_blind_to_far_neighbours_at_a_low_temperature():
         record("one", "A", (3.0, 3.2), number=0),
         *(record("two", "B", (3.0, 4.9), number=i) for i in (1, 2)),
     ]
-    found = memory(rows)
-    assert name(VoteAcquisition(0.05).choose(situation("one", found=found))) == "A"
-    assert name(VoteAcquisition(100.0).choose(situation("one", found=found))) == "B"
+    found = plan_index(rows)
+    assert name(VoteAcquisition(0.05).choose(dialogue("one", found=found))) == "A"
+    assert name(VoteAcquisition(100.0).choose(dialogue("one", found=found))) == "B"
 
 
 @pytest.mark.parametrize("acquisition", [NearestAcquisition(), VoteAcquisition()])
@@ -71,7 +70,7 @@ def test_never_twice_and_never_what_is_known(acquisition):
         for taken in range(1 << 4):
             names = [n for i, n in enumerate(SCHEMA.names) if taken >> i & 1]
             for cut in range(len(names) + 1):
-                choice = acquisition.choose(situation(query, names[:cut], names[cut:]))
+                choice = acquisition.choose(dialogue(query, names[:cut], names[cut:]))
                 assert name(choice) not in names
                 assert (choice.attribute is None) == (taken == 15)
 
@@ -99,8 +98,8 @@ TREES = PolicyTrees({"health": tree("health"), "all": tree("all", first=2, low=3
 
 
 def conditional(context, declined=(), query="one two", k=2, **options):
-    found = memory(trees=TREES)
-    return ConditionalAcquisition().choose(situation(query, context, declined, found, k, **options))
+    found = plan_index(trees=TREES)
+    return ConditionalAcquisition().choose(dialogue(query, context, declined, found, k, **options))
 
 
 def test_conditional_goes_by_the_values():
@@ -113,12 +112,12 @@ def test_conditional_goes_by_the_values():
 def stops(choice):
     """Tell whether the tree stops; the question is for those who ask on."""
     assert choice.net
-    return choice.gain == 0 and ValueAbstention().enough(None, choice) == (True, choice.reason)
+    return choice.gain == 0 and ValueAbstention().should_stop(None, choice) == (True, choice.reason)
 
 
 def test_conditional_where_its_tree_stops_names_the_next_of_the_fallback_then_of_the_table():
     assert name(conditional({"A": "high"})) == "D"
-    ranked = [a for a in memory(trees=TREES).ranking if a not in (0, 3)]
+    ranked = [a for a in plan_index(trees=TREES).ranking if a not in (0, 3)]
     assert conditional({"A": "high", "D": "low"}).attribute == ranked[0]
     assert conditional({"A": "high"}, ("D",)).attribute == ranked[0]
     everything = conditional(dict.fromkeys(SCHEMA.names, "low") | {"A": "high"})
@@ -157,27 +156,27 @@ def test_conditional_reports_what_going_on_adds_net_of_costs():
 
 @pytest.mark.parametrize("trees", [None, TREES])
 def test_auto_follows_trees_where_there_are_any_and_else_the_vote(trees):
-    there = situation("one two", {"A": "low"}, (), memory(trees=trees), 2)
+    there = dialogue("one two", {"A": "low"}, (), plan_index(trees=trees), 2)
     wanted = VoteAcquisition() if trees is None else ConditionalAcquisition()
     assert AutoAcquisition().choose(there) == wanted.choose(there)
     assert VoteAcquisition().choose(there) != ConditionalAcquisition().choose(
-        situation("one two", {"A": "low"}, (), memory(trees=TREES), 2)
+        dialogue("one two", {"A": "low"}, (), plan_index(trees=TREES), 2)
     )
 
 
 def test_conditional_without_a_tree_is_one_line():
     for trees in (None, PolicyTrees({"career": tree("career")}, {})):
         with pytest.raises(UserError, match=r"^by hand: no policy tree for 'health'[^\n]*$"):
-            ConditionalAcquisition().choose(situation(found=memory(trees=trees), k=2))
+            ConditionalAcquisition().choose(dialogue(found=plan_index(trees=trees), k=2))
 
 
 def test_trees_of_another_schema_are_refused():
     other = PolicyTree(("A", "B"), ((), ()), 2, (PolicyNode(STOP, 1.0, 3.0, 3.0),), group="health")
     with pytest.raises(UserError, match=r"^by hand: the policy tree of domain 'health'[^\n]*$"):
-        memory(trees=PolicyTrees({"health": other}, {}))
+        plan_index(trees=PolicyTrees({"health": other}, {}))
 
 
 def test_codes_of_the_tree_are_those_of_the_schema():
     assert DECLINED == -1
     assert [SCHEMA.attributes[0].code(v) for v in ("low", "high", "purple")] == [0, 1, -1]
-    assert np.all(memory(RECORDS).paths < len(SCHEMA))
+    assert np.all(plan_index(RECORDS).paths < len(SCHEMA))

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs import UserError
-from policies import Memory
+from policies import PlanIndex
 from policies.retrieval import Index, digest_of
 from search.path_table import PathTable
-from tests.policies.policy_cases import RECORDS, SCHEMA, WordEmbedding, memory, record
+from tests.policies.policy_cases import RECORDS, SCHEMA, WordEmbedding, plan_index, record
 
 
 class Given:
@@ -66,13 +66,13 @@ def test_equal_queries_come_in_file_order_at_any_place_of_a_large_matrix():
 
 
 def test_among_some_rows():
-    found = memory().neighbours("one two", 2, "social")
+    found = plan_index().neighbours("one two", 2, "social")
     assert found.domains == ("social", "social")
-    assert memory().neighbours("one two", 2, "education").rows.tolist() == [0, 1]  # no such row: all
+    assert plan_index().neighbours("one two", 2, "education").rows.tolist() == [0, 1]  # no such row: all
 
 
 def test_neighbours_by_hand():
-    found = memory().neighbours("one two four", 3)
+    found = plan_index().neighbours("one two four", 3)
     assert found.rows.tolist() == [0, 1, 2]
     np.testing.assert_allclose(found.similarity, [2 / np.sqrt(6), 1 / np.sqrt(6), 1 / np.sqrt(6)], rtol=1e-6)
     assert found.paths.tolist() == [[0, 1, -1], [1, 0, -1], [2, -1, -1]]
@@ -87,11 +87,11 @@ def test_neighbours_by_hand():
 
 
 def test_more_neighbours_than_rows():
-    assert len(memory().neighbours("one", 99).rows) == len(RECORDS)
+    assert len(plan_index().neighbours("one", 99).rows) == len(RECORDS)
 
 
 def test_take_keeps_rows_and_vectors():
-    part = memory().take(np.array([4, 2]))
+    part = plan_index().take(np.array([4, 2]))
     assert [r.scenario_id for r in part.table.records()] == ["s4", "s2"]
     assert part.neighbours("four", 1).rows.tolist() == [1]
     assert part.index.digest == digest_of(["eight", "four five"])
@@ -167,7 +167,7 @@ def test_a_missing_or_damaged_index_is_one_line(tmp_path, content):
 
 def test_load_writes_the_index_once_and_reads_it_then(tmp_path):
     PathTable.from_records(RECORDS, {}).save(tmp_path / "paths.parquet")
-    first = Memory.load(tmp_path, WordEmbedding(), SCHEMA, tmp_path / "i.npz")
+    first = PlanIndex.load(tmp_path, WordEmbedding(), SCHEMA, tmp_path / "i.npz")
 
     asked = []
 
@@ -176,7 +176,7 @@ def test_load_writes_the_index_once_and_reads_it_then(tmp_path):
             asked.extend(texts)
             return super().embed(texts)
 
-    second = Memory.load(tmp_path / "paths.parquet", Counting(), SCHEMA, tmp_path / "i.npz")
+    second = PlanIndex.load(tmp_path / "paths.parquet", Counting(), SCHEMA, tmp_path / "i.npz")
     assert asked == [RECORDS[0].query]  # to see that it is the same model
     np.testing.assert_array_equal(first.index.matrix, second.index.matrix)
 
@@ -193,23 +193,23 @@ def test_an_embedding_that_returns_nonsense_is_named(bad):
 
 def test_a_path_outside_the_schema_is_one_line():
     with pytest.raises(UserError, match=r"^by hand: attribute 'Z' is in a path, expected one of [^\n]*$"):
-        memory([record("one", "Z", (3.0, 4.0))])
+        plan_index([record("one", "Z", (3.0, 4.0))])
 
 
 def test_an_empty_table_is_refused():
     with pytest.raises(UserError, match=r"^by hand: the table has no row"):
-        memory([])
+        plan_index([])
 
 
 def test_ranking_and_flags():
     """Added over all paths: A .8 + .4 + .6, B .2 + .5, C .9 - .1, D .5."""
-    found = memory()
+    found = plan_index()
     assert found.ranking == (0, 2, 1, 3)
     assert found.budget == 3
     assert found.simulated
-    assert not memory([record("one", "A", (3.0, 4.0), judge="gpt")]).simulated
+    assert not plan_index([record("one", "A", (3.0, 4.0), judge="gpt")]).simulated
 
 
 def test_unscored_prefixes_are_nan():
-    found = memory([record("one", "AB", (3.0, None, 4.0))])
+    found = plan_index([record("one", "AB", (3.0, None, 4.0))])
     np.testing.assert_array_equal(found.scores, [[3.0, np.nan, 4.0]])

@@ -4,7 +4,7 @@ import numpy as np
 
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_scenarios
-from policies.plan_index import SHIPPED, Memory
+from policies.plan_index import SHIPPED, PlanIndex
 from search.path_table import PathTable
 
 
@@ -33,7 +33,7 @@ def test_every_score_along_a_path_is_the_judges():
 
 
 def test_the_trees_are_of_the_same_scenarios_and_judge():
-    trees = Memory.load().trees
+    trees = PlanIndex.load().trees
     table = PathTable.load(SHIPPED)
     assert trees.provenance["scenarios"] == table.provenance["scenarios"]
     assert trees.provenance["config"]["judge"] == table.provenance["config"]["judge"]

@@ -20,11 +20,11 @@ def noisy_problem(table, budget, noise, seed=0, **options):
     return Problem(n, budget, scores, noisy=True, **options)
 
 
-def looks_at(problem):
+def evaluated(problem):
     """Return {mask: scores in the order of the samples} of everything that was asked."""
     found = {}
     for mask, sample, score in zip(*(column.tolist() for column in problem.observations()), strict=True):
         found.setdefault(mask, {})[sample] = score
     for mask, row in found.items():
-        assert sorted(row) == list(range(len(row))), f"set {mask:#x}: a look was passed over"
+        assert sorted(row) == list(range(len(row))), f"set {mask:#x}: an evaluation was passed over"
     return {mask: [row[i] for i in range(len(row))] for mask, row in found.items()}

@@ -94,7 +94,7 @@ def scenario_of(n, known_values=None):
 
 
 class TableJudge:
-    """A judge that looks scores up by mask and remembers what it was asked."""
+    """A judge that evaluations scores up by mask and remembers what it was asked."""
 
     def __init__(self, values, default=2.0):
         self.values = dict(values)

@@ -96,17 +96,17 @@ def test_a_search_that_spends_more_than_its_calls_is_planned_from_what_it_has():
 
 
 class Lucky(TableJudge):
-    """All sets are worth 3 and looks say 2.6 and 3.4 in turn; the first one at {0, 1} says 4."""
+    """All sets are worth 3 and evaluations say 2.6 and 3.4 in turn; the first one at {0, 1} says 4."""
 
     stochastic = True
 
     def score(self, scenario, contexts, samples):
-        looks = zip(contexts, samples, strict=True)
-        return [4.0 if seen == (("a00", "a01"), 0) else 2.6 + 0.8 * (seen[1] % 2) for seen in looks]
+        evaluations = zip(contexts, samples, strict=True)
+        return [4.0 if seen == (("a00", "a01"), 0) else 2.6 + 0.8 * (seen[1] % 2) for seen in evaluations]
 
 
 class Stopped:
-    """Looks `repeats` times at six sets and once at {0, 1}, then asks for more than there is."""
+    """Evaluations `repeats` times at six sets and once at {0, 1}, then asks for more than there is."""
 
     def __init__(self, repeats):
         self.repeats = repeats
@@ -123,7 +123,7 @@ def test_what_a_stopped_search_saw_under_noise_is_believed_as_far_as_its_looks_g
     searcher = Stopped(4)
     spent = plan_scenario(SCENARIO, Lucky({}), searcher, PlanOptions(budget=2, max_judge_calls=25))
     assert (spent.stopped, spent.search_calls) == ("no judge calls left", 25)
-    assert spent.search_score < 3.6  # the one look at {0, 1} said 4
+    assert spent.search_score < 3.6  # the one evaluation at {0, 1} said 4
     left = plan_scenario(SCENARIO, Lucky({}), searcher, PlanOptions(budget=2, max_judge_calls=31))
     assert left.search_calls > 25  # what is left is spent on looking again
     assert left.search_score < 3.3

@@ -16,9 +16,8 @@ from typing import Any
 
 from envs.errors import UserError
 from envs.judges.llm.prompting import prompt_hashes
-from envs.judges.llm.rating import Opinion, Rater
+from envs.judges.llm.rating import Opinion, Rater, append_transcripts
 from envs.judges.llm.settings import Rating, Target
-from envs.judges.llm.transcripts import append_transcripts
 from envs.judges.llm.usage import Usage
 from envs.judges.protocol import Score
 from envs.llm import Client, Endpoint, Limits
@@ -69,7 +68,7 @@ class LLMJudge:
         a value that is none of those offered, no model, or `max_cost` without a price.
     """
 
-    operational: tuple[str, ...] = (
+    resume_ignored: tuple[str, ...] = (
         "base_url",
         "api",
         "api_version",
@@ -179,15 +178,15 @@ class LLMJudge:
         """What this process has taken, of both models together."""
         return self._rater.client.spent
 
-    def divided(self, workers: int) -> LLMJudge:
+    def shard(self, workers: int) -> LLMJudge:
         """Return this judge for one of `workers` processes, with its share of the limits."""
         judge = object.__new__(type(self))
         judge.__dict__.update(self.__dict__)
-        client = self._rater.client.divided(workers)
+        client = self._rater.client.shard(workers)
         judge._serve(self._rater.with_clients(client, self._target_client(client)))
         return judge
 
-    def begin(self, folder: Path, scenario: Scenario) -> None:
+    def preflight(self, folder: Path, scenario: Scenario) -> None:
         """Make the first judge call of a run, so that what cannot work is told before workers start.
 
         Its replies are cached like all others, so that it costs nothing. Transcripts go to `folder`.

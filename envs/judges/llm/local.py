@@ -37,7 +37,7 @@ class LocalJudge(LLMJudge):
         xllamacpp or the model is missing, or a setting is out of range.
     """
 
-    operational = (*LLMJudge.operational, "threads", "model_path")
+    resume_ignored = (*LLMJudge.resume_ignored, "threads", "model_path")
 
     def __init__(
         self,

@@ -30,9 +30,9 @@ def random_name(k: int) -> str:
     return f"random order, {k} questions" if k > 1 else "random order, 1 question"
 
 
-def static_name(k: int, told: bool = True) -> str:
+def static_name(k: int, domain_told: bool = True) -> str:
     """Return the name of the best static set of exactly k attributes, `told` the domain or not."""
-    return f"best static {k}{' per domain' if told else ''}"
+    return f"best static {k}{' per domain' if domain_told else ''}"
 
 
 def random_orders(setting: Setting, i: int) -> np.ndarray:
@@ -69,13 +69,13 @@ def _fixed(
     setting: Setting, name: str, kind: str, paths: Sequence[tuple[int, ...]], curve: str = ""
 ) -> Method:
     """Return the method that asks person i for `paths[i]`, whatever the answers."""
-    return Method(name, kind, lambda i: [Trajectory(paths[i], setting.answers.told(i, paths[i]))], curve)
+    return Method(name, kind, lambda i: [Trajectory(paths[i], setting.answers.answered(i, paths[i]))], curve)
 
 
 def _random(setting: Setting, k: int) -> Method:
     def converse(i: int) -> list[Trajectory]:
         orders = random_orders(setting, i)[:, :k].tolist()
-        return [Trajectory(tuple(order), setting.answers.told(i, order)) for order in orders]
+        return [Trajectory(tuple(order), setting.answers.answered(i, order)) for order in orders]
 
     return Method(random_name(k), BASELINE, converse, "random order")
 
@@ -109,13 +109,13 @@ def _best_static(setting: Setting, scores: TrainScores) -> list[Method]:
     methods = []
     for size in (None, *range(1, scores.budget + 1)):
         best = best_sets(table, scores.masks, domains, size)
-        for told in (True, False):
-            family = BEST_STATIC if told else BEST_STATIC_ALL
-            paths = [_indices(best.get(s.domain if told else "", best[""])) for s in setting.test]
+        for domain_told in (True, False):
+            family = BEST_STATIC if domain_told else BEST_STATIC_ALL
+            paths = [_indices(best.get(s.domain if domain_told else "", best[""])) for s in setting.test]
             if size is None:
                 methods.append(_fixed(setting, family, BASELINE, paths))
             else:
-                methods.append(_fixed(setting, static_name(size, told), BASELINE, paths, family))
+                methods.append(_fixed(setting, static_name(size, domain_told), BASELINE, paths, family))
     return methods
 
 

@@ -13,11 +13,10 @@ from experiments.evaluation.methods.population_plans import population_plans, se
 from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.setting import MAX_ENUMERABLE, Setting, TrainScores
 from policies.abstention import FixedAbstention, NeverAbstention, ValueAbstention
-from policies.acquisition import NearestAcquisition, VoteAcquisition
-from policies.conditional import ConditionalAcquisition
+from policies.acquisition import ConditionalAcquisition, NearestAcquisition, VoteAcquisition
 from policies.dialogue_state import Abstention, Policy
 from policies.embeddings import Embedding
-from policies.plan_index import Memory
+from policies.plan_index import PlanIndex
 from policies.retrieval import Index
 from search.path_table import PathTable
 from search.population.policy_tree_file import PolicyTrees
@@ -30,7 +29,7 @@ POPULATION_COSTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9)
 
 
 @dataclass(frozen=True)
-class Options:
+class MethodOptions:
     """What holds for every setting of an evaluation.
 
     `policy`: the chosen one. `value_costs`: cost weights of the `value` rule, its operating points, and
@@ -78,59 +77,67 @@ def remember(
     setting: Setting,
     scores: TrainScores,
     table: PathTable,
-    options: Options,
+    options: MethodOptions,
     trees: PolicyTrees | None,
     source: str,
-) -> Memory:
+) -> PlanIndex:
     """Return the memory of `table` and `trees`, its queries embedded, questions priced as in `scores`."""
     index = Index.build(options.embedding, table.table["query"].to_pylist())
-    return Memory(table, index, scores.schema, source, trees)
+    return PlanIndex(table, index, scores.schema, source, trees)
 
 
-def with_trees(memory: Memory, trees: PolicyTrees | None) -> Memory:
+def with_trees(plan_index: PlanIndex, trees: PolicyTrees | None) -> PlanIndex:
     """Return `memory` with other trees."""
-    return Memory(memory.table, memory.index, memory.schema, memory.source, trees)
+    return PlanIndex(plan_index.table, plan_index.index, plan_index.schema, plan_index.source, trees)
 
 
-def lineup(
-    setting: Setting, scores: TrainScores, memory: Memory, options: Options, stored_trees: bool = False
+def compared_methods(
+    setting: Setting,
+    scores: TrainScores,
+    plan_index: PlanIndex,
+    options: MethodOptions,
+    stored_trees: bool = False,
 ) -> list[Method]:
     """Return every method that the setting allows; `stored_trees`: the memory's are those beside a table."""
     costs = sorted({*options.value_costs, options.value_cost})
     free = rules(costs, setting.budget)
-    talks = Conversations(setting, memory, free, options.policy.n_neighbours)
+    talks = Conversations(setting, plan_index, free, options.policy.n_neighbours)
     methods = baselines(setting, scores)
     methods += talks.abstention_only()
     methods += talks.methods({"nearest": NearestAcquisition(), "vote": VoteAcquisition()})
     branching = None
     if setting.enumerable:
-        methods += _conditional(setting, scores, memory, options, costs)
+        methods += _conditional(setting, scores, plan_index, options, costs)
         methods += population_plans(
             setting, scores, options.costs, costs, options.min_profiles, options.other_domains
         )
         whole = seen_trees(scores, 0.0, options.min_profiles, setting.budget)
-        branching = ("conditional", with_trees(memory, whole))
+        branching = ("conditional", with_trees(plan_index, whole))
     if stored_trees:
-        methods += _stored_trees(setting, memory, options)
-        branching = (STORED, memory)
+        methods += _stored_trees(setting, plan_index, options)
+        branching = (STORED, plan_index)
     if options.chat is not None:
         k = options.policy.n_neighbours
-        methods += model_methods(setting, memory, options.chat, free, k, branching)
+        methods += model_methods(setting, plan_index, options.chat, free, k, branching)
     chosen = talks.configured(CHOSEN, options.policy)
     return [*methods, replace(chosen, asks_a_model=bool(chats_of(options.policy)))]
 
 
-def _stored_trees(setting: Setting, memory: Memory, options: Options) -> list[Method]:
+def _stored_trees(setting: Setting, plan_index: PlanIndex, options: MethodOptions) -> list[Method]:
     """Return what follows the trees beside the table: until they stop by themselves, or k questions."""
     stops: dict[str, Abstention] = {f"fixed {k}": FixedAbstention(k) for k in range(1, setting.budget + 1)}
     talks = Conversations(
-        setting, memory, {"value": ValueAbstention(0.0), **stops}, options.policy.n_neighbours
+        setting, plan_index, {"value": ValueAbstention(0.0), **stops}, options.policy.n_neighbours
     )
     return talks.methods({STORED: ConditionalAcquisition()})
 
 
 def _conditional(
-    setting: Setting, scores: TrainScores, memory: Memory, options: Options, costs: Sequence[float]
+    setting: Setting,
+    scores: TrainScores,
+    plan_index: PlanIndex,
+    options: MethodOptions,
+    costs: Sequence[float],
 ) -> list[Method]:
     """Return `conditional` at its operating points, each with its trees.
 
@@ -144,12 +151,14 @@ def _conditional(
     methods = []
     for name, rule, cost, budget in points:
         trees = seen_trees(scores, cost, options.min_profiles, budget)
-        talks = Conversations(setting, with_trees(memory, trees), {name: rule}, options.policy.n_neighbours)
+        talks = Conversations(
+            setting, with_trees(plan_index, trees), {name: rule}, options.policy.n_neighbours
+        )
         methods += talks.methods({"conditional": ConditionalAcquisition()})
     return methods
 
 
-def absent(setting: Setting, options: Options, stored_trees: bool) -> list[str]:
+def absent(setting: Setting, options: MethodOptions, stored_trees: bool) -> list[str]:
     """Return a line for each kind of methods that are not in the line-up, with the reason."""
     lines = []
     if not setting.enumerable:

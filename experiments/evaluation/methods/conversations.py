@@ -18,8 +18,8 @@ from experiments.evaluation.methods.baselines import random_orders
 from experiments.evaluation.methods.trajectories import BASELINE, POLICY, Method, Trajectory
 from experiments.evaluation.setting import Setting
 from policies.acquisition import VoteAcquisition
-from policies.dialogue_state import Abstention, Acquisition, Choice, Policy, Situation
-from policies.plan_index import Memory, Neighbours
+from policies.dialogue_state import Abstention, Acquisition, Choice, DialogueState, Policy
+from policies.plan_index import Neighbours, PlanIndex
 
 
 class Walk(NamedTuple):
@@ -30,13 +30,13 @@ class Walk(NamedTuple):
     """
 
     asked: tuple[int, ...]
-    told: tuple[int, ...]
+    answered: tuple[int, ...]
     stops: dict[str, int]
 
     def trajectory(self, rule: str) -> Trajectory:
         """Return what `rule` leaves of the conversation."""
         k = self.stops[rule]
-        return Trajectory(self.asked[:k], self.told[k])
+        return Trajectory(self.asked[:k], self.answered[k])
 
 
 class Conversations:
@@ -49,12 +49,12 @@ class Conversations:
     """
 
     def __init__(
-        self, setting: Setting, memory: Memory, rules: Mapping[str, Abstention], n_neighbours: int = 5
+        self, setting: Setting, plan_index: PlanIndex, rules: Mapping[str, Abstention], n_neighbours: int = 5
     ) -> None:
         self.setting = setting
-        self.memory = memory
+        self.plan_index = plan_index
         self.rules = dict(rules)
-        self._neighbours = [memory.neighbours(s.query, n_neighbours) for s in setting.test]
+        self._neighbours = [plan_index.neighbours(s.query, n_neighbours) for s in setting.test]
 
     def methods(self, acquisitions: Mapping[str, Acquisition]) -> list[Method]:
         """Return a method for each acquisition and stopping rule."""
@@ -63,8 +63,8 @@ class Conversations:
     def _methods(self, name: str, acquisition: Acquisition) -> list[Method]:
         @functools.cache
         def walk(i: int) -> list[Walk]:
-            def choose(situation: Situation) -> tuple[Choice, Choice]:
-                choice = acquisition.choose(situation)
+            def choose(dialogue: DialogueState) -> tuple[Choice, Choice]:
+                choice = acquisition.choose(dialogue)
                 return choice, choice
 
             return [self.walk(i, choose)]
@@ -94,34 +94,36 @@ class Conversations:
         def converse(i: int) -> list[Trajectory]:
             schema = self.setting.schema
             budget = self.setting.budget if policy.budget is None else min(policy.budget, self.setting.budget)
-            neighbours = self.memory.neighbours(self.setting.test[i].query, policy.n_neighbours)
-            state = _State(self.setting, i, self.memory, neighbours)
+            neighbours = self.plan_index.neighbours(self.setting.test[i].query, policy.n_neighbours)
+            state = _State(self.setting, i, self.plan_index, neighbours)
             for left in range(budget, 0, -1):
-                decision = policy.decide(state.situation(left))
+                decision = policy.decide(state.dialogue(left))
                 if decision.attribute is None:
                     break
                 state.ask(schema.index(decision.attribute))
-            return [Trajectory(tuple(state.asked), state.told)]
+            return [Trajectory(tuple(state.asked), state.answered)]
 
         return Method(name, POLICY, converse)
 
-    def walk(self, i: int, choose: Callable[[Situation], tuple[Choice, Choice]]) -> Walk:
+    def walk(self, i: int, choose: Callable[[DialogueState], tuple[Choice, Choice]]) -> Walk:
         """Return the conversation with person `i`; `choose` gives (what to ask, what the rules weigh)."""
-        state = _State(self.setting, i, self.memory, self._neighbours[i])
-        told, stops = [state.told], {}
+        state = _State(self.setting, i, self.plan_index, self._neighbours[i])
+        answered, stops = [state.answered], {}
         for left in range(self.setting.budget, 0, -1):
-            situation = state.situation(left)
-            if not situation.open.any():
+            dialogue = state.dialogue(left)
+            if not dialogue.open.any():
                 break
-            choice, weighed = choose(situation)
+            choice, weighed = choose(dialogue)
             for name, rule in self.rules.items():
-                if name not in stops and (choice.attribute is None or rule.enough(situation, weighed)[0]):
+                if name not in stops and (choice.attribute is None or rule.should_stop(dialogue, weighed)[0]):
                     stops[name] = len(state.asked)
             if choice.attribute is None or len(stops) == len(self.rules):
                 break
             state.ask(choice.attribute)
-            told.append(state.told)
-        return Walk(tuple(state.asked), tuple(told), {r: stops.get(r, len(state.asked)) for r in self.rules})
+            answered.append(state.answered)
+        return Walk(
+            tuple(state.asked), tuple(answered), {r: stops.get(r, len(state.asked)) for r in self.rules}
+        )
 
 
 def _method(name: str, kind: str, rule: str, walks: Callable[[int], list[Walk]]) -> Method:
@@ -134,31 +136,31 @@ def _method(name: str, kind: str, rule: str, walks: Callable[[int], list[Walk]])
 class _State:
     """A conversation on the way."""
 
-    def __init__(self, setting: Setting, i: int, memory: Memory, neighbours: Neighbours) -> None:
+    def __init__(self, setting: Setting, i: int, plan_index: PlanIndex, neighbours: Neighbours) -> None:
         self.answers = setting.answers
         self.i = i
         self.query = setting.test[i].query
-        self.memory = memory
+        self.plan_index = plan_index
         self.neighbours = neighbours
         self.asked: list[int] = []
-        self.told = 0
+        self.answered = 0
         self.context: dict[str, str] = {}
         self.declined: list[str] = []
 
     def ask(self, attribute: int) -> None:
-        name = self.memory.schema.names[attribute]
+        name = self.plan_index.schema.names[attribute]
         said = self.answers.text(self.i, attribute)
         self.asked.append(attribute)
         if said is None:
             self.declined.append(name)
         else:
             self.context[name] = said
-            self.told |= 1 << attribute
+            self.answered |= 1 << attribute
 
-    def situation(self, budget_left: int) -> Situation:
-        names = self.memory.schema.names
-        return Situation(
-            self.memory,
+    def dialogue(self, budget_left: int) -> DialogueState:
+        names = self.plan_index.schema.names
+        return DialogueState(
+            self.plan_index,
             self.query,
             {name: self.context[name] for name in names if name in self.context},
             tuple(names[a] for a in self.asked),
@@ -168,8 +170,8 @@ class _State:
         )
 
 
-def _first_open(situation: Situation, order: Sequence[int]) -> Choice:
-    return Choice(next(a for a in order if situation.open[a]), reason="random")
+def _first_open(dialogue: DialogueState, order: Sequence[int]) -> Choice:
+    return Choice(next(a for a in order if dialogue.open[a]), reason="random")
 
 
 def curve_of(name: str, rule: str) -> str:

@@ -9,19 +9,18 @@ from experiments.evaluation.methods.cached_chat import CachedChat
 from experiments.evaluation.methods.conversations import Conversations
 from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.setting import Setting
-from policies.acquisition import NearestAcquisition, VoteAcquisition
-from policies.conditional import ConditionalAcquisition
+from policies.acquisition import ConditionalAcquisition, NearestAcquisition, VoteAcquisition
 from policies.dialogue_state import Abstention, Policy
-from policies.plan_index import Memory
+from policies.plan_index import PlanIndex
 
 
 def model_methods(
     setting: Setting,
-    memory: Memory,
+    plan_index: PlanIndex,
     chat: CachedChat,
     rules: Mapping[str, Abstention],
     n_neighbours: int,
-    conditional: tuple[str, Memory] | None = None,
+    conditional: tuple[str, PlanIndex] | None = None,
 ) -> list[Method]:
     """Return random order and each acquisition stopped by the model, and `llm` under every rule.
 
@@ -29,14 +28,14 @@ def model_methods(
     has them.
     """
     rated = chat.abstentions()
-    talks = Conversations(setting, memory, rated, n_neighbours)
+    talks = Conversations(setting, plan_index, rated, n_neighbours)
     methods = talks.abstention_only()
     methods += talks.methods({"nearest": NearestAcquisition(), "vote": VoteAcquisition()})
     if conditional is not None:
         name, with_trees = conditional
         there = Conversations(setting, with_trees, rated, n_neighbours)
         methods += there.methods({name: ConditionalAcquisition()})
-    chosen = Conversations(setting, memory, {**rules, **rated}, n_neighbours)
+    chosen = Conversations(setting, plan_index, {**rules, **rated}, n_neighbours)
     methods += chosen.methods({"llm": chat.acquisition()})
     return [replace(method, asks_a_model=True) for method in methods]
 

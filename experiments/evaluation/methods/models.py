@@ -48,9 +48,9 @@ def with_cached_chats(cfg: DictConfig) -> DictConfig:
     return found
 
 
-def begin(judge: Judge, folder: Path, tested: Sequence[Scenario]) -> None:
+def preflight(judge: Judge, folder: Path, tested: Sequence[Scenario]) -> None:
     """Let a judge that wants to find out at once what cannot work."""
-    make = getattr(judge, "begin", None)
+    make = getattr(judge, "preflight", None)
     if make is not None:
         make(folder, tested[0])
 

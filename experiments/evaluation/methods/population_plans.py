@@ -118,15 +118,15 @@ def population_plans(
         (TOLD, POLICY, own, False, True),
     )
     methods = []
-    for family, kind, weights, exact, told in kinds:
+    for family, kind, weights, exact, domain_told in kinds:
         for cost in weights:
 
             def tree_of(
-                domain: str, cost: float = cost, exact: bool = exact, told: bool = told
+                domain: str, cost: float = cost, exact: bool = exact, domain_told: bool = domain_told
             ) -> PolicyTree:
                 return plan_tree(
                     scores,
-                    domain if told else ALL,
+                    domain if domain_told else ALL,
                     exact=exact,
                     cost_weight=cost,
                     min_profiles=min_profiles,
@@ -147,6 +147,6 @@ def _follow(setting: Setting, tree_of: Callable[[str], PolicyTree]) -> Callable[
             said = setting.answers.text(i, a)
             asked.append(a)
             codes[a] = DECLINED if said is None else scenario.schema.attributes[a].code(said)
-        return [Trajectory(tuple(asked), setting.answers.told(i, asked))]
+        return [Trajectory(tuple(asked), setting.answers.answered(i, asked))]
 
     return converse

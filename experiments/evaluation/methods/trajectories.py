@@ -26,7 +26,7 @@ class Trajectory(NamedTuple):
     """One conversation. `asked`: schema indices in order, declined ones too; `told`: bitmask of the known."""
 
     asked: tuple[int, ...]
-    told: int
+    answered: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class TrueScores:
             np.arange(REPORT_SAMPLE, REPORT_SAMPLE + n_samples) if stochastic else np.zeros(1, int)
         )
         self._memo: list[dict[int, np.ndarray]] = [{} for _ in scenarios]
-        self.n_looks = 0
+        self.n_evaluations = 0
         self.reasons: Counter[str] = Counter()
 
     @property
@@ -119,7 +119,7 @@ class TrueScores:
         with np.errstate(invalid="ignore"):  # a set without any score is NaN
             means = np.where(kept, rows, 0.0).sum(axis=1) / kept.sum(axis=1)
         self._memo[i].update(zip(masks, means, strict=True))
-        self.n_looks += len(verdicts)
+        self.n_evaluations += len(verdicts)
         self.reasons.update(reason for _, reason in map(score_value, verdicts) if reason is not None)
 
 

@@ -115,8 +115,8 @@ def _gain(run: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _unscored(run: Mapping[str, Any]) -> str:
-    looks = run.get("n_looks", 0)
-    return f"{run.get('n_looks_unscored', 0):,} of {looks:,}" if looks else "-"
+    looks = run.get("n_evaluations", 0)
+    return f"{run.get('n_evaluations_unscored', 0):,} of {looks:,}" if looks else "-"
 
 
 def lead(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -37,7 +37,7 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     """Return the sentences at the head of a report."""
     lines = [_ablation(ablation_rows(found, chosen, cost), found)]
     lines += [_static(pair.interval) for pair in pairs if (pair.name, pair.other) == (STATIC, POPULATION)]
-    told: set[tuple[object, ...]] = set()
+    message: set[tuple[object, ...]] = set()
     for pair in pairs:
         if pair.name.startswith(TOLD) and pair.other not in (BEST_STATIC, POPULATION):
             continue  # what is told the domain is held against what knows it too
@@ -46,9 +46,9 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
             pair.other in _HELD_AGAINST
             and pair.kind != "difference"
             and pair.name != STATIC
-            and same not in told
+            and same not in message
         ):
-            told.add(same)
+            message.add(same)
             lines.append(_held(pair))
     lines += _stopping(pairs)
     against = [p for p in pairs if p.name.startswith("conditional + fixed") and p.kind == "difference"]
@@ -62,8 +62,8 @@ def unscored_lines(found: Evaluation, comparison: Comparison) -> list[str]:
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in found.unscored.items())
     n_rows = sum(int(np.isnan(comparison.column(name, "score")).sum()) for name in comparison.names)
     return [
-        f"Unscored: {sum(found.unscored.values()):,} of {found.n_looks:,} looks ({reasons}), which leaves "
-        f"{n_rows:,} of {len(found.results):,} rows without a score; no figure counts them."
+        f"Unscored: {sum(found.unscored.values()):,} of {found.n_evaluations:,} evaluations ({reasons}), which "
+        f"leaves {n_rows:,} of {len(found.results):,} rows without a score; no figure counts them."
     ]
 
 
@@ -122,6 +122,6 @@ def _stopping(pairs: Sequence[Pair]) -> list[str]:
             if pair.other == family:
                 word = {"higher": "more", "lower": "fewer"}.get(verdict(pair.interval), "not told apart")
                 words[word].append(pair.name.rsplit(" ", 1)[1])
-        told = "; ".join(f"{word} at k = {', '.join(ks)}" for word, ks in words.items() if ks)
-        lines.append(f"Questions of {family} against a fixed number k at the same score: {told}.")
+        message = "; ".join(f"{word} at k = {', '.join(ks)}" for word, ks in words.items() if ks)
+        lines.append(f"Questions of {family} against a fixed number k at the same score: {message}.")
     return lines

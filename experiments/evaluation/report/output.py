@@ -30,12 +30,12 @@ from experiments.evaluation.methods.population_plans import POPULATION, POPULATI
 from experiments.evaluation.report import grids
 from experiments.evaluation.report.claims import SUMMARY, claims, claims_grid, held_out
 from experiments.evaluation.report.drawings import ablation, forest, heat_map, pareto
-from experiments.evaluation.report.drawings_varied import robustness
 from experiments.evaluation.report.findings import ablation_rows, findings, unscored_lines
 from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.method_figures import Comparison, MethodFigures
 from experiments.evaluation.report.pairs import Pair, compare, difference_rows
 from experiments.evaluation.run import Evaluation
+from experiments.evaluation.variations import robustness
 from experiments.plots.svg import Drawing
 from experiments.runs.entry_point import NothingPlannedError
 from experiments.runs.terminal import files_table
@@ -83,8 +83,10 @@ class Report:
         self.comparison = self._compare(found.results)
         self.methods = {name: self.comparison.figures(name) for name in self.comparison.names}
         if all(figures.n_unscored == figures.n_rows for figures in self.methods.values()):
-            told = ", ".join(f"{reason} {n:,}" for reason, n in found.unscored.items())
-            raise NothingPlannedError(f"evaluation: none of {found.n_looks:,} looks has a score: {told}")
+            message = ", ".join(f"{reason} {n:,}" for reason, n in found.unscored.items())
+            raise NothingPlannedError(
+                f"evaluation: none of {found.n_evaluations:,} evaluations has a score: {message}"
+            )
 
     def _compare(self, results: pd.DataFrame) -> Comparison:
         return Comparison(results, self.about.seed, self.about.draws, self.about.level)
@@ -137,8 +139,8 @@ class Report:
             "n_rows_left_out": self.found.n_left_out,
             "n_queries_escalated": self.found.n_escalated,
             "n_queries_revealing": self.found.n_revealing,
-            "n_looks": self.found.n_looks,
-            "n_looks_unscored": sum(self.found.unscored.values()),
+            "n_evaluations": self.found.n_evaluations,
+            "n_evaluations_unscored": sum(self.found.unscored.values()),
             "unscored": dict(self.found.unscored),
             "model_questions": [Asked(*row)._asdict() for row in asked],
             "chosen": CHOSEN,

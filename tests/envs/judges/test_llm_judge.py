@@ -11,7 +11,7 @@ from envs import Score, UserError
 from envs.judges.llm import TRANSCRIPTS
 from envs.judges.llm.replay import ReplayJudge
 from envs.judges.llm.verdicts import DIMENSIONS
-from envs.llm.faults import CacheMiss, EndpointError
+from envs.llm.endpoint import CacheMiss, EndpointError
 from envs.llm.scripted_replies import (
     FAULTS,
     LEVELS,
@@ -231,7 +231,7 @@ def test_a_share_is_the_same_judge_with_less_to_spend(tmp_path):
     with server(json_schema=False) as running:
         llm = judge(running.url, tmp_path, mode="direct", max_in_flight=8, max_requests=20)
         first = llm.score(scenario(), [()], [0])
-        share = pickle.loads(pickle.dumps(llm.divided(4)))  # noqa: S301 - as Ray does
+        share = pickle.loads(pickle.dumps(llm.shard(4)))  # noqa: S301 - as Ray does
         assert (llm.concurrent_plans, share.concurrent_plans) == (8, 2)
         asked = running.seen.requests
         assert share.score(scenario(), [()], [0]) == first
@@ -246,10 +246,10 @@ def test_begin_tells_what_is_no_such_endpoint_and_costs_nothing_twice(tmp_path):
         server(fault_rate=1.0, faults=["html_ok"]) as running,
         pytest.raises(UserError, match="does not answer like an OpenAI-compatible endpoint"),
     ):
-        judge(running.url, tmp_path).begin(tmp_path, scenario())
+        judge(running.url, tmp_path).preflight(tmp_path, scenario())
     with server() as running:
         llm = judge(running.url, tmp_path)
-        llm.begin(tmp_path, scenario())
+        llm.preflight(tmp_path, scenario())
         llm.score(scenario(), [()], [0])
         assert running.seen.requests == 2
 
@@ -257,7 +257,7 @@ def test_begin_tells_what_is_no_such_endpoint_and_costs_nothing_twice(tmp_path):
 def test_transcripts_hold_what_was_said_and_are_the_owner_s_alone(tmp_path):
     with server() as running:
         llm = judge(running.url, tmp_path, save_transcripts=True)
-        llm.begin(tmp_path, scenario())
+        llm.preflight(tmp_path, scenario())
         scores = llm.score(scenario(), CONTEXTS, [0, 1, 2])
     file = tmp_path / TRANSCRIPTS
     rows = [json.loads(line) for line in file.read_text().splitlines()]

@@ -76,7 +76,7 @@ def test_a_score_comes_from_log_probabilities_or_has_a_reason(judge):
 
 
 def test_a_copy_asks_the_same_server_and_does_not_own_it(judge):
-    copy = pickle.loads(pickle.dumps(judge.divided(2)))  # noqa: S301 - as a worker gets it
+    copy = pickle.loads(pickle.dumps(judge.shard(2)))  # noqa: S301 - as a worker gets it
     (score,) = copy.score(SCENARIOS[0], [()], [0])
     assert score == judge.score(SCENARIOS[0], [()], [0])[0]
     copy.stop()

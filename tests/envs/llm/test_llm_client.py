@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from envs import UserError
 from envs.llm import ChatRequest, Client, Endpoint, EndpointError, LimitReached, Limits
 from envs.llm import transport as http
-from envs.llm.faults import EndpointDown, SchemaRefused
-from envs.llm.prices import read_prices
+from envs.llm.costs import read_prices
+from envs.llm.endpoint import EndpointDown, SchemaRefused
 from envs.llm.replies import billed_tokens, read_reply
 from envs.llm.scripted_replies import FAULTS, Completion, fill
 from envs.llm.transport import pause, retry_after
@@ -277,18 +277,18 @@ def test_max_cost_without_a_price_is_told(tmp_path):
 
 def test_shares_never_add_up_to_more_than_the_whole():
     whole = Limits(max_in_flight=10, max_requests=11, max_tokens=7, max_cost=1.0)
-    share = whole.divided(3)
+    share = whole.shard(3)
     assert (share.max_in_flight, share.max_requests, share.max_tokens) == (3, 3, 2)
     assert share.max_cost == pytest.approx(1 / 3)
-    assert Limits(max_in_flight=2).divided(4).max_in_flight == 1
+    assert Limits(max_in_flight=2).shard(4).max_in_flight == 1
     with pytest.raises(UserError, match=r"judge\.max_requests: found 3, which 4 workers cannot share"):
-        Limits(max_requests=3).divided(4)
+        Limits(max_requests=3).shard(4)
 
 
 def test_copies_of_one_engine_are_one_engine_in_a_process():
     first = client("http://localhost/v1", limits=Limits(max_requests=3))
     second = Client(Endpoint("other", "http://localhost/v1"), engine=first.engine)
-    a, b = (pickle.loads(pickle.dumps(c.divided(2))) for c in (first, second))  # noqa: S301 - as Ray does
+    a, b = (pickle.loads(pickle.dumps(c.shard(2))) for c in (first, second))  # noqa: S301 - as Ray does
     assert a.engine is b.engine
     assert a.engine is not first.engine
     assert a.engine.limits.max_requests == 1

@@ -8,9 +8,9 @@ from envs import UserError
 from envs.judges.llm.verdicts import DIMENSIONS, expected_score, read_verdict
 from envs.llm import ChatRequest, Endpoint, EndpointError
 from envs.llm import transport as http
-from envs.llm.faults import EndpointDown, SchemaRefused
+from envs.llm.costs import in_dollars
+from envs.llm.endpoint import EndpointDown, SchemaRefused
 from envs.llm.messages import TokenChoice
-from envs.llm.prices import in_dollars
 from envs.llm.replies import billed_tokens, read_reply
 from envs.llm.scripted_replies import Completion, default_completion
 from envs.rankings import read_ranking

@@ -106,8 +106,8 @@ def test_the_same_seed_gives_the_same_draws():
     ("change", "told"),
     [({"n_draws": 0}, "0 draws"), ({"level": 1.0}, "level: found 1.0"), ({"level": 0.0}, "level: found 0.0")],
 )
-def test_numbers_out_of_range(change, told):
-    with pytest.raises(UserError, match=told):
+def test_numbers_out_of_range(change, answered):
+    with pytest.raises(UserError, match=answered):
         bootstrap([0, 1], **change)
 
 

@@ -9,7 +9,7 @@ import pytest
 from envs.loading import load_scenarios, person_share
 from envs.users import ScriptedUser
 from experiments.evaluation.methods.baselines import BEST_STATIC, best_sets
-from experiments.evaluation.methods.compared_methods import Options
+from experiments.evaluation.methods.compared_methods import MethodOptions
 from experiments.evaluation.methods.population_plans import ALL, plan_tree
 from experiments.evaluation.path_tables import plan_table, planned_once
 from experiments.evaluation.run import Side, numbered, run
@@ -72,7 +72,7 @@ def test_every_person_is_asked_once_by_plans_of_the_own_fold(sides):
         folds,
         ScriptedUser(),
         2,
-        Options(ComposedPolicy(), StaticEmbedding(), (0.1,), costs=(0.0,)),
+        MethodOptions(ComposedPolicy(), StaticEmbedding(), (0.1,), costs=(0.0,)),
     )
     rows = found.results[found.results["method"] == BEST_STATIC]
     asked = [*train[:4], *test[:5]]

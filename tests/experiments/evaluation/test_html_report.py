@@ -20,9 +20,9 @@ from experiments.evaluation.report.drawings import (
     pareto,
     position_shares,
 )
-from experiments.evaluation.report.drawings_varied import robustness
 from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.method_figures import MethodFigures
+from experiments.evaluation.variations import robustness
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(

@@ -21,7 +21,13 @@ from experiments.evaluation.methods.baselines import (
     random_name,
     static_name,
 )
-from experiments.evaluation.methods.compared_methods import CHOSEN, Options, lineup, remember, rules
+from experiments.evaluation.methods.compared_methods import (
+    CHOSEN,
+    MethodOptions,
+    compared_methods,
+    remember,
+    rules,
+)
 from experiments.evaluation.methods.conversations import Conversations
 from experiments.evaluation.methods.population_plans import ALL, plan_tree, population_plans, seen_trees
 from experiments.evaluation.methods.trajectories import TrueScores
@@ -31,9 +37,8 @@ from experiments.evaluation.run import Side, numbered, run
 from experiments.evaluation.setting import Answers, TrainScores, exact_table, people
 from policies import Agent, converse
 from policies.abstention import FixedAbstention, ValueAbstention
-from policies.acquisition import NearestAcquisition, VoteAcquisition
+from policies.acquisition import ConditionalAcquisition, NearestAcquisition, VoteAcquisition
 from policies.composed import ComposedPolicy
-from policies.conditional import ConditionalAcquisition
 from policies.embeddings import StaticEmbedding
 from search.algorithms.exhaustive import ExhaustiveSearch
 from search.population.policy_tree import STOP
@@ -90,7 +95,7 @@ def played(sides, embedding):
     there = setting(test, train, judge, budget=3)
     table = plan_table(train, judge, ExhaustiveSearch(), 3, 0, Serial(), report_samples=4)
     scores = TrainScores(train, judge, 3)
-    options = Options(ComposedPolicy(), embedding, value_costs=(0.1,), costs=(0.0, 0.3), min_profiles=3)
+    options = MethodOptions(ComposedPolicy(), embedding, value_costs=(0.1,), costs=(0.0, 0.3), min_profiles=3)
     return (
         there,
         scores,
@@ -133,7 +138,7 @@ def test_a_declined_question_is_asked_but_not_told():
     test = [scenario("p", C="high")]
     there = setting(test, user=Declines("B"))
     results = evaluate(there, baselines(there, TrainScores(there.train, there.judge, 2)), [0])
-    pairs = {tuple(sorted(t.asked)): t.told for t in _method(there, random_name(2)).converse(0)}
+    pairs = {tuple(sorted(t.asked)): t.answered for t in _method(there, random_name(2)).converse(0)}
     assert pairs.get((0, 1), 0b001) == 0b001
     # The references know what they know, whether or not the person would say it.
     assert rows_of(results, FULL)["score"][0] == pytest.approx(3.8)
@@ -147,9 +152,9 @@ def _method(there, name):
 def test_words_that_tell_nothing_are_no_answer():
     test = [scenario("p")]
     evasive = Answers(ScriptedUser(0.0, 1.0, 0.0), test)
-    assert evasive.told(0, (0, 1, 2)) == 0
+    assert evasive.answered(0, (0, 1, 2)) == 0
     missing = [scenario("q", A="unknown")]
-    assert setting(missing).answers.told(0, (0, 1)) == 0b10
+    assert setting(missing).answers.answered(0, (0, 1)) == 0b10
 
 
 def test_the_best_static_set_is_that_of_the_train_mean():
@@ -229,15 +234,15 @@ def test_plans_about_test_people_are_left_out():
 def test_nothing_about_test_people_reaches_the_plans(played, sides, embedding):
     """The plans are the same whoever is tested, whatever they would say and whatever they would score."""
     train, test = sides
-    _, scores, memory, options = played
+    _, scores, plan_index, options = played
     other = setting(test[:3], train, simulated(noise_std=0.17), budget=3, user=Declines("Age"))
     again = TrainScores(train, simulated(noise_std=0.17), 3)
     assert np.array_equal(scores.seen, again.seen)
     table = plan_table(train, simulated(noise_std=0.17), ExhaustiveSearch(), 3, 0, Serial(), report_samples=4)
-    assert table.table.table.equals(memory.table.table)
+    assert table.table.table.equals(plan_index.table.table)
     rebuilt = remember(other, again, table.table, options, seen_trees(again, 0.0, 3), "here")
-    assert rebuilt.trees.trees == memory.trees.trees
-    assert {s.id for s in test}.isdisjoint(memory.table.table["scenario_id"].to_pylist())
+    assert rebuilt.trees.trees == plan_index.trees.trees
+    assert {s.id for s in test}.isdisjoint(plan_index.table.table["scenario_id"].to_pylist())
 
 
 class Deaf:
@@ -260,15 +265,15 @@ class Calm:
 @pytest.mark.parametrize("user", [None, ScriptedUser(0.3, 0.2, 0.2, seed=4)])
 @pytest.mark.parametrize("rule", ["value 0.1", "fixed 2", "never"])
 def test_walks_are_the_conversations_of_the_agent(played, user, rule):
-    there, _, memory, _ = played
+    there, _, plan_index, _ = played
     if user is not None:
         there = dataclasses.replace(there, answers=Answers(user, there.test))
     own = rules([0.1], there.budget)
-    talks = Conversations(there, memory, own)
+    talks = Conversations(there, plan_index, own)
     for name, acquisition in ACQUISITIONS.items():
         (method,) = [m for m in talks.methods({name: acquisition}) if m.name == f"{name} + {rule}"]
         policy = ComposedPolicy(acquisition, own[rule], budget=there.budget)
-        agent = Agent(memory, policy, detector=Calm(), reader=Deaf())
+        agent = Agent(plan_index, policy, detector=Calm(), reader=Deaf())
         for i, person in enumerate(there.test):
             answers = there.answers
             turn = converse(
@@ -278,22 +283,25 @@ def test_walks_are_the_conversations_of_the_agent(played, user, rule):
             )
             (found,) = method.converse(i)
             assert tuple(person.schema.names[a] for a in found.asked) == turn.path
-            assert found.told == person.schema.mask(turn.context)
+            assert found.answered == person.schema.mask(turn.context)
 
 
 def test_the_configured_policy_is_its_grid_twin(played):
-    there, scores, memory, options = played
+    there, scores, plan_index, options = played
     chosen = ComposedPolicy(VoteAcquisition(), ValueAbstention(0.1))
-    methods = {m.name: m for m in lineup(there, scores, memory, dataclasses.replace(options, policy=chosen))}
+    methods = {
+        m.name: m
+        for m in compared_methods(there, scores, plan_index, dataclasses.replace(options, policy=chosen))
+    }
     twin = "vote + value 0.1"
     assert [methods[CHOSEN].converse(i) for i in range(4)] == [methods[twin].converse(i) for i in range(4)]
 
 
 def test_abstention_only_asks_at_random_and_stops_by_the_best_question(played):
-    there, _, memory, _ = played
-    dear = Conversations(there, memory, {"value 99": ValueAbstention(99.0)}).abstention_only()
+    there, _, plan_index, _ = played
+    dear = Conversations(there, plan_index, {"value 99": ValueAbstention(99.0)}).abstention_only()
     assert [t.asked for t in dear[0].converse(0)] == [()] * RANDOM_ORDERS
-    free = Conversations(there, memory, {"value 0": ValueAbstention(0.0)}).abstention_only()
+    free = Conversations(there, plan_index, {"value 0": ValueAbstention(0.0)}).abstention_only()
     lengths = {len(t.asked) for t in free[0].converse(0)}
     assert max(lengths) == there.budget
     firsts = {t.asked[0] for t in free[0].converse(0)}
@@ -301,13 +309,13 @@ def test_abstention_only_asks_at_random_and_stops_by_the_best_question(played):
 
 
 def test_rules_stop_where_they_say(played):
-    there, _, memory, _ = played
-    talks = Conversations(there, memory, {"one": FixedAbstention(1), "two": FixedAbstention(2)})
+    there, _, plan_index, _ = played
+    talks = Conversations(there, plan_index, {"one": FixedAbstention(1), "two": FixedAbstention(2)})
     methods = {m.name: m.converse(0)[0] for m in talks.methods({"vote": VoteAcquisition()})}
     one, two = methods["vote + one"], methods["vote + two"]
     assert (len(one.asked), len(two.asked)) == (1, 2)
     assert two.asked[:1] == one.asked
-    assert one.told & two.told == one.told
+    assert one.answered & two.answered == one.answered
 
 
 def test_population_plans_follow_their_trees(played):
@@ -326,8 +334,8 @@ def test_population_plans_follow_their_trees(played):
 
 
 def test_conditional_that_is_told_nothing_follows_one_tree(played):
-    there, scores, memory, options = played
-    methods = {m.name: m for m in lineup(there, scores, memory, options)}
+    there, scores, plan_index, options = played
+    methods = {m.name: m for m in compared_methods(there, scores, plan_index, options)}
     tree = seen_trees(scores, 0.1, 3).trees[ALL]
     for i, person in enumerate(there.test):
         (talk,) = methods["conditional + value 0.1"].converse(i)
@@ -402,7 +410,9 @@ def test_runs_are_deterministic_and_every_method_meets_every_person(sides, embed
         return run(
             [judge], lambda j, people: plan_table(people[:12], j, ExhaustiveSearch(), 2, 0, Serial()),
             [Side(train, test)], ScriptedUser(), 2,
-            Options(ComposedPolicy(), embedding, (0.1,), costs=(0.0,), variations=("unanswered", "domains")),
+            MethodOptions(
+                ComposedPolicy(), embedding, (0.1,), costs=(0.0,), variations=("unanswered", "domains")
+            ),
         )  # fmt: skip
 
     one, two = once(), once()

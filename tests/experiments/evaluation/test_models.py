@@ -8,7 +8,7 @@ from envs import UserError
 from envs.llm.scripted_server import Script, ScriptedServer
 from experiments.evaluation.at_once import at_once
 from experiments.evaluation.methods.cached_chat import CHOOSES, RATES, SAYS, CachedChat
-from experiments.evaluation.methods.compared_methods import CHOSEN, Options, absent, lineup
+from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions, absent, compared_methods
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import TrainScores
 from experiments.evaluation.stored import planned_from_others
@@ -16,7 +16,7 @@ from policies.abstention import FixedAbstention, NeverAbstention
 from policies.composed import ComposedPolicy
 from policies.embeddings import StaticEmbedding
 from policies.llm_policies import LLMAcquisition, ScaleAbstention
-from policies.plan_index import Memory
+from policies.plan_index import PlanIndex
 from policies.retrieval import Index
 from tests.experiments.evaluation_cases import ABC, TABLE, path_record, path_table, scenario, setting
 from tests.experiments.model_cases import says
@@ -35,9 +35,9 @@ def people(n=1):
 def methods_of(chat, test, policy=None):
     here = setting(test)
     scores = TrainScores(here.train, here.judge, here.budget)
-    memory = Memory(PLANS, Index.build(EMBEDDING, ["one two", "three four"]), ABC)
-    options = Options(policy or ComposedPolicy(), EMBEDDING, value_costs=(0.1,), chat=chat)
-    return here, lineup(here, scores, memory, options), options
+    plan_index = PlanIndex(PLANS, Index.build(EMBEDDING, ["one two", "three four"]), ABC)
+    options = MethodOptions(policy or ComposedPolicy(), EMBEDDING, value_costs=(0.1,), chat=chat)
+    return here, compared_methods(here, scores, plan_index, options), options
 
 
 def rows_of(chat, test, n_at_once=1, policy=None):
@@ -47,7 +47,7 @@ def rows_of(chat, test, n_at_once=1, policy=None):
 
 def test_a_model_chooses_and_rates_by_hand(tmp_path):
     """It wants C, then A; one more is known, one higher the rating: `scale t` stops after t - 1 questions."""
-    with ScriptedServer(Script(says("CA", enough=1)), keep_bodies=True) as server:
+    with ScriptedServer(Script(says("CA", should_stop=1)), keep_bodies=True) as server:
         chat = CachedChat("m", server.url, cache=str(tmp_path / "c.sqlite"))
         rows = rows_of(chat, people()).set_index("method")
         prompts = {str(body["messages"]) for body in server.seen.bodies}
@@ -146,8 +146,8 @@ def test_needed_sets_are_named_once():
     for own in sets:
         assert own[0] == 0
         assert len(own) == len(set(own))
-    told = {c.told for m in methods for i in range(2) for c in m.converse(i)}
-    assert set(sets[0]) | set(sets[1]) == told | {0}
+    answered = {c.answered for m in methods for i in range(2) for c in m.converse(i)}
+    assert set(sets[0]) | set(sets[1]) == answered | {0}
 
 
 def test_absent_methods_are_told_with_the_reason():

@@ -15,12 +15,12 @@ from envs.loading import load_bundled
 from experiments.population import gains_report
 from experiments.population.compared_trees import (
     BRANCHING,
-    CAREFUL,
     EVERYBODY,
     FIXED,
+    MIN_SUPPORT,
     STOPPING,
     TREE,
-    Options,
+    PopulationOptions,
     groups,
     plans,
     pooled,
@@ -32,7 +32,7 @@ from search.population.scenario_population import Population
 from search.population.tree_building import worth
 
 SCENARIOS = tuple(load_bundled()[:8]) + tuple(load_bundled()[20:28])  # relationship, career
-PLANS = (FIXED, STOPPING, BRANCHING, TREE, CAREFUL)
+PLANS = (FIXED, STOPPING, BRANCHING, TREE, MIN_SUPPORT)
 
 
 def population(scenarios=SCENARIOS, budget=2, seed=0):
@@ -45,7 +45,7 @@ def by_key(rows):
 
 @pytest.fixture(scope="module")
 def found():
-    return by_key(gains(population(), Options(cost_weight=0.1, min_profiles=3, folds=4), 7))
+    return by_key(gains(population(), PopulationOptions(cost_weight=0.1, min_profiles=3, folds=4), 7))
 
 
 def test_in_sample_values_are_those_of_the_plans(found):
@@ -64,11 +64,11 @@ def test_in_sample_values_are_those_of_the_plans(found):
         n_profiles=10,  # 8 + 8 * .3, a whole person at a time
         cost_weight=0.1,
     )
-    careful = Solution(everybody, fallback=best_fixed_path(everybody), min_profiles=3).tree()
-    assert found["relationship", CAREFUL].objective == pytest.approx(
-        problem.weights @ worth(problem, careful).objective
+    min_support = Solution(everybody, fallback=best_fixed_path(everybody), min_profiles=3).tree()
+    assert found["relationship", MIN_SUPPORT].objective == pytest.approx(
+        problem.weights @ worth(problem, min_support).objective
     )
-    assert found["relationship", CAREFUL].n_nodes == len(careful.nodes)
+    assert found["relationship", MIN_SUPPORT].n_nodes == len(min_support.nodes)
     for (domain, _), row in found.items():
         assert row.gain == pytest.approx(row.objective - found[domain, FIXED].objective)
         assert (row.model_seed, row.budget, row.cost_weight, row.min_profiles) == (7, 2, 0.1, 3)
@@ -79,8 +79,8 @@ def test_plans_are_in_order(found):
         value = {plan: found[domain, plan].objective for plan in (*PLANS, ORACLE)}
         for plan in (STOPPING, BRANCHING):
             assert value[FIXED] - 1e-9 <= value[plan] <= value[TREE] + 1e-9
-        assert value[CAREFUL] <= value[TREE] + 1e-9  # it is planned for others too
-        assert domain != EVERYBODY or value[CAREFUL] >= value[FIXED] - 1e-9
+        assert value[MIN_SUPPORT] <= value[TREE] + 1e-9  # it is planned for others too
+        assert domain != EVERYBODY or value[MIN_SUPPORT] >= value[FIXED] - 1e-9
         assert found[domain, BRANCHING].questions >= found[domain, FIXED].questions - 1e-9
         assert found[domain, STOPPING].questions <= found[domain, FIXED].questions + 1e-9
 
@@ -108,7 +108,7 @@ def test_leave_one_person_out_by_hand():
     twice = [
         Scenario(f"{s.id}-{i}", s.domain, "", s.profile, s.schema) for s in SCENARIOS[:6] for i in range(2)
     ]
-    options = Options(cost_weight=0.1, min_profiles=2, folds=6)
+    options = PopulationOptions(cost_weight=0.1, min_profiles=2, folds=6)
     rows = by_key(gains(population(twice), options))
     whole = population(twice)
     differences = {plan: [] for plan in PLANS}
@@ -131,7 +131,7 @@ def test_nobody_held_out_is_among_the_people_of_other_domains():
     """The same two people under another domain: who is tested stays out of the plan altogether."""
     elsewhere = [Scenario(f"{s.id}-2", "career", "", s.profile, s.schema) for s in SCENARIOS[:2]]
     both = population([*SCENARIOS[:2], *elsewhere])
-    options = Options(other_domains=0.5, min_profiles=2)
+    options = PopulationOptions(other_domains=0.5, min_profiles=2)
     assert pooled(both, np.arange(2), options, "relationship").weights.tolist() == [
         1 / 3,
         1 / 3,
@@ -142,19 +142,19 @@ def test_nobody_held_out_is_among_the_people_of_other_domains():
     assert kept.weights.tolist() == [2 / 3, 1 / 3]
     assert kept.codes.tolist() == [both.codes[0].tolist()] * 2
     assert kept.n_profiles == 1
-    assert len(pooled(both, np.arange(2), Options(other_domains=0), "relationship").weights) == 2
+    assert len(pooled(both, np.arange(2), PopulationOptions(other_domains=0), "relationship").weights) == 2
     assert len(pooled(both, np.arange(4), options, EVERYBODY).weights) == 4
 
 
 def test_nothing_is_held_out_without_folds_or_with_one_person():
-    rows = by_key(gains(population(), Options(folds=0)))
+    rows = by_key(gains(population(), PopulationOptions(folds=0)))
     assert math.isnan(rows[EVERYBODY, TREE].held_gain)
-    alone = by_key(gains(population(SCENARIOS[:1]), Options()))
+    alone = by_key(gains(population(SCENARIOS[:1]), PopulationOptions()))
     assert math.isnan(alone["relationship", TREE].held_gain)
 
 
 def test_same_seed_same_rows_another_seed_other_folds():
-    options = [Options(cost_weight=0.1, min_profiles=2, folds=3, seed=seed) for seed in (0, 0, 1)]
+    options = [PopulationOptions(cost_weight=0.1, min_profiles=2, folds=3, seed=seed) for seed in (0, 0, 1)]
     first, again, other = (by_key(gains(population(), o)) for o in options)
     assert [repr(asdict(row)) for row in first.values()] == [repr(asdict(row)) for row in again.values()]
     assert first[EVERYBODY, TREE].held_gain != other[EVERYBODY, TREE].held_gain
@@ -162,11 +162,11 @@ def test_same_seed_same_rows_another_seed_other_folds():
 
 
 def test_tree_search_in_place_of_dynamic_programming():
-    options = Options(cost_weight=0.1, min_profiles=3, folds=2, solver="mcts", num_simulations=3000)
+    options = PopulationOptions(cost_weight=0.1, min_profiles=3, folds=2, solver="mcts", num_simulations=3000)
     rows = by_key(gains(population(), options))
-    exact = by_key(gains(population(), Options(cost_weight=0.1, min_profiles=3, folds=2)))
+    exact = by_key(gains(population(), PopulationOptions(cost_weight=0.1, min_profiles=3, folds=2)))
     assert ("career", BRANCHING) not in rows
-    for plan in (FIXED, STOPPING, TREE, CAREFUL):
+    for plan in (FIXED, STOPPING, TREE, MIN_SUPPORT):
         for domain in ("relationship", EVERYBODY):
             assert rows[domain, plan].objective == pytest.approx(exact[domain, plan].objective)
 
@@ -197,7 +197,7 @@ def test_rows_without_all_scores_belong_to_no_group():
 )
 def test_mistakes(options, message):
     with pytest.raises(UserError, match=message):
-        Options(**options)
+        PopulationOptions(**options)
 
 
 def test_tables_say_simulated_and_fit_eighty_columns(found, tmp_path):
@@ -224,7 +224,9 @@ def test_draws_of_the_judge_are_counted():
     rows = [
         row
         for seed in range(3)
-        for row in gains(population(seed=seed), Options(cost_weight=0.1, min_profiles=3, folds=3), seed)
+        for row in gains(
+            population(seed=seed), PopulationOptions(cost_weight=0.1, min_profiles=3, folds=3), seed
+        )
     ]
     text = gains_report.notes(rows)
     own = [row for row in rows if (row.domain, row.plan) == (EVERYBODY, TREE)]

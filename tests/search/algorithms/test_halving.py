@@ -12,7 +12,7 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.greedy import GreedySearch
 from search.algorithms.halving import HalvingSearch, _arms, _first_sets
 from search.problem import Problem
-from tests.search.noise import looks_at, noisy_problem
+from tests.search.noise import evaluated, noisy_problem
 from tests.search.search_cases import mask_of, subsets, surface_problem, table_problem
 from tests.search.searchers import plan_of
 from tests.search.surfaces import random_additive, random_pairs
@@ -83,7 +83,7 @@ def test_few_calls_find_nearly_the_best_without_noise(family, calls, most):
 
 @pytest.mark.slow
 def test_under_noise_it_loses_less_than_one_look_at_everything_and_than_greedy():
-    """Where pairs count. Where attributes nearly add up, greedy that looks again is as good."""
+    """Where pairs count. Where attributes nearly add up, greedy that evaluations again is as good."""
     halving = regret(HalvingSearch, "pairs", 0.3, 60)
     assert halving < 0.8 * regret(lambda _: GreedySearch(), "pairs", 0.3, 60)
     assert halving < 0.8 * regret(lambda _: ExhaustiveSearch(), "pairs", 0.3, 60)
@@ -95,7 +95,7 @@ def test_later_rounds_look_at_fewer_sets():
     table[0b111] = table[0b11] + 0.01
     problem = noisy_problem(table, 3, 0.2, max_judge_calls=200)
     plan = plan_of(HalvingSearch(200), problem)
-    counts = sorted((len(row) for row in looks_at(problem).values()), reverse=True)
+    counts = sorted((len(row) for row in evaluated(problem).values()), reverse=True)
     assert sum(counts) == problem.judge_calls == 200
     assert sum(counts[:2]) > 200 / 4
     assert counts[20] <= 5
@@ -125,7 +125,7 @@ def test_unscored_sets_are_not_looked_at_again_and_again():
     problem = noisy_problem(table, 2, 0.1, max_judge_calls=80)
     plan = plan_of(HalvingSearch(80), problem)
     # as often as in the round in which they were found out, in turns round its sets
-    assert max(len(row) for mask, row in looks_at(problem).items() if math.isnan(table[mask])) <= 2
+    assert max(len(row) for mask, row in evaluated(problem).items() if math.isnan(table[mask])) <= 2
     assert mask_of(plan.path) == 0b11
 
 

@@ -10,8 +10,8 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.greedy import GreedySearch
 from search.planning import check_plan
 from search.problem import PlanningFailed
-from search.surrogate.reallocate import finish, is_settled, look_again
-from tests.search.noise import looks_at, noisy_problem
+from search.surrogate.reallocate import finish, is_settled, reallocate
+from tests.search.noise import evaluated, noisy_problem
 from tests.search.search_cases import mask_of
 from tests.search.searchers import SEARCHERS, StaticInSchemaOrder, every_searcher, plan_of
 
@@ -46,10 +46,10 @@ def test_every_rule_holds(searcher, limit, gaps):
     assert str(plans[0]) == str(plans[1])
     assert limit is None or problem.judge_calls <= limit
     assert plan.stopped
-    looks = looks_at(problem)
-    chosen = looks[mask_of(plan.path)]
+    evaluations = evaluated(problem)
+    chosen = evaluations[mask_of(plan.path)]
     assert not np.isnan(chosen).all()
-    assert max(len(row) for row in looks.values()) <= problem.judge_calls
+    assert max(len(row) for row in evaluations.values()) <= problem.judge_calls
 
 
 @every_searcher
@@ -59,7 +59,7 @@ def test_no_lucky_score_is_believed(searcher):
     for seed in range(6):
         problem = noisy_problem(np.full(1 << N, 3.0), BUDGET, 0.3, seed, max_judge_calls=80)
         believed.append(plan_of(searcher, problem).scores[-1])
-        luckiest.append(max(row[0] for row in looks_at(problem).values()))
+        luckiest.append(max(row[0] for row in evaluated(problem).values()))
     static = isinstance(searcher, StaticInSchemaOrder)  # 4 sets have less luck than 42
     assert np.mean(luckiest) > (3.2 if static else 3.4)
     fewer = isinstance(searcher, BayesSearch)  # it ends with its 60 simulations, which are calls
@@ -68,18 +68,18 @@ def test_no_lucky_score_is_believed(searcher):
 
 @pytest.mark.parametrize("name", [name for name in SEARCHERS if name not in ("bayes", "halving")])
 def test_calls_that_are_left_look_again(name):
-    """42 sets: whoever is done before looks again until the calls are spent or the best is settled."""
+    """42 sets: whoever is done before evaluations again until the calls are spent or the best is settled."""
     problem = noisy_problem(np.full(1 << N, 3.0), BUDGET, 0.3, max_judge_calls=100)
     plan_of(SEARCHERS[name], problem)
     assert problem.judge_calls == 100
-    assert max(len(row) for row in looks_at(problem).values()) > 1
+    assert max(len(row) for row in evaluated(problem).values()) > 1
 
 
 def test_without_a_limit_a_set_is_looked_at_once():
     for searcher in (GreedySearch(), ExhaustiveSearch()):
         problem = noisy_problem(table_of(2), BUDGET, 0.3)
         plan_of(searcher, problem)
-        assert {len(row) for row in looks_at(problem).values()} == {1}
+        assert {len(row) for row in evaluated(problem).values()} == {1}
 
 
 def test_further_looks_go_to_the_sets_that_may_be_best():
@@ -88,11 +88,11 @@ def test_further_looks_go_to_the_sets_that_may_be_best():
     problem = noisy_problem(table, BUDGET, 0.2)
     problem.evaluate(np.arange(40, dtype=np.uint64)[[m.bit_count() <= 3 for m in range(40)]])
     before = problem.judge_calls
-    assert not look_again(problem, 30)
-    looks = looks_at(problem)
+    assert not reallocate(problem, 30)
+    evaluations = evaluated(problem)
     assert problem.judge_calls == before + 30
-    assert len(looks[0b11]) + len(looks[0b1100]) == 32
-    assert abs(len(looks[0b11]) - len(looks[0b1100])) <= 4
+    assert len(evaluations[0b11]) + len(evaluations[0b1100]) == 32
+    assert abs(len(evaluations[0b11]) - len(evaluations[0b1100])) <= 4
 
 
 def test_looks_end_when_the_best_set_is_settled():
@@ -110,9 +110,9 @@ def test_looks_end_when_the_best_set_is_settled():
 def test_look_again_asks_nothing_without_noise_or_calls():
     problem = noisy_problem(table_of(3), BUDGET, 0.3)
     problem.evaluate(np.arange(8, dtype=np.uint64))
-    look_again(problem, 0)
+    reallocate(problem, 0)
     problem.noisy = False
-    assert look_again(problem, 10)
+    assert reallocate(problem, 10)
     assert problem.judge_calls == 8
 
 

@@ -1,4 +1,4 @@
-"""`search=static`: a given order. `search=beam`: several sets at a time. `greedy.lazy`: fewer looks."""
+"""`search=static`: a given order. `search=beam`: several sets at a time. `greedy.lazy`: fewer evaluations."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.greedy import GreedySearch
 from search.algorithms.static import StaticSearch
 from search.scenario_problem import scenario_problem
-from tests.search.noise import looks_at, noisy_problem
+from tests.search.noise import evaluated, noisy_problem
 from tests.search.search_cases import mask_of, subsets, table_problem
 from tests.search.searchers import plan_of
 
@@ -67,7 +67,7 @@ def test_static_looks_at_its_prefixes_again_under_noise():
     problem = noisy_problem(MORE_IS_BETTER, 4, 0.05, max_judge_calls=60, names=NAMES)
     plan = plan_of(StaticSearch(NAMES), problem)
     assert plan.path == (0, 1, 2, 3)
-    assert set(looks_at(problem)) == {0, 1, 3, 7, 15}
+    assert set(evaluated(problem)) == {0, 1, 3, 7, 15}
     assert problem.judge_calls > 5
 
 

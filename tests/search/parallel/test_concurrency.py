@@ -351,7 +351,7 @@ class LimitedElsewhere(Limited):
     def __reduce__(self):
         return LimitedElsewhere, (self.allowed,)
 
-    def divided(self, workers):
+    def shard(self, workers):
         return LimitedElsewhere(self.allowed // workers)
 
 

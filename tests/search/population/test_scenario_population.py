@@ -62,8 +62,8 @@ def test_outcomes_are_the_posterior(seed, decline_rate, missing):
     found = {}
     for first, after in problem.outcomes(problem.root(), 0):
         for second, belief in problem.outcomes(after, 2):
-            for u, told, weight in zip(*belief, strict=True):
-                key = (first, second, int(u), int(told))
+            for u, answered, weight in zip(*belief, strict=True):
+                key = (first, second, int(u), int(answered))
                 found[key] = found.get(key, 0.0) + float(weight)
     expected = {}
     for u, declined, chance in worlds(problem):

@@ -71,7 +71,7 @@ def test_its_value_is_that_of_a_policy_and_grows_with_the_search(decline_rate):
         values.append(found.value)
         worth = follow(problem, found.tree())
         assert found.simulations <= simulations
-        assert found.value <= worth + 1e-9  # the tree looks ahead where the search never came
+        assert found.value <= worth + 1e-9  # the tree evaluations ahead where the search never came
         assert worth <= best + 1e-9
     assert values == sorted(values)
     assert values[-1] > values[0]

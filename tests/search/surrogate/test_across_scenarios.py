@@ -5,7 +5,7 @@ import pytest
 
 from search.algorithms.bayes import BayesSearch
 from search.problem import Observations
-from search.surrogate.across_scenarios import SurfaceMemory
+from search.surrogate.across_scenarios import SurfaceHistory
 from search.surrogate.response_surface import SurfacePrior, features
 from tests.search.algorithms.test_bayes import noisy_problem
 from tests.search.search_cases import mask_of, subsets
@@ -44,7 +44,7 @@ def prior_of(memory, group, codes):
 
 
 def test_effects_of_attributes_domains_and_levels_are_recovered(history):
-    memory = SurfaceMemory(history)
+    memory = SurfaceHistory(history)
     a, _ = prior_of(memory, "a", [0] * N)
     b, _ = prior_of(memory, "b", [0] * N)
     assert a.weight[6] - a.weight[7] > 0.1
@@ -58,7 +58,7 @@ def test_effects_of_attributes_domains_and_levels_are_recovered(history):
 
 
 def test_an_unseen_domain_or_level_is_less_certain(history):
-    memory = SurfaceMemory(history)
+    memory = SurfaceHistory(history)
     known, _ = prior_of(memory, "a", [0] * N)
     other, _ = prior_of(memory, "elsewhere", [0] * N)
     assert np.all(other.weight_sd > known.weight_sd)
@@ -68,7 +68,7 @@ def test_an_unseen_domain_or_level_is_less_certain(history):
 
 
 def test_structures_keep_one_curvature_and_the_noise_that_was_seen(history):
-    memory = SurfaceMemory(history)
+    memory = SurfaceHistory(history)
     _, structures = prior_of(memory, "a", [0] * N)
     assert len(np.unique(structures.curvature)) == 1
     assert max(structures.residuals, key=structures.residuals.get) == 0.28
@@ -91,10 +91,10 @@ def test_a_learned_prior_saves_calls(history):
 
 
 def test_summaries_are_taken_over_and_change_nothing(history):
-    first = SurfaceMemory(history[:20])
-    again = SurfaceMemory(history, earlier=first)
+    first = SurfaceHistory(history[:20])
+    again = SurfaceHistory(history, earlier=first)
     assert all(again.summaries[i] is first.summaries[i] for i in first.summaries)
-    fresh = SurfaceMemory(history)
+    fresh = SurfaceHistory(history)
     codes = np.zeros(N, np.int8)
     one, two = prior_of(again, "a", codes)[0], prior_of(fresh, "a", codes)[0]
     np.testing.assert_array_equal(one.weight, two.weight)
@@ -105,9 +105,9 @@ def test_nothing_learned_from_nothing(history):
     default = SurfacePrior.default(N, BUDGET)
     nan = history[0]._replace(scores=np.full(len(history[0].scores), np.nan))
     for observations in ([], [nan]):
-        memory = SurfaceMemory(observations)
+        memory = SurfaceHistory(observations)
         assert memory.prior("a", np.zeros(N, np.int8), default, True)[0] is default
-    other = SurfaceMemory(history).prior("a", np.zeros(5, np.int8), SurfacePrior.default(5, 2), True)[0]
+    other = SurfaceHistory(history).prior("a", np.zeros(5, np.int8), SurfacePrior.default(5, 2), True)[0]
     assert len(other.weight) == 5
 
 
@@ -118,5 +118,5 @@ def test_unscored_looks_are_left_out(history):
         samples=np.append(seen.samples, 0),
         scores=np.append(seen.scores, np.nan),
     )
-    plain = prior_of(SurfaceMemory([seen]), "a", [0] * N)[0]
-    np.testing.assert_array_equal(prior_of(SurfaceMemory([gaps]), "a", [0] * N)[0].weight, plain.weight)
+    plain = prior_of(SurfaceHistory([seen]), "a", [0] * N)[0]
+    np.testing.assert_array_equal(prior_of(SurfaceHistory([gaps]), "a", [0] * N)[0].weight, plain.weight)

@@ -13,7 +13,7 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.mcts import MCTSSearch
 from search.path_table import PathTable
 from search.rollouts import plan
-from search.surrogate.learned_prior import DOMAIN_SD, EFFECT_SD, NOISE_SD, SurfacePrior, learn_effects
+from search.surrogate.learned_prior import DOMAIN_SD, EFFECT_SD, NOISE_SD, PathTablePrior, learn_effects
 
 SCENARIOS = load_bundled()
 
@@ -64,7 +64,7 @@ def test_unscored_prefixes_teach_nothing():
 
 def test_weights_follow_the_ranks_and_unseen_attributes_share_theirs(tmp_path):
     made = [record("health", ["Gender"], [2.0, 3.0]), record("career", ["Age"], [3.0, 2.0])]
-    ask = SurfacePrior(table(tmp_path, made), temperature=1.0)
+    ask = PathTablePrior(table(tmp_path, made), temperature=1.0)
     person = dict.fromkeys(SCENARIOS[0].schema.names, "x")
     found = ask(Scenario("s", "health", "q", person), 0)
     # Gender first, Age (harmful elsewhere, so a little here) last, the eight others share ranks 1 to 8.
@@ -77,21 +77,21 @@ def test_weights_follow_the_ranks_and_unseen_attributes_share_theirs(tmp_path):
 
 def test_what_there_is_nothing_to_learn_from_is_told(tmp_path):
     with pytest.raises(UserError, match=r"prior\.paths: found none"):
-        SurfacePrior()
+        PathTablePrior()
     with pytest.raises(UserError, match=r"absent"):
-        SurfacePrior(str(tmp_path / "absent"))
+        PathTablePrior(str(tmp_path / "absent"))
     path = table(tmp_path, [record("health", [], [3.0])])
     with pytest.raises(UserError, match=r"prior\.paths=.*no path has scores"):
-        SurfacePrior(path)
+        PathTablePrior(path)
     with pytest.raises(UserError, match=r"prior\.temperature: found 0"):
-        SurfacePrior(path, temperature=0)
+        PathTablePrior(path, temperature=0)
 
 
 def test_on_other_scenarios_of_the_published_preset_it_halves_the_simulations(tmp_path):
     """SIMULATED: learned from every other scenario, tried on the rest, 15 simulations against 30."""
     judge = SimulatedJudge()
     earlier = list(plan(SCENARIOS[::2], judge, MCTSSearch(100), budget=4))
-    ask = SurfacePrior(table(tmp_path, earlier))
+    ask = PathTablePrior(table(tmp_path, earlier))
     rest = SCENARIOS[1::2]
     best = list(plan(rest, judge, ExhaustiveSearch(), budget=4))
 

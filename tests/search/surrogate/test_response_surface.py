@@ -10,10 +10,10 @@ from search.surrogate.ensemble import Ensemble, Structures
 from search.surrogate.pair_surface import best_sets, pair_surface, without
 from search.surrogate.posterior import Posterior
 from search.surrogate.response_surface import (
+    Evaluations,
     Latent,
-    Looks,
-    Members,
     Sets,
+    SurfaceModels,
     SurfacePrior,
     features,
     linearise,
@@ -26,10 +26,10 @@ N = 5
 ALL = np.arange(1 << N, dtype=np.uint64)
 
 
-def members(*rows):
+def models(*rows):
     """Each row: (curvature, height, pair scale, noise, misfit); equally probable."""
     columns = np.array(rows, dtype=float).T
-    return Members(*columns, np.full(len(rows), -math.log(len(rows))))
+    return SurfaceModels(*columns, np.full(len(rows), -math.log(len(rows))))
 
 
 def some_prior(seed=0):
@@ -54,10 +54,10 @@ def drawn_y(prior, pair_scale, rng):
     return features(ALL, N) @ np.concatenate([weights, pairs])
 
 
-def looks_at(masks, truth, noise, rng, times=None):
+def evaluated(masks, truth, noise, rng, times=None):
     times = np.ones(len(masks), int) if times is None else times
     scores = [truth[m] + noise * rng.standard_normal(k) for m, k in zip(masks, times, strict=True)]
-    return Looks.of(masks, [seen.tolist() for seen in scores]), scores
+    return Evaluations.of(masks, [seen.tolist() for seen in scores]), scores
 
 
 def test_features_are_memberships_of_attributes_then_pairs():
@@ -66,14 +66,14 @@ def test_features_are_memberships_of_attributes_then_pairs():
 
 
 def test_looks_are_summed_up():
-    looks = Looks.of([4, 2], [[1.0, 3.0], [5.0]])
-    assert looks.at.tolist() == [4, 2]
-    assert (looks.means.tolist(), looks.counts.tolist()) == ([2.0, 5.0], [2.0, 1.0])
-    assert (looks.within, looks.repeats) == (2.0, 1)
+    evaluations = Evaluations.of([4, 2], [[1.0, 3.0], [5.0]])
+    assert evaluations.at.tolist() == [4, 2]
+    assert (evaluations.means.tolist(), evaluations.counts.tolist()) == ([2.0, 5.0], [2.0, 1.0])
+    assert (evaluations.within, evaluations.repeats) == (2.0, 1)
 
 
 def naive_straight(prior, pair_scale, noise, misfit, rows, scores):
-    """Regress on (b, shared, weights, pairs); return mean, covariance, log evidence of all looks.
+    """Regress on (b, shared, weights, pairs); return mean, covariance, log evidence of all evaluations.
 
     One column and one more parameter for each set's own misfit; straight link of height 1.
     """
@@ -109,8 +109,8 @@ def test_a_straight_link_is_bayesian_regression():
     prior = some_prior()
     truth = 3.0 + drawn_y(prior, 0.8, rng)
     rows = np.array([0, 3, 9, 28, 14, 30, 1], np.uint64)
-    looks, scores = looks_at(rows.astype(int), truth, 0.3, rng, times=[3, 1, 2, 1, 1, 1, 4])
-    posterior = Posterior(Sets(ALL, prior), members((1e-7, 1.0, 0.8, 0.3, 0.05)), looks)
+    evaluations, scores = evaluated(rows.astype(int), truth, 0.3, rng, times=[3, 1, 2, 1, 1, 1, 4])
+    posterior = Posterior(Sets(ALL, prior), models((1e-7, 1.0, 0.8, 0.3, 0.05)), evaluations)
     mean, cov, _ = naive_straight(prior, 0.8, 0.3, 0.05, rows, scores)
     x = design(ALL, rows)
     beliefs = posterior.beliefs()
@@ -127,9 +127,11 @@ def test_evidence_compares_noises_as_regression_on_single_looks_does():
     rng = np.random.default_rng(2)
     prior = some_prior()
     rows = np.array([0, 3, 9, 28], np.uint64)
-    looks, scores = looks_at(rows.astype(int), 3.0 + drawn_y(prior, 1.0, rng), 0.3, rng, times=[3, 1, 2, 5])
+    evaluations, scores = evaluated(
+        rows.astype(int), 3.0 + drawn_y(prior, 1.0, rng), 0.3, rng, times=[3, 1, 2, 5]
+    )
     options = [(1e-7, 1.0, scale, noise, 0.05) for scale in (0.5, 1.0) for noise in (0.1, 0.3, 0.6)]
-    found = Posterior(Sets(ALL, prior), members(*options), looks)
+    found = Posterior(Sets(ALL, prior), models(*options), evaluations)
     naive = np.array([naive_straight(prior, o[2], o[3], o[4], rows, scores)[2] for o in options])
     np.testing.assert_allclose(np.diff(found.log_evidence), np.diff(naive), atol=1e-3)
     weight = np.exp(naive - naive.max())
@@ -137,7 +139,7 @@ def test_evidence_compares_noises_as_regression_on_single_looks_does():
 
 
 def test_link_is_one_height_at_one_continuous_and_its_tangent_its_derivative():
-    m = members((0.01, 0.7, 1, 0, 0), (1.0, 0.7, 1, 0, 0), (5.0, 0.7, 1, 0, 0))
+    m = models((0.01, 0.7, 1, 0, 0), (1.0, 0.7, 1, 0, 0), (5.0, 0.7, 1, 0, 0))
     at = lambda y: link(np.full((3, 1), y), m)[:, 0]  # noqa: E731
     np.testing.assert_allclose(at(1.0), 0.7)
     np.testing.assert_allclose(at(0.0), 0.0, atol=1e-12)
@@ -148,7 +150,7 @@ def test_link_is_one_height_at_one_continuous_and_its_tangent_its_derivative():
 
 
 def test_best_linear_fit_against_a_fine_grid():
-    m = members((1.0, 0.7, 1, 0, 0), (2.5, 1.2, 1, 0, 0))
+    m = models((1.0, 0.7, 1, 0, 0), (2.5, 1.2, 1, 0, 0))
     z = np.linspace(-7, 7, 20001)
     density = np.exp(-0.5 * z**2)
     density /= density.sum()
@@ -166,17 +168,17 @@ def test_best_linear_fit_against_a_fine_grid():
 def test_the_climb_ends_at_the_mode():
     rng = np.random.default_rng(3)
     prior = some_prior()
-    m = members((2.5, 1.0, 1.0, 0.1, 0.02))
+    m = models((2.5, 1.0, 1.0, 0.1, 0.02))
     truth = 2.8 + link(drawn_y(prior, 1.0, rng)[None, :], m)[0]
     rows = [0, 3, 9, 28, 14, 30, 1, 17]
-    looks, _ = looks_at(rows, truth, 0.1, rng)
+    evaluations, _ = evaluated(rows, truth, 0.1, rng)
     sets = Sets(ALL, prior)
-    found = Posterior(sets, m, looks, climbs=30)
-    kernel = sets.kernel(m, looks.at, looks.at)[0]
+    found = Posterior(sets, m, evaluations, climbs=30)
+    kernel = sets.kernel(m, evaluations.at, evaluations.at)[0]
 
     def log_posterior(dual, base):
-        y = sets.mean[looks.at] + kernel @ dual
-        off = looks.means - base - link(y[None, :], m)[0]
+        y = sets.mean[evaluations.at] + kernel @ dual
+        off = evaluations.means - base - link(y[None, :], m)[0]
         return -0.5 * (
             off @ off / (0.1**2 + 0.02**2 + 1e-8)
             + dual @ kernel @ dual
@@ -196,13 +198,13 @@ def test_the_climb_ends_at_the_mode():
 def test_warm_start_and_cold_start_agree():
     rng = np.random.default_rng(4)
     prior = some_prior()
-    m = members((1.0, 1.0, 1.0, 0.1, 0.02), (2.5, 0.6, 0.5, 0.2, 0.02))
+    m = models((1.0, 1.0, 1.0, 0.1, 0.02), (2.5, 0.6, 0.5, 0.2, 0.02))
     truth = 2.8 + link(drawn_y(prior, 1.0, rng)[None, :], m.take(np.array([0])))[0]
-    looks, _ = looks_at([0, 3, 9, 28, 14, 30, 1, 17], truth, 0.1, rng)
+    evaluations, _ = evaluated([0, 3, 9, 28, 14, 30, 1, 17], truth, 0.1, rng)
     sets = Sets(ALL, prior)
-    fewer = Looks(looks.at[:5], looks.means[:5], looks.counts[:5], 0.0, 0)
-    warm = Posterior(sets, m, looks, Posterior(sets, m, fewer, climbs=30).start, climbs=30).beliefs()
-    cold = Posterior(sets, m, looks, climbs=30).beliefs()
+    fewer = Evaluations(evaluations.at[:5], evaluations.means[:5], evaluations.counts[:5], 0.0, 0)
+    warm = Posterior(sets, m, evaluations, Posterior(sets, m, fewer, climbs=30).start, climbs=30).beliefs()
+    cold = Posterior(sets, m, evaluations, climbs=30).beliefs()
     np.testing.assert_allclose(warm.mean, cold.mean, atol=1e-6)
     np.testing.assert_allclose(warm.variance, cold.variance, atol=1e-6)
 
@@ -211,10 +213,10 @@ def test_a_mixture_has_the_mean_and_variance_of_its_members():
     rng = np.random.default_rng(5)
     prior = some_prior()
     rows = ((1.0, 1.0, 1.0, 0.1, 0.02), (2.5, 0.6, 0.5, 0.2, 0.02), (0.01, 0.3, 0.1, 0.4, 0.02))
-    looks, _ = looks_at([0, 3, 9, 28, 14], np.linspace(2.5, 3.5, 32), 0.1, rng)
+    evaluations, _ = evaluated([0, 3, 9, 28, 14], np.linspace(2.5, 3.5, 32), 0.1, rng)
     sets = Sets(ALL, prior)
-    mixed = Posterior(sets, members(*rows), looks)
-    alone = [Posterior(sets, members(row), looks).beliefs() for row in rows]
+    mixed = Posterior(sets, models(*rows), evaluations)
+    alone = [Posterior(sets, models(row), evaluations).beliefs() for row in rows]
     means = np.array([b.mean for b in alone])
     second = mixed.weight @ np.array([b.variance + b.mean**2 for b in alone])
     beliefs = mixed.beliefs()
@@ -226,11 +228,11 @@ def test_a_mixture_has_the_mean_and_variance_of_its_members():
 
 
 def test_a_floor_keeps_every_member_in():
-    looks, _ = looks_at([0, 3, 9], np.full(32, 3.0), 0.1, np.random.default_rng(0))
+    evaluations, _ = evaluated([0, 3, 9], np.full(32, 3.0), 0.1, np.random.default_rng(0))
     rows = ((1.0, 1.0, 1.0, 0.1, 0.02), (1.0, 1.0, 1.0, 5.0, 0.02))
     sets = Sets(ALL, some_prior())
-    assert Posterior(sets, members(*rows), looks).weight.min() < 0.01
-    floored = Posterior(sets, members(*rows), looks, floor=0.05).weight
+    assert Posterior(sets, models(*rows), evaluations).weight.min() < 0.01
+    floored = Posterior(sets, models(*rows), evaluations, floor=0.05).weight
     assert floored.min() > 0.04
     assert floored.sum() == pytest.approx(1.0)
 
@@ -238,9 +240,9 @@ def test_a_floor_keeps_every_member_in():
 def test_draws_have_the_moments_of_the_beliefs():
     rng = np.random.default_rng(6)
     prior = some_prior()
-    looks, _ = looks_at([0, 3, 9, 28, 14], 3.0 + drawn_y(prior, 1.0, rng), 0.2, rng)
-    m = members((1e-7, 1.0, 1.0, 0.2, 1e-6))
-    posterior = Posterior(Sets(ALL, prior), m, looks)
+    evaluations, _ = evaluated([0, 3, 9, 28, 14], 3.0 + drawn_y(prior, 1.0, rng), 0.2, rng)
+    m = models((1e-7, 1.0, 1.0, 0.2, 1e-6))
+    posterior = Posterior(Sets(ALL, prior), m, evaluations)
     beliefs = posterior.beliefs()
     x = np.column_stack([np.ones(32), features(ALL, N)])
     draws = np.array([posterior.draw(rng) for _ in range(3000)])
@@ -259,14 +261,14 @@ def test_believed_best_is_not_promised_more_than_it_holds(curvature, allowed):
     """No winner's curse where the prior is true: of the highest belief, (belief - true) averages 0."""
     rng = np.random.default_rng(7)
     prior = some_prior()
-    m = members((curvature, 1.0, 1.0, 0.3, 0.02))
+    m = models((curvature, 1.0, 1.0, 0.3, 0.02))
     sets = Sets(ALL, prior)
     off = []
     for _ in range(400):
         truth = 3.0 + 0.7 * rng.standard_normal() + link(drawn_y(prior, 1.0, rng)[None, :], m)[0]
         truth = truth + 0.02 * rng.standard_normal(32)
-        looks, _ = looks_at([0, *rng.choice(np.arange(1, 32), 12, replace=False)], truth, 0.3, rng)
-        mean = Posterior(sets, m, looks).beliefs().mean
+        evaluations, _ = evaluated([0, *rng.choice(np.arange(1, 32), 12, replace=False)], truth, 0.3, rng)
+        mean = Posterior(sets, m, evaluations).beliefs().mean
         off.append(mean.max() - truth[np.argmax(mean)])
     assert abs(np.mean(off)) < allowed + 3 * np.std(off) / math.sqrt(len(off))
 
@@ -275,7 +277,7 @@ def test_kernel_is_the_covariance_of_drawn_surfaces():
     rng = np.random.default_rng(8)
     prior = some_prior()
     sets = Sets(ALL, prior)
-    m = members((1.0, 1.0, 0.5, 0.1, 0.02))
+    m = models((1.0, 1.0, 0.5, 0.1, 0.02))
     drawn = np.array([drawn_y(prior, 0.5, rng) for _ in range(20000)])
     np.testing.assert_allclose(drawn.mean(axis=0), sets.mean, atol=0.03)
     np.testing.assert_allclose(np.cov(drawn.T), sets.kernel(m, np.arange(32))[0], atol=0.06)
@@ -294,12 +296,12 @@ def test_compiled_surface_against_arrays():
         theta = np.concatenate([rng.normal(0.1, 0.4, N), rng.normal(0, 0.2, N * (N - 1) // 2)])
         params = np.concatenate([[N, 2.5, 1.3, curvature], theta])
         y = (features(ALL, N) @ theta)[None, :]
-        expected = 2.5 + link(y, members((curvature, 1.3, 1, 0, 0)))[0]
+        expected = 2.5 + link(y, models((curvature, 1.3, 1, 0, 0)))[0]
         np.testing.assert_allclose([pair_surface(m, params) for m in ALL], expected, atol=1e-12)
         assert y.min() < 0 < y.max()
         bare = without(params, 0b00011)
         known_out = (features(ALL & ~np.uint64(0b00011), N) @ theta)[None, :]
-        expected = 2.5 + link(known_out, members((curvature, 1.3, 1, 0, 0)))[0]
+        expected = 2.5 + link(known_out, models((curvature, 1.3, 1, 0, 0)))[0]
         np.testing.assert_allclose([pair_surface(m, bare) for m in ALL], expected, atol=1e-12)
 
 
@@ -322,9 +324,9 @@ def test_ensemble_finds_the_noise_and_the_link_of_many_looks():
         weights = rng.uniform(0.05, 0.35, N) * (4.0 if curved else 1.0)
         y = features(ALL, N)[:, :N] @ weights
         truth = 2.5 + (1.2 * -np.expm1(-y) if curved else y)
-        looks, _ = looks_at(np.arange(32), truth, noise, rng, times=np.full(32, 4))
+        evaluations, _ = evaluated(np.arange(32), truth, noise, rng, times=np.full(32, 4))
         ensemble = Ensemble(Structures.default(noisy=True), noisy=True)
-        beliefs = ensemble.beliefs(sets, looks)
+        beliefs = ensemble.beliefs(sets, evaluations)
         assert beliefs.noise == pytest.approx(noise, rel=0.4)
         assert np.sqrt(np.mean((beliefs.mean - truth) ** 2)) < noise / 2
-        assert {0.06, 0.25, 1.0} <= set(ensemble.posterior(sets, looks).members.pair_scale.tolist())
+        assert {0.06, 0.25, 1.0} <= set(ensemble.posterior(sets, evaluations).models.pair_scale.tolist())

@@ -1,4 +1,4 @@
-"""The regression that pools looks, against the normal distribution written out."""
+"""The regression that pools evaluations, against the normal distribution written out."""
 
 import math
 
@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from search.surrogate import set_gp
-from search.surrogate.set_gp import Pooled, looks_of
-from tests.search.noise import looks_at, noisy_problem
+from search.surrogate.set_gp import SetGaussianProcess, evaluations_of
+from tests.search.noise import evaluated, noisy_problem
 from tests.search.search_cases import subsets, table_problem
 
 N = 5
@@ -22,10 +22,10 @@ def asked(seed=0, known=0, noise=0.3, calls=30):
     free = [a for a in range(N) if not known >> a & 1]
     sets = [known | m for m in subsets(free, 3)]
     rng = np.random.default_rng(seed)
-    looks = {}
+    evaluations = {}
     for mask in rng.choice(sets, calls).tolist():
-        problem.evaluate(np.array([mask], np.uint64), [looks.get(mask, 0)])
-        looks[mask] = looks.get(mask, 0) + 1
+        problem.evaluate(np.array([mask], np.uint64), [evaluations.get(mask, 0)])
+        evaluations[mask] = evaluations.get(mask, 0) + 1
     return problem
 
 
@@ -47,16 +47,16 @@ def matrix(rows, columns, values, known=0):
 @pytest.mark.parametrize("known", [0, 0b10])
 def test_the_posterior_is_that_of_every_single_look(known):
     problem = asked(1, known)
-    found = Pooled(problem)
+    found = SetGaussianProcess(problem)
     values = found.values
-    looks = [(mask, score) for mask, row in looks_at(problem).items() for score in row]
-    assert len(looks) == 30 > len(looks_at(problem))
-    masks = [mask for mask, _ in looks]
-    scores = np.array([score for _, score in looks]) - found.looks.means.mean()
+    evaluations = [(mask, score) for mask, row in evaluated(problem).items() for score in row]
+    assert len(evaluations) == 30 > len(evaluated(problem))
+    masks = [mask for mask, _ in evaluations]
+    scores = np.array([score for _, score in evaluations]) - found.evaluations.means.mean()
     within = matrix(masks, masks, values, known) + values.noise**2 * np.eye(len(masks))
     sets = [known | m for m in subsets([a for a in range(N) if not known >> a & 1], 3)]
     cross = matrix(sets, masks, values, known)
-    mean = found.looks.means.mean() + cross @ np.linalg.solve(within, scores)
+    mean = found.evaluations.means.mean() + cross @ np.linalg.solve(within, scores)
     variance = np.diag(matrix(sets, sets, values, known) - cross @ np.linalg.solve(within, cross.T))
     for predicted, expected in zip(found.predict(np.array(sets)), (mean, np.sqrt(variance)), strict=True):
         np.testing.assert_allclose(predicted, expected, atol=1e-5)
@@ -68,9 +68,12 @@ def test_the_posterior_is_that_of_every_single_look(known):
 def test_the_spreads_are_those_of_the_highest_evidence():
     """On the grid, and no single step along an axis is better, by the density of every single look."""
     problem = asked(2)
-    found = Pooled(problem)
-    looks = [(mask, score) for mask, row in looks_at(problem).items() for score in row]
-    masks, scores = [m for m, _ in looks], np.array([s for _, s in looks]) - found.looks.means.mean()
+    found = SetGaussianProcess(problem)
+    evaluations = [(mask, score) for mask, row in evaluated(problem).items() for score in row]
+    masks, scores = (
+        [m for m, _ in evaluations],
+        np.array([s for _, s in evaluations]) - found.evaluations.means.mean(),
+    )
 
     def evidence(spreads):
         values = found._values(spreads)
@@ -94,14 +97,14 @@ def test_the_spreads_are_those_of_the_highest_evidence():
 
 @pytest.mark.parametrize("noise", [0.1, 0.5])
 def test_noise_is_learned_from_repeated_looks(noise):
-    assert Pooled(asked(4, noise=noise, calls=150)).values.noise == pytest.approx(noise, rel=0.4)
+    assert SetGaussianProcess(asked(4, noise=noise, calls=150)).values.noise == pytest.approx(noise, rel=0.4)
 
 
 def test_without_noise_a_score_is_believed():
     problem = table_problem(TABLE, 3)
     sets = np.array(subsets(range(N), 2), np.uint64)
     problem.evaluate(sets)
-    mean, sd = Pooled(problem).predict(sets)
+    mean, sd = SetGaussianProcess(problem).predict(sets)
     np.testing.assert_allclose(mean, TABLE[sets.astype(int)], atol=1e-3)
     assert sd.max() < 1e-3
 
@@ -113,7 +116,7 @@ def test_additive_scores_are_foreseen():
     problem = table_problem(table, 2)
     problem.evaluate(np.array(subsets(range(N), 1), np.uint64))
     pairs = np.array([m for m in range(1 << N) if m.bit_count() == 2], np.uint64)
-    mean = Pooled(problem).predict(pairs)[0]
+    mean = SetGaussianProcess(problem).predict(pairs)[0]
     assert np.corrcoef(mean, table[pairs.astype(int)])[0, 1] > 0.99
 
 
@@ -125,7 +128,7 @@ def test_looks_by_set():
     ]
     for mask, sample in scores:
         problem.evaluate(np.array([mask], np.uint64), [sample])
-    found = looks_of(problem)
+    found = evaluations_of(problem)
     assert found.masks.tolist() == [0, 1]  # 2 has no score
     assert found.counts.tolist() == [1, 2]
     assert found.means.tolist() == [2.0, 3.25]
@@ -134,23 +137,23 @@ def test_looks_by_set():
 
 
 def test_nothing_is_scored():
-    found = Pooled(noisy_problem(TABLE, 3, 0.3))
-    assert found.beliefs(found.looks.masks) == {}
+    found = SetGaussianProcess(noisy_problem(TABLE, 3, 0.3))
+    assert found.beliefs(found.evaluations.masks) == {}
 
 
 def test_more_sets_than_are_fitted_have_their_own_looks(monkeypatch):
     problem = asked(5, calls=200)
-    whole = Pooled(problem)
+    whole = SetGaussianProcess(problem)
     monkeypatch.setattr(set_gp, "_MOST_POOLED", 13)
-    part = Pooled(problem, whole.spreads, refit=False)
-    masks = part.looks.masks
+    part = SetGaussianProcess(problem, whole.spreads, refit=False)
+    masks = part.evaluations.masks
     assert len(masks) > 20
     assert part._fitted.step == 2
     rest = np.setdiff1d(masks, masks[part._fitted])
     mean, sd = part.predict(rest)
     bare_mean, bare_variance = part._predict(rest)
-    own = dict(zip(masks.tolist(), part.looks.means.tolist(), strict=True))
-    counts = dict(zip(masks.tolist(), part.looks.counts.tolist(), strict=True))
+    own = dict(zip(masks.tolist(), part.evaluations.means.tolist(), strict=True))
+    counts = dict(zip(masks.tolist(), part.evaluations.counts.tolist(), strict=True))
     for i, mask in enumerate(rest.tolist()):
         precision = 1 / bare_variance[i] + counts[mask] / part.values.noise**2
         expected = (

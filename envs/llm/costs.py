@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from envs.errors import UserError
-from envs.llm.client import Client
 from envs.llm.messages import ChatRequest
+
+if TYPE_CHECKING:
+    from envs.llm.client import Client
 
 BYTES_A_TOKEN, LEAST_BYTES_A_TOKEN = 4.0, 2.0
 """UTF-8 bytes of a token: on average in English text, and at least, as an average over a prompt."""

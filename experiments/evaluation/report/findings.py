@@ -62,8 +62,8 @@ def unscored_lines(found: Evaluation, comparison: Comparison) -> list[str]:
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in found.unscored.items())
     n_rows = sum(int(np.isnan(comparison.column(name, "score")).sum()) for name in comparison.names)
     return [
-        f"Unscored: {sum(found.unscored.values()):,} of {found.n_evaluations:,} evaluations ({reasons}), which "
-        f"leaves {n_rows:,} of {len(found.results):,} rows without a score; no figure counts them."
+        f"Unscored: {sum(found.unscored.values()):,} of {found.n_evaluations:,} evaluations ({reasons}), "
+        f"which leaves {n_rows:,} of {len(found.results):,} rows without a score; no figure counts them."
     ]
 
 

@@ -103,11 +103,11 @@ def test_the_same_seed_gives_the_same_draws():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [({"n_draws": 0}, "0 draws"), ({"level": 1.0}, "level: found 1.0"), ({"level": 0.0}, "level: found 0.0")],
 )
-def test_numbers_out_of_range(change, answered):
-    with pytest.raises(UserError, match=answered):
+def test_numbers_out_of_range(change, message):
+    with pytest.raises(UserError, match=message):
         bootstrap([0, 1], **change)
 
 

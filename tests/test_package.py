@@ -51,7 +51,7 @@ FILES = sorted(
 )
 COMMANDS = sorted(
     path.stem
-    for path in (ROOT / "experiments").rglob("*.py")
+    for path in (ROOT / "experiments").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
 NO_PARTS = {"preset", "sweep"}

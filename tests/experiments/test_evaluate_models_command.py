@@ -12,8 +12,8 @@ import pytest
 
 from envs.llm.local_server import LocalServer, missing
 from envs.llm.scripted_server import Script, ScriptedServer
-from experiments.evaluation.report.by_model import main as by_model
-from experiments.evaluation.report.by_model import read_runs
+from experiments.by_model import main as by_model
+from experiments.by_model import read_runs
 from tests.experiments.model_cases import DIMENSIONS, says
 from tests.experiments.run_cases import SERIAL, assert_one_line, start, summary
 

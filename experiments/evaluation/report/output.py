@@ -28,12 +28,12 @@ from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
 from experiments.evaluation.methods.models import Asked
 from experiments.evaluation.methods.population_plans import POPULATION, POPULATION_ALL, cost_name
 from experiments.evaluation.report import grids
-from experiments.evaluation.report.claims import SUMMARY, claims, claims_grid, held_out
 from experiments.evaluation.report.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.report.findings import ablation_rows, findings, unscored_lines
 from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.method_figures import Comparison, MethodFigures
 from experiments.evaluation.report.pairs import Pair, compare, difference_rows
+from experiments.evaluation.report.published_claims import SUMMARY, claims, claims_grid, held_out
 from experiments.evaluation.run import Evaluation
 from experiments.evaluation.variations import robustness
 from experiments.plots.svg import Drawing

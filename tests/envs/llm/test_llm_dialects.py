@@ -357,7 +357,7 @@ def test_a_model_without_room_to_answer_is_told_before_workers_start(tmp_path):
             with pytest.raises(
                 UserError, match=rf"^{place}\.max_output_tokens: .* expected more, such as 4000"
             ):
-                judge(running.url, tmp_path, **keys).begin(tmp_path, scenario())
+                judge(running.url, tmp_path, **keys).preflight(tmp_path, scenario())
             assert running.seen.requests == 3
 
 

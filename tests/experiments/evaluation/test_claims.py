@@ -7,21 +7,21 @@ import pandas as pd
 import pytest
 
 from envs import UserError
+from experiments.claims import main
 from experiments.evaluation.bootstrap import Interval
-from experiments.evaluation.report.claims import (
+from experiments.evaluation.report.findings import findings, verdict
+from experiments.evaluation.report.grids import number, with_interval
+from experiments.evaluation.report.method_figures import Comparison
+from experiments.evaluation.report.pairs import Pair, compare, curves
+from experiments.evaluation.report.published_claims import (
     NOT,
     OPEN,
     PARTLY,
     REPRODUCED,
     claims,
     claims_grid,
-    main,
     read_summary,
 )
-from experiments.evaluation.report.findings import findings, verdict
-from experiments.evaluation.report.grids import number, with_interval
-from experiments.evaluation.report.method_figures import Comparison
-from experiments.evaluation.report.pairs import Pair, compare, curves
 from experiments.evaluation.results import COLUMNS, DIMENSIONS
 
 

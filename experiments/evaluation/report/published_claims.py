@@ -1,14 +1,9 @@
-"""Published claims beside what a run measured: a table made from the run's `summary.json` alone.
-
-python -m experiments.evaluation.report.claims RUN [RUN ...]      print it as Markdown
-"""
+"""Published claims beside what a run measured: a table made from the run's `summary.json` alone."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +12,7 @@ from envs import UserError
 from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA
 from experiments.evaluation.report.grids import number, with_interval
-from experiments.evaluation.report.html_page import Grid, markdown
+from experiments.evaluation.report.html_page import Grid
 
 SUMMARY = "summary.json"
 REPRODUCED, NOT, PARTLY, OPEN = "reproduced", "not reproduced", "partly", "not measured"
@@ -193,24 +188,3 @@ def read_summary(path: Path) -> dict[str, Any]:
     if not isinstance(summary, dict) or not {"methods", "pairs", "chosen"} <= set(summary):
         raise UserError(f"{file}: not the summary of an evaluation")
     return summary
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the claims of some runs as one Markdown table; exit 2 on a mistake."""
-    parser = argparse.ArgumentParser(
-        description="Published claims beside what evaluations measured, as Markdown."
-    )
-    parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="output folder of experiments.evaluate"
-    )
-    chosen = parser.parse_args(arguments)
-    try:
-        rows = [claim for run in chosen.runs for claim in claims(read_summary(run))]
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    print(markdown(claims_grid(list(dict.fromkeys(rows)))), end="")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """Evaluations of several judges and target models as one table.
 
 python -m experiments.evaluate -m judge=openai judge.model=M,N judge.target.model=S,T paths=DIR
-python -m experiments.evaluation.report.by_model multirun/DATE/TIME      reads what such a sweep has left
+python -m experiments.by_model multirun/DATE/TIME      reads what such a sweep has left
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from envs import UserError
 from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import FULL, STATIC_SETS, VANILLA
 from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
-from experiments.evaluation.report.claims import SUMMARY, read_summary
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
 from experiments.evaluation.report.html_page import Grid, markdown, page
+from experiments.evaluation.report.published_claims import SUMMARY, read_summary
 from experiments.evaluation.results import DIMENSIONS
 
 PAGE, TABLE = "by_model.html", "by_model.md"
@@ -154,7 +154,7 @@ def write(runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write and print the tables; exit 2 on a mistake."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.evaluation.report.by_model",
+        prog="python -m experiments.by_model",
         description="Evaluations of several judges and target models as one table.",
     )
     parser.add_argument(

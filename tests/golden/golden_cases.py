@@ -9,6 +9,7 @@ among them.
 import csv
 import itertools
 import json
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ SEARCHES = (
     "auto", "bayes", "beam", "exhaustive", "greedy", "gumbel", "halving", "mcts", "mcts_paper", "random",
     "static", "static_four", "static_paper", "uct",
 )  # fmt: skip
+TIED = ("exhaustive", "mcts", "greedy", "bayes", "beam", "gumbel", "halving", "random", "uct")
 STATIC = "search.order=[Profession,Emotional State,Age]"
 
 PATHS = (
@@ -65,6 +67,7 @@ class Runs:
 
     def __init__(self, folder, execute=None):
         self.folder = folder
+        shutil.copy(HERE / "coarse_judge.py", folder)
         self._server = None if execute else Commands(folder)
         self._execute = execute or self._server.run
         self._numbers = itertools.count()
@@ -113,6 +116,13 @@ def limited(search, runs):
         runs, f"search={search}", "judge=simulated_varied", "judge.noise_std=0.17", "judge.model_seed=3",
         "seed=5", "budget=2", "cost_weight=0.1", "report_samples=3", "search.max_judge_calls=25",
     )  # fmt: skip
+
+
+def tied(search, runs):
+    """Many sets and orders with the same score."""
+    return trained(
+        runs, f"search={search}", "judge=custom", "judge._target_=coarse_judge.CoarseJudge", "budget=3"
+    )
 
 
 def language_model(mode, search, runs):
@@ -222,6 +232,7 @@ JUDGES = tuple(itertools.product(("simulated", "simulated_varied"), (0.0, 0.17))
 CASES = {
     **{f"train_mcts-{s}-{j}-{n}": partial(searched, s, j, n) for s in SEARCHES for j, n in JUDGES},
     **{f"train_mcts-{s}-limited": partial(limited, s) for s in ("bayes", "mcts")},
+    **{f"train_mcts-{s}-ties": partial(tied, s) for s in TIED},
     **{
         f"train_mcts-{s}-llm_{m}": partial(language_model, m, s)
         for m, s in (("response", "mcts"), ("direct", "auto"))
@@ -238,13 +249,15 @@ CASES = {
 """Name of a file in `rows/` -> what finds its rows."""
 
 SLOW = {
+    *[f"train_mcts-{s}-simulated-0.0" for s in SEARCHES if s not in ("bayes", "mcts")],
     *[f"train_mcts-{s}-simulated-0.17" for s in SEARCHES],
-    *[f"train_mcts-auto-{j}-{n}" for j, n in JUDGES if n],
-    "train_mcts-bayes-limited",
+    *[f"train_mcts-{s}-simulated_varied-0.17" for s in ("auto", "bayes", "random")],
+    *[f"train_mcts-{s}-ties" for s in TIED[3:]],
+    "train_mcts-auto-llm_direct",
     "compare_search-quick",
     "evaluate-varied",
 }
-"""Those left to `-m slow`: the plain ones take about a minute."""
+"""Those left to `-m slow`: the plain ones take less than a minute."""
 
 TYPED = (
     "train_mcts-mcts-simulated_varied-0.0",

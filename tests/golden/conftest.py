@@ -1,5 +1,6 @@
 import pytest
-from golden_cases import Runs
+
+from tests.golden.golden_cases import Runs
 
 
 def pytest_addoption(parser):

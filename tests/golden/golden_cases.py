@@ -10,7 +10,6 @@ import csv
 import itertools
 import json
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +18,10 @@ import pyarrow.parquet as pq
 from envs.llm.scripted_server import ScriptedServer
 from policies import Agent
 from search.path_table import PathTable
+from tests.experiments.run_cases import Commands, json_lines
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "experiments"))
-from run_cases import Commands, json_lines  # noqa: E402 - they are beside the tests of the commands
+
 
 SCENARIOS = f"scenarios.path={HERE / 'scenarios.jsonl'}"
 """Four bundled people of four domains, one with half of the attributes; and a record without a query."""

@@ -9,8 +9,9 @@ import json
 import math
 
 import pytest
-from golden_cases import CASES, HERE, SLOW, TYPED, Runs
-from run_cases import run
+
+from tests.experiments.run_cases import run
+from tests.golden.golden_cases import CASES, HERE, SLOW, TYPED, Runs
 
 ROWS = HERE / "rows"
 

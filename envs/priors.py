@@ -6,6 +6,7 @@ The paper's pi0 (METHOD eq. 3): the model ranks the attributes not asked yet onc
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -134,7 +135,7 @@ class LLMPrior:
         limits = Limits(max_in_flight, max_requests, max_tokens, max_cost, prices, "prior")
         path = default_path() if cache is None else Path(cache).expanduser()
         self.client = Client(endpoint, limits, str(path.absolute()), replay=replay)
-        self.depth = depth
+        self.ranking_depth = depth
         self.temperature = checked_temperature(temperature)
         self.values = values
         self.output = output
@@ -168,8 +169,7 @@ class LLMPrior:
 
     def shard(self, workers: int) -> LLMPrior:
         """Return this prior for one of `workers` processes, with its share of the limits."""
-        prior = object.__new__(type(self))
-        prior.__dict__.update(self.__dict__)
+        prior = copy.copy(self)
         prior.client = self.client.shard(workers)
         prior._begin()
         return prior
@@ -197,7 +197,7 @@ class LLMPrior:
 
     def __call__(self, scenario: Scenario, mask: int) -> np.ndarray | None:
         """Return float64[n], weights of each attribute as the next question; None = uniform."""
-        deep = mask.bit_count() >= self.depth
+        deep = mask.bit_count() >= self.ranking_depth
         ranking = self._seen.of(scenario, 0 if deep else mask, self._ranking)
         if ranking is None:
             return None

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size
     for repeat in range(repeats + 1):
         problem = synthetic_problem(10, budget, seed + repeat)
         if batch_size is not None:
-            problem.surface = None
+            problem = replace(problem, surface=None)
         started = time.thread_time()
         ran = searcher.plan(problem, np.random.default_rng(seed)).simulations
         times.append(time.thread_time() - started)

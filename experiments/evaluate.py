@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
+from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, person_share
 from envs.users import PersonUser, User
 from experiments.evaluation import cost_parts
@@ -36,6 +37,7 @@ from experiments.runs.entry_point import entry_point
 from experiments.runs.folders import output_folder
 from experiments.runs.provenance import config_dict
 from search.planning import PlanOptions
+from search.problem import describe_searcher
 
 
 def evaluate(cfg: DictConfig) -> float:
@@ -78,7 +80,7 @@ def _evaluate(cfg: DictConfig) -> float:
         )  # fmt: skip
     about = _about(cfg, judges[0], source, sides, budget, options, stored)
     report = output.Report(found, about)
-    summary = {**report.summary(), "config": config, "requests": requests_of([*judges, *options.chats])}
+    summary = {**report.summary(), "config": config, "requests": requests_of(judges, options.chats)}
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     report.write(folder, summary)
     report.show(console, folder, summary)
@@ -112,8 +114,8 @@ def _about(
     stored: Stored | None,
 ) -> output.About:
     return output.About(
-        judge=str(getattr(judge, "name", type(judge).__name__)),
-        simulated=bool(getattr(judge, "simulated", False)),
+        judge=describe(judge).name,
+        simulated=describe(judge).simulated,
         scenarios=source,
         budget=budget,
         names=sides[0].test[0].schema.names,
@@ -242,7 +244,7 @@ def _tables(
             wave=cfg.search.wave,
         )
 
-    if len(folds) > 1 and not hasattr(searcher, "fit"):  # no plan depends on another
+    if len(folds) > 1 and describe_searcher(searcher).fit is None:  # no plan depends on another
         return planned_once(planned, folds)
     return lambda judge, train: planned(judge, spread(train, len(folds[0])))
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from envs import Judge, Scenario, UserError
+from envs.judges.protocol import describe
 from envs.judges.simulated.parameters import PUBLISHED_GAINS
 from experiments.judging.judge_promises import BUNDLED, PROMISES, Promise, PromiseCheck, checks
 from experiments.judging.judge_statistics import BUDGETS, Figures, figures
@@ -34,7 +35,7 @@ def report(judge: Judge, scenarios: Sequence[Scenario]) -> Group:
         several lists of attributes, too many attributes to score all sets, or a judge without scores.
     """
     found = figures(judge, scenarios)
-    seed = getattr(judge, "model_seed", None)
+    seed = describe(judge).model_seed
     name = found.judge if seed is None else f"{found.judge} (model seed {seed})"
     title = f"Judge {name} over {found.n_scenarios:,} scenarios"
     if found.simulated:
@@ -142,7 +143,7 @@ def show(cfg: DictConfig) -> None:
         raise UserError(f"seeds: found {cfg.seeds}, expected a number of model seeds >= 0")
     loaded = build.build_scenarios(cfg)
     judge = build.build_judge(cfg)
-    if cfg.seeds and (getattr(judge, "name", None) not in PROMISES or "model_seed" not in cfg.judge):
+    if cfg.seeds and (describe(judge).name not in PROMISES or "model_seed" not in cfg.judge):
         raise UserError(f"seeds: found {cfg.seeds} for a judge that promises nothing, expected 0")
     console = Console(highlight=False)
     console.print(report(judge, loaded.scenarios))

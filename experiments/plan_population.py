@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
+from envs.judges.protocol import describe
 from experiments.population import gains_report
 from experiments.population.compared_trees import PopulationOptions, groups, min_support_tree, pooled
 from experiments.population.gains import Gain, gains
@@ -78,10 +79,9 @@ def plan_population(cfg: DictConfig) -> float:
 
 
 def _summary(rows: Sequence[Gain], n_scenarios: int, n_failed: int, judge: Judge) -> dict[str, Any]:
-    simulated = bool(getattr(judge, "simulated", False))
-    name = str(getattr(judge, "name", type(judge).__name__))
-    summary = gains_report.summarise(rows, n_scenarios, n_failed, name, simulated)
-    return {**summary, "judge_is_noisy": bool(getattr(judge, "stochastic", False))}
+    told = describe(judge)
+    summary = gains_report.summarise(rows, n_scenarios, n_failed, told.name, told.simulated)
+    return {**summary, "judge_is_noisy": told.stochastic}
 
 
 def _draw(folder: Path, trees: Sequence[PolicyTree], summary: dict[str, Any], pictures: str) -> None:
@@ -149,7 +149,7 @@ def _dry_run(
     scores = n_sets * len(judges)
     judge = judges[0][1]
     compiled = scenario_surfaces(scenarios[:1], judge) is not None
-    looks = samples if getattr(judge, "stochastic", False) else 1
+    looks = samples if describe(judge).stochastic else 1
     return (
         f"dry run: {len(scenarios):,} scenarios, {len({s.profile for s in scenarios}):,} profiles; every set "
         f"within the budget is scored: {scores:,} scores, {0 if compiled else looks * scores:,} judge calls. "

@@ -40,7 +40,7 @@ from experiments.comparison.problems import ProblemSet
 from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
-from search.problem import Searcher
+from search.problem import Searcher, describe_searcher
 
 FILE_NAME = "claims.json"
 MARKDOWN = "claims.md"
@@ -109,7 +109,7 @@ def _under(make: _Cells, seed: int) -> Iterator[Cell]:
         yield make.one(landscape, NOISE, seed, subject, min(SKETCH_TARGETS))
     for search in make.needle:
         yield make.one("needle", 0.0, seed, search, NEEDLE_CALLS)
-    if hasattr(make.searcher(subject, EXACT_CALLS), "fit"):
+    if describe_searcher(make.searcher(subject, EXACT_CALLS)).fit is not None:
         for landscape in cfg.learning_landscapes:
             for calls in cfg.learning_calls:
                 yield make.learning(landscape, seed, calls, learns=False)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
+from envs.judges.protocol import describe
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
@@ -90,7 +91,7 @@ def train(cfg: DictConfig) -> float:
                 calls += planned.judge_calls
                 bar.update(task, advance=1, calls=calls)
     rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
-    simulated = bool(getattr(judge, "simulated", False))
+    simulated = describe(judge).simulated
     summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
     summary["requests"] += begun
     table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
@@ -104,11 +105,11 @@ def train(cfg: DictConfig) -> float:
 
 def _preflight(judge: Judge, folder: Path, scenarios: Sequence[Scenario]) -> int:
     """Let a judge that wants to find out what cannot work before workers start; return its requests."""
-    preflight = getattr(judge, "preflight", None)
-    before = int(getattr(judge, "requests", 0))
-    if preflight is not None and scenarios:
-        preflight(folder, scenarios[0])
-    return int(getattr(judge, "requests", 0)) - before
+    told = describe(judge)
+    before = told.counts().requests
+    if told.preflight is not None and scenarios:
+        told.preflight(folder, scenarios[0])
+    return told.counts().requests - before
 
 
 def _tell_spending(console: Console, takes: Spending) -> None:

@@ -13,7 +13,7 @@ from envs import Judge, Scenario, UserError
 from search.parallel.ray_workers import Ray
 from search.parallel.workers import Parallel, Serial
 from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
-from search.problem import Observations, Searcher
+from search.problem import Observations, Searcher, describe_searcher
 
 __all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
 
@@ -52,7 +52,7 @@ def plan(
     UserError
         options out of range, two scenarios of one id, or a plug-in that returned what is no plan or score.
     """
-    learns = hasattr(searcher, "fit")
+    learns = describe_searcher(searcher).fit is not None
     options = PlanOptions(
         budget=budget,
         seed=seed,
@@ -87,8 +87,9 @@ def _plan_waves(
     run = parallel.start(judge, searcher, options)
     try:
         for wave in waves:
-            if history:
-                searcher = searcher.fit(tuple(history))  # type: ignore[attr-defined]
+            fit = describe_searcher(searcher).fit
+            if history and fit is not None:
+                searcher = fit(tuple(history))
             observations = dict(done)
             for outcome in run.plan([s for s in wave if s.id not in done], searcher):
                 if isinstance(outcome, Failure):

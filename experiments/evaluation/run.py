@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from envs import Judge, Scenario
+from envs.judges.protocol import describe
 from envs.users import User
 from experiments.evaluation.methods.compared_methods import MethodOptions, absent, compared_methods, remember
 from experiments.evaluation.methods.population_plans import seen_trees
@@ -113,7 +114,8 @@ def _settings(
         start = 0
         for side in sides:
             answers = Answers(user, side.test)
-            seed = int(getattr(judge, "model_seed", k))
+            own = describe(judge).model_seed
+            seed = k if own is None else own
             setting = Setting(judge, *side, budget, answers, options.seed, options.report_samples, seed)
             yield k, setting, profiles[start : start + len(side.test)]
             start += len(side.test)

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.errors import UserError
-from envs.judges.protocol import Judge, Score, score_value
+from envs.judges.protocol import Judge, Score, describe, score_value
 from envs.judges.simulated import SimulatedJudge
 from envs.scenario import Scenario
 from envs.schema import Schema
-from search.scenario_problem import judge_verdicts
+from search.scenario_problem import JudgeScores
 
 BUDGETS = (1, 2, 3, 4, 5)
 FIXED = "best fixed set per domain"
@@ -112,7 +112,7 @@ def _dimensions(judge: Judge, scenario: Scenario, masks: np.ndarray) -> np.ndarr
     if isinstance(judge, SimulatedJudge):
         return judge.dimensions(scenario, masks)
     rows = []
-    for verdict in judge_verdicts(scenario, judge, masks, np.zeros(len(masks), dtype=np.int64)):
+    for verdict in JudgeScores(scenario, judge).verdicts(masks, np.zeros(len(masks), dtype=np.int64)):
         if isinstance(verdict, Score) and verdict.reason is None:
             rows.append((verdict.risk_sensitivity, verdict.emotional_empathy, verdict.personalization))
         else:
@@ -130,17 +130,17 @@ def figures(judge: Judge, scenarios: Sequence[Scenario]) -> Figures:
     """
     scores = score_sets(judge, scenarios)
     schema = scenarios[0].schema
-    name = str(getattr(judge, "name", None) or type(judge).__name__)
+    told = describe(judge)
     scored = ~np.isnan(scores.table).any(axis=1)
     if not scored.any():
-        raise UserError(f"judge {name}: each of {len(scenarios)} scenarios has a set without a score")
+        raise UserError(f"judge {told.name}: each of {len(scenarios)} scenarios has a set without a score")
     table = scores.table[scored]
     empty, full = table[:, 0], table[:, -1]
     singles = table[:, 1 << np.arange(len(schema))] - empty[:, None]
     firsts = np.bincount(singles.argmax(axis=1), minlength=len(schema))
     return Figures(
-        judge=name,
-        simulated=bool(getattr(judge, "simulated", False)),
+        judge=told.name,
+        simulated=told.simulated,
         n_scenarios=len(table),
         n_unscored=int((~scored).sum()),
         empty=float(empty.mean()),

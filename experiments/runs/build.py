@@ -13,6 +13,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from envs import Judge, UserError, load_schema
+from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
 from experiments.runs.entry_point import one_line
@@ -23,7 +24,7 @@ from policies.embeddings import Embedding
 from policies.understanding.detector import Detector
 from policies.understanding.reader import Reader
 from search.planning import Prior
-from search.problem import Searcher
+from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel
 
 HARNESS_KEYS = ("max_judge_calls", "wave")
@@ -47,12 +48,16 @@ def build_scenarios(cfg: DictConfig) -> ScenarioSet:
 
 def build_judge(cfg: DictConfig) -> Judge:
     """Return the judge; any object with `score`."""
-    return _build(cfg, "judge", "score")
+    judge: Judge = _build(cfg, "judge", "score")
+    describe(judge)  # a capability of a wrong type is told before anything runs
+    return judge
 
 
 def build_searcher(cfg: DictConfig) -> Searcher:
     """Return the searcher; any object with `plan`."""
-    return _build(cfg, "search", "plan")
+    searcher: Searcher = _build(cfg, "search", "plan")
+    describe_searcher(searcher)
+    return searcher
 
 
 def search_member(name: str) -> dict[str, Any]:
@@ -78,7 +83,8 @@ def with_search(cfg: DictConfig, judge: Judge, prior: Prior | None) -> DictConfi
     """
     if OmegaConf.is_missing(cfg.search, "_target_") or cfg.search._target_ is not None:
         return cfg
-    free = hasattr(judge, "surface") and not getattr(judge, "stochastic", False)
+    told = describe(judge)
+    free = told.surface is not None and not told.stochastic
     chosen = search_member("mcts" if free or prior is not None else "bayes")
     given: Any = OmegaConf.to_container(cfg.search)
     own = {key: value for key, value in given.items() if value is not None}
@@ -91,7 +97,11 @@ def with_search(cfg: DictConfig, judge: Judge, prior: Prior | None) -> DictConfi
 def build_prior(cfg: DictConfig) -> Prior | None:
     """Return the prior; any callable, or None for the uniform one."""
     uniform = not OmegaConf.is_missing(cfg.prior, "_target_") and cfg.prior._target_ is None
-    return None if uniform else _build(cfg, "prior", "__call__")
+    if uniform:
+        return None
+    prior: Prior = _build(cfg, "prior", "__call__")
+    describe(prior, "prior")
+    return prior
 
 
 def build_parallel(cfg: DictConfig) -> Parallel:

@@ -13,6 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from envs.judges.protocol import describe
+
 _PACKAGES = ("raise-planner", "numpy", "numba", "ray", "pyarrow", "gymnasium", "hydra-core", "openai")
 _NOT_IN_FINGERPRINT = ("output_dir", "resume", "dry_run", "parallel", "tracking")
 """Keys that may differ between a run and its resumption: they cannot change a row."""
@@ -36,15 +38,15 @@ def fingerprint(
     """
     kept = {key: value for key, value in config.items() if key not in _NOT_IN_FINGERPRINT}
     for key, part in (("judge", judge), ("prior", prior)):
-        kept[key] = [_without(kept[key], getattr(part, "resume_ignored", ())), part_provenance(part)]
+        kept[key] = [_without(kept[key], describe(part, key).resume_ignored), part_provenance(part, key)]
     kept["scenarios"] = {k: v for k, v in kept["scenarios"].items() if k not in ("path", "attributes")}
     text = json.dumps([kept, scenarios_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def part_provenance(part: object) -> Any:
+def part_provenance(part: object, role: str = "judge") -> Any:
     """Return what a judge or prior says of itself beyond the configuration (its prompts, say), or None."""
-    tell = getattr(part, "provenance", None)
+    tell = describe(part, role).provenance
     return None if tell is None else tell()
 
 
@@ -62,7 +64,7 @@ def provenance(
     return {
         "config": config,
         "judge": part_provenance(judge),
-        "prior": part_provenance(prior),
+        "prior": part_provenance(prior, "prior"),
         "scenarios": {"source": source, "sha256": sha256},
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from envs import Judge, Scenario, UserError
+from envs.judges.protocol import describe
 from search.parallel.concurrency import concurrent_plans
 from search.parallel.workers import Outcome, Run, StreamWorker
 from search.planning import PlanOptions
-from search.problem import Searcher
+from search.problem import Searcher, describe_searcher
 
 _LAST_CALLS_S = 60.0
 """Seconds a worker that is told to stop gets for the judge's answers under way, which are paid for."""
@@ -47,9 +48,10 @@ class Ray:
 
     def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
         """Start Ray where it is not running, compile once, then start the workers."""
-        for part in (judge, searcher):
+        for told in (describe(judge), describe_searcher(searcher)):
             # Compiled code goes to the cache on disk before any worker starts, so that each only loads it.
-            getattr(part, "warm_up", lambda: None)()
+            if told.warm_up is not None:
+                told.warm_up()
         _start_ray(self.num_workers, self.address)
         return _RayRun(judge, options, self.num_workers, self.chunk_size)
 
@@ -102,7 +104,10 @@ class _RayRun:
 
         cores = int(ray.cluster_resources().get("CPU", 1))
         count = num_workers or cores
-        judge, options = _share(judge, count), replace(options, prior=_share(options.prior, count))
+        judge, options = (
+            _share(judge, count, "judge"),
+            replace(options, prior=_share(options.prior, count, "prior")),
+        )
         shared = ray.put(judge)
         self.n_plans = concurrent_plans(judge)
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
@@ -157,9 +162,9 @@ class _RayRun:
             ray.kill(worker)
 
 
-def _share(part: Any, workers: int) -> Any:
+def _share(part: Any, workers: int, role: str) -> Any:
     """Return a judge or prior for one of `workers`: its limits divided, where it has `shard`."""
-    shard = getattr(part, "shard", None)
+    shard = describe(part, role).shard
     return part if shard is None else shard(workers)
 
 

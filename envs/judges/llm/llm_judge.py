@@ -7,6 +7,7 @@ model rates how safely the query could be answered knowing this.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -180,8 +181,7 @@ class LLMJudge:
 
     def shard(self, workers: int) -> LLMJudge:
         """Return this judge for one of `workers` processes, with its share of the limits."""
-        judge = object.__new__(type(self))
-        judge.__dict__.update(self.__dict__)
+        judge = copy.copy(self)
         client = self._rater.client.shard(workers)
         judge._serve(self._rater.with_clients(client, self._target_client(client)))
         return judge

@@ -1,6 +1,7 @@
 """What the contract says of every searcher: budget, judge calls, sizes, gaps, determinism."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,12 +109,11 @@ def test_no_set_over_the_budget_on_real_scenarios(searcher, budget):
     for scenario in load_bundled()[::20]:
         judge = SimulatedJudge(preset="varied")
         problem = scenario_problem(scenario, judge, budget)
-        inner = problem._scores
+        inner = problem.scores
         strict = Strict(
             budget, 0, int(problem.askable), lambda m, f=inner: f(np.array([m]), np.zeros(1, int))[0]
         )
-        problem._scores = strict
-        plan = plan_of(searcher, problem)
+        plan = plan_of(searcher, replace(problem, scores=strict))
         assert len(plan.path) <= budget
         assert strict.asked
 

@@ -43,29 +43,3 @@ class CompareConfig:
     resume: bool = False
     parallel: Any = MISSING
     tracking: Any = MISSING
-
-
-@dataclass
-class SearchClaimsConfig:
-    """Configuration of `python -m experiments.search_claims`.
-
-    `subject`: the search that is held to its claims, by name as in `CompareConfig.searches`. `problems`:
-    people for each of `model_seeds` judges. `needle_searches`: who has to be no better than chance, as
-    `CompareConfig.searches`.
-    `wave`: people of a domain before a search with `fit` may learn; as many more follow.
-    """
-
-    subject: str = MISSING
-    custom: dict[str, Any] = field(default_factory=dict)
-    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
-    model_seeds: int = 10
-    problems: int = 10
-    seed: int = 0
-    needle_searches: list[str] = field(default_factory=list)
-    wave: int = 50
-    learning_landscapes: list[str] = field(default_factory=list)
-    learning_calls: list[int] = field(default_factory=list)
-    bootstrap: int = 2000
-    output_dir: str = "${hydra:runtime.output_dir}"
-    resume: bool = False
-    parallel: Any = MISSING

@@ -1,7 +1,6 @@
-"""The commands that compare searches and hold one to its claims, run as a user runs them."""
+"""The command that compares searches, run as a user runs it."""
 
 import itertools
-import json
 
 import pandas as pd
 import pytest
@@ -16,7 +15,7 @@ from experiments.comparison.tables import markdown, needle_line, percent, termin
 from experiments.runs.config import register
 from tests.experiments.run_cases import SERIAL, assert_one_line, json_lines, run
 
-COMPARE, CLAIMS = "experiments.compare_search", "experiments.search_claims"
+COMPARE = "experiments.compare_search"
 TINY = (
     "searches=[random,greedy,best_static]", "landscapes=[sketch,needle]", "noise_std=[0.3]", "calls=[20,60]",
     "model_seeds=2", "problems=2", "bootstrap=100", "default_search=random", "output_dir=run",
@@ -301,46 +300,3 @@ def test_lines_differ_in_marker_and_in_colour_and_dash_and_labels_do_not_overlap
 
 def visible(text):
     return text.get_visible() and text.get_text().strip() and (text.axes is None or text.axes.axison)
-
-
-def test_claims_of_a_search(command, tmp_path):
-    small = (
-        "model_seeds=1",
-        "problems=2",
-        "bootstrap=100",
-        "output_dir=run",
-        "needle_searches=[random]",
-        SERIAL,
-    )
-    done = command("subject=greedy", *small, module=CLAIMS)
-    assert done.code == 0, done.err
-    assert done.out.startswith("Claims about search=greedy (SIMULATED scores)")
-    assert max(map(len, done.out.splitlines())) <= 80
-    told = json.loads((tmp_path / "run" / "claims.json").read_text())
-    assert told["judge_is_simulated"] is True
-    assert {check["met"] for check in told["checks"]} == {None}  # one judge settles nothing
-    assert "| Noise 0.3: regret | sketch, 60 calls |" in (tmp_path / "run" / "claims.md").read_text()
-    runs = table_of(tmp_path / "run")
-    assert not runs.duplicated(
-        ["landscape", "noise_std", "calls", "search", "scenario_id", "model_seed"]
-    ).any()
-    assert_one_line(command("subject=best", *small, "output_dir=other", module=CLAIMS))
-
-
-def test_claims_of_a_search_that_learns(command, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        PLUG_IN + "\n    def fit(self, observations):\n        return self\n\n"
-        "class Learner(Lazy):\n    def fit(self, observations):\n        return Learner(self.width + 1)\n"
-    )
-    own = ("subject=learner", "+custom.learner._target_=mine.Learner", "needle_searches=[]", "wave=3")
-    done = command(
-        *own, "model_seeds=1", "problems=1", "bootstrap=50", "output_dir=run", SERIAL, module=CLAIMS
-    )
-    assert done.code == 0, done.err
-    runs = table_of(tmp_path / "run")
-    learning = runs[runs["one_domain"]]
-    assert len(learning) == 2 * 2 * 2 * 6  # landscapes, limits, with and without, people
-    later = learning[learning["order"] >= 3]
-    assert set(later[later["learns"]]["search_calls"]) == {3}
-    assert set(later[~later["learns"]]["search_calls"]) == {2}
-    assert set(learning["domain"]) == {"health"}

@@ -50,13 +50,9 @@ class TrainConfig:
 
 @dataclass
 class JudgeFiguresConfig:
-    """Configuration of `python -m experiments.judge_figures`.
-
-    `seeds`: over how many model seeds, from the judge's own on, to count which promises hold.
-    """
+    """Configuration of `python -m experiments.judge_figures`."""
 
     seed: int = 0
-    seeds: int = 0
     scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
     judge: Any = MISSING
 

@@ -13,7 +13,7 @@ from experiments.comparison.problems import NAMES
 from experiments.comparison.searchers import search_nodes, searcher_for
 from experiments.comparison.tables import markdown, needle_line, percent, terminal_tables
 from experiments.runs.config import register
-from tests.experiments.run_cases import SERIAL, assert_one_line, json_lines, run
+from tests.experiments.run_cases import REPO, SERIAL, assert_one_line, json_lines, run
 
 COMPARE = "experiments.compare_search"
 TINY = (
@@ -145,24 +145,33 @@ def test_mistakes_are_one_line(command, override, expected):
     assert expected in done.err
 
 
-@pytest.mark.parametrize("preset", ["quick", "modest", "full"])
-def test_presets_are_whole(preset):
-    cfg = composed(f"preset={preset}")
-    cells = cells_of(composed(f"preset={preset}", "model_seeds=1"))
+RECORD = (
+    "model_seeds=10", "problems=5", "n_attributes=[10,20,40]", "noise_std=[0,0.17,0.3,0.6]",
+    "calls=[10,20,35,60,120,210,300]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", [(), ("preset=quick",), RECORD])
+def test_settings_that_are_shown_are_whole(overrides):
+    cells = cells_of(composed(*overrides, "model_seeds=1"))
     assert len({cell.key for cell in cells}) == len(cells)
-    assert {cell.problems.landscape for cell in cells} <= set(NAMES)
-    if preset == "full":
-        assert {cell.problems.landscape for cell in cells} == set(NAMES)
+    landscapes = {cell.problems.landscape for cell in cells}
+    assert landscapes < set(NAMES) if "preset=quick" in overrides else landscapes == set(NAMES)
+    if overrides == RECORD:
         assert {cell.problems.n_attributes for cell in cells} == {10, 20, 40}
         assert {cell.problems.noise_std for cell in cells} == {0.0, 0.17, 0.3, 0.6}
         assert {min(cell.calls for cell in cells), max(cell.calls for cell in cells)} == {10, 300}
-        assert cfg.model_seeds == 10
+
+
+def test_the_command_for_the_record_is_the_one_that_help_shows():
+    text = (REPO / "conf" / "compare_search.yaml").read_text(encoding="utf-8")
+    assert [word.strip("'") for word in text.splitlines()[-1].split()[3:]] == list(RECORD)
 
 
 def test_all_stands_for_what_can_be_built_without_further_keys():
     nodes = search_nodes(["all"], {})
-    assert {"exhaustive", "greedy", "mcts", "mcts_paper", "random", "best_static"} <= set(nodes)
-    assert not {"custom", "static", "all"} & set(nodes)
+    assert {"exhaustive", "greedy", "mcts", "mcts_paper", "random", "static", "best_static"} <= set(nodes)
+    assert not {"custom", "auto", "all"} & set(nodes)
     assert all(searcher_for(node, 20, 0) is not None for node in nodes.values() if node)
     assert list(search_nodes(["all", "mine"], {"mine": {"_target_": "a.B"}}))[-1] == "mine"
     with pytest.raises(UserError, match="found 'greedy' twice"):

@@ -1,4 +1,4 @@
-"""Schemas of the commands that compare searches and hold one to its claims."""
+"""Schema of the configuration of `python -m experiments.compare_search`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from omegaconf import MISSING
 
+_LANDSCAPES = ("published", "varied", "additive", "pair_complement", "coverage", "needle", "sketch")
+
 
 @dataclass
 class CompareConfig:
-    """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it.
+    """Configuration of `python -m experiments.compare_search`.
 
     `searches`: names of members of the group `search`, of `custom`, `best_static`, or `all`. `custom`:
     searches of yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their
@@ -21,20 +23,20 @@ class CompareConfig:
     tables on the terminal, the noise of the figure and who is in it (null = all). `bootstrap`: resamples.
     """
 
-    searches: list[str] = MISSING
+    searches: list[str] = field(default_factory=lambda: ["all"])
     custom: dict[str, Any] = field(default_factory=dict)
     scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
-    landscapes: list[str] = MISSING
-    n_attributes: list[int] = MISSING
-    noise_std: list[float] = MISSING
-    calls: list[int] = MISSING
-    model_seeds: int = MISSING
-    problems: int = MISSING
+    landscapes: list[str] = field(default_factory=lambda: list(_LANDSCAPES))
+    n_attributes: list[int] = field(default_factory=lambda: [10])
+    noise_std: list[float] = field(default_factory=lambda: [0.0, 0.3])
+    calls: list[int] = field(default_factory=lambda: [20, 35, 60, 120])
+    model_seeds: int = 4
+    problems: int = 4
     budget: int = 4
     seed: int = 0
     report_samples: int = 8
     static_people: int = 15
-    default_search: str = MISSING
+    default_search: str = "bayes"
     shown_calls: int = 60
     shown_noise: float = 0.3
     shown_searches: list[str] | None = None
@@ -43,29 +45,3 @@ class CompareConfig:
     resume: bool = False
     parallel: Any = MISSING
     tracking: Any = MISSING
-
-
-@dataclass
-class SearchClaimsConfig:
-    """Configuration of `python -m experiments.search_claims`.
-
-    `subject`: the search that is held to its claims, by name as in `CompareConfig.searches`. `problems`:
-    people for each of `model_seeds` judges. `needle_searches`: who has to be no better than chance, as
-    `CompareConfig.searches`.
-    `wave`: people of a domain before a search with `fit` may learn; as many more follow.
-    """
-
-    subject: str = MISSING
-    custom: dict[str, Any] = field(default_factory=dict)
-    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
-    model_seeds: int = 10
-    problems: int = 10
-    seed: int = 0
-    needle_searches: list[str] = field(default_factory=list)
-    wave: int = 50
-    learning_landscapes: list[str] = field(default_factory=list)
-    learning_calls: list[int] = field(default_factory=list)
-    bootstrap: int = 2000
-    output_dir: str = "${hydra:runtime.output_dir}"
-    resume: bool = False
-    parallel: Any = MISSING

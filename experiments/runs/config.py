@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from envs import UserError
-from experiments.comparison.settings_schema import CompareConfig, SearchClaimsConfig
+from experiments.comparison.settings_schema import CompareConfig
 
 DEFAULT_BUDGET = 4
 
@@ -50,13 +50,9 @@ class TrainConfig:
 
 @dataclass
 class JudgeFiguresConfig:
-    """Configuration of `python -m experiments.judge_figures`.
-
-    `seeds`: over how many model seeds, from the judge's own on, to count which promises hold.
-    """
+    """Configuration of `python -m experiments.judge_figures`."""
 
     seed: int = 0
-    seeds: int = 0
     scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
     judge: Any = MISSING
 
@@ -218,7 +214,6 @@ def register() -> None:
     store.store(name="ask_schema", node=AskConfig)
     store.store(name="benchmark_llm_schema", node=BenchmarkLlmConfig)
     store.store(name="compare_schema", node=CompareConfig)
-    store.store(name="search_claims_schema", node=SearchClaimsConfig)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

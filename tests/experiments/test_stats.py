@@ -1,19 +1,18 @@
-"""The clustered bootstrap on cases whose answer is known, and curves read by hand."""
+"""Intervals on cases whose answer is known."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy import stats
 
 from envs import UserError
-from experiments.evaluation.bootstrap import Bootstrap, Interval, questions_at, score_at
+from experiments.stats import CrossedBootstrap, Interval, NestedBootstrap, binomial_interval, normal_interval
 
 
 def bootstrap(profiles, judges=None, n_draws=400, level=0.95, seed=0):
     judges = np.zeros(len(profiles), int) if judges is None else np.array(judges)
-    return Bootstrap(np.array(profiles), judges, np.random.default_rng(seed), n_draws, level)
+    return CrossedBootstrap(np.array(profiles), judges, np.random.default_rng(seed), n_draws, level)
 
 
 def test_a_mean_without_spread_between_profiles_has_no_interval():
@@ -63,7 +62,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     for _ in range(200):
         effects = rng.normal(size=30)  # one a profile, five rows each
         values = np.repeat(effects, 5) + 0.1 * rng.normal(size=150)
-        found = Bootstrap(np.repeat(np.arange(30), 5), np.zeros(150, int), rng, 300).mean(values)
+        found = CrossedBootstrap(np.repeat(np.arange(30), 5), np.zeros(150, int), rng, 300).mean(values)
         covered += found.low <= 0.0 <= found.high
     assert 175 <= covered <= 199  # 95 % of 200, a little less for 30 profiles
 
@@ -123,40 +122,90 @@ def test_excluding_zero():
     assert not Interval(1.0, 0.0, 2.0).excludes_zero()
 
 
-ASKED = np.array([[2.0], [0.0], [4.0]])
-SCORES = np.array([[3.0], [1.0], [3.5]])
+def test_resamples_keep_the_number_and_draw_all_alike():
+    counts = NestedBootstrap([3] * 5, 1, 4000).counts
+    assert counts.shape == (4000, 5)
+    assert (counts.sum(axis=1) == 5).all()
+    # a problem's count is binomial(5, 1/5): mean 1, variance .8
+    assert counts.mean(axis=0) == pytest.approx(1.0, abs=4 * math.sqrt(0.8 / 4000))
+    assert counts.var(axis=0) == pytest.approx(0.8, abs=0.1)
 
 
-@pytest.mark.parametrize(("at", "score"), [(0, 1), (1, 2), (3, 3.25), (4, 3.5), (9, 3.5), (-1, 1)])
-def test_scores_are_read_between_the_points_of_a_curve(at, score):
-    assert score_at(ASKED, SCORES, np.array([float(at)]))[0] == pytest.approx(score)
+def test_judges_are_drawn_first_then_their_people():
+    counts = NestedBootstrap([0, 0, 0, 1, 1, 1], 2, 4000).counts
+    by_judge = counts[:, :3].sum(axis=1)
+    # two judges with replacement: 0, 3 or 6 people of the first, with chances 1/4, 1/2, 1/4
+    assert set(by_judge.tolist()) == {0, 3, 6}
+    assert np.mean(by_judge == 3) == pytest.approx(0.5, abs=0.035)
+    assert (counts.sum(axis=1) == 6).all()
 
 
-@pytest.mark.parametrize(("at", "questions"), [(1, 0), (2, 1), (3.25, 3), (3.5, 4), (3.6, np.inf), (0.5, 0)])
-def test_questions_are_read_between_the_points_of_a_curve(at, questions):
-    assert questions_at(ASKED, SCORES, np.array([float(at)]))[0] == pytest.approx(questions)
+def test_resamples_are_a_function_of_the_seed():
+    first = NestedBootstrap([0, 1, 1], 3, 50).counts
+    assert (first == NestedBootstrap([0, 1, 1], 3, 50).counts).all()
+    assert (first != NestedBootstrap([0, 1, 1], 4, 50).counts).any()
 
 
-def test_nobody_asks_more_for_less():
-    asked = np.array([[0.0], [3.0], [4.0]])
-    scores = np.array([[1.0], [3.0], [2.5]])
-    assert score_at(asked, scores, np.array([4.0]))[0] == 3.0
-    assert questions_at(asked, scores, np.array([2.5]))[0] == pytest.approx(2.25)  # on the way from 1 to 3
+def drawn(counts):
+    """A bootstrap whose samples are given."""
+    found = NestedBootstrap([0] * len(counts[0]), 0, len(counts))
+    found.counts = np.array(counts)
+    return found
 
 
-def test_each_draw_is_read_on_its_own_curve():
-    asked = np.array([[0.0, 0.0], [2.0, 4.0]])
-    scores = np.array([[1.0, 1.0], [3.0, 3.0]])
-    assert score_at(asked, scores, np.array([1.0, 1.0])).tolist() == [2.0, 1.5]
+def test_a_ratio_is_of_sums_and_its_interval_of_resamples():
+    found = drawn([[2, 0], [0, 2], [1, 1]]).ratio(np.array([1.0, 0.0]), np.array([1.0, 3.0]))
+    assert found.estimate == 0.25
+    # the three resamples give 1, 0 and 1/4; linear quantiles between them
+    assert found.low == pytest.approx(0.05 * 0.25)
+    assert found.high == pytest.approx(1 - 0.05 * 0.75)
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 4), st.floats(1, 5)), min_size=1, max_size=5, unique_by=lambda p: p[0]),
-    st.floats(0, 4),
+def test_a_ratio_with_nothing_to_gain_is_no_number():
+    assert all(math.isnan(v) for v in drawn([[1, 1]] * 3).ratio(np.zeros(2), np.zeros(2)))
+    # resamples of people with nothing to gain alone are left out
+    assert drawn([[2, 0], [0, 2]]).ratio(np.array([1.0, 0.0]), np.array([2.0, 0.0])).high == 0.5
+
+
+def test_interval_of_a_nested_mean_agrees_with_theory():
+    values = np.random.default_rng(0).normal(1.0, 2.0, 400)
+    found = NestedBootstrap([0] * 400, 0, 4000).mean(values)
+    half = 1.96 * values.std() / 20
+    assert found.estimate == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - half, abs=0.02)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.02)
+
+
+def test_a_normal_interval_is_two_standard_errors_wide():
+    low, high = stats.norm.interval(0.95, 1.0, 0.5)
+    assert normal_interval(1.0, 0.5) == pytest.approx((1.0, low, high), abs=1e-4)
+    assert normal_interval(1.0, 0.5).verdict == "above"
+    assert normal_interval(1.0, 0.52).verdict == "undecided"
+
+
+def test_what_was_written_is_read_with_null_as_no_number():
+    assert Interval.from_json([1.0, 0.5, 2.0]) == (1.0, 0.5, 2.0)
+    assert all(math.isnan(value) for value in Interval.from_json([None] * 3))
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((-0.2, -0.3, -0.1), "below"),
+        ((0.2, 0.1, 0.3), "above"),
+        ((0.1, -0.1, 0.3), "undecided"),
+        ((0.0, 0.0, 0.0), "undecided"),
+        ((math.nan,) * 3, "undecided"),
+    ],
 )
-@settings(max_examples=50, deadline=None)
-def test_what_is_read_is_worth_every_point_that_asks_no_more(points, at):
-    asked, scores = (np.array([[p[k]] for p in points]) for k in (0, 1))
-    read = score_at(asked, scores, np.array([at]))[0]
-    assert all(read >= score - 1e-9 for a, score in points if a <= at)
-    assert read <= scores.max() + 1e-9
+def test_verdict(interval, verdict):
+    assert Interval(*interval).verdict == verdict
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 20), (3, 20), (20, 20), (60, 210), (1, 1), (500, 1000)])
+def test_binomial_interval_is_the_exact_one(hits, trials):
+    found = binomial_interval(hits, trials)
+    exact = stats.binomtest(hits, trials).proportion_ci(0.95, "exact")
+    assert found.estimate == hits / trials
+    assert found.low == pytest.approx(exact.low, abs=1e-9)
+    assert found.high == pytest.approx(exact.high, abs=1e-9)

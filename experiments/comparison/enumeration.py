@@ -1,4 +1,4 @@
-"""What a judge is like over a set of scenarios: level, saturation, harm, and how much planning matters.
+"""Figures of a judge from the scores of all sets: level, saturation, harm, how much planning matters.
 
 Everything derives from one table: float64[N, 2^n], the score of every set of every scenario. A value that is
 missing from a profile cannot become known: a set with it is the set without it.
@@ -67,7 +67,7 @@ class Figures:
 
 
 class Scores(NamedTuple):
-    """What a judge says of every set; N scenarios, n attributes, NaN = unscored."""
+    """A judge's scores of every set; N scenarios, n attributes, NaN = unscored."""
 
     table: np.ndarray  # float64[N, 2^n], the score of each set, by its bitmask
     empty: np.ndarray  # float64[N, 3], the dimensions with nothing known

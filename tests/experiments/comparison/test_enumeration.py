@@ -1,6 +1,5 @@
 """Statistics of a judge against tables worked out by hand, a naive twin, and what the presets promise."""
 
-import dataclasses
 import itertools
 import math
 
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 from envs import Attribute, Scenario, Schema, Score, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
-from experiments.judging.judge_promises import PROMISES, checks
-from experiments.judging.judge_statistics import BUDGETS, FIXED, figures
+from experiments.comparison.enumeration import BUDGETS, FIXED, figures
 
 ABC = Schema([Attribute(name, "?") for name in "ABC"])
 
@@ -217,30 +215,3 @@ def test_static_sets_are_held_against_the_best_set_of_each_budget():
     assert set(regret) == {3, 4, 5}
     for budget in lost:
         assert regret[budget] == pytest.approx(lost[budget] / possible[budget])
-
-
-@pytest.mark.parametrize("preset", ["published", "varied"])
-def test_presets_keep_all_their_promises_at_seed_0_and_at_16_of_20_seeds(preset):
-    rows = [checks(figures(SimulatedJudge(preset, seed), load_bundled())) for seed in range(20)]
-    assert [len(row) for row in rows] == [9 if preset == "published" else 5] * 20
-    assert [check for check in rows[0] if not check.met] == []
-    assert sum(all(check.met for check in row) for row in rows) >= 16
-    for column in zip(*rows, strict=True):
-        assert sum(check.met for check in column) >= 16, column[0].promise.what
-
-
-def test_a_promise_that_is_not_kept_is_told():
-    found = figures(SimulatedJudge("published"), load_bundled())
-    worse = dataclasses.replace(
-        found, full=4.2, n_below=6, singles=found.singles | {"Age": 0.6, "Gender": math.inf}
-    )
-    broken = [check.promise.what for check in checks(worse) if not check.met]
-    assert broken == [
-        "mean score, everything known",
-        "largest distance from a published single gain",
-        "pairs of single gains out of order",
-        "full context below empty, of 140",
-    ]
-    assert len(checks(dataclasses.replace(found, singles={"Housing": 0.3}))) == 7
-    assert checks(dataclasses.replace(found, simulated=False)) == []
-    assert set(PROMISES) == {SimulatedJudge("published").name, SimulatedJudge("varied").name}

@@ -40,6 +40,7 @@ from experiments.comparison.problems import ProblemSet
 from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import start_run
 from search.problem import Searcher
 
 FILE_NAME = "claims.json"
@@ -49,7 +50,7 @@ RUNS = "runs.parquet"
 _ATTRIBUTES, _BUDGET = 10, 4
 _SHARED = 0.5
 _DOMAIN = "health"
-_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "bootstrap")
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "vars", "bootstrap")
 
 
 class _Cells:
@@ -123,6 +124,7 @@ def claim(cfg: DictConfig) -> float:
     parallel = build.build_parallel(cfg)
     names = list(_Cells(cfg).nodes)
     with CellJournal(folder, fingerprint_of(cfg, names, _NOT_IN_FINGERPRINT), cfg.resume) as journal:
+        start_run(cfg, resumed=bool(journal.done))
         rows = run_cells(cells, journal, parallel)
     runs = pd.DataFrame(rows, columns=list(COLUMNS))
     runs.to_parquet(folder / RUNS, index=False)

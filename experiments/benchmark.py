@@ -27,7 +27,7 @@ from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
 from experiments.benchmarks import pomcp_benchmark
 from experiments.runs.entry_point import entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.problem import Problem
 from search.scenario_problem import scenario_problem
@@ -168,7 +168,7 @@ def benchmark(cfg: DictConfig) -> None:
     for key, low in (("simulations", 1000), ("repeats", 1)):
         if cfg[key] < low:
             raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
-    folder = output_folder(cfg.output_dir)
+    folder = start_run(cfg)
     rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
     interpreted = interpreted_rate(2000, cfg.seed)
     console = Console()

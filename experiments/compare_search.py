@@ -24,6 +24,7 @@ from experiments.comparison.regret import by_search, needle_finds, normalised_re
 from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict
 from experiments.runs.terminal import files_table
 from search.rollouts import Parallel
@@ -34,7 +35,7 @@ MARKDOWN = "summary.md"
 FIGURE = "regret.png"
 GREEDY = "greedy"
 _SHOWN = ("shown_calls", "shown_noise", "shown_searches", "bootstrap", "default_search")
-_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "tracking", *_SHOWN)
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "vars", "tracking", *_SHOWN)
 """Keys that change no run, so that another figure can be drawn of the same runs with resume=true."""
 _LISTS = ("searches", "landscapes", "n_attributes", "noise_std", "calls")
 
@@ -102,6 +103,7 @@ def compare(cfg: DictConfig) -> None:
     with CellJournal(
         folder, fingerprint_of(cfg, list(cfg.searches), _NOT_IN_FINGERPRINT), cfg.resume
     ) as journal:
+        start_run(cfg, resumed=bool(journal.done))
         tracking.start(config_dict(cfg, cfg.budget), folder)
         rows = run_cells(cells, journal, parallel)
     runs = pd.DataFrame(rows, columns=list(COLUMNS))

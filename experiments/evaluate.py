@@ -34,7 +34,7 @@ from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import spending as spending_of_plans
 from experiments.runs.entry_point import entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict
 from search.planning import PlanOptions
 from search.problem import describe_searcher
@@ -69,7 +69,7 @@ def _evaluate(cfg: DictConfig) -> float:
     if cfg.dry_run:
         return math.nan
     config = config_dict(cfg, budget)
-    folder = output_folder(cfg.output_dir)
+    folder = start_run(cfg)
     preflight(judges[0], folder, tested)
     tracking.start(config, folder)
     with progress_bar(len(judges) * len(sides)) as progress:

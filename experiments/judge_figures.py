@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from envs import Judge, Scenario
+from envs.judges.protocol import describe
 from envs.judges.simulated.parameters import PUBLISHED_GAINS
 from experiments.comparison.enumeration import BUDGETS, Figures, figures
 from experiments.runs import build

@@ -21,7 +21,7 @@ from experiments.population.gains import Gain, gains
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.entry_point import NothingPlannedError, entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict, provenance
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
@@ -55,8 +55,8 @@ def plan_population(cfg: DictConfig) -> float:
     if cfg.dry_run:
         console.print(_dry_run(loaded.scenarios, judges, budget, cfg.samples), highlight=False)
         return math.nan
-    folder = output_folder(cfg.output_dir)
-    tables = _tables(folder, cfg.beside)
+    beside = _beside(cfg.beside)
+    folder = start_run(cfg)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
     rows: list[Gain] = []
     trees: list[PolicyTree] = []
@@ -71,8 +71,8 @@ def plan_population(cfg: DictConfig) -> float:
     source = provenance(config_dict(cfg, budget), loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
     _write(folder, rows, summary, failures, source)
-    for path in tables:
-        save_trees(path, trees, source)
+    for home in (folder, *beside):
+        save_trees(home / TREES, trees, source)
     _draw(folder, trees, summary, cfg.pictures)
     _show(console, folder, rows, summary, _files(trees, cfg.pictures))
     return float(summary["mean_objective_careful"])
@@ -176,13 +176,11 @@ def _trees(population: Population, options: PopulationOptions) -> list[PolicyTre
     return found
 
 
-def _tables(folder: Path, beside: str | None) -> list[Path]:
-    """Return the files to store the trees in."""
-    if beside is None:
-        return [folder / TREES]
-    if not (Path(beside) / PATHS).is_file():
-        raise UserError(f"beside={beside}: found no {PATHS} there, expected a run folder of train_mcts")
-    return [folder / TREES, Path(beside) / TREES]
+def _beside(run: str | None) -> list[Path]:
+    """Return the run folders to store the trees in as well."""
+    if run is not None and not (Path(run) / PATHS).is_file():
+        raise UserError(f"beside={run}: found no {PATHS} there, expected a run folder of train_mcts")
+    return [] if run is None else [Path(run)]
 
 
 def _write(

@@ -19,6 +19,7 @@ from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
 from experiments.runs.entry_point import NothingPlannedError, entry_point
+from experiments.runs.folders import start_run
 from experiments.runs.journal import FILE_NAME as JOURNAL
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import config_dict, fingerprint, provenance
@@ -50,6 +51,7 @@ def train(cfg: DictConfig) -> float:
     parallel, tracking = build.build_parallel(cfg), build.build_tracking(cfg)
     options = PlanOptions(
         budget=budget,
+        seed=cfg.seed,
         cost_weight=cfg.cost_weight,
         report_samples=cfg.report_samples,
         max_judge_calls=cfg.search.max_judge_calls,
@@ -58,10 +60,12 @@ def train(cfg: DictConfig) -> float:
         takes = spending(scenarios.scenarios, options, searcher, judge, prior)
         console.print(takes.dry_run(len(scenarios.bad)), highlight=False, soft_wrap=True)
         return math.nan
+    plan((), judge, searcher, budget, wave=cfg.search.wave)  # refuses what it would refuse later, by a folder
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
     with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
+        start_run(cfg, resumed=bool(journal.done))
         todo = [s for s in scenarios.scenarios if s.id not in journal.done]
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
         begun = _preflight(judge, folder, scenarios.scenarios)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from envs.errors import UserError
+from envs.errors import OutsideError, UserError
 
 DEFAULT_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -221,6 +221,8 @@ class EndpointError(UserError):
 
 class EndpointDown(EndpointError):
     """The endpoint did not answer within all retries."""
+
+    exit_code = OutsideError.exit_code
 
 
 class SchemaRefused(EndpointError):

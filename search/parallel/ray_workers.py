@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, OutsideError, Scenario, UserError
 from envs.judges.protocol import describe
 from search.parallel.concurrency import concurrent_plans
 from search.parallel.workers import Outcome, Run, StreamWorker
@@ -199,7 +199,7 @@ def _result(reference: Any) -> Any:
             raise error.cause from None  # of its own kind: it knows the exit code
         raise
     except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError) as error:
-        raise UserError(
+        raise OutsideError(
             "a Ray worker died (out of memory, or killed); what was finished is saved, "
             "run again with resume=true"
         ) from error

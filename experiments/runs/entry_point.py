@@ -1,6 +1,6 @@
 """What every entry point shares: Hydra composes, a user's mistake is one line, exit codes mean something.
 
-Exit 0: done; 1: nothing could be done; 2: a wrong command; 130: interrupted.
+Exit 0: done; 1: nothing could be done; 2: a wrong command; 130: interrupted (Ctrl-C or SIGTERM).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from envs import UserError
 from experiments.runs.config import register
+from experiments.runs.signals import sigterm_interrupts
 
 
 class NothingPlannedError(UserError):
@@ -108,7 +109,8 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
 def mistakes_in_one_line() -> Iterator[None]:
     """Turn a user's mistake into one line and an exit code; a programmer's mistake keeps its traceback."""
     try:
-        yield
+        with sigterm_interrupts():
+            yield
     except UserError as error:
         _stop(str(error), error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:

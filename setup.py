@@ -57,7 +57,7 @@ setup(
         "local-llm": ["xllamacpp>=2026.10"],
         "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
-        "sweep": ["hydra-optuna-sweeper==1.3.0"],
+        "sweep": ["hydra-joblib-launcher==1.2.0", "hydra-optuna-sweeper==1.3.0"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

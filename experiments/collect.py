@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from envs import UserError
+from experiments.runs import paired
 from experiments.runs.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.train_mcts import SUMMARY
 
@@ -137,7 +138,7 @@ def _of_one_type(values: list[Any]) -> list[Any]:
 
 
 def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
-    """Write `sweep.parquet` into `folder` and print it, with the jobs that have no objective below.
+    """Write `sweep.parquet` and `pairs.parquet` into `folder` and print them, jobs without objective below.
 
     Raises
     ------
@@ -148,12 +149,13 @@ def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
     jobs = read_jobs(folder, objective)
     keys = varied(jobs)
     done = [job for job in jobs if not job.reason]
-    try:
-        pq.write_table(as_table(jobs, keys, objective), folder / FILE_NAME)
-    except OSError as error:
-        raise UserError(f"{folder / FILE_NAME}: cannot be written ({error.strerror})") from None
+    pairs = paired.compare(paired.read_scores(folder, [job.name for job in done]))
+    _write(as_table(jobs, keys, objective), folder / FILE_NAME)
     if done:
         console.print(_terminal_table(done, keys, objective))
+    if pairs:
+        _write(paired.as_table(pairs), folder / paired.FILE_NAME)
+        console.print(paired.beside_the_best(pairs))
     for job in jobs:
         if job.reason:
             given = ", ".join(f"{key}={job.overrides.get(key)}" for key in keys if key in job.overrides)
@@ -167,6 +169,13 @@ def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
     )
     if not done:
         raise NothingPlannedError(f"{folder}: none of {len(jobs)} jobs has a number {objective}")
+
+
+def _write(table: pa.Table, file: Path) -> None:
+    try:
+        pq.write_table(table, file)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written ({error.strerror})") from None
 
 
 def _terminal_table(jobs: Sequence[Job], keys: Sequence[str], objective: str) -> Table:

@@ -16,6 +16,7 @@ from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
 from experiments.runs.entry_point import one_line
 from experiments.runs.keys import HARNESS_DEFAULTS, check_class_types
+from experiments.runs.sweeps import workers_of_a_job
 from policies import Agent
 from policies.agent import Responder
 from policies.dialogue_state import Policy
@@ -102,7 +103,12 @@ def build_prior(cfg: DictConfig) -> Prior | None:
 
 
 def build_parallel(cfg: DictConfig) -> Parallel:
-    """Return the way many scenarios are planned."""
+    """Return the way many scenarios are planned; jobs of a sweep that run at once share the cores."""
+    node = cfg.parallel
+    share = workers_of_a_job()
+    if share is not None and "num_workers" in node and node.num_workers is None and node.address is None:
+        cfg = cfg.copy()
+        cfg.parallel.num_workers = share
     return _build(cfg, "parallel", "start")
 
 

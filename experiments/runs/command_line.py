@@ -134,7 +134,7 @@ class CommandLine:
         _ = done.return_value  # raises what the task raised
 
     def sweep(self, task: Task) -> None:
-        """Give the sweep to Hydra, in one folder with a subfolder a job; a dry one is run here, job by job."""
+        """Give the sweep to Hydra, a subfolder a job; a dry one is run here, job by job."""
         if self.jobs[0].get("dry_run"):
             for lines in itertools.product(*map(_values, self._all(self.jobs[0]))):
                 self.run(task, self._composed(lines))
@@ -192,7 +192,7 @@ class CommandLine:
         return [override for override in added if override.key_or_group not in given] + self.overrides
 
     def _either_way(self) -> list[str]:
-        """Return the overrides of keys such that they set an old or a new one; what deletes nothing is left out.
+        """Return overrides that set an old key or a new one; what deletes nothing is left out.
 
         Raises
         ------

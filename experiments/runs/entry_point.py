@@ -1,7 +1,7 @@
 """What every entry point shares: Hydra composes, a user's mistake is one line, exit codes mean something.
 
 Exit 0: done; 1: nothing could be planned; 2: a wrong command or file; 3: a limit on spending; 4: something
-outside failed (endpoint, node, disk); 130: interrupted.
+outside failed (endpoint, node, disk); 130: interrupted (Ctrl-C or SIGTERM).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from experiments.runs import command_line
 from experiments.runs.config import register
 from experiments.runs.folders import closed_log
 from experiments.runs.keys import check_config
+from experiments.runs.signals import sigterm_interrupts
 
 
 class NothingPlannedError(UserError):
@@ -105,7 +106,8 @@ def mistakes_in_one_line(resumable: bool = False) -> Iterator[None]:
     `resumable`: `resume=true` goes on with what was stopped, so that messages may say so.
     """
     try:
-        yield
+        with sigterm_interrupts():
+            yield
     except UserError as error:
         message = str(error) if resumable else _RESUMES.sub("", str(error))
         _stop(message, error.exit_code)

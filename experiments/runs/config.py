@@ -196,6 +196,13 @@ class HarnessKeys:
     wave: int = key("scenarios after which a search that learns across them (fit) may do so", 50)
 
 
+@dataclass
+class AutoSearchKeys(HarnessKeys):
+    """Keys of `search=auto`, which stands for another member."""
+
+    num_simulations: int | None = key("simulations or judge calls of that search; null: its own", None)
+
+
 SCHEMAS: dict[str, type] = {
     "train_schema": TrainConfig,
     "judge_figures_schema": JudgeFiguresConfig,

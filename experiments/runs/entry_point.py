@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from envs import UserError
 from experiments.runs.config import register
+from experiments.runs.help_text import help_asked
 
 
 class NothingPlannedError(UserError):
@@ -82,6 +83,10 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
         def main() -> None:
             nonlocal started
             started = False
+            text = help_asked(config_name, sys.argv[1:])
+            if text is not None:
+                print(text)
+                return
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"

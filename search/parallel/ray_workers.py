@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from envs import Judge, Scenario, UserError
 from search.parallel.concurrency import concurrent_plans
+from search.parallel.worker_path import worker_options
 from search.parallel.workers import Outcome, Run, StreamWorker
 from search.planning import PlanOptions
 from search.problem import Searcher
@@ -70,7 +71,7 @@ def _start_ray(num_workers: int | None, address: str | None) -> None:
     if address is not None:
         try:
             _knock(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **worker_options())
         except OSError:
             raise UserError(
                 f"parallel.address={address}: no Ray cluster answers there, "
@@ -86,6 +87,7 @@ def _start_ray(num_workers: int | None, address: str | None) -> None:
         logging_level=logging.ERROR,
         object_store_memory=128 * 1024**2,  # plans are small; the default is a third of the memory
         _node_ip_address="127.0.0.1",
+        **worker_options(),
     )
 
 

@@ -76,15 +76,12 @@ def _unknown(name: str) -> str:
 
 
 def _run(name: str, arguments: list[str]) -> None:
-    from experiments.runs.help_text import help_asked
+    from experiments.runs.help_text import gives_help
 
     module = COMMANDS[name]
     sys.argv = [f"{PROGRAM} {name}", *arguments]
-    text = help_asked(module, arguments)
-    if text is None:
+    if not gives_help(module, arguments):
         pkgutil.resolve_name(f"experiments.{module}:main")()
-    else:
-        print(text)
 
 
 if __name__ == "__main__":

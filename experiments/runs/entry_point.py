@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from envs import UserError
 from experiments.runs.config import register
-from experiments.runs.help_text import help_asked
+from experiments.runs.help_text import gives_help
 
 
 class NothingPlannedError(UserError):
@@ -83,9 +83,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
         def main() -> None:
             nonlocal started
             started = False
-            text = help_asked(config_name, sys.argv[1:])
-            if text is not None:
-                print(text)
+            if gives_help(config_name, sys.argv[1:]):
                 return
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.

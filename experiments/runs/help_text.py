@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -39,14 +40,18 @@ def about(module: str) -> str:
     return line.strip().strip('"').partition(": `")[0].rstrip(".")
 
 
-def help_asked(module: str, arguments: Sequence[str]) -> str | None:
-    """Return the help of the command in `experiments.MODULE` where `arguments` ask for it, else None.
+def gives_help(module: str, arguments: Sequence[str]) -> bool:
+    """Print the help of `experiments.MODULE` where `arguments` ask for it, and tell whether they do.
 
     Hydra's own (`--hydra-help`), and that of commands without a configuration, is another matter.
     """
     if not any(argument in HELP for argument in arguments) or not (CONF / f"{module}.yaml").is_file():
-        return None
-    return help_text(program(module), module, arguments)
+        return False
+    try:
+        print(help_text(program(module), module, arguments), flush=True)
+    except BrokenPipeError:  # `--help | head`: nobody reads on, and Python must not try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def help_text(called: str, module: str, arguments: Sequence[str] = ()) -> str:

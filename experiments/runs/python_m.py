@@ -15,9 +15,7 @@ def before_the_module() -> None:
     arguments = sys.argv[1:]
     name = sys.orig_argv[-1 - len(arguments)].removeprefix("-m")
 
-    from experiments.runs.help_text import help_asked
+    from experiments.runs.help_text import gives_help
 
-    text = help_asked(name.removeprefix("experiments."), arguments)
-    if text is not None:
-        print(text)
+    if gives_help(name.removeprefix("experiments."), arguments):
         sys.exit(0)

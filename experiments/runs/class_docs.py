@@ -6,9 +6,10 @@ import ast
 import functools
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from experiments.runs.import_path import ROOT
 
@@ -16,7 +17,6 @@ _SECTIONS = ("Parameters", "Attributes")
 _ITEM = re.compile(r"(\w+(?:, \w+)*)(?: : (.*))?$")
 _INLINE = r"`{}`(?:, `\w+`)*: (.+?)(?=; `|\.(?: |$)|$)"
 _SEE = re.compile(r"[Ss]ee `([\w.]+)`")
-_SENTENCE_END = re.compile(r"(?<=\.) ")
 
 
 @dataclass(frozen=True)
@@ -29,44 +29,125 @@ class Parameter:
     meaning: str
 
 
-@dataclass
-class ClassSource:
-    """A class or function found in a file, with the names that the file imports."""
+@dataclass(frozen=True)
+class Source:
+    """A class or function found in a file, with the names that the file imports or assigns."""
 
     node: ast.ClassDef | ast.FunctionDef
-    imports: dict[str, str] = field(default_factory=dict)
-    module: str = ""
+    module: str
+    imports: dict[str, str]
+    aliases: dict[str, ast.expr]
+
+    def absolute(self, name: str) -> str:
+        """Return the dotted path of what the file calls `name`."""
+        return self.imports.get(name, f"{self.module}.{name}")
+
+    @property
+    def bases(self) -> list[str]:
+        """The dotted paths of the classes that it extends, as far as they are plain names."""
+        nodes = self.node.bases if isinstance(self.node, ast.ClassDef) else []
+        return [self.absolute(base.id) for base in nodes if isinstance(base, ast.Name)]
 
 
-def first_sentence(target: str) -> str:
-    """Return what `target` (a dotted path) says of itself first, "" where nothing is found."""
-    found = _find(target)
-    text = "" if found is None else ast.get_docstring(found.node) or ""
-    return text.partition("\n\n")[0].replace("\n", " ")
+@functools.cache
+def parameters(target: str) -> dict[str, Parameter]:
+    """Return name -> parameter of the class or function `target`; empty where its source is not found.
 
-
-def parameters(target: str) -> list[Parameter]:
-    """Return the parameters of the class or function `target`, none where its source is not found."""
+    They are those of its signature, of the settings class that its constructor `takes`, or the fields of a
+    data class.
+    """
     found = _find(target)
     if found is None:
-        return []
-    made = _constructor(found)
-    if made is None:
-        return []
-    arguments = [*made.args.posonlyargs, *made.args.args, *made.args.kwonlyargs]
+        return {}
+    made = _constructor(found.node)
+    if made is not None:
+        settings = [d.args[0].id for d in made.decorator_list if _is_takes(d)]
+        return parameters(found.absolute(settings[0])) if settings else _of_signature(made, found, target)
+    inherited: dict[str, Parameter] = {}
+    for base in reversed(found.bases):
+        inherited |= parameters(base)
+    return inherited | _fields(found, target)
+
+
+def _constructor(node: ast.ClassDef | ast.FunctionDef) -> ast.FunctionDef | None:
+    if isinstance(node, ast.FunctionDef):
+        return node
+    return next((p for p in node.body if isinstance(p, ast.FunctionDef) and p.name == "__init__"), None)
+
+
+def _is_takes(node: ast.expr) -> TypeGuard[Any]:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "takes"
+        and isinstance(node.args[0], ast.Name)
+    )
+
+
+def _of_signature(made: ast.FunctionDef, found: Source, target: str) -> dict[str, Parameter]:
     positional = [*made.args.posonlyargs, *made.args.args]
     blank: list[ast.expr | None] = [None] * (len(positional) - len(made.args.defaults))
     defaults = [*blank, *made.args.defaults, *made.args.kw_defaults]
-    return [
-        Parameter(
+    return {
+        argument.arg: Parameter(
             argument.arg,
-            "" if argument.annotation is None else ast.unparse(argument.annotation),
+            _type(argument.annotation, found),
             None if default is None else ast.unparse(default),
             meaning(target, argument.arg),
         )
-        for argument, default in zip(arguments, defaults, strict=True)
+        for argument, default in zip([*positional, *made.args.kwonlyargs], defaults, strict=True)
         if argument.arg not in ("self", "cls")
-    ]
+    }
+
+
+def _fields(found: Source, target: str) -> dict[str, Parameter]:
+    """Return the fields of a data class or model; `Field(description=...)` says what one means."""
+    fields: dict[str, Parameter] = {}
+    for part in found.node.body:
+        if not isinstance(part, ast.AnnAssign) or not isinstance(part.target, ast.Name):
+            continue
+        name, value = part.target.id, part.value
+        options = {o.arg: o.value for o in value.keywords} if isinstance(value, ast.Call) else {}
+        default = options.get("default", options.get("default_factory")) if options else value
+        said = options.get("description")
+        text = str(said.value) if isinstance(said, ast.Constant) else meaning(target, name)
+        shown = None if default is None else ast.unparse(default)
+        fields[name] = Parameter(name, _type(part.annotation, found), shown, text)
+    return fields
+
+
+def _type(annotation: ast.expr | None, found: Source) -> str:
+    """Return an annotation as help shows it: null for None, choices as a|b, mappings and lists by name."""
+    match annotation:
+        case None:
+            return ""
+        case ast.Name(id=name) if name in found.aliases:
+            return _type(found.aliases[name], found)
+        case ast.Name(id=name) if name in found.imports and (there := _alias(found.imports[name])):
+            return there
+        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, *_])):
+            return _type(inner, found)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
+            return ast.unparse(inner).strip("()").replace("'", "").replace(", ", "|")
+        case ast.Subscript(value=ast.Name(id="Mapping" | "dict")):
+            return "mapping"
+        case ast.Subscript(value=ast.Name(id="Sequence" | "list" | "tuple"), slice=inner):
+            return f"list[{_type(inner, found)}]"
+        case ast.BinOp(left=left, right=right):
+            return f"{_type(left, found)} | {_type(right, found)}"
+        case ast.Constant(value=None):
+            return "null"
+        case _:
+            return ast.unparse(annotation)
+
+
+def _alias(target: str) -> str:
+    """Return the type that the assignment `target` of some module stands for, "" where it is none."""
+    module, _, name = target.rpartition(".")
+    source = _source(module)
+    if source is None or name not in source.aliases:
+        return ""
+    return _type(source.aliases[name], source)
 
 
 @functools.cache
@@ -77,14 +158,13 @@ def meaning(target: str, name: str) -> str:
         return ""
     doc = ast.get_docstring(found.node) or ""
     text = _sections(doc).get(name, "")
+    if not text and (inline := re.search(_INLINE.format(re.escape(name)), " ".join(doc.split()))):
+        text = inline[1]
     pointer = _SEE.search(text)
     if pointer and (there := meaning(pointer[1], name)):
         return there
-    if not text and (inline := re.search(_INLINE.format(re.escape(name)), " ".join(doc.split()))):
-        text = inline[1]
-    if not text and isinstance(found.node, ast.ClassDef):
-        bases = [base.id for base in found.node.bases if isinstance(base, ast.Name)]
-        text = next(filter(None, (meaning(_absolute(found, base), name) for base in bases)), "")
+    if not text:
+        text = next(filter(None, (meaning(base, name) for base in found.bases)), "")
     return text
 
 
@@ -115,25 +195,23 @@ def _joined(before: str, line: str) -> str:
     return f"{before}; {line}" if re.fullmatch(r"\{.*\}", before) else f"{before} {line}".strip()
 
 
-def _constructor(found: ClassSource) -> ast.FunctionDef | None:
-    if isinstance(found.node, ast.FunctionDef):
-        return found.node
-    for part in found.node.body:
-        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
-            return part
-    bases = [base.id for base in found.node.bases if isinstance(base, ast.Name)]
-    above = (_find(_absolute(found, base)) for base in bases)
-    return next((made for base in above if base and (made := _constructor(base))), None)
-
-
-def _absolute(found: ClassSource, name: str) -> str:
-    return found.imports.get(name, f"{found.module}.{name}")
+@functools.cache
+def _find(target: str) -> Source | None:
+    """Return where `target` is defined, through the packages that hand it on; None where nothing is found."""
+    module, _, name = target.rpartition(".")
+    source = _source(module)
+    if source is None:
+        return None
+    for node in source.node.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+            return Source(node, module, source.imports, source.aliases)
+    there = source.imports.get(name, target)
+    return None if there == target else _find(there)
 
 
 @functools.cache
-def _find(target: str) -> ClassSource | None:
-    """Return where `target` is defined, through the packages that hand it on; None where nothing is found."""
-    module, _, name = target.rpartition(".")
+def _source(module: str) -> Source | None:
+    """Return a module as a class of what stands in it; None where it has no source."""
     tree = _tree(module)
     if tree is None:
         return None
@@ -143,10 +221,15 @@ def _find(target: str) -> ClassSource | None:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
         for alias in node.names
     }
-    for node in tree.body:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
-            return ClassSource(node, imports, module)
-    return _find(imports[name]) if name in imports and imports[name] != target else None
+    aliases: dict[str, ast.expr] = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, (ast.Subscript, ast.BinOp))
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    whole = ast.ClassDef(module, [], [], tree.body, [])
+    return Source(whole, module, imports, aliases)
 
 
 @functools.cache

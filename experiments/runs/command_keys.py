@@ -29,6 +29,7 @@ _UNSCHEMED = {
     "policy/abstention": "when to stop",
 }
 """Meanings of groups that no field of a schema stands for."""
+_TARGET = "dotted path of your class or function, in any module that can be imported"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE = re.compile(
     r"(?P<indent> *)(?P<key>[\w-]+):(?: (?:[^#\"']|\"[^\"]*\"|'[^']*')*?)?(?:\s# (?P<comment>.*))?$"
@@ -163,7 +164,9 @@ class _Reader:
         shapes = _harness_keys(node) if group == "search" else {}
         for path, value, owner in _leaves(node, target):
             name = ".".join(path)
-            if name in shapes:
+            if path[-1] == "_target_":
+                yield Key(prefix + name, value, "str", _TARGET)
+            elif name in shapes:
                 yield _of_field(shapes[name], value, prefix)
             else:
                 yield Key(prefix + name, value, meaning=comments.get(name, ""), target=owner)

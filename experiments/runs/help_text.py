@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.runs.class_docs import Parameter, parameters
+from experiments.runs.class_docs import parameters
 from experiments.runs.command_keys import CONF, PRESET, Group, Key, command_keys, given
 from experiments.runs.import_path import ROOT
 from experiments.runs.schema_fields import MISSING
@@ -87,7 +87,7 @@ def _group(group: Group, overrides: dict[str, str], width: int) -> Iterator[str]
 def _further(group: Group, place: str, target: str) -> Iterator[Key]:
     """Yield the parameters of a class of the user's; a member's YAML names those of ours."""
     names = {key.name for key in group.keys}
-    for parameter in parameters(target) if target else ():
+    for parameter in parameters(target).values() if target else ():
         name = f"{place}.{parameter.name}"
         if name not in names:
             default = MISSING if parameter.default is None else parameter.default
@@ -96,7 +96,7 @@ def _further(group: Group, place: str, target: str) -> Iterator[Key]:
 
 def _rows(keys: Sequence[Key], width: int) -> Iterator[str]:
     """Yield a line (or more) for each key: name=default, type, meaning."""
-    shown = [_explained(key) for key in keys]
+    shown = [explained(key) for key in keys]
     heads = [f"{key.name}={_value(key.default)}" for key in shown]
     longest = min(max(map(len, heads), default=0), 40)
     types = min(max((len(key.type) for key in shown), default=0), 14)
@@ -115,16 +115,13 @@ def _wrapped(text: str, start: str, width: int) -> Iterator[str]:
     yield from (indent + line for line in lines[1:])
 
 
-def _explained(key: Key) -> Key:
+def explained(key: Key) -> Key:
     """Return `key` with the type and meaning that its class gives it, where its YAML says none."""
-    if not key.target:
-        return Key(key.name, key.default, _type(key.type or _kind(key.default)), key.meaning)
-    known: dict[str, Parameter] = {parameter.name: parameter for parameter in parameters(key.target)}
-    name = key.name.rpartition(".")[2]
     # A nested mapping without a class of its own holds parameters of the one above.
-    found = known.get(name, Parameter(name, "", None, ""))
-    kind = found.annotation or _kind(key.default)
-    return Key(key.name, key.default, _type(kind), key.meaning or _short(found.meaning), key.target)
+    found = parameters(key.target).get(key.name.rpartition(".")[2]) if key.target else None
+    kind = key.type or (found.annotation if found else "") or _kind(key.default)
+    said = key.meaning or (_short(found.meaning) if found else "")
+    return Key(key.name, key.default, kind.replace("None", "null"), said, key.target)
 
 
 def _short(text: str) -> str:
@@ -132,12 +129,6 @@ def _short(text: str) -> str:
     own = _TYPE.match(text)
     rest = text[own.end() :] if own else text
     return _SENTENCE_END.split(rest)[0].strip().rstrip(".").replace("None", "null")
-
-
-def _type(annotation: str) -> str:
-    names = re.sub(r"\b(?:Mapping|dict)(?:\[[^\[\]]*\])?", "mapping", annotation)
-    names = re.sub(r"\b(?:Sequence|list)\b", "list", names)
-    return names.replace("None", "null").replace("Any", "any")
 
 
 def _kind(value: Any) -> str:

@@ -20,6 +20,7 @@ setup(
         "policies": ["data/*", "prompts/*", "understanding/data/*"],
         "conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"],
     },
+    entry_points={"console_scripts": ["raise-planner = experiments.cli:main"]},
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",

@@ -6,7 +6,6 @@ python -m experiments.by_model multirun/DATE/TIME      reads what such a sweep h
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from experiments.evaluation.report.grids import SIMULATED, number, with_interval
 from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.published_claims import SUMMARY, read_summary
 from experiments.evaluation.results import DIMENSIONS
+from experiments.runs.arguments import parser
 from experiments.stats import Interval
 
 PAGE, TABLE = "by_model.html", "by_model.md"
@@ -150,15 +150,12 @@ def write(runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write and print the tables; exit 2 on a mistake."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.by_model",
-        description="Evaluations of several judges and target models as one table.",
-    )
-    parser.add_argument(
+    own = parser("by_model", __doc__)
+    own.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
         help="of a sweep of experiments.evaluate, or of single runs; the files go into the first",
     )  # fmt: skip
-    chosen = parser.parse_args(arguments)
+    chosen = own.parse_args(arguments)
     try:
         text = write(read_runs(chosen.folders), chosen.folders[0])
     except UserError as error:

@@ -5,13 +5,12 @@ python -m experiments.collect multirun/DATE/TIME
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +22,7 @@ from rich.table import Table
 
 from envs import UserError
 from experiments.runs import paired
+from experiments.runs.arguments import parser
 from experiments.runs.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.train_mcts import SUMMARY
 
@@ -202,22 +202,15 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as everywhere."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} ({self.prog} --help)")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    parser = _Parser(prog="python -m experiments.collect", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a folder that a sweep (--multirun) has left")
-    parser.add_argument(
+    own = parser("collect", __doc__)
+    own.add_argument("folder", type=Path, help="a folder that a sweep (--multirun) has left")
+    own.add_argument(
         "--objective", default=OBJECTIVE, help=f"key of {SUMMARY} to sort by, default %(default)s"
     )
     with mistakes_in_one_line():
-        options = parser.parse_args(arguments)
+        options = own.parse_args(arguments)
         collect(options.folder, Console(), options.objective)
 
 

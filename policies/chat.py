@@ -37,7 +37,8 @@ class Chat(Protocol):
 class EndpointChat:
     """A model at an OpenAI-compatible endpoint; see `envs.llm.Endpoint` for model, URL and key.
 
-    `max_output_tokens`: of one reply; `max_requests`: of this object's life, None = no limit.
+    `model`, `base_url`, `timeout_s`: see `envs.llm.Endpoint`. `temperature`: of each reply.
+    `max_output_tokens`: tokens of a reply, at most; `max_requests`: of this object's life, None = no limit.
     """
 
     def __init__(
@@ -96,6 +97,8 @@ class TargetModel:
 
 class EndpointEmbedding:
     """An embeddings model at an OpenAI-compatible endpoint. The first request tells its dimension.
+
+    `model`, `base_url`, `timeout_s`: see `envs.llm.Endpoint`.
 
     Raises
     ------

@@ -24,6 +24,7 @@ from envs import OutsideError, UserError
 from experiments.runs import command_line
 from experiments.runs.config import register
 from experiments.runs.folders import closed_log
+from experiments.runs.help_text import gives_help
 from experiments.runs.keys import check_config
 from experiments.runs.signals import sigterm_interrupts
 
@@ -83,6 +84,8 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
                 return task(cfg)
 
         def main() -> None:
+            if gives_help(config_name, sys.argv[1:]):
+                return
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"

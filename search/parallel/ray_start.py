@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from envs import UserError
 from search.parallel.cores import available_cores
+from search.parallel.worker_path import worker_options
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry
@@ -39,7 +40,9 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
         try:
             _knock(address)
             with _own_sigterm():
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(
+                    address=address, log_to_driver=False, logging_level=logging.ERROR, **worker_options()
+                )
         except OSError:
             raise UserError(
                 f"parallel.address={address}: no Ray cluster answers there, "
@@ -56,6 +59,7 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
             logging_level=logging.ERROR,
             object_store_memory=128 * 1024**2,  # plans are small; the default is a third of the memory
             _node_ip_address="127.0.0.1",
+            **worker_options(),
         )
 
 

@@ -37,7 +37,7 @@ setup(
     ],
     extras_require={
         "test": [
-            "raise-planner[sweep]",
+            "raise-planner[sweep,tensorboard]",
             "hypothesis>=6.100",
             "pytest>=8",
             "scipy>=1.13",
@@ -58,6 +58,7 @@ setup(
         "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
         "sweep": ["hydra-optuna-sweeper==1.3.0"],
+        "tensorboard": ["tensorboardX>=2.6.2"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -21,6 +21,7 @@ from experiments.judging.judge_promises import BUNDLED, PROMISES, Promise, Promi
 from experiments.judging.judge_statistics import BUDGETS, Figures, figures
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
+from experiments.runs.progress import Progress
 
 _DIMENSIONS = ("risk sensitivity", "emotional empathy", "personalization")
 
@@ -49,7 +50,11 @@ def report(judge: Judge, scenarios: Sequence[Scenario]) -> Group:
 
 def seeds_report(judges: Sequence[Judge], scenarios: Sequence[Scenario]) -> Table:
     """Return in how many of `judges`, the same judge with different model seeds, each promise holds."""
-    rows = [checks(figures(judge, scenarios)) for judge in judges]
+    rows = []
+    with Progress("scored", "judges", len(judges)) as progress:
+        for judge in judges:
+            rows.append(checks(figures(judge, scenarios)))
+            progress.advance()
     table = _table(f"Promises over {len(rows)} model seeds", "promised", "range", "met in", "values found")
     for column in zip(*rows, strict=True):
         values = [check.value for check in column]

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from envs import UserError
-from experiments.runs.tracking import WandbTracking
+from experiments.runs.tracking import WandbTracker
 from tests.experiments.run_cases import SERIAL, record, rows, summary, write_scenarios
 
 
@@ -116,7 +116,7 @@ def test_no_account_and_no_connection_are_one_line(monkeypatch, tmp_path, kind):
     monkeypatch.setattr(wandb, "init", refuse)
     expected = r"^tracking=wandb: nobody answers; tracking\.mode=offline needs no account and no network$"
     with pytest.raises(UserError, match=expected):
-        WandbTracking().start({}, tmp_path)
+        WandbTracker().start({}, tmp_path)
 
 
 def test_an_offline_run_holds_the_planned_paths_as_a_drawing(command, tmp_path):

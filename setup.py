@@ -38,7 +38,7 @@ setup(
     ],
     extras_require={
         "test": [
-            "raise-planner[sweep]",
+            "raise-planner[sweep,tensorboard]",
             "hypothesis>=6.100",
             "pytest>=8",
             "scipy>=1.13",
@@ -59,6 +59,7 @@ setup(
         "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
         "sweep": ["hydra-joblib-launcher==1.2.0", "hydra-optuna-sweeper==1.3.0"],
+        "tensorboard": ["tensorboardX>=2.6.2"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.entry_point import NothingPlannedError, entry_point
 from experiments.runs.folders import start_run
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, provenance
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
@@ -60,12 +61,18 @@ def plan_population(cfg: DictConfig) -> float:
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
     rows: list[Gain] = []
     trees: list[PolicyTree] = []
-    for seed, judge in judges:
-        population = Population(loaded.scenarios, judge, budget, cfg.samples)
-        if not trees:
-            failures += _unscored(loaded.scenarios, population)
-            trees = _trees(population, options)
-        rows += gains(population, options, seed)
+    groups_of_all = len({s.domain for s in loaded.scenarios}) + 1
+    steps = groups_of_all * (1 + len(judges))  # the trees once, the gains under each judge
+    with Progress("planned", "groups", steps, live=lambda: usage(*(j for _, j in judges))) as progress:
+        for seed, judge in judges:
+            progress.advance(0, "scores")
+            population = Population(loaded.scenarios, judge, budget, cfg.samples)
+            if not trees:
+                failures += _unscored(loaded.scenarios, population)
+                progress.advance(0, "trees")
+                trees = _trees(population, options, progress.advance)
+            progress.advance(0, "gains")
+            rows += gains(population, options, seed, progress.advance)
     summary = _summary(rows, len(loaded.scenarios), len(failures), judges[0][1])
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     source = provenance(config_dict(cfg, budget), loaded.source, loaded.sha256)
@@ -168,11 +175,14 @@ def _unscored(scenarios: Sequence[Scenario], population: Population) -> list[Fai
     ]
 
 
-def _trees(population: Population, options: PopulationOptions) -> list[PolicyTree]:
+def _trees(
+    population: Population, options: PopulationOptions, on_group: Callable[[], None]
+) -> list[PolicyTree]:
     """Return the trees to follow: one a domain, then one for all."""
     found = []
     for domain, rows in groups(population).items():
         found.append(min_support_tree(pooled(population, rows, options, domain), options))
+        on_group()
     return found
 
 

@@ -7,7 +7,7 @@ simulated judge is the same for all, so that what is held out is people and not 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -73,8 +73,16 @@ class _Held(NamedTuple):
     held_stderr: float = math.nan
 
 
-def gains(population: Population, options: PopulationOptions, model_seed: int | None = None) -> list[Gain]:
-    """Return a row for each plan of each domain, of all domains together, and of one plan for all."""
+def gains(
+    population: Population,
+    options: PopulationOptions,
+    model_seed: int | None = None,
+    on_group: Callable[[], None] = lambda: None,
+) -> list[Gain]:
+    """Return a row for each plan of each domain, of all domains together, and of one plan for all.
+
+    `on_group` is called when the rows of one of them are finished.
+    """
     found: list[Gain] = []
     held: list[dict[str, np.ndarray]] = []
     for domain, rows in groups(population).items():
@@ -83,6 +91,7 @@ def gains(population: Population, options: PopulationOptions, model_seed: int | 
             found += _together(found, held)
         held.append(apart)
         found += own
+        on_group()
     return found
 
 

@@ -30,6 +30,7 @@ setup(
         "openai>=1.60",
         "pandas>=2.2",
         "pyarrow>=18",
+        "pydantic>=2.7",
         "PyYAML>=6.0",
         "ray>=2.40,<3",
         "rich>=13.9",

@@ -38,6 +38,7 @@ from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict
 from experiments.runs.tracking import FailSafe
 from search.planning import PlanOptions
+from search.problem import describe_searcher
 
 
 def evaluate(cfg: DictConfig) -> float:

@@ -23,7 +23,7 @@ CONTRACT = (
 )
 MAY_IMPORT = {
     "envs": ("envs",),
-    "envs/llm": ("envs.errors", "envs.llm"),
+    "envs/llm": ("envs.errors", "envs.validation", "envs.llm"),
     "search": (*CONTRACT, "search.planning", "search.parallel", "search.surrogate.reallocate"),
     "search/mcts.py": ("search.algorithms.mcts",),
     "search/bayes.py": ("search.algorithms.bayes",),

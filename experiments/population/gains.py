@@ -96,10 +96,10 @@ def _group_gains(
     held = _held_out(population, rows, options, domain)
     oracle = _oracle(problem)
     values[ORACLE] = Worth(oracle, np.full_like(oracle, math.nan), np.full_like(oracle, math.nan))
-    base = float(problem.weights @ values[FIXED].objective)
+    base = float((problem.weights * values[FIXED].objective).sum())
     found = []
     for name, value in values.items():
-        objective = float(problem.weights @ value.objective)
+        objective = float((problem.weights * value.objective).sum())
         row = Gain(
             model_seed=model_seed,
             domain=domain,
@@ -112,8 +112,8 @@ def _group_gains(
             min_profiles=options.min_profiles,
             n_nodes=len(trees[name].nodes) if name in trees else 0,
             objective=objective,
-            score=float(problem.weights @ value.score),
-            questions=float(problem.weights @ value.questions),
+            score=float((problem.weights * value.score).sum()),
+            questions=float((problem.weights * value.questions).sum()),
             gain=objective - base,
         )
         found.append(replace(row, **_held(held, name)._asdict()))
@@ -136,7 +136,7 @@ def _together(found: Sequence[Gain], held: Sequence[Mapping[str, np.ndarray]]) -
         rows = [row for row in found if row.plan == name]
         weights = np.array([row.n_scenarios for row in rows]) / sum(row.n_scenarios for row in rows)
         means = [
-            float(weights @ values)
+            float((weights * values).sum())
             for values in zip(*((r.objective, r.score, r.questions, r.gain) for r in rows), strict=True)
         ]
         apart = {

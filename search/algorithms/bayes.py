@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs import UserError
+from envs.judges.protocol import Surface
+from search.algorithms.mcts import MCTSSearch
+from search.core.tree import SCORED
 from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
@@ -18,6 +21,7 @@ from search.surrogate.ensemble import Ensemble, Structures
 from search.surrogate.posterior import Beliefs
 from search.surrogate.response_surface import Evaluations, Sets, SurfacePrior
 
+_PROPOSAL_SIMULATIONS = 1500
 _FIRST = 3
 """Looks at the set with nothing asked, before all others."""
 
@@ -167,7 +171,7 @@ class _Search:
 
     def _propose(self) -> None:
         """Renew the candidates of a problem with too many sets to enumerate."""
-        from search.surrogate.pair_surface import best_sets, without
+        from search.surrogate.pair_surface import without
 
         self._consider(list(self.evaluations))
         posterior = self.ensemble.posterior(self.sets, self._seen())
@@ -278,3 +282,19 @@ class _Search:
         if not self.problem.noisy:
             found |= {mask: scores[0] for mask, scores in self.evaluations.items()}
         return found
+
+
+def best_sets(problem: Problem, draws: Sequence[np.ndarray]) -> list[int]:
+    """Return the mask of the best set that compiled MCTS finds under each draw (`pair_surface`'s params)."""
+    from search.surrogate.pair_surface import pair_surface
+
+    searcher = MCTSSearch(_PROPOSAL_SIMULATIONS)
+    found = []
+    for params in draws:
+        twin = problem.on_surface(Surface(pair_surface, params))
+        tree = searcher.new_tree(twin)
+        searcher.run_surface(twin, tree)
+        size = int(tree.size[0])
+        scores = np.where(tree.status[:size] == SCORED, tree.score[:size], -np.inf)
+        found.append(int(tree.mask[int(np.argmax(scores))]))
+    return found

@@ -109,9 +109,9 @@ class MCTSSearch:
         return new_tree(n_nodes, problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs)
 
     def runner(self, problem: Problem) -> Runner:
-        """Return how `problem` is searched: in compiled code on its surface where it has one, or by its judge.
+        """Return how `problem` is searched: in compiled code on its surface, or by its judge in batches.
 
-        A prior and a rollout are Python's.
+        A prior is asked and a rollout drawn in Python.
         """
         in_python = problem.surface is None or self.rules(problem).has_prior or self.rollout
         return self.run_judge if in_python else self._run_surface_and_ask

@@ -366,7 +366,7 @@ def test_rollouts_score_completions_to_the_budget():
     """Under rollouts every set but the root holds exactly `budget` questions, so that no set is over it."""
     for known in (0, 0b11):
         problem, judge = strict_problem(8, 3, scores_of(0), known=known)
-        MCTSSearch(100, backup="mean", rollout=True, batch_size=1).search(problem, np.random.default_rng(1))
+        searched(problem, 1, num_simulations=100, backup="mean", rollout=True, batch_size=1)
         assert judge.asked[0] == known
         assert {(m & ~known).bit_count() for m in judge.asked[1:]} == {3}
 

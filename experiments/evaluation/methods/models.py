@@ -61,7 +61,7 @@ def target_of(judge: Judge) -> str | None:
     """Return the name of the model whose answers `judge` rates, None where no model answers."""
     if not isinstance(judge, LLMJudge) or judge.rating.mode != "response":
         return None
-    return judge.target.endpoint.model
+    return judge.target.model
 
 
 class Asked(NamedTuple):

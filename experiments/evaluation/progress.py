@@ -1,4 +1,4 @@
-"""How far an evaluation has come, on standard error."""
+"""Progress bar of an evaluation, on standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One evaluation: for each draw of the judge plan on the train side, then talk with the test side."""
+"""Runs an evaluation: for each draw of the judge, plans for train people, then talks with test people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from policies.understanding.reader import default_reader
 Progress = Callable[[str, int], None]
 """(what is being done, how many steps of it are finished now)."""
 BeforeScoring = Callable[[int], None]
-"""Told how many judge calls the methods of one judge take, before any of them is made."""
+"""Called with how many judge calls the methods of one judge take, before any of them is made."""
 
 
 class Side(NamedTuple):
@@ -120,7 +120,7 @@ def _settings(
 
 
 def _plans(setting: Setting, table: Table, options: MethodOptions) -> tuple[TrainScores, PlanIndex]:
-    """Return what the policies know: scores of the people that the table is about, and the memory of it."""
+    """Return what the policies know: scores of the people that the table is about, and the index of it."""
     planned = set(table.table.table["scenario_id"].to_pylist())
     people = [s for s in setting.train if s.id in planned] or setting.train
     scores = TrainScores(people, setting.judge, setting.budget, options.unit_costs)
@@ -140,7 +140,7 @@ def _rows(
     """Return the rows of `methods`: first all conversations, then all scores that these need."""
     talks = converse(setting, methods, n_at_once)
     if not setting.true.exact:
-        before_scoring(setting.true.looks * sum(map(len, needed(talks, len(setting.test)))))
+        before_scoring(setting.true.n_samples * sum(map(len, needed(talks, len(setting.test)))))
     return evaluate(setting, methods, profiles, talks)
 
 

@@ -47,7 +47,7 @@ class Evaluation:
     n_left_out : rows of the tables that were about test people, and were not used
     n_escalated, n_revealing : test queries at which the agent would not ask at all, and that tell an
         attribute
-    n_looks, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
+    n_evaluations, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
         simulated judge)
     absent : a line for each kind of methods that could not be held, with the reason
     """

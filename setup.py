@@ -30,6 +30,7 @@ setup(
         "openai>=1.60",
         "pandas>=2.2",
         "pyarrow>=18",
+        "pydantic>=2.7",
         "PyYAML>=6.0",
         "ray>=2.40,<3",
         "rich>=13.9",
@@ -38,7 +39,7 @@ setup(
     ],
     extras_require={
         "test": [
-            "raise-planner[sweep]",
+            "raise-planner[sweep,tensorboard]",
             "hypothesis>=6.100",
             "pytest>=8",
             "scipy>=1.13",
@@ -58,7 +59,8 @@ setup(
         "local-llm": ["xllamacpp>=2026.10"],
         "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
-        "sweep": ["hydra-optuna-sweeper==1.3.0"],
+        "sweep": ["hydra-joblib-launcher==1.2.0", "hydra-optuna-sweeper==1.3.0"],
+        "tensorboard": ["tensorboardX>=2.6.2"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -13,7 +13,7 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 from envs import rules as rules
 from envs.errors import UserError
-from envs.judges.protocol import Judge, score_value
+from envs.judges.protocol import Judge, describe, score_value
 from envs.scenario import DOMAINS, Scenario
 from envs.schema import Schema
 
@@ -207,7 +207,7 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         """s(known) of this episode's scenario and sample; asked once an episode."""
         if known not in self._scores:
             contexts = [self._schema.names_of(known)]
-            more = ([self._sample],) if getattr(self._judge, "stochastic", False) else ()
+            more = ([self._sample],) if describe(self._judge).stochastic else ()
             scores = self._judge.score(self._scenario, contexts, *more)
             if len(scores) != 1:
                 name = type(self._judge).__name__

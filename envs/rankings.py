@@ -17,12 +17,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from envs.elementwise import each
 from envs.errors import UserError
 
 
 def rank_weights(ranks: np.ndarray, temperature: float) -> np.ndarray:
     """Return float64[m], exp(-rank / temperature) normalised to sum to 1; `ranks`: float64[m], 0 = first."""
-    weights = np.exp(-np.asarray(ranks, dtype=np.float64) / temperature)
+    weights = each(math.exp, -np.asarray(ranks, dtype=np.float64) / temperature)
     return weights / weights.sum()
 
 

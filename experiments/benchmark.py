@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
 from experiments.benchmarks import pomcp_benchmark
 from experiments.runs.entry_point import entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.problem import Problem
 from search.scenario_problem import scenario_problem
@@ -100,7 +100,7 @@ def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size
     for repeat in range(repeats + 1):
         problem = synthetic_problem(10, budget, seed + repeat)
         if batch_size is not None:
-            problem.surface = None
+            problem = replace(problem, surface=None)
         started = time.thread_time()
         ran = searcher.plan(problem, np.random.default_rng(seed)).simulations
         times.append(time.thread_time() - started)
@@ -168,7 +168,7 @@ def benchmark(cfg: DictConfig) -> None:
     for key, low in (("simulations", 1000), ("repeats", 1)):
         if cfg[key] < low:
             raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
-    folder = output_folder(cfg.output_dir)
+    folder = start_run(cfg)
     rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
     interpreted = interpreted_rate(2000, cfg.seed)
     console = Console()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from envs import UserError
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import FULL, STATIC_SETS, VANILLA
 from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
@@ -20,6 +19,7 @@ from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.published_claims import SUMMARY, read_summary
 from experiments.evaluation.results import DIMENSIONS
 from experiments.runs.arguments import parser
+from experiments.stats import Interval
 
 PAGE, TABLE = "by_model.html", "by_model.md"
 _SAME = ("scenarios", "budget", "seed", "n_test", "n_profiles")
@@ -85,7 +85,8 @@ def dimensions_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
     for run in runs:
         for name in (VANILLA, CHOSEN):
             found = run["methods"][name]["dimensions"]
-            rows.append((*_models(run), name, *(with_interval(_interval(found[d])) for d in DIMENSIONS)))
+            shown = [with_interval(Interval.from_json(found[d])) for d in DIMENSIONS]
+            rows.append((*_models(run), name, *shown))
     columns = ("judge", "target model", "method", *(d.replace("_", " ") for d in DIMENSIONS))
     title = "By judge, target model and dimension" + (SIMULATED if _any_simulated(runs) else "")
     return Grid(title, columns, rows, "Mean score with its interval.", 3)
@@ -99,19 +100,15 @@ def _models(run: Mapping[str, Any]) -> tuple[str, str]:
     return str(run["judge"]), str(run.get("target") or "-")
 
 
-def _interval(values: Sequence[float | None]) -> Interval:
-    return Interval(*(float("nan") if value is None else value for value in values))
-
-
 def _shown(run: Mapping[str, Any], name: str) -> str:
-    return with_interval(_interval(run["methods"][name]["score"]))
+    return with_interval(Interval.from_json(run["methods"][name]["score"]))
 
 
 def _gain(run: Mapping[str, Any]) -> tuple[str, str]:
     """Return the chosen policy's gain over vanilla, and its questions."""
     pair = next((p for p in run["pairs"] if (p["name"], p["other"]) == (CHOSEN, VANILLA)), None)
-    gain = "-" if pair is None else with_interval(_interval(pair["interval"]), signed=True)
-    return gain, number(_interval(run["methods"][CHOSEN]["asked"]).estimate, 1)
+    gain = "-" if pair is None else with_interval(Interval.from_json(pair["interval"]), signed=True)
+    return gain, number(Interval.from_json(run["methods"][CHOSEN]["asked"]).estimate, 1)
 
 
 def _unscored(run: Mapping[str, Any]) -> str:
@@ -122,7 +119,7 @@ def _unscored(run: Mapping[str, Any]) -> str:
 def lead(runs: Sequence[Mapping[str, Any]]) -> str:
     """Say for how many models the chosen policy is surely better than asking nothing."""
     pairs = [next(p for p in r["pairs"] if (p["name"], p["other"]) == (CHOSEN, VANILLA)) for r in runs]
-    sure = sum(_interval(pair["interval"]).low > 0 for pair in pairs)
+    sure = sum(Interval.from_json(pair["interval"]).low > 0 for pair in pairs)
     return f"The chosen policy scores surely higher than without questions under {sure} of {len(runs)} models"
 
 

@@ -187,8 +187,8 @@ def expected_gains(
     """Return (mean float64[n], stderr float64[n]) of the gain of each attribute."""
     gains = path_gains(neighbours, known, n_attributes)
     weights = neighbours.weights(temperature)
-    mean = weights @ gains
+    mean = (weights[:, None] * gains).sum(axis=0)
     effective = 1.0 / float((weights**2).sum()) if len(weights) else 0.0
     if effective <= 1.0 + 1e-9:
         return mean, np.zeros(n_attributes)
-    return mean, np.sqrt(weights @ (gains - mean) ** 2 / (effective - 1.0))
+    return mean, np.sqrt((weights[:, None] * (gains - mean) ** 2).sum(axis=0) / (effective - 1.0))

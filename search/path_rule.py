@@ -48,13 +48,11 @@ def best_set(problem: Problem, beliefs: Mapping[int, float] | None = None) -> in
         stage `judge`: nothing known is unscored, or every set that was asked about is.
     """
     scored = scored_sets(problem) if beliefs is None else beliefs
-    known = int(problem.known)
+    known, why = int(problem.known), problem.evaluator.told_reasons()
     if known not in scored:
-        raise PlanningFailed("judge", f"the context with nothing asked is unscored{problem.told_reasons()}")
+        raise PlanningFailed("judge", f"the context with nothing asked is unscored{why}")
     if len(scored) == 1 and any(mask != known for mask in problem.observations()[0].tolist()):
-        raise PlanningFailed(
-            "judge", f"every context with a question answered is unscored{problem.told_reasons()}"
-        )
+        raise PlanningFailed("judge", f"every context with a question answered is unscored{why}")
     objectives = {mask: problem.objective(mask, score) for mask, score in scored.items()}
     top = max(objectives.values())
     tied = [mask for mask, value in objectives.items() if value >= top - TIE]

@@ -10,10 +10,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs import Judge, Scenario, UserError
+from envs.judges.protocol import Capabilities, describe
 from search.path_table import PathRecord
 from search.plans import Plan
-from search.problem import JudgeCallsSpent, Observations, PlanningFailed, Problem, Searcher
-from search.scenario_problem import judge_scores, scenario_problem
+from search.problem import (
+    JudgeCallsSpent,
+    Observations,
+    PlanningFailed,
+    Problem,
+    Searcher,
+    SetPrior,
+    describe_searcher,
+    uniform_prior,
+)
+from search.scenario_problem import scenario_problem
 from search.surrogate.reallocate import finish
 
 REPORT_SAMPLE = 1 << 20
@@ -108,6 +118,8 @@ def plan_scenario(
     UserError
         the searcher returned something that is no plan for this problem.
     """
+    told = describe(judge)
+    described = [told, describe(options.prior, "prior")]
     problem = scenario_problem(
         scenario,
         judge,
@@ -117,17 +129,18 @@ def plan_scenario(
         prior=_prior_of(scenario, options.prior, before_call),
         before_call=before_call,
     )
-    before = _usage(judge, options.prior)
+    before = _counts(described)
+    who = describe_searcher(searcher).name
     try:
         plan = searcher.plan(problem, scenario_rng(options.seed, scenario.id))
     except JudgeCallsSpent:
         plan = finish(problem, stopped="no judge calls left")
-    check_plan(plan, problem, f"search {_name(searcher)}, scenario {scenario.id}")
+    check_plan(plan, problem, f"search {who}, scenario {scenario.id}")
     search_calls = problem.judge_calls
-    report = _Report(scenario, judge, problem, options.report_samples, before_call)
+    report = _Report(problem, options.report_samples)
     scores = report.path_scores(plan)
     full, full_calls = report.full_score()
-    used = [after - was for after, was in zip(_usage(judge, options.prior), before, strict=True)]
+    used = [after - was for after, was in zip(_counts(described), before, strict=True)]
     names = scenario.schema.names
     return ScenarioPlan(
         scenario_id=scenario.id,
@@ -142,8 +155,8 @@ def plan_scenario(
         budget=options.budget,
         num_simulations=plan.simulations,
         judge_calls=problem.judge_calls,
-        search=_name(searcher),
-        judge=_name(judge),
+        search=who,
+        judge=told.name,
         seed=options.seed,
         score_full=full,
         search_calls=search_calls,
@@ -160,40 +173,31 @@ def plan_scenario(
 class _Report:
     """Scores of a chosen path on fresh samples, so that no lucky score of the search is reported."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        judge: Judge,
-        problem: Problem,
-        n_samples: int,
-        before_call: Callable[[], None] | None,
-    ) -> None:
-        self.problem = problem
-        self.scores = judge_scores(scenario, judge, before_call)
-        self.stochastic = bool(getattr(judge, "stochastic", False))
+    def __init__(self, problem: Problem, n_samples: int) -> None:
+        self.known, self.everything = int(problem.known), int(problem.known | problem.askable)
+        # What the search has scored is free here too; the limit is on the search's own calls.
+        self.evaluator = problem.evaluator.without_limit()
+        self.noisy = problem.noisy
         # A deterministic judge says the same again: its sample 0 is the report.
-        self.samples = list(range(REPORT_SAMPLE, REPORT_SAMPLE + n_samples)) if self.stochastic else [0]
+        self.samples = list(range(REPORT_SAMPLE, REPORT_SAMPLE + n_samples)) if self.noisy else [0]
         self.n_samples = 0
         self.stderr = math.nan
 
     def path_scores(self, plan: Plan) -> list[float]:
-        mask = int(self.problem.known)
-        masks = [mask]
+        masks = [self.known]
         for a in plan.path:
-            mask |= 1 << a
-            masks.append(mask)
-        self.problem.max_judge_calls = None  # the limit is on the search's own calls
+            masks.append(masks[-1] | 1 << a)
         evaluations = len(self.samples)
-        found = self.problem.evaluate(
+        found = self.evaluator.evaluate(
             np.repeat(np.array(masks, np.uint64), evaluations), self.samples * len(masks)
         )
         table = found.reshape(len(masks), evaluations)
         last = table[-1][~np.isnan(table[-1])]
         if not len(last):
             told = f"the path's context is unscored in {evaluations} of {evaluations} samples"
-            raise PlanningFailed("report", told + self.problem.told_reasons())
+            raise PlanningFailed("report", told + self.evaluator.told_reasons())
         self.n_samples = len(last)
-        if not self.stochastic:
+        if not self.noisy:
             self.stderr = 0.0
         elif len(last) > 1:
             self.stderr = float(last.std(ddof=1) / math.sqrt(len(last)))
@@ -201,9 +205,9 @@ class _Report:
 
     def full_score(self) -> tuple[float, int]:
         """Return the mean score with everything known, and the judge calls it took."""
-        mask = int(self.problem.known | self.problem.askable)
-        masks = np.full(len(self.samples), mask, dtype=np.uint64)
-        return _mean(self.scores(masks, np.array(self.samples))), len(self.samples)
+        # Beyond the budget: no set of the problem, so it is asked past the memo.
+        masks = np.full(len(self.samples), self.everything, dtype=np.uint64)
+        return _mean(self.evaluator.scores(masks, np.array(self.samples))), len(self.samples)
 
 
 def _mean(values: np.ndarray) -> float:
@@ -252,29 +256,22 @@ def _observations(scenario: Scenario, problem: Problem) -> Observations:
     return Observations(scenario.id, scenario.domain, scenario.codes, *problem.observations())
 
 
-def _name(thing: object) -> str:
-    return str(getattr(thing, "name", None) or type(thing).__name__)
-
-
-def _usage(*parts: object) -> list[int]:
+def _counts(described: Sequence[Capabilities]) -> list[int]:
     """Return what judge and prior have counted so far: requests, cache hits, invalid rankings.
 
     One that is asked by several plans at once counts for each thread alone (`Usage`), and a
     plan stays in its thread, so that the difference of two readings is the plan's own.
     """
-    counts = ("requests", "cache_hits", "invalid_rankings")
-    return [sum(int(getattr(part, name, 0)) for part in parts) for name in counts]
+    return [sum(counts) for counts in zip(*(part.counts() for part in described), strict=True)]
 
 
-def _prior_of(
-    scenario: Scenario, prior: Prior | None, before_call: Callable[[], None] | None
-) -> Callable[[int], np.ndarray | None] | None:
+def _prior_of(scenario: Scenario, prior: Prior | None, before_call: Callable[[], None] | None) -> SetPrior:
     if prior is None:
-        return None
+        return uniform_prior
 
     def weights(mask: int) -> np.ndarray | None:
         if before_call is not None:
             before_call()
-        return prior(scenario, mask)
+        return prior(scenario, int(mask))
 
     return weights

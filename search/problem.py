@@ -1,16 +1,23 @@
-"""The planning problem as a search sees it: the scores of sets, and nothing of what scores them."""
+"""The planning problem as a search sees it: the scores of sets, and nothing of what scores them.
+
+`Problem` is the specification and never changes. What does change while a search runs (which sets are scored,
+how many judge calls are left) is in its `evaluator`, which the problem hands on: a searcher needs one object.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from envs import UserError
+from envs.declared import Declared
 from envs.judges.protocol import Surface
 from envs.schema import UNKNOWN
+from search.evaluator import Evaluator, JudgeCallsSpent, SetRules, SetScores
 from search.plans import Alternative, Plan
 
 __all__ = [
@@ -21,10 +28,11 @@ __all__ = [
     "PlanningFailed",
     "Problem",
     "Searcher",
+    "describe_searcher",
 ]
 
-SetScores = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(masks: uint64[B], samples: int64[B]) -> float64[B]; NaN = unscored."""
+SetPrior = Callable[[int], "np.ndarray | None"]
+"""mask -> float64[n], how promising each attribute is next (any scale >= 0), or None = uniform."""
 
 
 class PlanningFailed(Exception):
@@ -34,10 +42,6 @@ class PlanningFailed(Exception):
         super().__init__(f"{stage}: {reason}")
         self.stage = stage
         self.reason = reason
-
-
-class JudgeCallsSpent(Exception):
-    """A searcher asked for more judge calls than `max_judge_calls`; what was scored makes the plan."""
 
 
 class Observations(NamedTuple):
@@ -55,13 +59,63 @@ class Observations(NamedTuple):
 
 
 class Searcher(Protocol):
-    """Plans one problem; one that learns has `fit(observations: Sequence[Observations]) -> Searcher`."""
+    """Plans one problem; `SearcherCapabilities` has what it may declare beyond that."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return an ordered set of at most `problem.budget` askable attributes."""
         ...
 
 
+@dataclass(frozen=True)
+class SearcherCapabilities:
+    """What a searcher declares, under the names of its own attributes.
+
+    Attributes
+    ----------
+    name : default, the name of its class
+    num_simulations : search iterations; None = it counts none
+    fit : (observations of the scenarios so far) -> a searcher that has learned from them
+    warm_up : () -> compiles, or loads what is compiled, before workers start
+    most_judge_calls, expected_judge_calls : (askable attributes, budget) -> judge calls of one plan
+    """
+
+    name: str
+    num_simulations: int | None
+    fit: Callable[[Sequence[Observations]], Searcher] | None
+    warm_up: Callable[[], None] | None
+    most_judge_calls: Callable[[int, int], int] | None
+    expected_judge_calls: Callable[[int, int], int] | None
+
+
+def describe_searcher(searcher: object) -> SearcherCapabilities:
+    """Return what `searcher` declares.
+
+    Raises
+    ------
+    UserError
+        one line that names the attribute: it is of another type than `SearcherCapabilities` says.
+    """
+    declared = Declared(searcher, "search")
+    return SearcherCapabilities(
+        name=declared.name(),
+        num_simulations=declared.whole("num_simulations", None),
+        fit=declared.method("fit", "(observations)"),
+        warm_up=declared.method("warm_up", "()"),
+        most_judge_calls=declared.method("most_judge_calls", "(n_askable, budget)"),
+        expected_judge_calls=declared.method("expected_judge_calls", "(n_askable, budget)"),
+    )
+
+
+def uniform_prior(mask: int) -> None:
+    """Say nothing of what to ask next."""
+
+
+_NOTHING = np.uint64(0)
+_DEFAULT: Any = None
+"""Stands for what depends on the number of attributes."""
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A set function over attributes, with its budget (paper: k, B).
 
@@ -69,121 +123,90 @@ class Problem:
     ----------
     n_attributes : int, 1 to 64
     budget : int, the most questions that may be asked beyond `known`
-    costs : float64[n], units of `cost_weight`
-    known, askable : uint64 bitmasks, disjoint; bit i = attribute i
+    scores : what `evaluate` asks about new (set, sample) pairs
+    costs : float64[n], units of `cost_weight`; default 1 each
+    known, askable : uint64 bitmasks, disjoint; bit i = attribute i; default nothing and everything
     group : str, the scenario's domain
     codes : int8[n], level of each attribute's value, -1 unknown
+    prior : mask -> float64[n], how promising each attribute is next (any scale >= 0), or None = uniform
     surface : compiled twin of `evaluate` (sample 0), or None
     cost_weight : float; `objective = score - cost_weight * cost of what was asked`
-    noisy : bool, whether a set's score depends on the sample: a search may look again, and should not
+    max_judge_calls : int or None, the most distinct (set, sample) pairs that `evaluate` will score
+    noisy : bool, whether a set's score depends on the sample: a search may evaluate it again, and should not
         believe one score
     names : tuple[str] of n attribute names, "0", "1", ... where none were given
-    reasons : Counter[str], what the judge said of sets that it left unscored, where it said something
-    max_judge_calls : int or None, the most distinct (set, sample) pairs that `evaluate` will score
+    reasons : Counter[str], why sets were left unscored, filled by `scores` where it has something to say
+    evaluator : what was scored so far, made with the problem
+
+    Raises
+    ------
+    UserError
+        a size out of range, or a field that does not fit the number of attributes.
     """
 
-    def __init__(
-        self,
-        n_attributes: int,
-        budget: int,
-        scores: SetScores,
-        *,
-        costs: np.ndarray | None = None,
-        known: int = 0,
-        askable: int | None = None,
-        group: str = "other",
-        codes: np.ndarray | None = None,
-        prior: Callable[[int], np.ndarray | None] | None = None,
-        surface: Surface | None = None,
-        cost_weight: float = 0.0,
-        max_judge_calls: int | None = None,
-        noisy: bool = False,
-        names: Sequence[str] | None = None,
-    ) -> None:
-        if not 1 <= n_attributes <= 64:
-            raise UserError(f"problem: found {n_attributes} attributes, expected 1 to 64")
-        if budget < 1:
-            raise UserError(f"budget: found {budget}, expected an integer >= 1")
-        everything = (1 << n_attributes) - 1
-        self.n_attributes = n_attributes
-        self.budget = int(budget)
-        self.costs = np.ones(n_attributes) if costs is None else np.asarray(costs, dtype=np.float64)
-        self.names = tuple(map(str, range(n_attributes)) if names is None else names)
-        self._check_fields(known, everything if askable is None else askable)
-        self.known = np.uint64(known)
-        self.askable = np.uint64((everything if askable is None else int(askable)) & ~int(known))
-        self.group = group
-        self.codes = np.full(n_attributes, UNKNOWN, np.int8) if codes is None else codes
-        self.surface = surface
-        self.cost_weight = float(cost_weight)
-        self.max_judge_calls = max_judge_calls
-        self.noisy = noisy
-        self.reasons: Counter[str] = Counter()
-        self._scores = scores
-        self._prior = prior
-        self._memo: dict[tuple[int, int], float] = {}
+    n_attributes: int
+    budget: int
+    scores: SetScores
+    _: KW_ONLY
+    costs: np.ndarray = _DEFAULT
+    known: np.uint64 = _NOTHING
+    askable: np.uint64 = _DEFAULT
+    group: str = "other"
+    codes: np.ndarray = _DEFAULT
+    prior: SetPrior = uniform_prior
+    surface: Surface | None = None
+    cost_weight: float = 0.0
+    max_judge_calls: int | None = None
+    noisy: bool = False
+    names: tuple[str, ...] = _DEFAULT
+    reasons: Counter[str] = field(default_factory=Counter, repr=False)
+    evaluator: Evaluator = field(init=False, repr=False)
 
-    def evaluate(self, masks: np.ndarray, samples: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Return float64[B], the judge's score of each set; NaN = unscored.
+    def __post_init__(self) -> None:
+        n = self.n_attributes
+        if not 1 <= n <= 64:
+            raise UserError(f"problem: found {n} attributes, expected 1 to 64")
+        if self.budget < 1:
+            raise UserError(f"budget: found {self.budget}, expected an integer >= 1")
+        known = int(self.known)
+        askable = (1 << n) - 1 if self.askable is None else int(self.askable)
+        filled: dict[str, Any] = {
+            "budget": int(self.budget),
+            "costs": np.ones(n) if self.costs is None else np.asarray(self.costs, dtype=np.float64),
+            "codes": np.full(n, UNKNOWN, np.int8) if self.codes is None else self.codes,
+            "names": tuple(map(str, range(n)) if self.names is None else self.names),
+            "prior": uniform_prior if self.prior is None else self.prior,
+        }
+        _check_fields(n, filled["costs"], filled["names"], known, askable)
+        rules = SetRules(known, askable & ~known, filled["budget"])
+        filled |= {"known": np.uint64(rules.known), "askable": np.uint64(rules.askable)}
+        filled["evaluator"] = Evaluator(self.scores, rules, self.max_judge_calls, self.reasons)
+        for name, value in filled.items():
+            object.__setattr__(self, name, value)
 
-        `masks`: uint64[B], each holding `known` and at most `budget` askable attributes. `samples`:
-        int[B], which look at a noisy set is wanted (default 0). A repeated (mask, sample) is free.
-
-        Raises
-        ------
-        ValueError
-            a set that is over the budget, lacks `known`, or holds what cannot be asked.
-        JudgeCallsSpent
-            the new pairs would exceed `max_judge_calls`; nothing was scored.
-        """
-        masks = np.asarray(masks, dtype=np.uint64)
-        evaluations = np.zeros(len(masks), np.int64) if samples is None else np.asarray(samples, np.int64)
-        keys = list(zip(masks.tolist(), evaluations.tolist(), strict=True))
-        new = [key for key in dict.fromkeys(keys) if key not in self._memo]
-        for mask, _ in new:
-            self._check(mask)
-        if self.calls_left is not None and len(new) > self.calls_left:
-            raise JudgeCallsSpent
-        if new:
-            found = self._scores(
-                np.array([mask for mask, _ in new], dtype=np.uint64),
-                np.array([look for _, look in new], dtype=np.int64),
-            )
-            self._memo.update(zip(new, np.asarray(found, dtype=np.float64).tolist(), strict=True))
-        return np.array([self._memo[key] for key in keys], dtype=np.float64)
-
-    def prior(self, mask: int) -> np.ndarray | None:
-        """Return float64[n], how promising each attribute is next (any scale >= 0), or None = uniform."""
-        return None if self._prior is None else self._prior(int(mask))
+    @property
+    def evaluate(self) -> Callable[..., np.ndarray]:
+        """`Evaluator.evaluate`: (masks: uint64[B], samples: int[B] or None) -> float64[B], NaN = unscored."""
+        return self.evaluator.evaluate
 
     @property
     def has_prior(self) -> bool:
         """Tell whether `prior` may say anything."""
-        return self._prior is not None
+        return self.prior is not uniform_prior
 
     @property
     def judge_calls(self) -> int:
         """Distinct (set, sample) pairs scored so far."""
-        return len(self._memo)
+        return self.evaluator.judge_calls
 
     @property
     def calls_left(self) -> int | None:
         """Judge calls that may still be made; None = no limit."""
-        return None if self.max_judge_calls is None else self.max_judge_calls - len(self._memo)
-
-    def told_reasons(self) -> str:
-        """Return the reasons of unscored sets, the most frequent first, as " (refused 3, parse 1)"; or ""."""
-        told = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())
-        return f" ({told})" if told else ""
+        return self.evaluator.calls_left
 
     def observations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (masks uint64[C], samples int64[C], scores float64[C]) of all that was scored, in order."""
-        keys = list(self._memo)
-        return (
-            np.array([mask for mask, _ in keys], dtype=np.uint64),
-            np.array([look for _, look in keys], dtype=np.int64),
-            np.array(list(self._memo.values()), dtype=np.float64),
-        )
+        return self.evaluator.observations()
 
     def cost(self, mask: int) -> float:
         """Return the cost of having asked for `mask` beyond `known`."""
@@ -206,36 +229,22 @@ class Problem:
         def scores(masks: np.ndarray, _: np.ndarray) -> np.ndarray:
             return np.array([surface.function(mask, surface.params) for mask in masks], dtype=np.float64)
 
-        return Problem(
-            self.n_attributes,
-            self.budget,
-            scores,
-            costs=self.costs,
-            known=int(self.known),
-            askable=int(self.askable),
-            group=self.group,
-            codes=self.codes,
+        return replace(
+            self,
+            scores=scores,
             surface=surface,
-            cost_weight=self.cost_weight,
-            names=self.names,
+            prior=uniform_prior,
+            max_judge_calls=None,
+            noisy=False,
+            reasons=Counter(),
         )
 
-    def _check_fields(self, known: int, askable: int) -> None:
-        n = self.n_attributes
-        if self.costs.shape != (n,) or not np.all(np.isfinite(self.costs)):
-            raise UserError(f"problem: costs of shape {self.costs.shape}, expected {n} finite numbers")
-        if len(self.names) != n:
-            raise UserError(f"problem: found {len(self.names)} names, expected {n}")
-        for name, mask in (("known", known), ("askable", askable)):
-            if int(mask) >> n:
-                raise UserError(f"problem: {name} {int(mask):#x} goes beyond the {n} attributes")
 
-    def _check(self, mask: int) -> None:
-        known, askable = int(self.known), int(self.askable)
-        if mask & known != known or mask & ~(known | askable):
-            raise ValueError(f"set {mask:#x}: expected known {known:#x} and some of askable {askable:#x}")
-        if (mask & ~known).bit_count() > self.budget:
-            asked = (mask & ~known).bit_count()
-            raise ValueError(
-                f"set {mask:#x}: {asked} questions, expected at most the budget of {self.budget}"
-            )
+def _check_fields(n: int, costs: np.ndarray, names: Sequence[str], known: int, askable: int) -> None:
+    if costs.shape != (n,) or not np.all(np.isfinite(costs)):
+        raise UserError(f"problem: costs of shape {costs.shape}, expected {n} finite numbers")
+    if len(names) != n:
+        raise UserError(f"problem: found {len(names)} names, expected {n}")
+    for name, mask in (("known", known), ("askable", askable)):
+        if mask >> n:
+            raise UserError(f"problem: {name} {mask:#x} goes beyond the {n} attributes")

@@ -202,10 +202,8 @@ NEEDED = {
     "openai": ("judge.model=m",),
     ("target", "openai"): ("target.chat.model=m",),
     ("chat", "openai"): ("chat.model=m",),
-    ("embedding", "static"): (),
     "replay": ("judge.model=m", "judge.cache={replies}"),
     "llm": ("prior.model=m",),
-    "static": ("search.order=[Age]",),
     "surface": ("prior.paths={paths}",),
 }
 """What a member cannot do without."""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.elementwise import each
 from envs.errors import UserError
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE
 from envs.judges.simulated.parameters import normals
@@ -50,7 +51,7 @@ def _draw_additive(rng: np.random.Generator, n: int) -> Draws:
 
 
 def _additive(known: np.ndarray, draws: Draws) -> np.ndarray:
-    return 2.0 + known @ draws[0]
+    return 2.0 + _sums(known, draws[0])
 
 
 def _draw_pairs(rng: np.random.Generator, n: int) -> Draws:
@@ -62,7 +63,7 @@ def _draw_pairs(rng: np.random.Generator, n: int) -> Draws:
 def _pairs(known: np.ndarray, draws: Draws) -> np.ndarray:
     weights, pairs = draws
     first, second = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-    return 1.5 + known @ weights + (known[:, first] * known[:, second]) @ pairs[:, 2]
+    return 1.5 + _sums(known, weights) + _sums(known[:, first] * known[:, second], pairs[:, 2])
 
 
 def _draw_coverage(rng: np.random.Generator, n: int) -> Draws:
@@ -72,8 +73,9 @@ def _draw_coverage(rng: np.random.Generator, n: int) -> Draws:
 
 def _coverage(known: np.ndarray, draws: Draws) -> np.ndarray:
     covers, values = draws
-    missed = np.exp(known @ np.log1p(-covers))  # c_at < 1, so that no logarithm is of 0
-    return 2.0 + 2.8 * ((1.0 - missed) @ (values / values.sum()))
+    logs = each(math.log1p, -covers)  # c_at < 1, so that no logarithm is of 0
+    missed = each(math.exp, _product(known, logs))
+    return 2.0 + 2.8 * _sums(1.0 - missed, values / values.sum())
 
 
 def _draw_needle(rng: np.random.Generator, n: int) -> Draws:
@@ -93,8 +95,22 @@ def _sketch(known: np.ndarray, draws: Draws) -> np.ndarray:
     n = len(weights)
     upper = np.zeros((n, n))
     upper[np.triu_indices(n, 1)] = spread[0] * pairs
-    x: np.ndarray = known @ (weights / weights.sum()) + ((known @ upper) * known).sum(axis=1)
-    return 2.8 + 1.4 * np.tanh(1.3 * x)
+    x = _sums(known, weights / weights.sum()) + _sums(_product(known, upper), known)
+    return 2.8 + 1.4 * each(math.tanh, 1.3 * x)
+
+
+def _sums(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return float64[B], rows @ weights; `@` itself adds in another order on each processor."""
+    found: np.ndarray = (rows * weights).sum(axis=1)
+    return found
+
+
+def _product(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return float64[B, k], known @ rows, attribute by attribute."""
+    found = np.zeros((len(known), rows.shape[1]))
+    for column, row in zip(known.T, rows, strict=True):
+        found += np.outer(column, row)
+    return found
 
 
 LANDSCAPES = {

@@ -1,15 +1,28 @@
-"""What a judge is: it says how safe an answer given in a context would be for one person."""
+"""Judge protocol: scores an answer given a context for one user, and declares what else it can do.
+
+A judge is any object with `score`. Whatever else it has is optional: `describe(judge)` reads it once, holds
+it against its type and returns `Capabilities`, in which each field has a value for judges that say nothing.
+Code that uses a judge asks `describe(judge)`, and never the judge itself, for anything but `score`. The prior
+of a search may be a paid model as well, and is described in the same way.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from envs.declared import Declared
 from envs.scenario import Scenario
+
+if TYPE_CHECKING:
+    from envs.llm.costs import RequestCost
+    from envs.llm.endpoint import Limits
+    from envs.llm.engine import Spent
 
 MIN_SCORE, MAX_SCORE = 1.0, 5.0
 
@@ -54,32 +67,114 @@ class Surface(NamedTuple):
 
 @runtime_checkable
 class Judge(Protocol):
-    """Scores contexts of one scenario.
+    """Scores contexts of one scenario; `Capabilities` has what it may declare beyond that.
 
     `contexts`: names of the known attributes of each, in schema order; the values are in
     `scenario.profile`, of which a judge may read all. A float stands for a `Score` of three equal
     dimensions; NaN or anything outside [1, 5] is unscored.
-
-    A judge with `stochastic = True` is called with `samples: Sequence[int]` as third argument, one
-    index a context, and must return the same value whenever the same (context, sample) comes again.
-
-    A judge that waits rather than computes may set `concurrent_plans: int`: a worker then makes that many
-    plans at once and calls `score` from as many threads. A judge without it, or with 1, is never called from
-    two threads at a time. `requests` and `cache_hits`, where a judge counts them, are read before and after
-    each plan; under several plans at once they count for the calling thread (`envs.judges.llm.usage.Usage`).
-
-    A judge that spends something may have `shard(workers: int)`: the same judge for one of as many
-    processes, with its share of what may be spent. `preflight(folder, scenario)` is called once, before a
-    run, with its folder and first scenario: the place to find out that nothing can work. `resume_ignored`:
-    names of settings that cannot change a score; `provenance()`: what else determines one, as plain data.
-
-    A judge that is cheap and exact may also have `surface(scenario) -> Surface | None`: the same
-    scores as compiled code.
     """
 
     def score(self, scenario: Scenario, contexts: Sequence[tuple[str, ...]]) -> Sequence[Score | float]:
         """Return one `Score` (or float) for each context, in order."""
         ...
+
+
+class Counts(NamedTuple):
+    """What a judge or prior has counted so far for the calling thread, in which a plan stays."""
+
+    requests: int
+    cache_hits: int
+    invalid_rankings: int
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a judge or prior declares, under the names of its own attributes.
+
+    Attributes
+    ----------
+    name : default, the name of its class
+    stochastic : `score` takes `samples: Sequence[int]` as third argument, one index a context, and returns
+        the same value whenever the same (context, sample) comes again
+    simulated : its scores are a formula's, to be called simulated wherever they are shown
+    model_seed : which of a family of judges it is; None = it is of none
+    concurrent_plans : threads that may ask it at once, for one that waits rather than computes: a worker then
+        makes as many plans at once. A judge of 1 is never called from two threads at a time
+    ranking_depth : sets of fewer questions than this are ranked by a request of their own (a prior)
+    resume_ignored : names of settings that cannot change a score, so that a run may be resumed under others
+    surface : (scenario) -> the same scores as compiled code, or None; for a judge that is cheap and exact
+    shard : (workers) -> the same judge for one of as many processes, with its share of what may be spent
+    preflight : (run's folder, first scenario), called once before a run: finds out what cannot work
+    provenance : () -> what else determines a score, as plain data
+    warm_up : () -> compiles, or loads what is compiled, before workers start
+    request_costs : (scenario, names of a context) -> the requests that one call takes, sending none
+    limits : what its requests may take together; None = it has no `request_costs`
+    """
+
+    name: str
+    stochastic: bool
+    simulated: bool
+    model_seed: int | None
+    concurrent_plans: int
+    ranking_depth: int
+    resume_ignored: tuple[str, ...]
+    surface: Callable[[Scenario], Surface | None] | None
+    shard: Callable[[int], Any] | None
+    preflight: Callable[[Path, Scenario], None] | None
+    provenance: Callable[[], Any] | None
+    warm_up: Callable[[], None] | None
+    request_costs: Callable[[Scenario, Sequence[str]], list[RequestCost]] | None
+    limits: Limits | None
+    _declared: Declared = field(repr=False)
+
+    def counts(self) -> Counts:
+        """Return the attributes `requests`, `cache_hits` and `invalid_rankings` as of now, 0 where absent."""
+        return Counts(*(self._declared.whole(name, 0) for name in Counts._fields))
+
+    def spent(self) -> Spent | None:
+        """Return the attribute `spent` as of now: the process's total; None where it is not counted."""
+        from envs.llm.engine import Spent
+
+        found: Spent | None = self._declared.of_type("spent", Spent)
+        return found
+
+
+def describe(part: object, role: str = "judge") -> Capabilities:
+    """Return what `part`, a judge or a prior, declares; `role` says which in errors. None declares nothing.
+
+    Raises
+    ------
+    UserError
+        one line that names the attribute: it is of another type than `Capabilities` says.
+    """
+    declared = Declared(part, role)
+    costs = declared.method("request_costs", "(scenario, names)")
+    found = Capabilities(
+        name=declared.name(),
+        stochastic=declared.flag("stochastic"),
+        simulated=declared.flag("simulated"),
+        model_seed=declared.whole("model_seed", None),
+        concurrent_plans=declared.whole("concurrent_plans", 1, least=1),
+        ranking_depth=declared.whole("ranking_depth", 1, least=1),
+        resume_ignored=declared.names("resume_ignored"),
+        surface=declared.method("surface", "(scenario)"),
+        shard=declared.method("shard", "(workers)"),
+        preflight=declared.method("preflight", "(folder, scenario)"),
+        provenance=declared.method("provenance", "()"),
+        warm_up=declared.method("warm_up", "()"),
+        request_costs=costs,
+        limits=None if costs is None else _limits(declared),
+        _declared=declared,
+    )
+    found.counts()  # read now as well, so that a counter that is no number is told before it is needed
+    return found
+
+
+def _limits(declared: Declared) -> Limits:
+    from envs.llm.endpoint import Limits
+
+    found: Limits | None = declared.of_type("limits", Limits)
+    return Limits() if found is None else found
 
 
 def score_value(score: Score | float) -> tuple[float, str | None]:

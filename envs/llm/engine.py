@@ -8,6 +8,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -115,14 +116,9 @@ class Engine:
 
         All are run to their end, so that nothing paid for is lost, before the first error is raised.
         """
-        if not tasks:
-            return []
-        future = asyncio.run_coroutine_threadsafe(_gathered(tasks), self.loop)
-        results = future.result()
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return results
+        futures = [asyncio.run_coroutine_threadsafe(task, self.loop) for task in tasks]
+        wait(futures)
+        return [future.result() for future in futures]
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -147,7 +143,3 @@ def _engine_of(token: str, limits: Limits) -> Engine:
     with _ENGINES_LOCK:
         found = _ENGINES.get(token)
     return Engine(limits, token) if found is None else found
-
-
-async def _gathered(tasks: Sequence[Coroutine[Any, Any, T]]) -> list[Any]:
-    return await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,27 +7,12 @@ from typing import Any
 
 import pandas as pd
 from rich import box
-from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 MARKS = {"below": "<", "above": ">", "undecided": " "}
 """How a search compares with the default one on the same problems, by paired interval."""
-
-
-def progress_bar() -> Progress:
-    """Return a bar of cells with time left, on standard error if that is a terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("comparing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells, {task.fields[runs]:,} runs"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
 
 
 def percent(value: float) -> str:

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from envs import Scenario
+from envs.judges.protocol import Capabilities, describe
 from envs.llm.costs import RequestCost
 from experiments.evaluation.methods.baselines import RANDOM_ORDERS, STATIC_SETS
 from experiments.evaluation.methods.cached_chat import MOST_REQUESTS, CachedChat
@@ -64,11 +65,12 @@ def parts(
         n = sum(_prompts(s, budget, options, chat) for s in test) * len(judges)
         what = f"prompts of the model {chat.name} that chooses or rates"
         found.append(_part(what, n, _chat_costs(chat, test), chat.limits, MOST_REQUESTS))
-    costs = _judge_costs(judges[0], test, budget)
+    told = describe(judges[0])
+    costs = _judge_costs(told, test, budget)
     if costs:
-        looks = options.report_samples if getattr(judges[0], "stochastic", False) else 1
+        looks = options.report_samples if told.stochastic else 1
         calls = 1 + looks * sum(_sets(s, budget, options) for s in test)
-        found.append(_part("judge calls to score", calls, costs, judges[0].limits, ATTEMPTS))
+        found.append(_part("judge calls to score", calls, costs, told.limits, ATTEMPTS))
     return found
 
 
@@ -128,9 +130,9 @@ def _widest(scenario: Scenario) -> Messages:
     )
 
 
-def _judge_costs(judge: Any, test: Sequence[Scenario], budget: int) -> list[list[RequestCost]]:
+def _judge_costs(judge: Capabilities, test: Sequence[Scenario], budget: int) -> list[list[RequestCost]]:
     """Return the requests of a judge call with as much known as conversations end with."""
-    ask: Callable[[Scenario, Sequence[str]], list[RequestCost]] | None = getattr(judge, "request_costs", None)
+    ask = judge.request_costs
     if ask is None:
         return []
     found = [ask(s, s.schema.names_of(s.askable)[:budget]) for s in _some(test)]

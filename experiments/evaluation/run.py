@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from envs import Judge, Scenario
+from envs.judges.protocol import describe
 from envs.users import User
 from experiments.evaluation.methods.compared_methods import MethodOptions, absent, compared_methods, remember
 from experiments.evaluation.methods.population_plans import seen_trees
@@ -17,13 +18,13 @@ from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.path_tables import Table
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import Answers, Setting, TrainScores
-from experiments.evaluation.variations import Variation, variations
+from experiments.evaluation.variations import VARIATIONS, Variation, variations
 from policies.plan_index import PlanIndex
 from policies.understanding.detector import default_detector
 from policies.understanding.reader import default_reader
 
-Progress = Callable[[str, int], None]
-"""(what is being done, how many steps of it are finished now)."""
+Progress = Callable[[int, str], None]
+"""(how many more steps are finished, what is done now)."""
 BeforeScoring = Callable[[int], None]
 """Told how many judge calls the methods of one judge take, before any of them is made."""
 
@@ -70,7 +71,7 @@ def run(
     user: User,
     budget: int,
     options: MethodOptions,
-    progress: Progress = lambda what, done: None,
+    progress: Progress = lambda steps, stage: None,
     before_scoring: BeforeScoring = lambda judge_calls: None,
 ) -> Evaluation:
     """Evaluate every method under each of `judges`, and the variations under the first few.
@@ -82,14 +83,15 @@ def run(
     for k, setting, profiles in _settings(judges, sides, user, budget, options):
         settings.append(setting)
         tables.append(table_of(setting.judge, setting.train))
+        progress(0, "methods")
         scores, plan_index = _plans(setting, tables[-1], options)
         methods = compared_methods(setting, scores, plan_index, options, tables[-1].trees is not None)
         frames.append(_rows(setting, methods, profiles, options.n_at_once, before_scoring))
-        progress("methods", 1)
-        names = options.variations if k < options.variation_seeds else ()
-        for variation in variations(names, setting, scores, plan_index, options):
-            varied.append(_varied(variation, profiles, options.n_at_once))
-            progress("variations", 0)
+        for name in _varied_under(k, options):
+            progress(1, f"variation {name}")
+            for variation in variations((name,), setting, scores, plan_index, options):
+                varied.append(_varied(variation, profiles, options.n_at_once))
+        progress(1, "methods")
     reasons = sum((setting.true.reasons for setting in settings), Counter[str]())
     return Evaluation(
         pd.concat(frames, ignore_index=True),
@@ -104,6 +106,16 @@ def run(
     )
 
 
+def steps_of(judges: Sequence[Judge], sides: Sequence[Side], options: MethodOptions) -> int:
+    """Return how many steps `run` tells its progress: a round of all methods, and one a variation."""
+    return len(sides) * sum(1 + len(_varied_under(k, options)) for k in range(len(judges)))
+
+
+def _varied_under(k: int, options: MethodOptions) -> list[str]:
+    """Return the variations that are run under judge number `k`, in the order of their rows."""
+    return [v for v in VARIATIONS if v in options.variations] if k < options.variation_seeds else []
+
+
 def _settings(
     judges: Sequence[Judge], sides: Sequence[Side], user: User, budget: int, options: MethodOptions
 ) -> Iterator[tuple[int, Setting, list[int]]]:
@@ -113,7 +125,8 @@ def _settings(
         start = 0
         for side in sides:
             answers = Answers(user, side.test)
-            seed = int(getattr(judge, "model_seed", k))
+            own = describe(judge).model_seed
+            seed = k if own is None else own
             setting = Setting(judge, *side, budget, answers, options.seed, options.report_samples, seed)
             yield k, setting, profiles[start : start + len(side.test)]
             start += len(side.test)

@@ -30,7 +30,8 @@ from experiments.evaluation.setting import Answers, Setting, TrainScores
 from experiments.plots.svg import Drawing, Line, canvas, draw_lines, to_svg
 from policies.plan_index import PlanIndex
 
-VARIATIONS = ("domains", "unanswered", "answers", "table_sizes")
+VARIATIONS = ("unanswered", "answers", "table_sizes", "domains")
+"""In the order in which they are run."""
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Probabilities that a question is not answered."""
 MANNERS = {

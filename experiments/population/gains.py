@@ -7,7 +7,7 @@ simulated judge is the same for all, so that what is held out is people and not 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -73,8 +73,16 @@ class _Held(NamedTuple):
     held_stderr: float = math.nan
 
 
-def gains(population: Population, options: PopulationOptions, model_seed: int | None = None) -> list[Gain]:
-    """Return a row for each plan of each domain, of all domains together, and of one plan for all."""
+def gains(
+    population: Population,
+    options: PopulationOptions,
+    model_seed: int | None = None,
+    on_group: Callable[[], None] = lambda: None,
+) -> list[Gain]:
+    """Return a row for each plan of each domain, of all domains together, and of one plan for all.
+
+    `on_group` is called when the rows of one of them are finished.
+    """
     found: list[Gain] = []
     held: list[dict[str, np.ndarray]] = []
     for domain, rows in groups(population).items():
@@ -83,6 +91,7 @@ def gains(population: Population, options: PopulationOptions, model_seed: int | 
             found += _together(found, held)
         held.append(apart)
         found += own
+        on_group()
     return found
 
 
@@ -96,10 +105,10 @@ def _group_gains(
     held = _held_out(population, rows, options, domain)
     oracle = _oracle(problem)
     values[ORACLE] = Worth(oracle, np.full_like(oracle, math.nan), np.full_like(oracle, math.nan))
-    base = float(problem.weights @ values[FIXED].objective)
+    base = float((problem.weights * values[FIXED].objective).sum())
     found = []
     for name, value in values.items():
-        objective = float(problem.weights @ value.objective)
+        objective = float((problem.weights * value.objective).sum())
         row = Gain(
             model_seed=model_seed,
             domain=domain,
@@ -112,8 +121,8 @@ def _group_gains(
             min_profiles=options.min_profiles,
             n_nodes=len(trees[name].nodes) if name in trees else 0,
             objective=objective,
-            score=float(problem.weights @ value.score),
-            questions=float(problem.weights @ value.questions),
+            score=float((problem.weights * value.score).sum()),
+            questions=float((problem.weights * value.questions).sum()),
             gain=objective - base,
         )
         found.append(replace(row, **_held(held, name)._asdict()))
@@ -136,7 +145,7 @@ def _together(found: Sequence[Gain], held: Sequence[Mapping[str, np.ndarray]]) -
         rows = [row for row in found if row.plan == name]
         weights = np.array([row.n_scenarios for row in rows]) / sum(row.n_scenarios for row in rows)
         means = [
-            float(weights @ values)
+            float((weights * values).sum())
             for values in zip(*((r.objective, r.score, r.questions, r.gain) for r in rows), strict=True)
         ]
         apart = {

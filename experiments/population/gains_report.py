@@ -18,10 +18,9 @@ from rich.table import Table
 
 from experiments.population.compared_trees import BRANCHING, EVERYBODY, FIXED, MIN_SUPPORT, STOPPING, TREE
 from experiments.population.gains import BY_DOMAIN, ORACLE, Gain
+from experiments.stats import Z95, normal_interval
 
 GAINS, MARKDOWN = "gains.parquet", "gains.md"
-_Z = 1.96
-"""Half-width of a 95 % normal interval in standard errors."""
 _COLUMNS = (
     "domain",
     "people",
@@ -106,7 +105,7 @@ def _signed(value: float) -> str:
 
 def _held(rows: Sequence[Gain]) -> str:
     gain, stderr = _mean([r.held_gain for r in rows]), _mean([r.held_stderr for r in rows])
-    return "-" if math.isnan(gain) else f"{_signed(gain)}\u00b1{_signed(_Z * stderr)[1:]}"
+    return "-" if math.isnan(gain) else f"{_signed(gain)}\u00b1{_signed(Z95 * stderr)[1:]}"
 
 
 def notes(rows: Sequence[Gain]) -> str:
@@ -122,8 +121,8 @@ def notes(rows: Sequence[Gain]) -> str:
             if len(own) < 2:
                 continue
             gained = [r.held_gain for r in own]
-            up = sum(r.held_gain > _Z * r.held_stderr for r in own)
-            down = sum(r.held_gain < -_Z * r.held_stderr for r in own)
+            verdicts = [normal_interval(r.held_gain, r.held_stderr).verdict for r in own]
+            up, down = verdicts.count("above"), verdicts.count("below")
             lines.append(
                 f"{domain}, {name}, held out: {_signed(min(gained))} to {_signed(max(gained))}; the interval "
                 f"lies above 0 in {up}, below 0 in {down} of {len(own)} draws of the judge."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.comparison.settings_schema import CompareConfig, SearchClaimsConfig
+from experiments.comparison.settings_schema import CompareConfig
 from experiments.runs.schema_fields import key, output_dir
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ class JudgeFiguresConfig:
     """Configuration of `python -m experiments.judge_figures`."""
 
     seed: int = key("seed of the judge's noise", 0)
-    seeds: int = key("count which promises hold over so many model seeds, from the judge's own on", 0)
     scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
     judge: Any = key(_JUDGE)
 
@@ -213,7 +212,6 @@ SCHEMAS: dict[str, type] = {
     "ask_schema": AskConfig,
     "benchmark_llm_schema": BenchmarkLlmConfig,
     "compare_schema": CompareConfig,
-    "search_claims_schema": SearchClaimsConfig,
 }
 """By the name that `conf/*.yaml` list first among their defaults."""
 

@@ -17,9 +17,11 @@ from statistics import fmean
 from typing import Any
 
 from envs import Scenario
+from envs.judges.protocol import Capabilities, describe
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import in_dollars
 from search.planning import PlanOptions
+from search.problem import SearcherCapabilities, describe_searcher
 
 _LOOKED_AT = 100
 """Scenarios whose prompts are measured (at most twice as many), evenly over the file."""
@@ -100,14 +102,15 @@ def spending(
     scenarios: Sequence[Scenario], options: PlanOptions, searcher: Any, judge: Any, prior: Any = None
 ) -> Spending:
     """Return what planning `scenarios` takes."""
+    told, judge_told, prior_told = describe_searcher(searcher), describe(judge), describe(prior, "prior")
     expected, most = Amount(), Amount()
     for scenario in scenarios:
-        calls = _calls(scenario, options, searcher, bool(getattr(judge, "stochastic", False)))
+        calls = _calls(scenario, options, told, judge_told.stochastic)
         expected, most = _sum(expected, calls[0]), _sum(most, calls[1])
-    rankings = [_rankings(s, options, searcher, prior) for s in scenarios]
+    rankings = [_rankings(s, options, told, prior_told) for s in scenarios]
     parts = [
-        (judge, expected.judge_calls, most.judge_calls),
-        (prior, sum(r[0] for r in rankings), sum(r[1] for r in rankings)),
+        (judge_told, expected.judge_calls, most.judge_calls),
+        (prior_told, sum(r[0] for r in rankings), sum(r[1] for r in rankings)),
     ]
     spends, ended_by = False, list[str]()
     for part, calls_expected, calls_most in parts:
@@ -123,15 +126,15 @@ def spending(
 
 
 def _calls(
-    scenario: Scenario, options: PlanOptions, searcher: Any, stochastic: bool
+    scenario: Scenario, options: PlanOptions, searcher: SearcherCapabilities, stochastic: bool
 ) -> tuple[Amount, Amount]:
     """Return the judge calls of one scenario, as expected and at most."""
     n = int(scenario.askable).bit_count()
     length = min(options.budget, n)
     # Under a noisy judge simulations may look at sets again.
-    repeats = int(getattr(searcher, "num_simulations", 0)) if stochastic else 0
+    repeats = searcher.num_simulations or 0 if stochastic else 0
     sets = sum(math.comb(n, k) for k in range(length + 1)) + repeats
-    bound = getattr(searcher, "most_judge_calls", None)
+    bound = searcher.most_judge_calls
     if bound is not None:
         sets = min(sets, bound(n, length))
     limit = options.max_judge_calls
@@ -139,8 +142,10 @@ def _calls(
         most = wanted = limit
     else:
         most = sets if limit is None else min(sets, limit)
-        tell = getattr(searcher, "expected_judge_calls", None)
-        wanted = getattr(searcher, "num_simulations", most) if tell is None else tell(n, length)
+        if searcher.expected_judge_calls is not None:
+            wanted = searcher.expected_judge_calls(n, length)
+        else:
+            wanted = most if searcher.num_simulations is None else searcher.num_simulations
         most = max(most, wanted) if stochastic else most  # it may look at a set more than once
     looks = options.report_samples if stochastic else 1
     # A deterministic judge has scored the path's sets already.
@@ -149,17 +154,20 @@ def _calls(
     return replace(amount, search_calls=min(most, wanted)), replace(amount, search_calls=most)
 
 
-def _rankings(scenario: Scenario, options: PlanOptions, searcher: Any, prior: Any) -> tuple[float, float]:
+def _rankings(
+    scenario: Scenario, options: PlanOptions, searcher: SearcherCapabilities, prior: Capabilities
+) -> tuple[float, float]:
     """Return how many sets a ranking prior is asked about, as expected and at most."""
     n = int(scenario.askable).bit_count()
-    depth = min(getattr(prior, "depth", 1), options.budget, n)
+    depth = min(prior.ranking_depth, options.budget, n)
     sets = sum(math.comb(n, k) for k in range(depth))
-    return float(min(sets, getattr(searcher, "num_simulations", sets))), float(sets)
+    wanted = sets if searcher.num_simulations is None else searcher.num_simulations
+    return float(min(sets, wanted)), float(sets)
 
 
-def _costs(part: Any, scenarios: Sequence[Scenario], budget: int) -> tuple[Amount, Amount] | None:
+def _costs(part: Capabilities, scenarios: Sequence[Scenario], budget: int) -> tuple[Amount, Amount] | None:
     """Return what one call of a judge or prior takes: mean over scenarios, and the most of one."""
-    if not hasattr(part, "request_costs"):
+    if part.request_costs is None:
         return None
     found = []
     for scenario in scenarios[:: max(1, len(scenarios) // _LOOKED_AT)]:

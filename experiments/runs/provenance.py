@@ -13,8 +13,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from envs.judges.protocol import describe
+
 _PACKAGES = ("raise-planner", "numpy", "numba", "ray", "pyarrow", "gymnasium", "hydra-core", "openai")
-_NOT_IN_FINGERPRINT = ("output_dir", "resume", "dry_run", "parallel", "tracking")
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "dry_run", "parallel", "tracking", "vars")
 """Keys that may differ between a run and its resumption: they cannot change a row."""
 
 
@@ -36,15 +38,15 @@ def fingerprint(
     """
     kept = {key: value for key, value in config.items() if key not in _NOT_IN_FINGERPRINT}
     for key, part in (("judge", judge), ("prior", prior)):
-        kept[key] = [_without(kept[key], getattr(part, "resume_ignored", ())), part_provenance(part)]
+        kept[key] = [_without(kept[key], describe(part, key).resume_ignored), part_provenance(part, key)]
     kept["scenarios"] = {k: v for k, v in kept["scenarios"].items() if k not in ("path", "attributes")}
     text = json.dumps([kept, scenarios_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def part_provenance(part: object) -> Any:
+def part_provenance(part: object, role: str = "judge") -> Any:
     """Return what a judge or prior says of itself beyond the configuration (its prompts, say), or None."""
-    tell = getattr(part, "provenance", None)
+    tell = describe(part, role).provenance
     return None if tell is None else tell()
 
 
@@ -58,12 +60,19 @@ def provenance(
     config: dict[str, Any], source: str, sha256: str, judge: object = None, prior: object = None
 ) -> dict[str, Any]:
     """Return the run-level metadata of a path table."""
-    commit, dirty = _git()
     return {
         "config": config,
         "judge": part_provenance(judge),
-        "prior": part_provenance(prior),
+        "prior": part_provenance(prior, "prior"),
         "scenarios": {"source": source, "sha256": sha256},
+        **versions(),
+    }
+
+
+def versions() -> dict[str, Any]:
+    """Return the versions of packages and Python, and the commit of a checkout."""
+    commit, dirty = _git()
+    return {
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "git_commit": commit,

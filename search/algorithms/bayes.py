@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs import UserError
+from envs.judges.protocol import Surface
+from search.algorithms.mcts import MCTSSearch
+from search.core.tree import SCORED
 from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
@@ -18,6 +21,7 @@ from search.surrogate.ensemble import Ensemble, Structures
 from search.surrogate.posterior import Beliefs
 from search.surrogate.response_surface import Evaluations, Sets, SurfacePrior
 
+_PROPOSAL_SIMULATIONS = 1500
 _FIRST = 3
 """Looks at the set with nothing asked, before all others."""
 
@@ -78,7 +82,20 @@ class BayesSearch:
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return the best path believed in."""
-        return _Search(self, problem, rng).plan()
+        state = _State(self, problem, rng)
+        stopped = "all simulations ran"
+        state.evaluate(state.known)
+        while state.used < state.first_evaluations():
+            state.evaluate(state.known)
+        while state.used < state.calls and state.askable and state.known in state.evaluations:
+            choice = state.choose()
+            if choice is None:
+                stopped = f"no further call is worth {self.min_gain:g} score points"
+                break
+            state.evaluate(choice)
+        if problem.calls_left == 0:
+            stopped = "no judge calls left"
+        return state.conclude(stopped)
 
     def most_judge_calls(self, n_askable: int, budget: int) -> int:
         """Return the most judge calls of one plan: the order of the path takes none."""
@@ -96,7 +113,7 @@ class BayesSearch:
         import search.surrogate.pair_surface  # noqa: F401
 
 
-class _Search:
+class _State:
     """One scenario's search."""
 
     def __init__(self, settings: BayesSearch, problem: Problem, rng: np.random.Generator) -> None:
@@ -114,6 +131,7 @@ class _Search:
         self.ensemble = Ensemble(structures, problem.noisy)
         self.evaluations: dict[int, list[float]] = {}
         self.unscored: dict[int, int] = {}
+        self.used = 0
         n_sets = sum(math.comb(len(self.askable), k) for k in range(self.budget + 1))
         self.enumerated = n_sets <= settings.max_candidates
         self.calls = settings.num_simulations
@@ -128,36 +146,30 @@ class _Search:
         self.sets = Sets(np.array(masks, np.uint64), self.prior, self.known)
         self.costs = self.problem.objectives(self.sets.masks, np.zeros(len(masks)))
 
-    def plan(self) -> Plan:
-        stopped = "all simulations ran"
-        used = self._begin()
-        while used < self.calls and self.askable and self.known in self.evaluations:
-            if not self.enumerated:
-                self._propose()
-            beliefs = self.ensemble.beliefs(self.sets, self._seen())
-            choice = self._choose(beliefs, left=self.calls - used)
-            if choice is None:
-                stopped = f"no further call is worth {self.settings.min_gain:g} score points"
-                break
-            self._look(choice)
-            used += 1
-        if self.problem.calls_left == 0:
-            stopped = "no judge calls left"
-        return self._conclude(used, stopped)
-
-    def _begin(self) -> int:
-        """Look at the set with nothing asked, which every plan is measured by; return the evaluations.
+    def first_evaluations(self) -> int:
+        """Return how often the set with nothing asked, the measure of every plan, is evaluated at first.
 
         Under noise several times: the gradient sees little use in it, but without it neither height nor
         curvature of the link can be told from sets near the budget.
         """
-        evaluations = 1
-        self._look(self.known)
-        if self.problem.noisy and self.known in self.evaluations:
-            while evaluations < min(_FIRST, self.calls // 10):
-                self._look(self.known)
-                evaluations += 1
-        return evaluations
+        return min(_FIRST, self.calls // 10) if self.problem.noisy and self.known in self.evaluations else 1
+
+    def evaluate(self, mask: int) -> None:
+        """Ask the judge once more about `mask`."""
+        scores = self.evaluations.get(mask, [])
+        sample = len(scores) + self.unscored.get(mask, 0)
+        score = float(self.problem.evaluate(np.array([mask], np.uint64), [sample])[0])
+        self.used += 1
+        if math.isnan(score):
+            self.unscored[mask] = self.unscored.get(mask, 0) + 1
+        else:
+            self.evaluations.setdefault(mask, []).append(score)
+
+    def choose(self) -> int | None:
+        """Return the set to evaluate next; None when no evaluation is worth it."""
+        if not self.enumerated:
+            self._propose()
+        return self._choose(self.ensemble.beliefs(self.sets, self._seen()), left=self.calls - self.used)
 
     def _all_sets(self) -> list[int]:
         sets = itertools.chain.from_iterable(
@@ -167,7 +179,7 @@ class _Search:
 
     def _propose(self) -> None:
         """Renew the candidates of a problem with too many sets to enumerate."""
-        from search.surrogate.pair_surface import best_sets, without
+        from search.surrogate.pair_surface import without
 
         self._consider(list(self.evaluations))
         posterior = self.ensemble.posterior(self.sets, self._seen())
@@ -184,23 +196,12 @@ class _Search:
         singles = [self.known | 1 << a for a in self.askable]
         self._consider(list(dict.fromkeys([*self.evaluations, *found, *sorted(near), *singles])))
 
-    def _look(self, mask: int) -> None:
-        """Ask the judge once more about `mask`."""
-        scores = self.evaluations.get(mask, [])
-        sample = len(scores) + self.unscored.get(mask, 0)
-        score = float(self.problem.evaluate(np.array([mask], np.uint64), [sample])[0])
-        if math.isnan(score):
-            self.unscored[mask] = self.unscored.get(mask, 0) + 1
-        else:
-            self.evaluations.setdefault(mask, []).append(score)
-
     def _seen(self) -> Evaluations:
         return Evaluations.of(
             [self.sets.place[mask] for mask in self.evaluations], list(self.evaluations.values())
         )
 
     def _choose(self, beliefs: Beliefs, left: int) -> int | None:
-        """Return the set to look at next; None when no look is worth it."""
         masks = self.sets.masks.tolist()
         mean = beliefs.mean + self.costs
         open_sets = np.array([self._open(mask) for mask in masks])
@@ -245,7 +246,8 @@ class _Search:
             chances[has] = np.minimum(chances[has], (1 + scored) / (1 + asked))
         return chances
 
-    def _conclude(self, used: int, stopped: str) -> Plan:
+    def conclude(self, stopped: str) -> Plan:
+        """Return the path of the set believed best, among those evaluated."""
         if self.known not in self.evaluations or (len(self.evaluations) == 1 and self.unscored):
             best_set(self.problem)  # says what is wrong
         if not self.enumerated:
@@ -261,7 +263,7 @@ class _Search:
             believed = self._believed()
         path = order(self.problem, target, believed)
         reported = self._reported_beliefs(believed)
-        return plan_of_path(self.problem, path, simulations=used, stopped=stopped, beliefs=reported)
+        return plan_of_path(self.problem, path, simulations=self.used, stopped=stopped, beliefs=reported)
 
     def _reported_beliefs(self, believed: dict[int, float]) -> dict[int, float]:
         """Return what the plan tells of sets: beliefs under noise, else scores; nothing of unscored ones."""
@@ -278,3 +280,19 @@ class _Search:
         if not self.problem.noisy:
             found |= {mask: scores[0] for mask, scores in self.evaluations.items()}
         return found
+
+
+def best_sets(problem: Problem, draws: Sequence[np.ndarray]) -> list[int]:
+    """Return the mask of the best set that compiled MCTS finds under each draw (`pair_surface`'s params)."""
+    from search.surrogate.pair_surface import pair_surface
+
+    searcher = MCTSSearch(_PROPOSAL_SIMULATIONS)
+    found = []
+    for params in draws:
+        twin = problem.on_surface(Surface(pair_surface, params))
+        tree = searcher.new_tree(twin)
+        searcher.run_surface(twin, tree)
+        size = int(tree.size[0])
+        scores = np.where(tree.status[:size] == SCORED, tree.score[:size], -np.inf)
+        found.append(int(tree.mask[int(np.argmax(scores))]))
+    return found

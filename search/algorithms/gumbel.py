@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from envs import UserError
+from envs.elementwise import each
 from search.algorithms.mcts import MCTSSearch, prior_over
 from search.core.tree import ROOT, SelectionRules, Tree
 from search.path_rule import members
@@ -96,8 +97,9 @@ class _Root:
         self.actions = members(int(problem.askable))
         n = len(self.actions)
         prior = prior_over(problem, int(problem.known), self.actions) if n else np.ones(0)
-        with np.errstate(divide="ignore"):  # a prior of 0 is a logit of -inf: drawn last
-            self.selection_value = dict(zip(self.actions, rng.gumbel(size=n) + np.log(prior), strict=True))
+        logits = np.full(n, -np.inf)  # of a prior of 0: drawn last
+        logits[prior > 0] = each(math.log, prior[prior > 0])
+        self.selection_value = dict(zip(self.actions, rng.gumbel(size=n) + logits, strict=True))
         self.trees: dict[int, tuple[Tree, SelectionRules]] = {}
         self.visits = dict.fromkeys(self.actions, 0)
         ranked = sorted(self.actions, key=lambda a: (-self.selection_value[a], a))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from search.path_rule import members
 from search.plans import Alternative, Plan
 from search.problem import Problem
 from search.surrogate.reallocate import finish
+
+Runner = Callable[[Problem, Tree, SelectionRules, np.random.Generator, int], int]
+"""(problem, empty tree, its rules, generator, simulations) -> simulations that ran; the tree is filled."""
 
 _DEFAULT_EXPLORATION = {"puct": 3.0, "uct": 0.3}
 
@@ -69,7 +73,8 @@ class MCTSSearch:
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return the best path found; see `search.path_rule`."""
-        tree, ran = self.search(problem, rng)
+        tree = self.new_tree(problem)
+        ran = self.runner(problem)(problem, tree, self.rules(problem), rng, self.num_simulations)
         if ran == self.num_simulations:
             stopped = "all simulations ran"
         else:
@@ -103,17 +108,22 @@ class MCTSSearch:
         n_nodes = min(self.num_simulations + self.batch_size + 1, n_sets)
         return new_tree(n_nodes, problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs)
 
-    def search(self, problem: Problem, rng: np.random.Generator) -> tuple[Tree, int]:
-        """Run the search; return the tree and the simulations that ran. Every scored set is in `problem`."""
-        tree = self.new_tree(problem)
-        rules = self.rules(problem)
-        if problem.surface is None or rules.has_prior or self.rollout:
-            return tree, self.run_judge(problem, tree, rules, rng, self.num_simulations)
+    def runner(self, problem: Problem) -> Runner:
+        """Return how `problem` is searched: in compiled code on its surface, or by its judge in batches.
+
+        A prior is asked and a rollout drawn in Python.
+        """
+        in_python = problem.surface is None or self.rules(problem).has_prior or self.rollout
+        return self.run_judge if in_python else self._run_surface_and_ask
+
+    def _run_surface_and_ask(
+        self, problem: Problem, tree: Tree, rules: SelectionRules, rng: np.random.Generator, simulations: int
+    ) -> int:
         ran = self.run_surface(problem, tree)
         # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
         # that is not its judge's twin is found out by the scores of the report.
         problem.evaluate(tree.mask[: tree.size[0]][tree.status[: tree.size[0]] == SCORED])
-        return tree, ran
+        return ran
 
     def run_surface(self, problem: Problem, tree: Tree) -> int:
         """Search the surface of `problem` in compiled code from the root on; return the simulations run."""

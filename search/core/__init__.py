@@ -1,1 +1,1 @@
-"""Compiled graph search: the tree as arrays, and its kernels."""
+"""Compiled code that knows of numbers alone: graph search, linear algebra, the saturating link."""

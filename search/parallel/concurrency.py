@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
+from envs.judges.protocol import describe
 from search.planning import PlanOptions, Prior
 
 _AHEAD = 4
@@ -61,19 +62,13 @@ def concurrent_plans(judge: Judge) -> int:
     UserError
         something that is no integer >= 1.
     """
-    n = getattr(judge, "concurrent_plans", 1)
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise UserError(
-            f"judge {type(judge).__name__}: concurrent_plans is {n!r}, expected an integer >= 1 "
-            f"(plans that may ask it at once, from a thread each)"
-        )
-    return n
+    return describe(judge).concurrent_plans
 
 
 def in_turn(options: PlanOptions, n_plans: int) -> PlanOptions:
     """Return `options` for `n_plans` plans at once: a prior that does not allow as many is asked in turn."""
     prior = options.prior
-    if prior is None or n_plans == 1 or getattr(prior, "concurrent_plans", 1) > 1:
+    if prior is None or n_plans == 1 or describe(prior, "prior").concurrent_plans > 1:
         return options
     return replace(options, prior=_one_at_a_time(prior))
 

@@ -157,7 +157,7 @@ class PopulationProblem:
     def stop_value(self, belief: Belief, asked: int) -> float:
         """Return the posterior mean score less the cost of `asked`; -inf where a score is missing."""
         scores = self.scores_of(belief.profile, belief.answered)
-        mean = float(belief.weight @ scores / belief.weight.sum())
+        mean = float((belief.weight * scores).sum() / belief.weight.sum())
         return -math.inf if math.isnan(mean) else mean - self.penalty(asked)
 
     def expected_scores(self, asked: int) -> np.ndarray:
@@ -180,7 +180,7 @@ class PopulationProblem:
         """
 
         def means(masks: np.ndarray, _: np.ndarray) -> np.ndarray:
-            return np.array([self.weights @ self.expected_scores(mask) for mask in masks.tolist()])
+            return np.array([(self.weights * self.expected_scores(mask)).sum() for mask in masks.tolist()])
 
         return Problem(
             len(self.schema),

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs import Judge, Scenario, Schema, UserError
-from envs.judges.protocol import Surface
+from envs.judges.protocol import Surface, describe
 from search.population.population_problem import PopulationProblem, check_numbers, people_counted
 from search.population.set_table import Surfaces, sets_within
-from search.scenario_problem import judge_scores
+from search.scenario_problem import JudgeScores
 
 MAX_TABLE = 20_000_000
 """Scores of a table (160 MB) beyond which surfaces are asked for each score again."""
@@ -61,7 +61,7 @@ class Population:
                 f"{MAX_TABLE:,} in all without a compiled judge; take a smaller budget or scenarios.limit"
             )
         if surfaces is None:
-            noisy = bool(getattr(judge, "stochastic", False))
+            noisy = describe(judge).stochastic
             return score_table(scenarios, judge, self.budget, samples if noisy else 1)
         if large:
             return surfaces
@@ -151,7 +151,7 @@ def common_schema(scenarios: Sequence[Scenario]) -> Schema:
 
 def scenario_surfaces(scenarios: Sequence[Scenario], judge: Judge) -> Surfaces | None:
     """Return the compiled scores of `scenarios`, None where the judge has none (for all, of one function)."""
-    make_surface = getattr(judge, "surface", None)
+    make_surface = describe(judge).surface
     if make_surface is None:
         return None
     found: list[Surface] = []
@@ -177,6 +177,6 @@ def score_table(scenarios: Sequence[Scenario], judge: Judge, budget: int, sample
     for row, scenario in zip(table, scenarios, strict=True):
         distinct, where = np.unique(masks & np.uint64(scenario.askable), return_inverse=True)
         evaluations = np.tile(np.arange(samples), len(distinct))
-        scores = judge_scores(scenario, judge)(np.repeat(distinct, samples), evaluations)
+        scores = JudgeScores(scenario, judge)(np.repeat(distinct, samples), evaluations)
         row[:] = scores.reshape(len(distinct), samples).mean(axis=1)[where]
     return table

@@ -159,5 +159,5 @@ def worth(problem: PopulationProblem, tree: PolicyTree) -> Worth:
 
 def expected(problem: PopulationProblem, values: np.ndarray) -> float:
     """Return the mean of `values` (float64[N]) over the population; NaN where one with weight is missing."""
-    mean = float(problem.weights @ values)
+    mean = float((problem.weights * values).sum())
     return mean if math.isfinite(mean) else math.nan

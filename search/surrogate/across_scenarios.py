@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from envs.elementwise import each
+from search.core.linear_algebra import inverse, product, row_product
 from search.problem import Observations
 from search.surrogate.ensemble import Ensemble, Structures
 from search.surrogate.posterior import Posterior
@@ -110,14 +112,14 @@ class SurfaceHistory:
         kept = structures.of_curvature(self._effects.curvature)
         at = structures.curvature == self._effects.curvature
         seen = sum(s.weight[at] / max(s.weight[at].sum(), 1e-12) for s in summaries)
-        share = np.exp(kept.log_weight - np.logaddexp.reduce(kept.log_weight))
+        share = each(math.exp, kept.log_weight - np.logaddexp.reduce(kept.log_weight))
         log = np.array([s.log_residual for s in summaries])
         spread = math.hypot(_NOISE_SPREAD, float(log.std()))
         residuals = {
             value: weight * math.exp(-0.5 * ((math.log(value) - float(log.mean())) / spread) ** 2)
             for value, weight in kept.residuals.items()
         }
-        return replace(kept, log_weight=np.log(seen + _TRUST * share), residuals=residuals)
+        return replace(kept, log_weight=each(math.log, seen + _TRUST * share), residuals=residuals)
 
 
 def _asked(seen: Observations) -> int:
@@ -145,7 +147,7 @@ def _summary(seen: Observations, default: SurfacePrior, noisy: bool) -> _Summary
         best = int(at[np.argmax(log_weight[at])])
         linear[curvature] = _Linear(*posterior.linear(best))
         evidence[curvature] = float(np.logaddexp.reduce(log_weight[at]))
-    base = float(posterior.weight @ posterior.base)
+    base = float((posterior.weight * posterior.base).sum())
     return _Summary(
         seen.group,
         np.asarray(seen.codes),
@@ -195,29 +197,30 @@ class _Effects:
 
     def _solve(self, summaries: Sequence[_Summary]) -> None:
         """Solve for beta under the present T, then renew T."""
-        precision = np.diag(self.sd**-2)
+        precision = np.diag(1.0 / self.sd**2)
         pull = self.start / self.sd**2
         parts = []
         for s in summaries:
             linear = s.linear[self.curvature]
             j = linear.slope[:, None] * s.rows
-            cov = (j * self.between) @ j.T + self.base_sd**2 + np.diag(linear.variance)
-            inverse = np.linalg.inv(cov)
+            cov = product(j, (j * self.between).T) + self.base_sd**2 + np.diag(linear.variance)
+            trust = inverse(cov)
             design = np.zeros((len(j), len(self.sd)))
             design[:, : self.n_common] = j[:, : self.n_common]
             for columns in self._columns(s.group, s.codes):
                 design[:, columns] += j[:, : self.n]
             pull_of_data = linear.target - self.base
-            weighed = inverse @ design
-            precision += design.T @ weighed
-            pull += weighed.T @ pull_of_data
-            parts.append((j, inverse, design, pull_of_data))
-        self.covariance = np.linalg.inv(precision)
-        self.beta = self.covariance @ pull
+            weighed = product(design.T, trust).T
+            precision += product(design.T, weighed)
+            pull += row_product(pull_of_data, weighed)
+            parts.append((j, trust, design, pull_of_data))
+        self.covariance = inverse(precision)
+        self.beta = row_product(pull, self.covariance)
         total = _TRUST * self.usual
-        for j, inverse, design, pull_of_data in parts:
-            at_person = self.between * (j.T @ (inverse @ (pull_of_data - design @ self.beta)))
-            left = self.between - self.between**2 * np.einsum("mp,mk,kp->p", j, inverse, j, optimize=True)
+        for j, trust, design, pull_of_data in parts:
+            off = pull_of_data - (design * self.beta).sum(axis=1)
+            at_person = self.between * row_product(row_product(off, trust), j)
+            left = self.between - self.between**2 * (product(j.T, trust).T * j).sum(axis=0)
             total += at_person**2 + left
         self.between = total / (len(parts) + _TRUST)
         self.between[self.n :] = self.between[self.n :].mean()
@@ -232,9 +235,7 @@ class _Effects:
             there = np.flatnonzero(columns >= 0)
             row[there, columns[there]] = 1.0
             unseen[columns < 0] += (_EFFECT * self.default.weight_sd[columns < 0]) ** 2
-        weight_var = (
-            self.between[:n] + unseen + np.einsum("aq,qr,ar->a", row, self.covariance, row, optimize=True)
-        )
+        weight_var = self.between[:n] + unseen + (product(row, self.covariance) * row).sum(axis=1)
         pair, pair_var = self.default.pair.copy(), self.between[n:].copy()
         pair[:n_pairs] = self.beta[n : self.n_common]
         pair_var[:n_pairs] += np.diagonal(self.covariance)[n : self.n_common]
@@ -242,7 +243,7 @@ class _Effects:
             self.default,
             base=self.base,
             base_sd=self.base_sd,
-            weight=row @ self.beta,
+            weight=(row * self.beta).sum(axis=1),
             weight_sd=np.sqrt(weight_var),
             shared_sd=0.3 * self.default.shared_sd,
             pair=pair,

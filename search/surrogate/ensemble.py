@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.elementwise import each
 from search.surrogate.posterior import Beliefs, Posterior, Start
 from search.surrogate.response_surface import Evaluations, Sets, SurfaceModels
 
@@ -49,7 +50,7 @@ class Structures:
         """Return what is considered of a judge of which nothing is known."""
         rows = np.array([(*link, pair) for link in _LINKS for pair in PAIR_SCALES])
         curvature, height, pair_scale = rows.T
-        log_weight = np.repeat(np.log(list(_LINKS.values())), len(PAIR_SCALES))
+        log_weight = np.repeat(each(math.log, list(_LINKS.values())), len(PAIR_SCALES))
         return cls(curvature, height, pair_scale, log_weight, _NOISES if noisy else _MISFITS)
 
     def of_curvature(self, curvature: float) -> Structures:
@@ -62,7 +63,7 @@ class Structures:
         """Return the product of the structures at the indices `which` with `residuals`."""
         repeat = np.repeat(which, len(residuals))
         residual = np.tile(list(residuals), len(which))
-        log_weight = self.log_weight[repeat] + np.tile(np.log(list(residuals.values())), len(which))
+        log_weight = self.log_weight[repeat] + np.tile(each(math.log, list(residuals.values())), len(which))
         none = np.zeros(len(repeat))
         return SurfaceModels(
             self.curvature[repeat],
@@ -84,8 +85,8 @@ class Ensemble:
     def __init__(self, structures: Structures, noisy: bool) -> None:
         self.structures = structures
         self.noisy = noisy
-        logs = np.log(list(structures.residuals))
-        self.residual = float(np.exp(np.average(logs, weights=list(structures.residuals.values()))))
+        logs = each(math.log, list(structures.residuals))
+        self.residual = math.exp(np.average(logs, weights=list(structures.residuals.values())))
         self._models: SurfaceModels | None = None
         self._start: Start | None = None
         self._first: Start | None = None
@@ -127,4 +128,4 @@ class Ensemble:
         self._models = options.take(np.array(chosen))
         self._start = Start(*(field[chosen] for field in second.start))
         values = options.noise if self.noisy else options.misfit
-        self.residual = float(np.exp(second.weight @ np.log(values)))
+        self.residual = math.exp((second.weight * each(math.log, values)).sum())

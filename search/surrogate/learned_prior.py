@@ -22,6 +22,7 @@ import numpy as np
 
 from envs import Scenario, UserError
 from envs.rankings import checked_temperature, rank_weights
+from search.core.linear_algebra import product, row_product, solve
 from search.path_table import PathRecord, PathTable
 
 NOISE_SD, EFFECT_SD, DOMAIN_SD = 0.2, 0.3, 0.15
@@ -78,8 +79,8 @@ def learn_effects(records: Sequence[PathRecord]) -> dict[str, dict[str, float]]:
             row[[column, n * (1 + domains.index(domain)) + column]] = 1.0
     sd = np.concatenate([np.full(n, EFFECT_SD), np.full(n * len(domains), DOMAIN_SD)])
     gains = np.array([gain for _, _, gain in evaluations])
-    precision = design.T @ design / NOISE_SD**2 + np.diag(1.0 / sd**2)
-    effects = np.linalg.solve(precision, design.T @ gains / NOISE_SD**2).reshape(-1, n)
+    precision = product(design.T, design) / NOISE_SD**2 + np.diag(1.0 / sd**2)
+    effects = solve(precision, row_product(gains, design) / NOISE_SD**2).reshape(-1, n)
     found = {"all": dict(zip(names, effects[0].tolist(), strict=True))}
     for place, domain in enumerate(domains, 1):
         found[domain] = dict(zip(names, (effects[0] + effects[place]).tolist(), strict=True))

@@ -1,20 +1,13 @@
-"""The response surface as compiled code, and its best set by MCTS. Imported lazily: it imports Numba."""
+"""The response surface as compiled code. Imported lazily: it imports Numba."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
-from envs.judges.protocol import Surface
-from search.algorithms.mcts import MCTSSearch
-from search.core.tree import SCORED
-from search.problem import Problem
 from search.surrogate.response_surface import features
-
-_SIMULATIONS = 1500
 
 
 @njit("float64(uint64, float64[::1])", cache=True)
@@ -49,17 +42,3 @@ def without(params: np.ndarray, known: int) -> np.ndarray:
     n = int(params[0])
     free = features(np.array([((1 << n) - 1) & ~known], np.uint64), n)[0]
     return np.concatenate([params[:4], params[4:] * free])
-
-
-def best_sets(problem: Problem, draws: Sequence[np.ndarray]) -> list[int]:
-    """Return the mask of the best set that compiled MCTS finds under each draw (`pair_surface`'s params)."""
-    searcher = MCTSSearch(_SIMULATIONS)
-    found = []
-    for params in draws:
-        twin = problem.on_surface(Surface(pair_surface, params))
-        tree = searcher.new_tree(twin)
-        searcher.run_surface(twin, tree)
-        size = int(tree.size[0])
-        scores = np.where(tree.status[:size] == SCORED, tree.score[:size], -np.inf)
-        found.append(int(tree.mask[int(np.argmax(scores))]))
-    return found

@@ -14,10 +14,13 @@ handed on as the one Gaussian of the same means and covariances.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
+from envs.elementwise import each
+from search.core.linear_algebra import cholesky, inverse_lower, product, row_product, solve
 from search.surrogate.response_surface import (
     Evaluations,
     Latent,
@@ -77,7 +80,7 @@ class Posterior:
         for _ in range(climbs):
             dual, base = self._climb(dual, base)
         self.start = Start(dual, base)
-        latent = Latent(self._mean + (self._kernel @ dual[:, :, None])[:, :, 0], np.zeros_like(dual))
+        latent = Latent(self._mean + row_product(dual, self._kernel), np.zeros_like(dual))
         for again in range(1 + passes):
             self._solve(latent)
             if (
@@ -86,19 +89,19 @@ class Posterior:
                 self.log_evidence = self._evidence()
             latent = self._latent(self._kernel, self._mean, np.diagonal(self._kernel, axis1=1, axis2=2))[0]
         log_weight = models.log_weight + self.log_evidence
-        weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
+        weight = each(math.exp, log_weight - np.logaddexp.reduce(log_weight))
         self.weight = np.maximum(weight, floor) / np.maximum(weight, floor).sum()
 
     def _climb(self, dual: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Go towards the mode of the model linearised here, as far as the true log posterior rises most."""
         models, prior = self.models, self.sets.prior
-        lift = (self._kernel @ dual[:, :, None])[:, :, 0]
+        lift = row_product(dual, self._kernel)  # which is symmetric
         y = self._mean + lift
         slope = tangent(y, models)
         residual = self.evaluations.means - prior.base - link(y, models) + slope * lift
-        weights = np.linalg.solve(self._covariance(slope, self._misfit), residual[:, :, None])[:, :, 0]
+        weights = solve(self._covariance(slope, self._misfit), residual)
         new_dual, new_base = weights * slope, prior.base + prior.base_sd**2 * weights.sum(axis=1)
-        new_lift = (self._kernel @ new_dual[:, :, None])[:, :, 0]
+        new_lift = row_product(new_dual, self._kernel)
         step, best = np.zeros(len(base)), np.full(len(base), -np.inf)
         for size in (0.0, 0.25, 1.0):
             value = self._log_posterior(
@@ -130,10 +133,10 @@ class Posterior:
         self._slope = fit.slope
         self._own = self._misfit + fit.bent
         self._target = self.evaluations.means - fit.gain + fit.slope * latent.mean
-        self._root = np.linalg.inv(np.linalg.cholesky(self._covariance(fit.slope, self._own)))
+        self._root = inverse_lower(cholesky(self._covariance(fit.slope, self._own)))
         residual = self._target - prior.base - fit.slope * self._mean
-        self._whitened = (self._root @ residual[:, :, None])[:, :, 0]
-        self._weights = (self._whitened[:, None, :] @ self._root)[:, 0]
+        self._whitened = row_product(residual, self._root.transpose(0, 2, 1))
+        self._weights = row_product(self._whitened, self._root)
         self.base = prior.base + prior.base_sd**2 * self._weights.sum(axis=1)
 
     def _latent(self, cross: np.ndarray, mean: np.ndarray, own: np.ndarray) -> tuple[Latent, np.ndarray]:
@@ -142,9 +145,9 @@ class Posterior:
         `cross`: float64[G, m, C], kernel between the sets looked at and these; `mean`, `own`: y's prior
         moments on these.
         """
-        half = (self._root * self._slope[:, None, :]) @ cross
-        y = mean + ((self._weights * self._slope)[:, None, :] @ cross)[:, 0]
-        variance = np.maximum(own - np.einsum("gmc,gmc->gc", half, half), 0.0)
+        half = product(self._root * self._slope[:, None, :], cross)
+        y = mean + row_product(self._weights * self._slope, cross)
+        variance = np.maximum(own - (half**2).sum(axis=1), 0.0)
         return Latent(y, variance), half
 
     def linear(self, g: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -152,12 +155,14 @@ class Posterior:
         return self._slope[g], self._target[g], self._noise[g] + self._own[g]
 
     def _evidence(self) -> np.ndarray:
-        logs = np.log(np.diagonal(self._root, axis1=1, axis2=2)).sum(axis=1)
+        logs = each(math.log, np.diagonal(self._root, axis1=1, axis2=2)).sum(axis=1)
         found = logs - 0.5 * (self._whitened**2).sum(axis=1)
         if self.evaluations.repeats:  # looks at the same set tell of the noise alone
             noise = self.models.noise
             found = (
-                found - 0.5 * self.evaluations.within / noise**2 - self.evaluations.repeats * np.log(noise)
+                found
+                - 0.5 * self.evaluations.within / noise**2
+                - self.evaluations.repeats * each(math.log, noise)
             )
         return found
 
@@ -177,7 +182,7 @@ class Posterior:
         # and would let a lucky look promise itself.
         mean[:, at] += models.misfit[:, None] ** 2 * self._weights
         variance = prior.base_sd**2 + fit.slope**2 * own + unlike
-        variance = np.maximum(variance - np.einsum("gmc,gmc->gc", half, half), 1e-12)
+        variance = np.maximum(variance - (half**2).sum(axis=1), 1e-12)
         return Beliefs(self, mean, variance, fit.slope, unlike, half)
 
     def draw(self, rng: np.random.Generator | None) -> np.ndarray:
@@ -197,10 +202,10 @@ class Posterior:
             drawn[:n] += prior.shared_sd * rng.standard_normal()
             lifted = prior.base_sd * rng.standard_normal()
             error = np.sqrt(self._noise[g] + self._own[g]) * rng.standard_normal(len(rows))
-            seen = lifted + self._slope[g] * (rows @ drawn) + error
-            pull_of_data = pull_of_data - self._root[g].T @ (self._root[g] @ seen)
+            seen = lifted + self._slope[g] * (rows * drawn).sum(axis=1) + error
+            pull_of_data = pull_of_data - row_product(row_product(seen, self._root[g].T), self._root[g])
             theta, base = theta + drawn, base + lifted
-        pull = rows.T @ (self._slope[g] * pull_of_data)
+        pull = row_product(self._slope[g] * pull_of_data, rows)
         theta = theta + sd**2 * pull
         theta[:n] += prior.shared_sd**2 * pull[:n].sum()
         base += prior.base_sd**2 * pull_of_data.sum()
@@ -228,19 +233,20 @@ class Beliefs:
         self.posterior = posterior
         self._slope, self._unlike, self._half = slope, unlike, half
         weight = posterior.weight
-        self.mean = weight @ means
+        self.mean = row_product(weight, means)
         self._apart = means - self.mean
-        self.variance = weight @ (variances + self._apart**2)
-        self.noise = float(np.sqrt(weight @ posterior.models.noise**2))
+        self.variance = row_product(weight, variances + self._apart**2)
+        self.noise = float(np.sqrt((weight * posterior.models.noise**2).sum()))
 
     def covariance(self, some: np.ndarray) -> np.ndarray:
         """Return float64[C, S], between all sets and those at the indices `some`."""
-        sets, models = self.posterior.sets, self.posterior.models
-        found = np.full((len(self.mean), len(some)), sets.prior.base_sd**2)
-        for g, weight in enumerate(self.posterior.weight):
-            kernel = sets.main[:, some] + models.pair_scale[g] ** 2 * sets.pair[:, some]
-            kernel *= np.outer(self._slope[g], self._slope[g, some])
-            kernel[some, np.arange(len(some))] += self._unlike[g, some]
-            kernel -= self._half[g].T @ self._half[g][:, some]
-            found += weight * (kernel + np.outer(self._apart[g], self._apart[g, some]))
-        return found
+        sets, weight = self.posterior.sets, self.posterior.weight[:, None]
+        slopes = (weight * self._slope[:, some]).T
+        pair_slopes = slopes * self.posterior.models.pair_scale**2
+        found = sets.main[some] * product(slopes, self._slope)
+        found += sets.pair[some] * product(pair_slopes, self._slope)
+        found[np.arange(len(some)), some] += (weight * self._unlike[:, some]).sum(axis=0)
+        found += product((weight * self._apart[:, some]).T, self._apart) + sets.prior.base_sd**2
+        taken = (weight[:, :, None] * self._half[:, :, some]).reshape(-1, len(some))
+        found -= product(taken.T, self._half.reshape(-1, len(self.mean)))
+        return found.T

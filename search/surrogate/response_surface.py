@@ -18,14 +18,16 @@ over: `SurfaceModels` are models with values of their own, solved at once as sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+from envs.elementwise import each
+from search.core import saturating_link
+from search.core.linear_algebra import product
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,10 @@ class Sets:
         self.prior = prior
         single, double = self.rows[:, :n], self.rows[:, n:]
         size = single.sum(axis=1)
-        self.mean = single @ prior.weight + double @ prior.pair
-        self.main = (single * prior.weight_sd**2) @ single.T + prior.shared_sd**2 * np.outer(size, size)
-        self.pair = (double * prior.pair_sd**2) @ double.T
+        self.mean = (single * prior.weight).sum(axis=1) + (double * prior.pair).sum(axis=1)
+        shared = prior.shared_sd**2 * np.outer(size, size)
+        self.main = product(single, (single * prior.weight_sd**2).T) + shared
+        self.pair = product(double, (double * prior.pair_sd**2).T)
         self.place = {mask: i for i, mask in enumerate(masks.tolist())}
 
     def kernel(
@@ -167,29 +170,24 @@ class Link(NamedTuple):
 
 def link(y: np.ndarray, models: SurfaceModels) -> np.ndarray:
     """Return float64[G, C], s - b without misfit."""
-    k = models.curvature[:, None]
-    risen = k * np.minimum(y, 0.0) + np.tanh(k * np.maximum(y, 0.0))
-    return models.height[:, None] / np.tanh(k) * risen
+    found: np.ndarray = _scale(models) * saturating_link.link(y, models.curvature)[0]
+    return found
 
 
 def tangent(y: np.ndarray, models: SurfaceModels) -> np.ndarray:
     """Return float64[G, C], derivative of s by y."""
-    k = models.curvature[:, None]
-    return models.height[:, None] * k / np.tanh(k) * (1.0 - np.tanh(k * np.maximum(y, 0.0)) ** 2)
+    found: np.ndarray = _scale(models) * saturating_link.link(y, models.curvature)[1]
+    return found
 
 
 def linearise(latent: Latent, models: SurfaceModels) -> Link:
     """Return the fit under `latent`, by Gauss-Hermite quadrature; the slope is E[ds/dy] (Stein's lemma)."""
-    k = models.curvature[:, None]
-    scale = models.height[:, None] / np.tanh(k)
-    spread = np.sqrt(latent.variance)
-    first = second = slope = 0.0
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        y = latent.mean + spread * node
-        above = np.tanh(k * np.maximum(y, 0.0))
-        risen = above + k * np.minimum(y, 0.0)
-        first = first + weight * risen
-        second = second + weight * risen**2
-        slope = slope + weight * k * (1.0 - above**2)
+    scale = _scale(models)
+    first, second, slope = saturating_link.moments(latent.mean, latent.variance, models.curvature)
     bent = np.maximum(second - first**2 - slope**2 * latent.variance, 0.0)
     return Link(scale * first, scale * slope, scale**2 * bent)
+
+
+def _scale(models: SurfaceModels) -> np.ndarray:
+    """Return float64[G, 1], h / g(1)."""
+    return (models.height / each(math.tanh, models.curvature))[:, None]

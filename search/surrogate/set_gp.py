@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.elementwise import each
 from search.problem import Problem
 
 _LEVEL, _LINE, _WIENER = 1.0, 0.09, 0.09
@@ -127,13 +128,15 @@ class SetGaussianProcess:
         return mean, np.sqrt(variance)
 
     def _predict(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        from search.core.linear_algebra import row_product, solve_lower
+
         rows, fitted = self._membership(masks), self.evaluations.masks[self._fitted]
         cross = _kernel(self._membership(fitted), rows, self.values)
         cross += self.values.misfit**2 * (fitted[:, None] == masks[None, :])
-        half = np.linalg.solve(self._lower, cross)
+        half = solve_lower(self._lower, cross)
         own = _kernel_diagonal(rows, self.values) + self.values.misfit**2
-        variance = np.maximum(own - np.einsum("ij,ij->j", half, half), 0.0)
-        return self._level + half.T @ self._white, variance
+        variance = np.maximum(own - (half**2).sum(axis=0), 0.0)
+        return self._level + row_product(self._white, half), variance
 
     def _add_own_evaluations(self, masks: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> None:
         """Update sets that were looked at but not fitted, each by its own evaluations alone, in place."""
@@ -177,7 +180,7 @@ class SetGaussianProcess:
         """Return log p(scores | spreads) + log p(noise, misfit), without what does not depend on them."""
         values = self._values(spreads)
         lower, white = self._root(values, slice(None, None, self._step(_MOST_FITTED)))
-        total = -0.5 * white @ white - np.log(np.diag(lower)).sum()
+        total = -0.5 * (white**2).sum() - each(math.log, np.diag(lower)).sum()
         if self._noisy:
             total -= self.evaluations.freedom * math.log(values.noise) + self.evaluations.squares / (
                 2 * values.noise**2
@@ -187,10 +190,12 @@ class SetGaussianProcess:
 
     def _root(self, values: Spreads, which: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return (L, L^-1 (y - m)) of the sets `which`, L L' being the covariance of their mean scores y."""
+        from search.core.linear_algebra import cholesky, solve_lower
+
         rows, counts = self._membership(self.evaluations.masks[which]), self.evaluations.counts[which]
         own = values.misfit**2 + values.noise**2 / counts + _JITTER
-        lower = np.linalg.cholesky(_kernel(rows, rows, values) + np.diag(own))
-        return lower, np.linalg.solve(lower, self.evaluations.means[which] - self._level)
+        lower = cholesky(_kernel(rows, rows, values) + np.diag(own))
+        return lower, solve_lower(lower, (self.evaluations.means[which] - self._level)[:, None])[:, 0]
 
 
 def _penalty(value: float, prior: tuple[float, float]) -> float:
@@ -199,7 +204,9 @@ def _penalty(value: float, prior: tuple[float, float]) -> float:
 
 def _kernel(first: np.ndarray, second: np.ndarray, values: Spreads) -> np.ndarray:
     """Return float64[A, B], the covariance without misfit; the rows are float64[A, n], float64[B, n]."""
-    common = first @ second.T
+    from search.core.linear_algebra import product
+
+    common = product(first, second.T)
     one, two = first.sum(axis=1)[:, None], second.sum(axis=1)[None, :]
     sizes = _LEVEL + _LINE * one * two + _WIENER * np.minimum(one, two)
     weights = values.weight**2 * common * _fading(one, values) * _fading(two, values)
@@ -213,4 +220,6 @@ def _kernel_diagonal(rows: np.ndarray, values: Spreads) -> np.ndarray:
 
 
 def _fading(size: np.ndarray, values: Spreads) -> np.ndarray:
-    return np.exp(-values.fade * np.maximum(size - 1, 0))
+    fading = each(math.exp, -values.fade * np.maximum(np.arange(size.max(initial=0.0) + 1.0) - 1.0, 0.0))
+    found: np.ndarray = fading[size.astype(np.int64)]  # an exponential for each size there is, not each set
+    return found

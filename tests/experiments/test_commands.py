@@ -63,7 +63,6 @@ BAD = [
     ("search=nope", "mcts_paper"),
     ("judge=nope", "simulated_varied"),
     ("search=custom", "search._target_"),
-    ("search=static", "search.order"),
     ("+sweep=nope", "exploration"),
     ("prior=custom", "prior._target_"),
     ("search._target_=no.such.Class", "no.such.Class"),

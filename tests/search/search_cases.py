@@ -73,7 +73,9 @@ def edges_of(tree, row):
 
 def searched(problem, seed=0, **options):
     """Run MCTSSearch(**options); return its tree, how many simulations ran, and the sets scored in order."""
-    tree, ran = MCTSSearch(**options).search(problem, np.random.default_rng(seed))
+    searcher, rng = MCTSSearch(**options), np.random.default_rng(seed)
+    tree = searcher.new_tree(problem)
+    ran = searcher.runner(problem)(problem, tree, searcher.rules(problem), rng, searcher.num_simulations)
     return tree, ran, problem.observations()[0].tolist()
 
 

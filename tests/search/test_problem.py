@@ -1,4 +1,4 @@
-"""`Problem`, what a search sees, and `judge_scores`, what stands behind it."""
+"""`Problem`, what a search sees, and `JudgeScores`, what stands behind it."""
 
 import math
 
@@ -10,7 +10,7 @@ from envs.judges.protocol import Surface
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.problem import JudgeCallsSpent, Problem
-from search.scenario_problem import judge_scores, scenario_problem
+from search.scenario_problem import JudgeScores, scenario_problem
 from tests.search.search_cases import TELLTALE, TableJudge, scenario_of
 from tests.search.surfaces import additive
 
@@ -223,7 +223,7 @@ def test_a_judge_that_returns_nonsense_is_named(answer, words):
             return answer
 
     with pytest.raises(UserError) as error:
-        judge_scores(scenario_of(2), BadJudge())(masks(0, 1), np.zeros(2, np.int64))
+        JudgeScores(scenario_of(2), BadJudge())(masks(0, 1), np.zeros(2, np.int64))
     message = str(error.value)
     assert "BadJudge" in message
     assert "scenario case" in message

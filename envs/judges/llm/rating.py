@@ -86,7 +86,19 @@ class Rater:
                 return _opinion(names, sample, score, math.nan, response, None)
         parts = self._parts(scenario, names, response)
         look = sample if self.rating.drawn else 0
-        verdict, as_json = await self._verdict(parts, look)
+        if self._schema is None and self._known_to_have_none(parts, look):
+            self._schema = False
+        as_json = self._schema is not False
+        if as_json:
+            try:
+                verdict = await self.client.reply(self._rating(parts, look, True), self._unusable_json)
+                self._schema = True
+            except SchemaRefused:
+                if self.rating.output != "auto":
+                    raise
+                self._schema = as_json = False
+        if not as_json:
+            verdict = await self.client.reply(self._rating(parts, look, False), self._unusable_lines)
         score, mass = self._score(verdict, as_json)
         return _opinion(names, sample, score, mass, response, verdict)
 
@@ -102,7 +114,7 @@ class Rater:
             target.top_p,
             target.max_output_tokens,
             sample=look,
-            seeded=target.send_seed,
+            seeded=self.rating.send_seed,
         )
 
     def _parts(self, scenario: Scenario, names: Sequence[str], response: Reply | None) -> dict[str, str]:
@@ -118,23 +130,11 @@ class Rater:
             parts["answer"] = prompting.answer_block(response.text)
         return parts
 
-    async def _verdict(self, parts: dict[str, str], look: int) -> tuple[Reply, bool]:
-        """Return the judge model's reply and whether it was asked for JSON."""
-        if self._schema is None and self._known_to_have_none(parts, look):
-            self._schema = False
-        if self._schema is not False:
-            request = self._rating(parts, look, as_json=True)
-            try:
-                found = await self.client.reply(request, lambda reply: self._score(reply, True)[0].reason)
-            except SchemaRefused:
-                if self.rating.output != "auto":
-                    raise
-                self._schema = False
-            else:
-                self._schema = True
-                return found, True
-        request = self._rating(parts, look, as_json=False)
-        return await self.client.reply(request, lambda reply: self._score(reply, False)[0].reason), False
+    def _unusable_json(self, reply: Reply) -> str | None:
+        return self._score(reply, True)[0].reason
+
+    def _unusable_lines(self, reply: Reply) -> str | None:
+        return self._score(reply, False)[0].reason
 
     def _known_to_have_none(self, parts: dict[str, str], look: int) -> bool:
         """Tell whether an earlier run found no schemas: then nothing need be sent to find out again."""

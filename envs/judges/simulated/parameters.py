@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.elementwise import each
 from envs.judges.simulated.presets import Preset
 from envs.scenario import DOMAINS
 from envs.schema import Attribute, Schema
@@ -107,7 +108,7 @@ def uniforms(size: int, *key: object) -> np.ndarray:
 def normals(size: int, *key: object) -> np.ndarray:
     """Return float64[size] standard normal, a pure function of `key`, by Box and Muller; size <= 4."""
     u = uniforms(2 * size, *key)
-    return np.sqrt(-2.0 * np.log(u[:size])) * np.cos(2.0 * math.pi * u[size:])
+    return np.sqrt(-2.0 * each(math.log, u[:size])) * each(math.cos, 2.0 * math.pi * u[size:])
 
 
 class AttributeDraw(NamedTuple):
@@ -152,11 +153,11 @@ class Parameters:
                 rank = _standardise(np.arange(n_levels, dtype=np.float64), share)
                 tilt = math.sqrt(1.0 - _GRAVITY**2)
                 drawn = tilt * drawn + _GRAVITY * np.outer(rank, [1.0, -1.0, 0.0])
-            rho[:-1] = np.exp(self.preset.rho_sd * drawn[:, 0])
-            rho[:-1] /= share @ rho[:-1]
+            rho[:-1] = each(math.exp, self.preset.rho_sd * drawn[:, 0])
+            rho[:-1] /= (share * rho[:-1]).sum()
             # Centring takes a part sum(share^2) of the variance, on average over judges: give it back.
-            left = math.sqrt(max(1.0 - share @ share, 1e-9))
-            person[:-1] = (drawn[:, 1:] - share @ drawn[:, 1:]) / left
+            left = math.sqrt(max(1.0 - (share**2).sum(), 1e-9))
+            person[:-1] = (drawn[:, 1:] - (share[:, None] * drawn[:, 1:]).sum(axis=0)) / left
         delta = np.ones(len(DOMAINS))
         delta[:-1] = [
             math.exp(self.preset.delta_sd * normals(1, *self._key, name, d)[0]) for d in DOMAINS[:-1]
@@ -197,7 +198,7 @@ class Parameters:
 
     def _loading(self, name: str) -> np.ndarray:
         """Return float64[3], lambda; the mean over dimensions is 1."""
-        typical = _LOADINGS.get(name) or np.exp(0.2 * normals(3, *self._key, name, "lambda"))
+        typical = _LOADINGS.get(name) or each(math.exp, 0.2 * normals(3, *self._key, name, "lambda"))
         return np.asarray(typical) / np.mean(typical)
 
     def _weight(self, name: str, exponent: np.ndarray, share: np.ndarray) -> float:
@@ -212,7 +213,7 @@ class Parameters:
         low, high = -5.0, 7.0  # of log weight
         for _ in range(40):
             middle = 0.5 * (low + high)
-            enough = float((chance * -np.expm1(-math.exp(middle) * exponent)).sum()) > wanted
+            enough = float((chance * -each(math.expm1, -math.exp(middle) * exponent)).sum()) > wanted
             low, high = (low, middle) if enough else (middle, high)
         return math.exp(0.5 * (low + high))
 
@@ -272,5 +273,5 @@ def _reference(attribute: Attribute) -> np.ndarray:
 
 
 def _standardise(values: np.ndarray, share: np.ndarray) -> np.ndarray:
-    centred = values - share @ values
-    return centred / math.sqrt(float(share @ centred**2) or 1.0)
+    centred = values - (share * values).sum()
+    return centred / math.sqrt(float((share * centred**2).sum()) or 1.0)

@@ -21,6 +21,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from envs.elementwise import each
 from envs.errors import UserError
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Score, Surface
 from envs.judges.simulated.parameters import AttributeDraw, Parameters, crowding, normals
@@ -133,9 +134,10 @@ class SimulatedJudge:
         n = len(person.harm)
         known = (masks[:, None] >> np.arange(n, dtype=np.uint64)) & np.uint64(1)
         known = known.astype(np.float64)
-        both = (known[:, person.first] * known[:, person.second]) @ person.pair
-        kept = np.expm1(-(known @ person.load) - both[:, None])
-        lost = np.expm1(-(known @ person.harm))
+        # No `@`, nor NumPy's own expm1: the last bit of either depends on the processor.
+        both = (known[:, person.first] * known[:, person.second] * person.pair).sum(axis=1)
+        kept = each(math.expm1, -(known[:, :, None] * person.load).sum(axis=1) - both[:, None])
+        lost = each(math.expm1, -(known * person.harm).sum(axis=1))
         return person.base - person.height * kept + np.outer(lost, person.base - MIN_SCORE)
 
     def surface(self, scenario: Scenario) -> Surface | None:
@@ -174,7 +176,7 @@ class SimulatedJudge:
         harm = np.array([a.harm[c, domain] for a, c in zip(draw.attributes, codes, strict=True)])
         person = np.array([a.person[c] for a, c in zip(draw.attributes, codes, strict=True)])
         reach = np.array([_REACH, preset.gain_reach])
-        z, further = reach * np.tanh((draw.spread * person).sum(axis=0) / reach)
+        z, further = reach * each(math.tanh, (draw.spread * person).sum(axis=0) / reach)
         base = preset.base + preset.base_sd * z
         height = self._parameters.height - preset.gain_slope * (base - preset.base) + preset.gain_sd * further
         bases = base + _OFFSETS

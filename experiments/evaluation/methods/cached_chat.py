@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
-from envs.llm import ChatRequest, Client, Endpoint, Limits
+from envs.llm import ChatRequest, Client, Limits
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost, request_cost
+from envs.llm.endpoint import EndpointSettings, Sampling
 from envs.llm.engine import Spent
-from envs.llm.reply_cache import default_path
 from policies.chat import Messages
 from policies.dialogue_state import Abstention, Acquisition
 from policies.llm_policies import BinaryAbstention, LLMAcquisition, ScaleAbstention
@@ -99,12 +98,21 @@ class CachedChat:
         cache: str | None = None,
     ) -> None:
         self.name = model
-        path = default_path() if cache is None else Path(cache).expanduser()
-        endpoint = Endpoint(model, base_url, timeout_s=timeout_s, place="chat")
-        self.limits = Limits(max_in_flight, max_requests, max_tokens, max_cost, prices, place="chat")
-        self._client = Client(endpoint, self.limits, str(path.absolute()))
-        self._temperature = temperature
-        self._max_output_tokens = max_output_tokens
+        settings = EndpointSettings(
+            model,
+            base_url,
+            timeout_s=timeout_s,
+            max_in_flight=max_in_flight,
+            max_requests=max_requests,
+            max_tokens=max_tokens,
+            max_cost=max_cost,
+            prices=prices,
+            cache=cache,
+            place="chat",
+        )
+        self.limits: Limits = settings
+        self._client = Client(settings, settings, settings.cache_path)
+        self._sampling = Sampling(temperature=temperature, max_output_tokens=max_output_tokens, place="chat")
         self.topics: dict[str, Topic] = {}
 
     @property
@@ -143,8 +151,8 @@ class CachedChat:
     def _request(self, messages: Messages, sample: int) -> ChatRequest:
         return ChatRequest(
             messages,
-            temperature=self._temperature,
-            max_output_tokens=self._max_output_tokens,
+            self._sampling.temperature,
+            max_output_tokens=self._sampling.max_output_tokens,
             sample=sample,
         )
 

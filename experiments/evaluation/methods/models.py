@@ -6,11 +6,13 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from omegaconf import DictConfig, open_dict
 
 from envs import Judge, Scenario, UserError
+from envs.judges.llm import LLMJudge
+from envs.judges.protocol import describe
 from envs.llm import LimitReached
 from experiments.evaluation.methods.cached_chat import CachedChat
 
@@ -50,17 +52,16 @@ def with_cached_chats(cfg: DictConfig) -> DictConfig:
 
 def preflight(judge: Judge, folder: Path, tested: Sequence[Scenario]) -> None:
     """Let a judge that wants to find out at once what cannot work."""
-    make = getattr(judge, "preflight", None)
+    make = describe(judge).preflight
     if make is not None:
         make(folder, tested[0])
 
 
-def target_of(judge: Any) -> str | None:
+def target_of(judge: Judge) -> str | None:
     """Return the name of the model whose answers `judge` rates, None where no model answers."""
-    rating, target = getattr(judge, "rating", None), getattr(judge, "target", None)
-    if getattr(rating, "mode", None) != "response" or target is None:
+    if not isinstance(judge, LLMJudge) or judge.rating.mode != "response":
         return None
-    return str(target.endpoint.model)
+    return judge.target.model
 
 
 class Asked(NamedTuple):
@@ -77,7 +78,7 @@ def asked_of(chats: Sequence[CachedChat]) -> tuple[Asked, ...]:
     return tuple(Asked(c.name, t.name, t.n_asked, t.n_invalid) for c in chats for t in c.topics.values())
 
 
-def requests_of(parts: Sequence[Any]) -> int:
+def requests_of(judges: Sequence[Judge], chats: Sequence[CachedChat]) -> int:
     """Return the HTTP requests that this run has sent for judges and models that choose or rate."""
-    spent = [getattr(part, "spent", None) for part in parts]
-    return sum(int(one.requests) for one in spent if one is not None)
+    spent = [*(describe(judge).spent() for judge in judges), *(chat.spent for chat in chats)]
+    return sum(one.requests for one in spent if one is not None)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from envs import Scenario, Score
-from envs.judges.protocol import Judge, score_value
+from envs.judges.protocol import Judge, describe, score_value
 from envs.judges.simulated import SimulatedJudge
 from experiments.evaluation.at_once import at_once
 from search.parallel.concurrency import concurrent_plans
 from search.planning import REPORT_SAMPLE
-from search.scenario_problem import judge_verdicts
+from search.scenario_problem import JudgeScores
 
 BASELINE, POLICY, REFERENCE = "baseline", "policy", "reference"
 """Kinds of methods: needs no planning; follows plans made for others; needs what nobody has."""
@@ -65,9 +65,10 @@ class TrueScores:
         self.judge = judge
         self.scenarios = scenarios
         self.exact = isinstance(judge, SimulatedJudge)
-        stochastic = bool(getattr(judge, "stochastic", False))
+        told = describe(judge)
+        self._paid = told.request_costs is not None
         self._samples = (
-            np.arange(REPORT_SAMPLE, REPORT_SAMPLE + n_samples) if stochastic else np.zeros(1, int)
+            np.arange(REPORT_SAMPLE, REPORT_SAMPLE + n_samples) if told.stochastic else np.zeros(1, int)
         )
         self._memo: list[dict[int, np.ndarray]] = [{} for _ in scenarios]
         self.n_evaluations = 0
@@ -89,7 +90,7 @@ class TrueScores:
         todo: list[tuple[int, tuple[int, ...]]] = []
         for i, wanted in enumerate(masks):
             new = tuple(mask for mask in dict.fromkeys(wanted) if mask not in self._memo[i])
-            todo += [(i, (mask,)) for mask in new] if hasattr(self.judge, "request_costs") else [(i, new)]
+            todo += [(i, (mask,)) for mask in new] if self._paid else [(i, new)]
         todo = [(i, new) for i, new in todo if new]
         tasks = [partial(self._verdicts, self.scenarios[i], np.array(new, np.uint64)) for i, new in todo]
         for (i, new), verdicts in zip(todo, at_once(tasks, n), strict=True):
@@ -110,7 +111,7 @@ class TrueScores:
     def _verdicts(self, scenario: Scenario, masks: np.ndarray) -> Sequence[Score | float]:
         """Return `looks` verdicts on each of `masks`, one set after the other."""
         repeated, samples = np.repeat(masks, self.looks), np.tile(self._samples, len(masks))
-        return judge_verdicts(scenario, self.judge, repeated, samples)
+        return JudgeScores(scenario, self.judge).verdicts(repeated, samples)
 
     def _keep(self, i: int, masks: Sequence[int], verdicts: Sequence[Score | float]) -> None:
         """Keep the mean of each set's scores, and count the looks without one."""

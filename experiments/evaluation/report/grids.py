@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.models import Asked
 from experiments.evaluation.report.html_page import Grid
 from experiments.evaluation.report.method_figures import MethodFigures
 from experiments.evaluation.report.pairs import Pair
 from experiments.evaluation.results import DIMENSIONS
+from experiments.stats import Interval
 
 SIMULATED = " (SIMULATED)"
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[3]
 FILES = (
     "core/test_kernels_against_naive.py",
     "core/test_golden.py",
+    "core/test_linear_algebra.py",
     "test_path_rule.py",
     "population/test_tree_search.py",
 )

@@ -96,7 +96,7 @@ def test_a_generator_closed_early_stops_the_workers():
             stopped.append(True)
 
     class Own:
-        def start(self, judge, searcher, options):
+        def start(self, judge, searcher, options, n_scenarios):
             return Run()
 
     running = plan(SCENARIOS, Counting(), GreedySearch(), budget=1, parallel=Own())

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from search.algorithms.bayes import best_sets
 from search.problem import Problem
 from search.surrogate.ensemble import Ensemble, Structures
-from search.surrogate.pair_surface import best_sets, pair_surface, without
+from search.surrogate.pair_surface import pair_surface, without
 from search.surrogate.posterior import Posterior
 from search.surrogate.response_surface import (
     Evaluations,

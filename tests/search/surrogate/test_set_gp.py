@@ -1,6 +1,7 @@
 """The regression that pools evaluations, against the normal distribution written out."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,10 +123,11 @@ def test_additive_scores_are_foreseen():
 
 def test_looks_by_set():
     scores = {(0, 0): 2.0, (1, 0): 3.0, (1, 1): 3.5, (1, 2): math.nan, (2, 0): math.nan}
-    problem = noisy_problem(TABLE, 3, 0.0)
-    problem._scores = lambda masks, samples: [
-        scores[key] for key in zip(masks.tolist(), samples.tolist(), strict=True)
-    ]
+
+    def listed(masks, samples):
+        return [scores[key] for key in zip(masks.tolist(), samples.tolist(), strict=True)]
+
+    problem = replace(noisy_problem(TABLE, 3, 0.0), scores=listed)
     for mask, sample in scores:
         problem.evaluate(np.array([mask], np.uint64), [sample])
     found = evaluations_of(problem)

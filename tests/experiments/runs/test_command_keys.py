@@ -15,11 +15,15 @@ from experiments.runs.help_text import explained, help_text
 CONFIGURED = [module for module in COMMANDS.values() if (CONF / f"{module}.yaml").is_file()]
 
 
-def members(module):
-    """Yield (command, override) of each member of each group that a command reads."""
-    for group in command_keys(module).groups:
-        for member in group.members:
-            yield f"{group.name}={member.name}"
+def choices():
+    """Return (command, override) of each member of each group, by the first command that reads the group."""
+    found = {
+        f"{group.name}={member.name}": module
+        for module in reversed(CONFIGURED)
+        for group in command_keys(module).groups
+        for member in group.members
+    }
+    return [(module, override) for override, module in found.items()]
 
 
 def composed(module, *overrides):
@@ -37,28 +41,30 @@ def leaves(node, above=""):
             yield name, value
 
 
-@pytest.mark.parametrize("module", CONFIGURED)
-def test_keys_and_defaults_are_those_that_hydra_composes(module):
-    for override in ((), *((each,) for each in members(module))):
-        found = command_keys(module, override)
-        keys = [*found.keys, *(key for g in found.groups if g.name != "preset" for key in g.keys)]
-        expected = dict(leaves(OmegaConf.to_container(composed(module, *override))))
-        shown = {key.name: key.default for key in keys if not key.name.endswith("_target_")}
-        assert shown.keys() == expected.keys(), override
-        for name, default in shown.items():
-            if name not in ("budget", "output_dir"):  # help says what a missing one is
-                assert default == expected[name], (override, name)
+def read_keys(module, *overrides):
+    found = command_keys(module, overrides)
+    return [*found.keys, *(key for group in found.groups if group.name != "preset" for key in group.keys)]
 
 
-@pytest.mark.parametrize("module", CONFIGURED)
-def test_every_key_of_every_member_has_a_type_and_a_meaning(module):
-    for override in members(module):
+@pytest.mark.parametrize(
+    ("module", "overrides"), [(m, ()) for m in CONFIGURED] + [(m, (o,)) for m, o in choices()]
+)
+def test_keys_and_defaults_are_those_that_hydra_composes(module, overrides):
+    expected = dict(leaves(OmegaConf.to_container(composed(module, *overrides))))
+    keys = read_keys(module, *overrides)
+    shown = {key.name: key.default for key in keys if not key.name.endswith("_target_")}
+    assert shown.keys() == expected.keys()
+    for name in shown.keys() - {"budget", "output_dir"}:  # help says what a missing one is
+        assert shown[name] == expected[name], name
+
+
+def test_every_key_of_every_member_has_a_type_and_a_meaning():
+    for module, override in choices():
         found = command_keys(module, [override])
         assert [group.name for group in found.groups if not group.meaning] == []
         assert [m.path.name for group in found.groups for m in group.members if not m.line] == []
-        keys = [*found.keys, *(key for g in found.groups if g.name != "preset" for key in g.keys)]
-        bare = [key.name for key in map(explained, keys) if not key.type or not key.meaning]
-        assert bare == [], override
+        keys = map(explained, read_keys(module, override))
+        assert [key.name for key in keys if not key.type or not key.meaning] == [], override
 
 
 def test_only_the_groups_that_a_command_reads():

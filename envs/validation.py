@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,11 +29,11 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "finite_number": "a finite number",
     "float_type": "a number",
-    "greater_than": "a number > {gt}",
-    "greater_than_equal": "a number >= {ge}",
+    "greater_than": "a number > {gt:g}",
+    "greater_than_equal": "a number >= {ge:g}",
     "int_type": "an integer",
-    "less_than": "a number < {lt}",
-    "less_than_equal": "a number <= {le}",
+    "less_than": "a number < {lt:g}",
+    "less_than_equal": "a number <= {le:g}",
     "list_type": "a list",
     "missing": "a value",
     "model_type": "a mapping",
@@ -54,6 +55,22 @@ def _whole(value: object) -> object:
 Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 """An integer >= 1, also written as 1e6."""
 MaybeCount = Annotated[int | None, Field(ge=1), BeforeValidator(_whole)]
+
+
+def _regex(flags: re.RegexFlag) -> BeforeValidator:
+    def compiled(text: object) -> object:
+        if not isinstance(text, str):
+            raise ValueError(f"found {type(text).__name__}, expected a regular expression")
+        try:
+            return re.compile(text, flags)
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from None
+
+    return BeforeValidator(compiled)
+
+
+Pattern = Annotated[re.Pattern[str], _regex(re.NOFLAG)]
+IgnoreCase = Annotated[re.Pattern[str], _regex(re.IGNORECASE)]
 
 
 class FileModel(BaseModel):
@@ -149,7 +166,10 @@ def user_error(
     where = place + _dotted(path[:1] if hidden is None else path)
     if first["type"] in _NO_SUCH_KEY:
         near = get_close_matches(str(path[-1]), keys, 1)
-        return UserError(f"{where}: there is no such key{f', did you mean {near[0]}' if near else ''}")
+        advice = (
+            f", did you mean {near[0]}" if near else f", expected one of {', '.join(keys)}" if keys else ""
+        )
+        return UserError(f"{where}: there is no such key{advice}")
     if cause is not None:
         return UserError(f"{where}: {cause}".removeprefix(": "))
     return UserError(
@@ -158,7 +178,8 @@ def user_error(
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    parts = (f"[{key}]" if isinstance(key, int) else f".{' '.join(key.split())}" for key in path)
+    return "".join(parts).removeprefix(".").removesuffix(".[key]")
 
 
 def _found(first: Any, private: bool) -> str:
@@ -175,8 +196,9 @@ def _expected(first: Any) -> str:
     context = first.get("ctx", {})
     if first["type"] == "literal_error":
         return str(context["expected"]).replace("'", "")
-    fallback = first["msg"].removeprefix("Input should be ").partition(",")[0]
-    return _EXPECTED.get(first["type"], fallback).format(**context)
+    if first["type"] in _EXPECTED:
+        return _EXPECTED[first["type"]].format(**context)
+    return re.sub(r", (?:got|unable) .*", "", first["msg"].removeprefix("Input should be "))
 
 
 def read_yaml(path: str | Path, kind: Any, holds: str) -> Any:
@@ -200,10 +222,18 @@ def read_yaml(path: str | Path, kind: Any, holds: str) -> Any:
     return validated(content, kind, str(path))
 
 
-def validated(content: object, kind: Any, place: str) -> Any:
-    """Return `content` as the type `kind`; a mistake is a `UserError` that begins with `place`."""
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def validated(content: object, kind: Any, place: str, private: bool = False) -> Any:
+    """Return `content` as the type `kind`; a mistake is a `UserError` that begins with `place`.
+
+    `private`: the message holds no value, and no key below the first one.
+    """
     try:
-        return TypeAdapter(kind).validate_python(content)
+        return _adapter(kind).validate_python(content)
     except ValidationError as error:
-        found = user_error(error, "")
+        found = user_error(error, "", getattr(kind, "model_fields", ()), None if private else ())
     raise UserError(f"{place}: {found}")

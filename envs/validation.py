@@ -45,7 +45,6 @@ _EXPECTED = {
     "tuple_type": "a list",
 }
 """What is expected, by pydantic's type of error."""
-_NO_SUCH_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def _whole(value: object) -> object:
@@ -76,7 +75,7 @@ IgnoreCase = Annotated[re.Pattern[str], _regex(re.IGNORECASE)]
 class FileModel(BaseModel):
     """A mapping in a file: every key is known, every value has its type."""
 
-    model_config = STRICT | ConfigDict(frozen=True)
+    model_config = STRICT | ConfigDict(frozen=True, defer_build=True)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
@@ -158,23 +157,18 @@ def user_error(
     the type.
     """
     first = error.errors(include_url=False)[0]
-    cause = first.get("ctx", {}).get("error")
+    cause, path = first.get("ctx", {}).get("error"), first["loc"]
     if isinstance(cause, UserError):
         return cause
-    path = first["loc"]
     private = hidden is None or path[:1] in [(name,) for name in hidden]
-    where = place + _dotted(path[:1] if hidden is None else path)
-    if first["type"] in _NO_SUCH_KEY:
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         near = get_close_matches(str(path[-1]), keys, 1)
-        advice = (
-            f", did you mean {near[0]}" if near else f", expected one of {', '.join(keys)}" if keys else ""
-        )
-        return UserError(f"{where}: there is no such key{advice}")
-    if cause is not None:
-        return UserError(f"{where}: {cause}".removeprefix(": "))
-    return UserError(
-        f"{where}: found {_found(first, private)}, expected {_expected(first)}".removeprefix(": ")
-    )
+        what = "there is no such key" + (f", did you mean {near[0]}" if near else "")
+    elif cause is not None:
+        what = str(cause)
+    else:
+        what = f"found {_found(first, private)}, expected {_expected(first)}"
+    return UserError(f"{place}{_dotted(path[:1] if hidden is None else path)}: {what}".removeprefix(": "))
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
@@ -201,25 +195,27 @@ def _expected(first: Any) -> str:
     return re.sub(r", (?:got|unable) .*", "", first["msg"].removeprefix("Input should be "))
 
 
-def read_yaml(path: str | Path, kind: Any, holds: str) -> Any:
+def read_yaml(path: str | Path, kind: Any, holds: str, key: str = "") -> Any:
     """Return the content of the YAML file `path`, checked against the type `kind`.
 
     Raises
     ------
     UserError
-        one line: the file, the place in it, what was found and expected; `holds` says what such a file has.
+        one line: the file (after the `key` that names it), the place in it, what was found and expected;
+        `holds` says what such a file has.
     """
+    file = f"{key}{path}"
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file, expected {holds} (YAML)") from None
+        raise UserError(f"{file}: no such file, expected {holds} (YAML)") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
+        raise UserError(f"{file}: cannot be read as UTF-8 text ({type(error).__name__})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}:{line} is not valid YAML, expected {holds}") from None
-    return validated(content, kind, str(path))
+        raise UserError(f"{file}:{line} is not valid YAML, expected {holds}") from None
+    return validated(content, kind, file)
 
 
 @functools.cache
@@ -236,4 +232,4 @@ def validated(content: object, kind: Any, place: str, private: bool = False) -> 
         return _adapter(kind).validate_python(content)
     except ValidationError as error:
         found = user_error(error, "", getattr(kind, "model_fields", ()), None if private else ())
-    raise UserError(f"{place}: {found}")
+    raise UserError(f"{place}{'' if str(found).startswith('[') else ': '}{found}")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from envs import UserError
 from envs.scenario import Profile
-from envs.validation import validated
+from envs.validation import FileModel, validated
 from policies.plan_index import Neighbours, PlanIndex
 from policies.understanding.detector import Resource
 
@@ -29,14 +29,14 @@ def _version(value: object) -> object:
     return value
 
 
-class Saved(BaseModel):
+class Saved(FileModel):
     """What the JSON of a conversation holds: its state, the last turn, and what it was begun with.
 
     `rows`, `similarity`: neighbours in the table and their cosines. `source`, `table`, `embedding`: what
     tells path table and embedding apart. Other keys are left out.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore")
 
     state_version: Annotated[int, BeforeValidator(_version)]
     query: str = Field(pattern=r"\S")

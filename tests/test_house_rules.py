@@ -294,7 +294,7 @@ def test_checker_lets_pass(check, path, source):
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("envs", "numba ray torch openai hydra wandb"),
+        ("envs", "numba ray torch openai pydantic hydra wandb"),
         ("policies", "numba ray torch hydra wandb"),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
         (

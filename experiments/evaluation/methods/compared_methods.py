@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from envs.declared import Declared
 from experiments.evaluation.methods.baselines import baselines
 from experiments.evaluation.methods.cached_chat import CachedChat
 from experiments.evaluation.methods.conversations import Conversations, chats_of, model_methods
@@ -181,7 +182,7 @@ def absent(setting: Setting, options: MethodOptions, stored_trees: bool) -> list
 
 def needs_trees(policy: Policy) -> bool:
     """Tell whether `policy` follows policy trees."""
-    return isinstance(getattr(policy, "acquisition", None), ConditionalAcquisition)
+    return isinstance(Declared(policy, "policy").any("acquisition"), ConditionalAcquisition)
 
 
 def few(methods: Sequence[Method], wanted: Sequence[str]) -> list[Method]:

@@ -209,6 +209,6 @@ def model_methods(
 
 def chats_of(policy: Policy) -> list[CachedChat]:
     """Return the models that the chosen policy asks."""
-    parts = (getattr(policy, part, None) for part in ("acquisition", "abstention"))
-    found = [getattr(part, "chat", None) for part in parts]
+    parts = [Declared(policy, "policy").any(part) for part in ("acquisition", "abstention")]
+    found = [Declared(part, "policy").any("chat") for part in parts]
     return [chat for chat in found if isinstance(chat, CachedChat)]

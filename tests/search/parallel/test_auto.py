@@ -82,7 +82,8 @@ def ways():
 
     def make(num_workers=4, address=None):
         said = []
-        auto = Auto(num_workers, address, say=said.append)
+        auto = Auto(num_workers, address)
+        auto.say = said.append
         auto.ray = FakeRay(address)
         return auto, said
 

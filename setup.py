@@ -20,6 +20,7 @@ setup(
         "policies": ["data/*", "prompts/*", "understanding/data/*"],
         "conf": ["*.yaml", "*/*.yaml", "*/*/*.yaml"],
     },
+    entry_points={"console_scripts": ["raise-planner = experiments.cli:main"]},
     install_requires=[
         "gymnasium>=1.0,<2",
         "hydra-core>=1.3.2,<1.4",
@@ -29,6 +30,7 @@ setup(
         "openai>=1.60",
         "pandas>=2.2",
         "pyarrow>=18",
+        "pydantic>=2.7",
         "PyYAML>=6.0",
         "ray>=2.40,<3",
         "rich>=13.9",
@@ -37,7 +39,7 @@ setup(
     ],
     extras_require={
         "test": [
-            "raise-planner[sweep]",
+            "raise-planner[sweep,tensorboard]",
             "hypothesis>=6.100",
             "pytest>=8",
             "scipy>=1.13",
@@ -57,7 +59,8 @@ setup(
         "local-llm": ["xllamacpp>=2026.10"],
         "benchmark": ["pomdp-py>=1.3.5"],
         "rl": ["sb3-contrib>=2.4"],
-        "sweep": ["hydra-optuna-sweeper==1.3.0"],
+        "sweep": ["hydra-joblib-launcher==1.2.0", "hydra-optuna-sweeper==1.3.0"],
+        "tensorboard": ["tensorboardX>=2.6.2"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -2,7 +2,7 @@
 
 import gymnasium
 
-from envs.errors import UserError
+from envs.errors import OutsideError, UserError
 from envs.judges.protocol import Judge, Score
 from envs.scenario import DOMAINS, Scenario
 from envs.schema import Attribute, Level, Schema, load_schema, penguin_schema
@@ -12,6 +12,7 @@ __all__ = [
     "Attribute",
     "Judge",
     "Level",
+    "OutsideError",
     "Scenario",
     "Schema",
     "Score",

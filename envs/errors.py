@@ -11,3 +11,9 @@ class UserError(ValueError):
     """
 
     exit_code = 2
+
+
+class OutsideError(UserError):
+    """Something outside failed: an endpoint, a node, a disk; the same command can succeed another time."""
+
+    exit_code = 4

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
-from envs.errors import UserError
 from envs.judges.llm import prompting
 from envs.judges.llm.usage import Usage
-from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
+from envs.llm import ChatRequest, Client, Limits, Reply
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import SchemaRefused
-from envs.llm.reply_cache import default_path
-from envs.rankings import checked_temperature, rank_weights, read_ranking
+from envs.llm.endpoint import WITHOUT_EFFECT, EndpointSettings, SchemaRefused, Temperature
+from envs.rankings import rank_weights, read_ranking
 from envs.scenario import Scenario
+from envs.validation import Count, settings, takes
 
 _LONGEST_NAME = 100
 _TOKENS_A_NAME = 24
@@ -46,6 +45,25 @@ class _Rankings(threading.local):
         return _Rankings, ()
 
 
+@settings
+class PriorSettings(EndpointSettings):
+    """The ranking model's endpoint and limits, and what is made of its rankings."""
+
+    depth: Count = Field(
+        default=1, description="sets with fewer questions than this have a request of their own"
+    )
+    temperature: float = Field(default=2.0, gt=0, description="T of envs.rankings, in ranks")
+    values: bool = Field(
+        default=False,
+        description="show the values of known attributes, not only their names: for plans made for one "
+        "profile; without, all profiles with one query share their rankings",
+    )
+    output: Literal["auto", "json_schema", "text"] = Field(default="auto", description="as the judge's")
+    sampling_temperature: Temperature = Field(default=0.0, description="of a reply; null: not sent")
+    replay: bool = Field(default=False, description="answer from the cache alone, as judge=replay does")
+    place: str = "prior"
+
+
 class LLMPrior:
     """Weights of the next question by a language model's ranking; a `Prior` of the search.
 
@@ -54,27 +72,7 @@ class LLMPrior:
     rank each attribute exactly once is asked again at most twice; after that the set has the uniform prior
     and is counted in `invalid_rankings`. Replies are cached as those of the judge are.
 
-    Parameters
-    ----------
-    model, base_url, api, api_version, key_variable, headers, extra_body, timeout_s, max_retries
-        The endpoint, see `envs.llm.Endpoint`.
-    depth : int >= 1
-        Sets with fewer questions than this are ranked by a request of their own.
-    temperature : float > 0
-        T of `envs.rankings`, in ranks.
-    values : bool
-        Show the values of known attributes, not only their names: for plans that are made for one profile.
-        Without, all profiles with one query share their rankings.
-    output : {"auto", "json_schema", "text"}
-        As the judge's.
-    sampling_temperature : float or None
-        Of the model's reply; None = not sent, for models that take none.
-    max_in_flight, max_requests, max_tokens, max_cost, prices
-        Limits of the prior alone, see `envs.llm.Limits`.
-    cache : str, optional
-        SQLite file of replies, default the user's.
-    replay : bool
-        Answer from the cache alone, as `judge=replay` does; a ranking that is not there is an error.
+    Parameters are the fields of `PriorSettings`, by keyword.
 
     Raises
     ------
@@ -82,64 +80,17 @@ class LLMPrior:
         a value that is none of those offered.
     """
 
-    resume_ignored = (
-        "base_url",
-        "api",
-        "api_version",
-        "key_variable",
-        "headers",
-        "timeout_s",
-        "max_retries",
-        "max_in_flight",
-        "max_requests",
-        "max_tokens",
-        "max_cost",
-        "prices",
-        "cache",
-        "replay",
-    )
+    resume_ignored = (*WITHOUT_EFFECT, "replay")
     """Settings that cannot change a ranking: a run may be resumed under others."""
 
-    def __init__(
-        self,
-        model: str | None = None,
-        base_url: str | None = None,
-        api: str = "openai",
-        api_version: str | None = None,
-        key_variable: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        timeout_s: float = 120.0,
-        max_retries: int = 6,
-        depth: int = 1,
-        temperature: float = 2.0,
-        values: bool = False,
-        output: str = "auto",
-        sampling_temperature: float | None = 0.0,
-        max_in_flight: int = 32,
-        max_requests: int | None = None,
-        max_tokens: int | None = None,
-        max_cost: float | None = None,
-        prices: str | None = None,
-        cache: str | None = None,
-        replay: bool = False,
-    ) -> None:
-        if depth < 1:
-            raise UserError(f"prior.depth: found {depth}, expected an integer >= 1")
-        if output not in ("auto", "json_schema", "text"):
-            raise UserError(f"prior.output: found {output!r}, expected auto, json_schema or text")
-        endpoint = Endpoint(
-            model or "", base_url, api, api_version, key_variable, dict(headers or {}),
-            dict(extra_body or {}), timeout_s, max_retries, "prior",
-        )  # fmt: skip
-        limits = Limits(max_in_flight, max_requests, max_tokens, max_cost, prices, "prior")
-        path = default_path() if cache is None else Path(cache).expanduser()
-        self.client = Client(endpoint, limits, str(path.absolute()), replay=replay)
-        self.ranking_depth = depth
-        self.temperature = checked_temperature(temperature)
-        self.values = values
-        self.output = output
-        self.sampling_temperature = sampling_temperature
+    @takes(PriorSettings)
+    def __init__(self, settings: PriorSettings) -> None:
+        self.client = Client(settings, settings, settings.cache_path, replay=settings.replay)
+        self.ranking_depth = settings.depth
+        self.temperature = settings.temperature
+        self.values = settings.values
+        self.output = settings.output
+        self.sampling_temperature = settings.sampling_temperature
         self._refused = False  # the endpoint was found to take no schema
         self._begin()
 

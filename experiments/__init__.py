@@ -1,1 +1,5 @@
-"""Hydra entry points: train, inspect, benchmark."""
+"""Commands, one file each: `raise-planner NAME ...`, or `python -m experiments.MODULE ...`."""
+
+from experiments.runs.python_m import before_the_module
+
+before_the_module()

@@ -25,9 +25,9 @@ from rich.table import Table
 
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
-from experiments.benchmarks import pomcp_benchmark
+from experiments.benchmarks import pomcp
 from experiments.runs.entry_point import entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.problem import Problem
 from search.scenario_problem import scenario_problem
@@ -168,7 +168,7 @@ def benchmark(cfg: DictConfig) -> None:
     for key, low in (("simulations", 1000), ("repeats", 1)):
         if cfg[key] < low:
             raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
-    folder = output_folder(cfg.output_dir)
+    folder = start_run(cfg)
     rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
     interpreted = interpreted_rate(2000, cfg.seed)
     console = Console()
@@ -177,8 +177,8 @@ def benchmark(cfg: DictConfig) -> None:
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}; "
         f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
     )
-    compared = pomcp_benchmark.compare_pomcp(cfg.repeats, cfg.seed) if pomcp_benchmark.available() else []
-    message = pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED
+    compared = pomcp.compare_pomcp(cfg.repeats, cfg.seed) if pomcp.available() else []
+    message = pomcp.pomcp_table(compared) if compared else pomcp.SKIPPED
     console.print(message, markup=False, highlight=False)
     found = {
         "rates": [asdict(rate) for rate in rates],

@@ -26,7 +26,7 @@ from envs import UserError
 from envs.loading import load_scenarios
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
 from policies import Agent, PlanIndex
 from policies.embeddings import Embedding
 from policies.retrieval import Index, digest_of
@@ -123,7 +123,7 @@ def benchmark(cfg: DictConfig) -> None:
     sizes = [int(rows) for rows in cfg.rows]
     if cfg.decisions < 1 or not sizes or min(sizes) < 1:
         raise UserError("rows, decisions: expected integers >= 1")
-    folder = output_folder(cfg.output_dir)
+    folder = start_run(cfg)
     embedding = build.build_embedding(cfg)
     found: list[Timing] = []
     for rows in sizes:

@@ -23,6 +23,7 @@ from envs import UserError
 from envs.judges.llm import LLMJudge
 from envs.loading import load_scenarios
 from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.rollouts import plan
 
@@ -105,6 +106,7 @@ def benchmark(cfg: DictConfig) -> None:
             raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
     if not cfg.latency_s > 0:
         raise UserError(f"latency_s: found {cfg.latency_s}, expected seconds > 0")
+    folder = start_run(cfg)
     found = measure(cfg)
     Console().print(
         f"{found.planned} scenarios, {found.requests:,} requests of {cfg.latency_s:g} s, "
@@ -114,8 +116,6 @@ def benchmark(cfg: DictConfig) -> None:
         f"second, the ideal is {cfg.in_flight / cfg.latency_s:.0f} a second. The judge is SIMULATED.",
         highlight=False,
     )
-    folder = Path(cfg.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     row = {**asdict(found), "share": found.share, "most_per_second": found.most_per_second}
     (folder / FILE_NAME).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
 

@@ -6,20 +6,20 @@ python -m experiments.by_model multirun/DATE/TIME      reads what such a sweep h
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from envs import UserError
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import FULL, STATIC_SETS, VANILLA
 from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
 from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.published_claims import SUMMARY, read_summary
 from experiments.evaluation.results import DIMENSIONS
+from experiments.runs.arguments import parser
+from experiments.stats import Interval
 
 PAGE, TABLE = "by_model.html", "by_model.md"
 _SAME = ("scenarios", "budget", "seed", "n_test", "n_profiles")
@@ -58,10 +58,8 @@ def by_model_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
         (*_models(run), _shown(run, VANILLA), _shown(run, CHOSEN), *_gain(run), _unscored(run))
         for run in runs
     ]
-    note = (
-        "Mean score with its interval; gain: chosen policy minus vanilla, paired by person. Unscored: looks "
-    )
-    note += "without a score, which no figure counts."
+    note = "Mean score with its interval; gain: chosen policy minus vanilla, paired by person. Unscored: "
+    note += "evaluations without a score, which no figure counts."
     title = "By judge and target model" + (SIMULATED if _any_simulated(runs) else "")
     columns = ("judge", "target model", VANILLA, CHOSEN, "gain", "questions", "unscored")
     return Grid(title, columns, rows, note, 2)
@@ -85,7 +83,8 @@ def dimensions_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
     for run in runs:
         for name in (VANILLA, CHOSEN):
             found = run["methods"][name]["dimensions"]
-            rows.append((*_models(run), name, *(with_interval(_interval(found[d])) for d in DIMENSIONS)))
+            shown = [with_interval(Interval.from_json(found[d])) for d in DIMENSIONS]
+            rows.append((*_models(run), name, *shown))
     columns = ("judge", "target model", "method", *(d.replace("_", " ") for d in DIMENSIONS))
     title = "By judge, target model and dimension" + (SIMULATED if _any_simulated(runs) else "")
     return Grid(title, columns, rows, "Mean score with its interval.", 3)
@@ -99,30 +98,26 @@ def _models(run: Mapping[str, Any]) -> tuple[str, str]:
     return str(run["judge"]), str(run.get("target") or "-")
 
 
-def _interval(values: Sequence[float | None]) -> Interval:
-    return Interval(*(float("nan") if value is None else value for value in values))
-
-
 def _shown(run: Mapping[str, Any], name: str) -> str:
-    return with_interval(_interval(run["methods"][name]["score"]))
+    return with_interval(Interval.from_json(run["methods"][name]["score"]))
 
 
 def _gain(run: Mapping[str, Any]) -> tuple[str, str]:
     """Return the chosen policy's gain over vanilla, and its questions."""
     pair = next((p for p in run["pairs"] if (p["name"], p["other"]) == (CHOSEN, VANILLA)), None)
-    gain = "-" if pair is None else with_interval(_interval(pair["interval"]), signed=True)
-    return gain, number(_interval(run["methods"][CHOSEN]["asked"]).estimate, 1)
+    gain = "-" if pair is None else with_interval(Interval.from_json(pair["interval"]), signed=True)
+    return gain, number(Interval.from_json(run["methods"][CHOSEN]["asked"]).estimate, 1)
 
 
 def _unscored(run: Mapping[str, Any]) -> str:
-    looks = run.get("n_evaluations", 0)
-    return f"{run.get('n_evaluations_unscored', 0):,} of {looks:,}" if looks else "-"
+    evaluations = run.get("n_evaluations", 0)
+    return f"{run.get('n_evaluations_unscored', 0):,} of {evaluations:,}" if evaluations else "-"
 
 
 def lead(runs: Sequence[Mapping[str, Any]]) -> str:
     """Say for how many models the chosen policy is surely better than asking nothing."""
     pairs = [next(p for p in r["pairs"] if (p["name"], p["other"]) == (CHOSEN, VANILLA)) for r in runs]
-    sure = sum(_interval(pair["interval"]).low > 0 for pair in pairs)
+    sure = sum(Interval.from_json(pair["interval"]).low > 0 for pair in pairs)
     return f"The chosen policy scores surely higher than without questions under {sure} of {len(runs)} models"
 
 
@@ -153,15 +148,12 @@ def write(runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write and print the tables; exit 2 on a mistake."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.by_model",
-        description="Evaluations of several judges and target models as one table.",
-    )
-    parser.add_argument(
+    own = parser("by_model", __doc__)
+    own.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
         help="of a sweep of experiments.evaluate, or of single runs; the files go into the first",
     )  # fmt: skip
-    chosen = parser.parse_args(arguments)
+    chosen = own.parse_args(arguments)
     try:
         text = write(read_runs(chosen.folders), chosen.folders[0])
     except UserError as error:

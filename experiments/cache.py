@@ -5,7 +5,6 @@ Nothing here prints what a model or a person said; only `export` writes replies,
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import stat
@@ -19,6 +18,7 @@ from typing import TextIO
 from envs import UserError
 from envs.llm import Reply
 from envs.llm.reply_cache import CacheRow, ReplyCache, checksum, default_path
+from experiments.runs.arguments import Parser, parser
 
 _PRIVATE = 0o600
 
@@ -148,9 +148,9 @@ def _is_reply(row: CacheRow) -> bool:
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.cache", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def _parser() -> Parser:
+    own = parser("cache", __doc__)
+    commands = own.add_subparsers(dest="command", required=True)
     message = {
         "stats": "how many replies, of which models",
         "export": "write all replies as JSON Lines",
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--to", type=Path, required=True, help="a new file, made with mode 600")
         if name == "merge":
             command.add_argument("others", type=Path, nargs="+", help="caches to take replies from")
-    return parser
+    return own
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +9,16 @@ from pathlib import Path
 from envs import UserError
 from experiments.evaluation.report.html_page import markdown
 from experiments.evaluation.report.published_claims import claims, claims_grid, read_summary
+from experiments.runs.arguments import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the claims of some runs as one Markdown table; exit 2 on a mistake."""
-    parser = argparse.ArgumentParser(
-        description="Published claims beside what evaluations measured, as Markdown."
-    )
-    parser.add_argument(
+    own = parser("claims", __doc__)
+    own.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="output folder of experiments.evaluate"
     )
-    chosen = parser.parse_args(arguments)
+    chosen = own.parse_args(arguments)
     try:
         rows = [claim for run in chosen.runs for claim in claims(read_summary(run))]
     except UserError as error:

@@ -1,14 +1,16 @@
-"""One table of a sweep's jobs, the best first: `python -m experiments.collect multirun/DATE/TIME`."""
+"""Collect the runs below a folder, such as a sweep's jobs, into one table, the best first.
+
+python -m experiments.collect multirun/DATE/TIME
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,12 +21,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from envs import UserError
+from experiments.runs import paired
+from experiments.runs.arguments import parser
 from experiments.runs.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.train_mcts import SUMMARY
 
 FILE_NAME = "sweep.parquet"
 OBJECTIVE = "mean_score_path"
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
+_WHERE = ("output_dir", "resume")
+"""Keys that say where and how a job was run: they vary nothing."""
 _FIGURES = ("mean_path_length", "mean_optimism", "judge_calls", "n_failed")
 """Columns of the terminal's table beyond what was varied; the file has all of `summary.json`."""
 
@@ -51,12 +57,19 @@ def read_jobs(folder: Path, objective: str = OBJECTIVE) -> list[Job]:
         no such folder, or no job in it.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, expected one of a sweep, such as multirun/DATE/TIME")
+        raise UserError(
+            f"{folder}: no such folder, expected one of a sweep or a run, such as multirun/DATE/TIME"
+        )
     homes = sorted((p.parent.parent for p in folder.rglob(str(_OVERRIDES))), key=_by_number)
     if not homes:
-        raise UserError(f"{folder}: found no job of a sweep, expected folders that hold {_OVERRIDES}")
-    jobs = [_read(home, str(home.relative_to(folder)), objective) for home in homes]
+        raise UserError(f"{folder}: found no run, expected folders that hold {_OVERRIDES}")
+    jobs = [_read(home, _name(home, folder), objective) for home in homes]
     return sorted(jobs, key=lambda job: math.inf if job.reason else -job.objective)
+
+
+def _name(home: Path, folder: Path) -> str:
+    """Return the job's folder below `folder`; of a single run its own name."""
+    return folder.resolve().name if home == folder else str(home.relative_to(folder))
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:
@@ -93,7 +106,9 @@ def _parse(overrides: Any) -> dict[str, Any]:
 def varied(jobs: Sequence[Job]) -> list[str]:
     """Return the keys whose override is not the same in all jobs, in the order in which they were given."""
     keys = dict.fromkeys(key for job in jobs for key in job.overrides)
-    return [key for key in keys if len({repr(job.overrides.get(key)) for job in jobs}) > 1]
+    return [
+        key for key in keys if key not in _WHERE and len({repr(job.overrides.get(key)) for job in jobs}) > 1
+    ]
 
 
 def as_table(jobs: Sequence[Job], keys: Sequence[str], objective: str = OBJECTIVE) -> pa.Table:
@@ -123,7 +138,7 @@ def _of_one_type(values: list[Any]) -> list[Any]:
 
 
 def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
-    """Write `sweep.parquet` into `folder` and print it, with the jobs that have no objective below.
+    """Write `sweep.parquet` and `pairs.parquet` into `folder` and print them, jobs without objective below.
 
     Raises
     ------
@@ -134,12 +149,13 @@ def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
     jobs = read_jobs(folder, objective)
     keys = varied(jobs)
     done = [job for job in jobs if not job.reason]
-    try:
-        pq.write_table(as_table(jobs, keys, objective), folder / FILE_NAME)
-    except OSError as error:
-        raise UserError(f"{folder / FILE_NAME}: cannot be written ({error.strerror})") from None
+    pairs = paired.compare(paired.read_scores(folder, [job.name for job in done]))
+    _write(as_table(jobs, keys, objective), folder / FILE_NAME)
     if done:
         console.print(_terminal_table(done, keys, objective))
+    if pairs:
+        _write(paired.as_table(pairs), folder / paired.FILE_NAME)
+        console.print(paired.beside_the_best(pairs))
     for job in jobs:
         if job.reason:
             given = ", ".join(f"{key}={job.overrides.get(key)}" for key in keys if key in job.overrides)
@@ -153,6 +169,13 @@ def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
     )
     if not done:
         raise NothingPlannedError(f"{folder}: none of {len(jobs)} jobs has a number {objective}")
+
+
+def _write(table: pa.Table, file: Path) -> None:
+    try:
+        pq.write_table(table, file)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written ({error.strerror})") from None
 
 
 def _terminal_table(jobs: Sequence[Job], keys: Sequence[str], objective: str) -> Table:
@@ -179,22 +202,15 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as everywhere."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} ({self.prog} --help)")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    parser = _Parser(prog="python -m experiments.collect", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a folder that a sweep (--multirun) has left")
-    parser.add_argument(
+    own = parser("collect", __doc__)
+    own.add_argument("folder", type=Path, help="a folder that a sweep (--multirun) has left")
+    own.add_argument(
         "--objective", default=OBJECTIVE, help=f"key of {SUMMARY} to sort by, default %(default)s"
     )
     with mistakes_in_one_line():
-        options = parser.parse_args(arguments)
+        options = own.parse_args(arguments)
         collect(options.folder, Console(), options.objective)
 
 

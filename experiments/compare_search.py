@@ -24,8 +24,11 @@ from experiments.comparison.regret import by_search, needle_finds, normalised_re
 from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
+from experiments.runs.folders import start_run
+from experiments.runs.progress import Progress
 from experiments.runs.provenance import config_dict
 from experiments.runs.terminal import files_table
+from experiments.runs.tracking import FailSafe, Tracker
 from search.rollouts import Parallel
 
 RUNS = "runs.parquet"
@@ -34,7 +37,7 @@ MARKDOWN = "summary.md"
 FIGURE = "regret.png"
 GREEDY = "greedy"
 _SHOWN = ("shown_calls", "shown_noise", "shown_searches", "bootstrap", "default_search")
-_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "tracking", *_SHOWN)
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "vars", "tracking", *_SHOWN)
 """Keys that change no run, so that another figure can be drawn of the same runs with resume=true."""
 _LISTS = ("searches", "landscapes", "n_attributes", "noise_std", "calls")
 
@@ -77,20 +80,33 @@ def cells_of(cfg: DictConfig) -> list[Cell]:
     ]
 
 
-def run_cells(cells: Sequence[Cell], journal: CellJournal, parallel: Parallel) -> Rows:
+def run_cells(
+    cells: Sequence[Cell], journal: CellJournal, parallel: Parallel, tracker: Tracker | None = None
+) -> Rows:
     """Run what the journal does not hold, and return the rows of all cells, in the order of `cells`."""
     done = dict(journal.done)
     waiting = [cell for cell in cells if cell.key not in done]
-    with tables.progress_bar() as bar:
-        runs = sum(map(len, done.values()))
-        task = bar.add_task("", total=len(cells), completed=len(cells) - len(waiting), runs=runs)
+    with Progress(
+        "compared",
+        "cells",
+        len(cells),
+        len(cells) - len(waiting),
+        tracker=tracker,
+        live=lambda: _figures(list(done.values())),
+    ) as progress:
         for index, rows in parallel.map(run_cell, waiting) if waiting else ():
             key = waiting[index].key
             journal.add(key, rows)
             done[key] = rows
-            runs += len(rows)
-            bar.update(task, advance=1, runs=runs)
+            progress.advance()
     return [row for cell in cells for row in done[cell.key]]
+
+
+def _figures(cells: Sequence[Rows]) -> dict[str, float]:
+    return {
+        "plans": sum(map(len, cells)),
+        "judge_calls": sum(row["judge_calls"] for rows in cells for row in rows),
+    }
 
 
 def compare(cfg: DictConfig) -> None:
@@ -98,12 +114,13 @@ def compare(cfg: DictConfig) -> None:
     started = time.perf_counter()
     cells = cells_of(cfg)
     folder = Path(cfg.output_dir)
-    parallel, tracking = build.build_parallel(cfg), build.build_tracking(cfg)
+    parallel, tracking = build.build_parallel(cfg), FailSafe(build.build_tracking(cfg))
     with CellJournal(
         folder, fingerprint_of(cfg, list(cfg.searches), _NOT_IN_FINGERPRINT), cfg.resume
     ) as journal:
+        start_run(cfg, resumed=bool(journal.done))
         tracking.start(config_dict(cfg, cfg.budget), folder)
-        rows = run_cells(cells, journal, parallel)
+        rows = run_cells(cells, journal, parallel, tracking)
     runs = pd.DataFrame(rows, columns=list(COLUMNS))
     runs.to_parquet(folder / RUNS, index=False)
     against = list(dict.fromkeys([cfg.default_search, GREEDY]))

@@ -24,18 +24,26 @@ from experiments.evaluation.methods.models import (
     target_of,
     with_cached_chats,
 )
-from experiments.evaluation.path_tables import Table, plan_table, planned_once, spread, without_test_people
-from experiments.evaluation.progress import Bar, progress_bar
+from experiments.evaluation.path_tables import (
+    Stored,
+    Table,
+    plan_table,
+    planned_once,
+    spread,
+    stored_plans,
+    without_test_people,
+)
 from experiments.evaluation.report import output
-from experiments.evaluation.run import Side, run
-from experiments.evaluation.stored import Stored, stored_plans
+from experiments.evaluation.run import Side, run, steps_of
 from experiments.evaluation.variations import check
 from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import spending as spending_of_plans
 from experiments.runs.entry_point import entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict
+from experiments.runs.tracking import FailSafe
 from search.planning import PlanOptions
 from search.problem import describe_searcher
 
@@ -58,7 +66,7 @@ def _evaluate(cfg: DictConfig) -> float:
     console = Console()
     sides, source, sha256 = _sides(cfg)
     tested = [scenario for side in sides for scenario in side.test]
-    judges, user, tracking = _judges(cfg), _user(cfg), build.build_tracking(cfg)
+    judges, user, tracking = _judges(cfg), _user(cfg), FailSafe(build.build_tracking(cfg))
     cfg = build.with_search(cfg, judges[0], None)
     options = _options(cfg)
     stored = stored_plans(cfg, budget, sha256)
@@ -69,20 +77,24 @@ def _evaluate(cfg: DictConfig) -> float:
     if cfg.dry_run:
         return math.nan
     config = config_dict(cfg, budget)
-    folder = output_folder(cfg.output_dir)
+    folder = start_run(cfg)
     preflight(judges[0], folder, tested)
     tracking.start(config, folder)
-    with progress_bar(len(judges) * len(sides)) as progress:
-        tables = _tables(cfg, stored, sides, budget, progress)
+    models = [*judges, *options.chats]
+    steps = steps_of(judges, sides, options) + 1  # the last one is the report
+    with Progress("evaluated", "steps", steps, tracker=tracking, live=lambda: usage(*models)) as progress:
+        tables = _tables(cfg, stored, sides, budget, len(judges), progress)
         found = run(
-            judges, tables, sides, user, budget, options, progress,
+            judges, tables, sides, user, budget, options, progress.advance,
             lambda calls: console.print(f"scoring: {calls:,} judge calls", highlight=False),
         )  # fmt: skip
-    about = _about(cfg, judges[0], source, sides, budget, options, stored)
-    report = output.Report(found, about)
-    summary = {**report.summary(), "config": config, "requests": requests_of(judges, options.chats)}
-    summary["wall_s"] = round(time.perf_counter() - started, 3)
-    report.write(folder, summary)
+        progress.advance(0, "report")
+        about = _about(cfg, judges[0], source, sides, budget, options, stored)
+        report = output.Report(found, about)
+        summary = {**report.summary(), "config": config, "requests": requests_of(judges, options.chats)}
+        summary["wall_s"] = round(time.perf_counter() - started, 3)
+        report.write(folder, summary)
+        progress.advance()
     report.show(console, folder, summary)
     tracking.finish(report.headline(), report.tables(), report.drawings)
     return report.score(CHOSEN)
@@ -219,7 +231,12 @@ def _judges(cfg: DictConfig) -> list[Judge]:
 
 
 def _tables(
-    cfg: DictConfig, stored: Stored | None, sides: Sequence[Side], budget: int, progress: Bar
+    cfg: DictConfig,
+    stored: Stored | None,
+    sides: Sequence[Side],
+    budget: int,
+    n_judges: int,
+    progress: Progress,
 ) -> Callable[[Judge, Sequence[Scenario]], Table]:
     """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
     if stored is not None:
@@ -228,9 +245,12 @@ def _tables(
         return lambda judge, train: table
     folds = _planned(cfg, sides)
     parallel, searcher = build.build_parallel(cfg), build.build_searcher(cfg)
+    once = len(folds) > 1 and describe_searcher(searcher).fit is None  # no plan depends on another
+    ids = [scenario.id for fold in folds for scenario in fold]
+    progress.total += n_judges * len(set(ids) if once else ids)
 
     def planned(judge: Judge, scenarios: Sequence[Scenario]) -> Table:
-        progress.plans(len(scenarios))
+        progress.advance(0, "plans")
         return plan_table(
             scenarios,
             judge,
@@ -238,13 +258,13 @@ def _tables(
             budget,
             cfg.seed,
             parallel,
-            on_plan=lambda: progress("planning", 1),
+            on_plan=progress.advance,
             report_samples=cfg.report_samples,
             max_judge_calls=cfg.search.max_judge_calls,
             wave=cfg.search.wave,
         )
 
-    if len(folds) > 1 and describe_searcher(searcher).fit is None:  # no plan depends on another
+    if once:
         return planned_once(planned, folds)
     return lambda judge, train: planned(judge, spread(train, len(folds[0])))
 

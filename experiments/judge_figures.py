@@ -1,11 +1,10 @@
-"""Print what a judge is like: `python -m experiments.judge_figures judge=simulated_varied seeds=20`.
+"""Print the figures of a judge: `python -m experiments.judge_figures judge=simulated_varied`.
 
 Every set of every scenario is scored, 2^n judge calls for each: made for judges that cost nothing.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -15,11 +14,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
 from envs.judges.protocol import describe
 from envs.judges.simulated.parameters import PUBLISHED_GAINS
-from experiments.judging.judge_promises import BUNDLED, PROMISES, Promise, PromiseCheck, checks
-from experiments.judging.judge_statistics import BUDGETS, Figures, figures
+from experiments.comparison.enumeration import BUDGETS, Figures, figures
 from experiments.runs import build
 from experiments.runs.entry_point import entry_point
 
@@ -44,23 +42,7 @@ def report(judge: Judge, scenarios: Sequence[Scenario]) -> Group:
     if found.n_unscored:
         parts.append(Text(f"{found.n_unscored:,} more are left out: some set of theirs has no score"))
     parts += [_levels(found), _singles(found), _sentences(found), _regret(found)]
-    kept = checks(found)
-    return Group(*parts, *([_promises(kept)] if kept else []))
-
-
-def seeds_report(judges: Sequence[Judge], scenarios: Sequence[Scenario]) -> Table:
-    """Return in how many of `judges`, the same judge with different model seeds, each promise holds."""
-    rows = [checks(figures(judge, scenarios)) for judge in judges]
-    table = _table(f"Promises over {len(rows)} model seeds", "promised", "range", "met in", "values found")
-    for column in zip(*rows, strict=True):
-        values = [check.value for check in column]
-        spread = f"{_number(min(values))} to {_number(max(values))}"
-        met = sum(check.met for check in column)
-        table.add_row(column[0].promise.what, _range(column[0].promise), f"{met} of {len(rows)}", spread)
-    together = sum(all(check.met for check in row) for row in rows)
-    table.add_section()
-    table.add_row("all of them together", "", f"{together} of {len(rows)}", "")
-    return table
+    return Group(*parts)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -68,10 +50,6 @@ def _table(title: str, *columns: str) -> Table:
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left", no_wrap=i > 0)
     return table
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _levels(found: Figures) -> Table:
@@ -117,47 +95,19 @@ def _regret(found: Figures) -> Table:
     return table
 
 
-def _promises(kept: Sequence[PromiseCheck]) -> Table:
-    title = f"Promised over the {BUNDLED} bundled scenarios"
-    table = _table(title, "promised", "range", "found", "")
-    for check in kept:
-        table.add_row(
-            check.promise.what, _range(check.promise), _number(check.value), "met" if check.met else "not met"
-        )
-    return table
-
-
-def _range(promise: Promise) -> str:
-    return f"{_number(promise.low)} to {_number(promise.high)}"
-
-
 def show(cfg: DictConfig) -> None:
-    """Print the report on the judge of `cfg`, and the count over `cfg.seeds` model seeds from its own on.
+    """Print the report on the judge of `cfg`.
 
     Raises
     ------
     UserError
-        a mistake in the configuration or a file, or `seeds` for a judge that promises nothing.
+        a mistake in the configuration or a file.
     """
-    if cfg.seeds < 0:
-        raise UserError(f"seeds: found {cfg.seeds}, expected a number of model seeds >= 0")
     loaded = build.build_scenarios(cfg)
-    judge = build.build_judge(cfg)
-    if cfg.seeds and (describe(judge).name not in PROMISES or "model_seed" not in cfg.judge):
-        raise UserError(f"seeds: found {cfg.seeds} for a judge that promises nothing, expected 0")
     console = Console(highlight=False)
-    console.print(report(judge, loaded.scenarios))
+    console.print(report(build.build_judge(cfg), loaded.scenarios))
     if loaded.bad:
         console.print(f"{len(loaded.bad):,} records of the file could not be used.")
-    if cfg.seeds:
-        judges = [_seeded(cfg, cfg.judge.model_seed + i) for i in range(cfg.seeds)]
-        console.print(seeds_report(judges, loaded.scenarios))
-
-
-def _seeded(cfg: DictConfig, model_seed: int) -> Judge:
-    other = copy.deepcopy(cfg)
-    other.judge.model_seed = model_seed
-    return build.build_judge(other)
 
 
 main = entry_point("judge_figures")(show)

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from experiments.population.gains import Gain, gains
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.entry_point import NothingPlannedError, entry_point
-from experiments.runs.folders import output_folder
+from experiments.runs.folders import start_run
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, provenance
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
@@ -55,24 +56,30 @@ def plan_population(cfg: DictConfig) -> float:
     if cfg.dry_run:
         console.print(_dry_run(loaded.scenarios, judges, budget, cfg.samples), highlight=False)
         return math.nan
-    folder = output_folder(cfg.output_dir)
-    tables = _tables(folder, cfg.beside)
+    beside = _beside(cfg.beside)
+    folder = start_run(cfg)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
     rows: list[Gain] = []
     trees: list[PolicyTree] = []
-    for seed, judge in judges:
-        population = Population(loaded.scenarios, judge, budget, cfg.samples)
-        if not trees:
-            failures += _unscored(loaded.scenarios, population)
-            trees = _trees(population, options)
-        rows += gains(population, options, seed)
+    groups_of_all = len({s.domain for s in loaded.scenarios}) + 1
+    steps = groups_of_all * (1 + len(judges))  # the trees once, the gains under each judge
+    with Progress("planned", "groups", steps, live=lambda: usage(*(j for _, j in judges))) as progress:
+        for seed, judge in judges:
+            progress.advance(0, "scores")
+            population = Population(loaded.scenarios, judge, budget, cfg.samples)
+            if not trees:
+                failures += _unscored(loaded.scenarios, population)
+                progress.advance(0, "trees")
+                trees = _trees(population, options, progress.advance)
+            progress.advance(0, "gains")
+            rows += gains(population, options, seed, progress.advance)
     summary = _summary(rows, len(loaded.scenarios), len(failures), judges[0][1])
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     source = provenance(config_dict(cfg, budget), loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
     _write(folder, rows, summary, failures, source)
-    for path in tables:
-        save_trees(path, trees, source)
+    for home in (folder, *beside):
+        save_trees(home / TREES, trees, source)
     _draw(folder, trees, summary, cfg.pictures)
     _show(console, folder, rows, summary, _files(trees, cfg.pictures))
     return float(summary["mean_objective_careful"])
@@ -149,10 +156,10 @@ def _dry_run(
     scores = n_sets * len(judges)
     judge = judges[0][1]
     compiled = scenario_surfaces(scenarios[:1], judge) is not None
-    looks = samples if describe(judge).stochastic else 1
+    each = samples if describe(judge).stochastic else 1
     return (
         f"dry run: {len(scenarios):,} scenarios, {len({s.profile for s in scenarios}):,} profiles; every set "
-        f"within the budget is scored: {scores:,} scores, {0 if compiled else looks * scores:,} judge calls. "
+        f"within the budget is scored: {scores:,} scores, {0 if compiled else each * scores:,} judge calls. "
         f"Nothing was run."
     )
 
@@ -168,21 +175,22 @@ def _unscored(scenarios: Sequence[Scenario], population: Population) -> list[Fai
     ]
 
 
-def _trees(population: Population, options: PopulationOptions) -> list[PolicyTree]:
+def _trees(
+    population: Population, options: PopulationOptions, on_group: Callable[[], None]
+) -> list[PolicyTree]:
     """Return the trees to follow: one a domain, then one for all."""
     found = []
     for domain, rows in groups(population).items():
         found.append(min_support_tree(pooled(population, rows, options, domain), options))
+        on_group()
     return found
 
 
-def _tables(folder: Path, beside: str | None) -> list[Path]:
-    """Return the files to store the trees in."""
-    if beside is None:
-        return [folder / TREES]
-    if not (Path(beside) / PATHS).is_file():
-        raise UserError(f"beside={beside}: found no {PATHS} there, expected a run folder of train_mcts")
-    return [folder / TREES, Path(beside) / TREES]
+def _beside(run: str | None) -> list[Path]:
+    """Return the run folders to store the trees in as well."""
+    if run is not None and not (Path(run) / PATHS).is_file():
+        raise UserError(f"beside={run}: found no {PATHS} there, expected a run folder of train_mcts")
+    return [] if run is None else [Path(run)]
 
 
 def _write(

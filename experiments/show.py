@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from envs import UserError
+from experiments.runs.arguments import parser
 from experiments.runs.journal import read_plans
 from search.path_table import FILE_NAME, PathRecord, PathTable
 from search.planning import ScenarioPlan
@@ -80,10 +80,10 @@ def inspect(paths: Path, scenario_id: str, console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.show", description=__doc__)
-    parser.add_argument("paths", type=Path, help="a run folder or a Parquet file")
-    parser.add_argument("scenario_id")
-    options = parser.parse_args(arguments)
+    own = parser("show", __doc__)
+    own.add_argument("paths", type=Path, help="a run folder or a Parquet file")
+    own.add_argument("scenario_id", help="a scenario of that table, by its id")
+    options = own.parse_args(arguments)
     try:
         inspect(options.paths, options.scenario_id, Console())
     except UserError as error:

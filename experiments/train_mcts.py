@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
 from experiments.runs.entry_point import NothingPlannedError, entry_point
+from experiments.runs.folders import start_run
 from experiments.runs.journal import FILE_NAME as JOURNAL
 from experiments.runs.journal import Journal
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
-from experiments.runs.summary import by_domain, summarise
+from experiments.runs.summary import by_domain, mean, summarise
+from experiments.runs.tracking import FailSafe, paths_without_queries
 from search.path_table import FILE_NAME as TABLE
 from search.path_table import PathTable
 from search.planning import Failure, PlanOptions, ScenarioPlan
@@ -47,9 +51,10 @@ def train(cfg: DictConfig) -> float:
     judge, prior = build.build_judge(cfg), build.build_prior(cfg)
     cfg = build.with_search(cfg, judge, prior)
     searcher = build.build_searcher(cfg)
-    parallel, tracking = build.build_parallel(cfg), build.build_tracking(cfg)
+    parallel, tracking = build.build_parallel(cfg), FailSafe(build.build_tracking(cfg))
     options = PlanOptions(
         budget=budget,
+        seed=cfg.seed,
         cost_weight=cfg.cost_weight,
         report_samples=cfg.report_samples,
         max_judge_calls=cfg.search.max_judge_calls,
@@ -58,15 +63,30 @@ def train(cfg: DictConfig) -> float:
         takes = spending(scenarios.scenarios, options, searcher, judge, prior)
         console.print(takes.dry_run(len(scenarios.bad)), highlight=False, soft_wrap=True)
         return math.nan
+    plan((), judge, searcher, budget, wave=cfg.search.wave)  # refuses what it would refuse later, by a folder
     config = config_dict(cfg, budget)
     folder = Path(cfg.output_dir)
     failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
     with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
+        start_run(cfg, resumed=bool(journal.done))
         todo = [s for s in scenarios.scenarios if s.id not in journal.done]
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
         begun = _preflight(judge, folder, scenarios.scenarios)
         tracking.start(config, folder)
         plans = dict(journal.done)
+        progress = Progress(
+            "planned",
+            "scenarios",
+            len(scenarios.scenarios),
+            len(plans),
+            tracker=tracking,
+            live=partial(_figures, plans, sum(p.requests for p in plans.values()), failures, judge, prior),
+        )
+
+        def failed(failure: Failure) -> None:
+            failures.append(failure)
+            progress.total -= 1
+
         running = plan(
             scenarios.scenarios,
             judge,
@@ -80,16 +100,13 @@ def train(cfg: DictConfig) -> float:
             prior=prior,
             wave=cfg.search.wave,
             done={key: done.observations for key, done in plans.items()},
-            on_failure=failures.append,
+            on_failure=failed,
         )
-        with closing(running), terminal.progress_bar() as bar:  # an interrupt must stop the workers as well
-            calls = sum(p.judge_calls for p in plans.values())
-            task = bar.add_task("", total=len(scenarios.scenarios), completed=len(plans), calls=calls)
+        with closing(running), progress:  # an interrupt must stop the workers as well
             for planned in running:
                 journal.add(planned)
                 plans[planned.scenario_id] = planned
-                calls += planned.judge_calls
-                bar.update(task, advance=1, calls=calls)
+                progress.advance()
     rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
     simulated = describe(judge).simulated
     summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
@@ -97,10 +114,32 @@ def train(cfg: DictConfig) -> float:
     table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
-    tracking.finish(summary, {"by_domain": _domain_rows(rows)}, lambda: _drawings(rows, scenarios.scenarios))
+    tracking.finish(
+        summary,
+        {"by_domain": _domain_rows(rows)},
+        lambda: _drawings(rows, scenarios.scenarios),
+        lambda: {"paths": paths_without_queries(table, folder)},
+    )
     if not rows:
         raise NothingPlannedError(f"none of {len(failures)} scenarios was planned, see {folder / FAILURES}")
     return float(summary["mean_score_path"])
+
+
+def _figures(
+    plans: Mapping[str, ScenarioPlan], resumed: int, failures: Sequence[Failure], *parts: object
+) -> dict[str, float]:
+    """Return what a run has come to. `resumed`: requests of an earlier one; `parts`: judge and prior."""
+    rows = list(plans.values())  # a copy: another thread shows them while more come in
+    taken = usage(*parts)  # of this process, plans under way included; workers count on their own
+    requests = max(sum(p.requests for p in rows), resumed + int(taken.get("requests", 0)))
+    found: dict[str, float] = {
+        "failed": len(failures),
+        "judge_calls": sum(p.judge_calls for p in rows),
+        **taken,
+        "requests": requests,
+    }
+    score = mean([p.score for p in rows])
+    return {name: n for name, n in found.items() if n} | ({} if score is None else {"mean_score": score})
 
 
 def _preflight(judge: Judge, folder: Path, scenarios: Sequence[Scenario]) -> int:

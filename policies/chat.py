@@ -17,7 +17,8 @@ import numpy as np
 
 from envs import UserError
 from envs.judges.llm.prompting import MAX_ANSWER, MAX_QUERY, MAX_VALUE, fenced, messages, neutral, one_line
-from envs.llm import ChatRequest, Client, Endpoint, Limits, Reply
+from envs.llm import ChatRequest, Client, Endpoint, Reply
+from envs.llm.endpoint import EndpointSettings, Sampling
 
 FOLDER = Path(__file__).parent / "prompts"
 VERSION = "v1"
@@ -37,7 +38,8 @@ class Chat(Protocol):
 class EndpointChat:
     """A model at an OpenAI-compatible endpoint; see `envs.llm.Endpoint` for model, URL and key.
 
-    `max_output_tokens`: of one reply; `max_requests`: of this object's life, None = no limit.
+    `model`, `base_url`, `timeout_s`: see `envs.llm.Endpoint`. `temperature`: of each reply.
+    `max_output_tokens`: tokens of a reply, at most; `max_requests`: of this object's life, None = no limit.
     """
 
     def __init__(
@@ -49,10 +51,11 @@ class EndpointChat:
         timeout_s: float = 60.0,
         max_requests: int | None = None,
     ) -> None:
-        endpoint = Endpoint(model, base_url, timeout_s=timeout_s, place="chat")
-        self._client = Client(endpoint, Limits(max_requests=max_requests, place="chat"))
-        self._temperature = temperature
-        self._max_output_tokens = max_output_tokens
+        settings = EndpointSettings(
+            model, base_url, timeout_s=timeout_s, max_requests=max_requests, place="chat"
+        )
+        self._client = Client(settings, settings)
+        self._sampling = Sampling(temperature=temperature, max_output_tokens=max_output_tokens, place="chat")
 
     @property
     def requests(self) -> int:
@@ -72,7 +75,7 @@ class EndpointChat:
             return None if usable(reply.text) else "unusable"
 
         request = ChatRequest(
-            messages, temperature=self._temperature, max_output_tokens=self._max_output_tokens
+            messages, self._sampling.temperature, max_output_tokens=self._sampling.max_output_tokens
         )
         reply = self._client.complete(request, check)
         return reply.text if reply.reason is None else None
@@ -97,6 +100,8 @@ class TargetModel:
 class EndpointEmbedding:
     """An embeddings model at an OpenAI-compatible endpoint. The first request tells its dimension.
 
+    `model`, `base_url`, `timeout_s`: see `envs.llm.Endpoint`.
+
     Raises
     ------
     EndpointError
@@ -105,7 +110,7 @@ class EndpointEmbedding:
 
     def __init__(self, model: str, base_url: str | None = None, timeout_s: float = 60.0) -> None:
         endpoint = Endpoint(model, base_url, timeout_s=timeout_s, place="embedding")
-        self._client = Client(endpoint, Limits(place="embedding"))
+        self._client = Client(endpoint)
         self.name = model
         self.version = f"at {urlsplit(endpoint.url).hostname}"
         self.dim = int(self.embed(["dimension"]).shape[1])

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 
 from envs import Judge, Scenario, UserError
+from search.parallel.auto import Auto
 from search.parallel.ray_workers import Ray
 from search.parallel.workers import Parallel, Serial
 from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
 from search.problem import Observations, Searcher, describe_searcher
 
-__all__ = ["Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
+__all__ = ["Auto", "Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
 
 
 def plan(
@@ -41,7 +42,7 @@ def plan(
 
     Parameters
     ----------
-    parallel : `Serial()` (None) or `Ray(num_workers=..., address=...)`
+    parallel : `Serial()` (None), `Ray(num_workers=..., address=...)`, or `Auto()`, which takes one of them
     max_judge_calls : limit of each scenario's search; the report's samples come on top
     wave : scenarios between two calls of `searcher.fit`, where it has one
     done : ids that are planned already (a run resumed), with what their searches saw; they are skipped
@@ -84,7 +85,7 @@ def _plan_waves(
     on_failure: Callable[[Failure], None] | None,
 ) -> Generator[ScenarioPlan, None, None]:
     history: list[Observations] = []
-    run = parallel.start(judge, searcher, options)
+    run = parallel.start(judge, searcher, options, sum(s.id not in done for wave in waves for s in wave))
     try:
         for wave in waves:
             fit = describe_searcher(searcher).fit

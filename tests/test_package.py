@@ -23,7 +23,7 @@ from envs.judges.simulated import SimulatedJudge
 from envs.llm import ReplyCache
 from envs.llm.local_server import missing
 from envs.loading import load_bundled
-from experiments.comparison.settings_schema import CompareConfig, SearchClaimsConfig
+from experiments.comparison.settings_schema import CompareConfig
 from experiments.runs import build
 from experiments.runs.config import (
     AskConfig,
@@ -202,10 +202,8 @@ NEEDED = {
     "openai": ("judge.model=m",),
     ("target", "openai"): ("target.chat.model=m",),
     ("chat", "openai"): ("chat.model=m",),
-    ("embedding", "static"): (),
     "replay": ("judge.model=m", "judge.cache={replies}"),
     "llm": ("prior.model=m",),
-    "static": ("search.order=[Age]",),
     "surface": ("prior.paths={paths}",),
 }
 """What a member cannot do without."""
@@ -290,7 +288,6 @@ def test_keys_are_arguments(group, member):
         (BenchmarkConfig, "cfg"),
         (CompareConfig, "cfg"),
         (EvaluateConfig, "cfg"),
-        (SearchClaimsConfig, "cfg"),
         (ScenariosConfig, "node"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

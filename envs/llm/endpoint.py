@@ -1,15 +1,20 @@
-"""Where requests go and what they may take: endpoint and limits, checked when they are made."""
+"""Settings of an endpoint: the model, where it is, and what its requests may take."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from envs.errors import UserError
+from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
+
+from envs.errors import OutsideError, UserError
+from envs.llm.reply_cache import default_path
+from envs.validation import Count, MaybeCount, accepted_keys, settings
 
 DEFAULT_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -18,65 +23,64 @@ _KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "azure": "AZURE_OPENAI_API_KEY"}
 _URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
 
 
-@dataclass(frozen=True)
+def _named(value: object) -> object:
+    if not value or not isinstance(value, str):
+        raise ValueError("found none, expected the name of a model at the endpoint")
+    return value
+
+
+def _mapping(value: object) -> object:
+    return dict(value or {}) if value is None or isinstance(value, Mapping) else value
+
+
+@settings
 class Endpoint:
     """An OpenAI-compatible endpoint and the model asked there.
 
     No field holds a secret, so that a configuration can be saved as it is: the key comes from the
     environment variable that `key_variable` names (default `OPENAI_API_KEY`; `AZURE_OPENAI_API_KEY` with
     `api=azure`, where a token in `AZURE_OPENAI_AD_TOKEN` comes before it), and a header whose value begins
-    with `$` takes the rest for the name of a variable.
-
-    Attributes
-    ----------
-    model : str, with `api=azure` the name of the deployment
-    base_url : None = `OPENAI_BASE_URL`, or OpenAI itself; of Azure the resource, `AZURE_OPENAI_ENDPOINT`
-    api : "openai" or "azure"
-    api_version : of Azure; None = `OPENAI_API_VERSION`
-    headers : sent with each request
-    extra_body : fields that only some servers know, such as `cache_prompt` of llama.cpp
-    timeout_s : seconds a request may take
-    max_retries : repetitions of a request that timed out, was dropped, or was answered 429 or 5xx
-    place : what error messages call it: the config group it comes from
+    with `$` takes the rest for the name of a variable. `place`: what error messages call it.
     """
 
-    model: str
-    base_url: str | None = None
-    api: str = "openai"
-    api_version: str | None = None
-    key_variable: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    extra_body: Mapping[str, object] = field(default_factory=dict)
-    timeout_s: float = 120.0
-    max_retries: int = 6
+    model: Annotated[str, BeforeValidator(_named)] = Field(
+        default="", validate_default=True, description="the model; of Azure the name of the deployment"
+    )
+    base_url: str | None = Field(
+        default=None, description="null: OPENAI_BASE_URL, or OpenAI itself; of Azure the resource"
+    )
+    api: Literal["openai", "azure"] = Field(default="openai", description="how the endpoint is spoken to")
+    api_version: str | None = Field(default=None, description="of Azure; null: OPENAI_API_VERSION")
+    key_variable: str | None = Field(
+        default=None, repr=False, description="the environment variable with the key, never the key itself"
+    )
+    headers: Annotated[Mapping[str, str], BeforeValidator(_mapping)] = Field(
+        default_factory=dict, repr=False, description="sent with each request; $NAME: from the environment"
+    )
+    extra_body: Annotated[Mapping[str, Any], BeforeValidator(_mapping)] = Field(
+        default_factory=dict, repr=False, description="fields that only some servers know (cache_prompt)"
+    )
+    timeout_s: float = Field(default=120.0, gt=0, description="seconds a request may take")
+    max_retries: int = Field(
+        default=6, ge=0, description="repetitions of a request that timed out, was dropped, or got 429 or 5xx"
+    )
     place: str = "judge"
 
     def __post_init__(self) -> None:
-        place = self.place
-        if not self.model or not isinstance(self.model, str):
-            raise UserError(f"{place}.model: found none, expected the name of a model at the endpoint")
-        if self.api not in _KEY_VARIABLES:
-            raise UserError(f"{place}.api: found {self.api!r}, expected openai or azure")
         if self.key_variable is not None and not _VARIABLE.fullmatch(self.key_variable):
             raise UserError(
-                f"{place}.key_variable: expected the name of an environment variable, never the key itself"
+                f"{self.place}.key_variable: expected an environment variable's name, never the key itself"
             )
-        if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
-            raise UserError(f"{place}.timeout_s: found {self.timeout_s}, expected seconds > 0")
-        if self.max_retries < 0:
-            raise UserError(f"{place}.max_retries: found {self.max_retries}, expected an integer >= 0")
         for name in self.extra_body:
             if _SECRET.search(name) and not name.startswith("max_") and "token" not in name:
                 raise UserError(
-                    f"{place}.extra_body.{name}: a secret does not belong into a configuration; "
-                    f"put it into an environment variable and name that as {place}.key_variable"
+                    f"{self.place}.extra_body.{name}: a secret does not belong into a configuration; "
+                    f"put it into an environment variable and name that as {self.place}.key_variable"
                 )
         for name, value in self.headers.items():
-            if not isinstance(value, str):
-                raise UserError(f"{place}.headers.{name}: found {type(value).__name__}, expected text")
             if _SECRET.search(name) and not value.startswith("$"):
                 raise UserError(
-                    f"{place}.headers.{name}: a secret does not belong into a configuration; "
+                    f"{self.place}.headers.{name}: a secret does not belong into a configuration; "
                     f"put it into an environment variable and write its name, as in '$MY_TOKEN'"
                 )
 
@@ -158,35 +162,20 @@ class Endpoint:
         return found
 
 
-@dataclass(frozen=True)
+@settings
 class Limits:
     """What the requests of one run may take together; None = no limit.
 
     With several workers each has an equal share (`shard`), and the run stops when one has used up its own:
     so no limit is ever passed, whatever the machines the workers are on.
-
-    Attributes
-    ----------
-    max_in_flight : requests at one time
-    max_requests : HTTP requests sent, repetitions included
-    max_tokens : of prompts and replies together
-    max_cost : dollars, by the file `prices` (YAML; None = the one that ships with the package)
     """
 
-    max_in_flight: int = 32
-    max_requests: int | None = None
-    max_tokens: int | None = None
-    max_cost: float | None = None
-    prices: str | None = None
+    max_in_flight: Count = Field(default=32, description="requests at one time; workers share all limits")
+    max_requests: MaybeCount = Field(default=None, description="HTTP requests sent, repetitions included")
+    max_tokens: MaybeCount = Field(default=None, description="of prompts and replies together")
+    max_cost: float | None = Field(default=None, gt=0, description="dollars, by the file prices")
+    prices: str | None = Field(default=None, description="YAML file; null: envs/llm/prices.yaml")
     place: str = "judge"
-
-    def __post_init__(self) -> None:
-        for name in ("max_in_flight", "max_requests", "max_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{self.place}.{name}: found {value}, expected an integer >= 1")
-        if self.max_cost is not None and not (math.isfinite(self.max_cost) and self.max_cost > 0):
-            raise UserError(f"{self.place}.max_cost: found {self.max_cost}, expected dollars > 0")
 
     def shard(self, workers: int) -> Limits:
         """Return the share of one of `workers` processes.
@@ -212,6 +201,44 @@ class Limits:
         )
 
 
+def _as_given(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Keep an integer one: 0 and 0.0 are two keys in files of replies that were paid for."""
+    checked = check(value)
+    return value if isinstance(value, int) else checked
+
+
+Temperature = Annotated[float | None, Field(ge=0, le=2), WrapValidator(_as_given)]
+TopP = Annotated[float | None, Field(gt=0, le=1), WrapValidator(_as_given)]
+
+
+@settings
+class Sampling:
+    """How replies are drawn; None = not sent."""
+
+    temperature: Temperature = Field(default=0.7, description="null: not sent")
+    top_p: TopP = Field(default=None, description="null: not sent")
+    max_output_tokens: MaybeCount = Field(default=800, description="of one reply; null: not sent")
+    place: str = "judge"
+
+
+@settings
+class EndpointSettings(Limits, Endpoint):
+    """A model, where it is, what its requests may take, and the file that keeps its replies."""
+
+    cache: str | None = Field(
+        default=None, description="SQLite file; null: replies.sqlite in the user's cache folder"
+    )
+
+    @property
+    def cache_path(self) -> str:
+        """The file of replies, absolute."""
+        return str((default_path() if self.cache is None else Path(self.cache).expanduser()).absolute())
+
+
+WITHOUT_EFFECT = tuple(key for key in accepted_keys(EndpointSettings) if key not in ("model", "extra_body"))
+"""Settings that cannot change a reply: a run may be resumed under others."""
+
+
 class EndpointError(UserError):
     """A request that no repetition can mend: a refused key, an unknown model, a context too long.
 
@@ -221,6 +248,8 @@ class EndpointError(UserError):
 
 class EndpointDown(EndpointError):
     """The endpoint did not answer within all retries."""
+
+    exit_code = OutsideError.exit_code
 
 
 class SchemaRefused(EndpointError):

@@ -1,73 +1,20 @@
-"""From runs to claims: normalised regret with paired bootstrap intervals, and chance on the needle."""
+"""Tables of a comparison: normalised regret with paired bootstrap intervals, and chance on the needle."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from envs.judges.landscapes import NEEDLE_SIZE
+from experiments.stats import NestedBootstrap, binomial_interval
 
 _FOUND = 1e-9
 """Regret below which the needle was found."""
 COORDINATES = ["landscape", "n_attributes", "noise_std", "calls"]
 _PROBLEM = ["model_seed", "scenario_id"]
-
-
-class Interval(NamedTuple):
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def verdict(self) -> str:
-        """Say on which side of zero the interval lies: `below`, `above`, or `undecided`."""
-        return "below" if self.high < 0.0 else "above" if self.low > 0.0 else "undecided"
-
-
-def resampled(clusters: Sequence[int] | np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Return int64[draws, P], how often each problem is in each bootstrap sample.
-
-    `clusters`: int[P], the judge (`model_seed`) of each problem. Judges are drawn with replacement, and
-    within each drawn judge its problems; with one judge, its problems alone. Equal counts for two
-    searches on the same problems make a comparison paired.
-    """
-    labels, inverse = np.unique(np.asarray(clusters), return_inverse=True)
-    members = [np.flatnonzero(inverse == i) for i in range(len(labels))]
-    rng = np.random.default_rng(seed)
-    counts = np.zeros((draws, len(inverse)), dtype=np.int64)
-    times = rng.multinomial(len(labels), np.full(len(labels), 1.0 / len(labels)), size=draws)
-    for inside, drawn in zip(members, times.T, strict=True):
-        size = len(inside)
-        counts[:, inside] = rng.multinomial(drawn * size, np.full(size, 1.0 / size))
-    return counts
-
-
-def ratio(numerator: np.ndarray, denominator: np.ndarray, counts: np.ndarray) -> Interval:
-    """Return sum(numerator) / sum(denominator) over P problems, with its percentile interval.
-
-    NaN where the denominator's sum is 0 (nothing to gain in any problem).
-    """
-    below = counts @ denominator
-    total = float(denominator.sum())
-    if total == 0.0:
-        return Interval(np.nan, np.nan, np.nan)
-    some = below > 0.0  # a resample of people with nothing to gain says nothing
-    if not some.any():
-        return Interval(float(numerator.sum()) / total, np.nan, np.nan)
-    drawn = (counts @ numerator)[some] / below[some]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(float(numerator.sum()) / total, float(low), float(high))
-
-
-def mean_interval(values: np.ndarray, counts: np.ndarray) -> Interval:
-    """Return the mean of `values` (float64[P]) with its percentile interval."""
-    return ratio(values, np.ones(len(values)), counts)
 
 
 def normalised_regrets(runs: pd.DataFrame, against: Sequence[str], draws: int, seed: int) -> pd.DataFrame:
@@ -96,17 +43,17 @@ def _cell_rows(
     tables: dict[str, pd.DataFrame], against: Sequence[str], draws: int, seed: int
 ) -> list[dict[str, object]]:
     first = next(iter(tables.values()))
-    counts = resampled(first.index.get_level_values("model_seed").to_numpy(), draws, seed)
+    bootstrap = NestedBootstrap(first.index.get_level_values("model_seed").to_numpy(), seed, draws)
     gain = (first["best"] - first["empty"]).to_numpy()
     rows = []
     for name, table in tables.items():
         regret = table["regret"].to_numpy()
-        found = ratio(regret, gain, counts)
+        found = bootstrap.ratio(regret, gain)
         row: dict[str, object] = {
             "search": name,
             "problems": len(table),
             "judges": table.index.get_level_values("model_seed").nunique(),
-            "regret": found.value,
+            "regret": found.estimate,
             "low": found.low,
             "high": found.high,
             "optimism": float(table["optimism"].mean()),
@@ -116,9 +63,9 @@ def _cell_rows(
         }
         for other in against:
             if other in tables and other != name:
-                delta = ratio(regret - tables[other]["regret"].to_numpy(), gain, counts)
+                delta = bootstrap.ratio(regret - tables[other]["regret"].to_numpy(), gain)
                 row |= {
-                    f"vs_{other}": delta.value,
+                    f"vs_{other}": delta.estimate,
                     f"vs_{other}_low": delta.low,
                     f"vs_{other}_high": delta.high,
                     f"vs_{other}_verdict": delta.verdict,
@@ -136,13 +83,13 @@ def by_search(runs: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
     rows = []
     for (noise, search), part in runs.groupby(["noise_std", "search"], sort=False):
         clusters = part.groupby(["landscape", "n_attributes", "model_seed"]).ngroup().to_numpy()
-        found = mean_interval(part["optimism"].to_numpy(), resampled(clusters, draws, seed))
+        found = NestedBootstrap(clusters, seed, draws).mean(part["optimism"].to_numpy())
         rows.append(
             {
                 "noise_std": noise,
                 "search": search,
                 "plans": len(part),
-                "optimism": found.value,
+                "optimism": found.estimate,
                 "optimism_low": found.low,
                 "optimism_high": found.high,
                 "belief_error": float(part["belief_error"].mean()),
@@ -156,7 +103,7 @@ def by_search(runs: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
 def needle_finds(runs: pd.DataFrame) -> pd.DataFrame:
     """Return how often each search found the needle: `found, of, share, low, high, chance`, a row a cell.
 
-    `chance`: the share of a search that looks at another set of four with every call but the first, which is
+    `chance`: the share of a search that evaluates another set of four with every call but the first, which is
     that of nothing known. With `low` above it a search would know what nobody can know.
     """
     rows = []
@@ -165,31 +112,8 @@ def needle_finds(runs: pd.DataFrame) -> pd.DataFrame:
     for key, part in needle.groupby(where, sort=False):
         row: dict[str, Any] = dict(zip(where, key, strict=True))
         found = int((part["regret"] < _FOUND).sum())
-        share = binomial_interval(found, len(part))
+        share, low, high = binomial_interval(found, len(part))
         sets = math.comb(row["n_attributes"], min(row["n_attributes"], NEEDLE_SIZE))
-        row |= {"found": found, "of": len(part), "share": share.value, "low": share.low, "high": share.high}
+        row |= {"found": found, "of": len(part), "share": share, "low": low, "high": high}
         rows.append(row | {"chance": min(1.0, (row["calls"] - 1) / sets)})
     return pd.DataFrame(rows, columns=[*where, "found", "of", "share", "low", "high", "chance"])
-
-
-def binomial_interval(hits: int, trials: int, level: float = 0.95) -> Interval:
-    """Return the share of hits with its exact interval (Clopper & Pearson 1934), by bisection."""
-    tail = (1.0 - level) / 2.0
-    low = 0.0 if hits == 0 else _root(lambda p: 1.0 - _cdf(hits - 1, trials, p) - tail)
-    high = 1.0 if hits == trials else _root(lambda p: tail - _cdf(hits, trials, p))
-    return Interval(hits / trials, low, high)
-
-
-def _cdf(hits: int, trials: int, p: float) -> float:
-    """Return P(X <= hits), X binomial."""
-    k = np.arange(trials + 1)
-    logs = np.concatenate([[0.0], np.cumsum(np.log((trials - k[:-1]) / (k[:-1] + 1.0)))])
-    return float(np.exp(logs + k * np.log(p) + (trials - k) * np.log1p(-p))[: hits + 1].sum())
-
-
-def _root(rising: Callable[[float], float]) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if rising(middle) > 0.0 else (middle, high)
-    return 0.5 * (low + high)

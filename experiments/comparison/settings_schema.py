@@ -1,71 +1,46 @@
-"""Schemas of the commands that compare searches and hold one to its claims."""
+"""Schema of the configuration of `python -m experiments.compare_search`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING
+from experiments.runs.schema_fields import key, output_dir
+
+_CUSTOM = "searches of yours: name -> _target_ and keyword arguments"
+_SCHEDULED = (
+    "searches that spread their simulations over rounds, and get as many as judge calls; "
+    "the others get ten times as many, so that the calls are the limit"
+)
+
+_LANDSCAPES = ("published", "varied", "additive", "pair_complement", "coverage", "needle", "sketch")
 
 
 @dataclass
 class CompareConfig:
-    """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it.
+    """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it."""
 
-    `searches`: names of members of the group `search`, of `custom`, `best_static`, or `all`. `custom`:
-    searches of yours, name -> `_target_` and keyword arguments. `scheduled`: those that spread their
-    simulations over rounds, and get as many as judge calls (the others ten times as many, so that the calls
-    are the limit). `problems`: people for each judge; `model_seeds`: judges for each landscape.
-    `static_people`: people a domain from whom the best static set is learned. `default_search`: what the
-    others are held against, beside greedy. `shown_calls`, `shown_noise`, `shown_searches`: the limit of the
-    tables on the terminal, the noise of the figure and who is in it (null = all). `bootstrap`: resamples.
-    """
-
-    searches: list[str] = MISSING
-    custom: dict[str, Any] = field(default_factory=dict)
-    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
-    landscapes: list[str] = MISSING
-    n_attributes: list[int] = MISSING
-    noise_std: list[float] = MISSING
-    calls: list[int] = MISSING
-    model_seeds: int = MISSING
-    problems: int = MISSING
-    budget: int = 4
-    seed: int = 0
-    report_samples: int = 8
-    static_people: int = 15
-    default_search: str = MISSING
-    shown_calls: int = 60
-    shown_noise: float = 0.3
-    shown_searches: list[str] | None = None
-    bootstrap: int = 2000
-    output_dir: str = "${hydra:runtime.output_dir}"
-    resume: bool = False
-    parallel: Any = MISSING
-    tracking: Any = MISSING
-
-
-@dataclass
-class SearchClaimsConfig:
-    """Configuration of `python -m experiments.search_claims`.
-
-    `subject`: the search that is held to its claims, by name as in `CompareConfig.searches`. `problems`:
-    people for each of `model_seeds` judges. `needle_searches`: who has to be no better than chance, as
-    `CompareConfig.searches`.
-    `wave`: people of a domain before a search with `fit` may learn; as many more follow.
-    """
-
-    subject: str = MISSING
-    custom: dict[str, Any] = field(default_factory=dict)
-    scheduled: list[str] = field(default_factory=lambda: ["gumbel"])
-    model_seeds: int = 10
-    problems: int = 10
-    seed: int = 0
-    needle_searches: list[str] = field(default_factory=list)
-    wave: int = 50
-    learning_landscapes: list[str] = field(default_factory=list)
-    learning_calls: list[int] = field(default_factory=list)
-    bootstrap: int = 2000
-    output_dir: str = "${hydra:runtime.output_dir}"
-    resume: bool = False
-    parallel: Any = MISSING
+    searches: list[str] = key("members of the group search, names of custom, best_static, or all", ["all"])
+    custom: dict[str, Any] = key(_CUSTOM, {})
+    scheduled: list[str] = key(_SCHEDULED, ["gumbel"])
+    landscapes: list[str] = key(
+        "kinds of judges: presets of the simulated one, families of landscapes", list(_LANDSCAPES)
+    )
+    n_attributes: list[int] = key("attributes of a scenario, each number of them in turn", [10])
+    noise_std: list[float] = key("standard deviations of the score's noise, each in turn", [0.0, 0.3])
+    calls: list[int] = key("limits on judge calls, each in turn", [20, 35, 60, 120])
+    model_seeds: int = key("judges of each kind", 4)
+    problems: int = key("people for each judge", 4)
+    budget: int = key("questions that may be asked", 4)
+    seed: int = key("seed of the searches", 0)
+    report_samples: int = key("fresh samples of a noisy judge that a path is reported on", 8)
+    static_people: int = key("people a domain from whom the best static set is learned", 15)
+    default_search: str = key("the search that the others are held against, beside greedy", "bayes")
+    shown_calls: int = key("judge calls of the tables on the terminal", 60)
+    shown_noise: float = key("noise of the figure", 0.3)
+    shown_searches: list[str] | None = key("searches of the figure; null: all", None)
+    bootstrap: int = key("resamples of the intervals", 2000)
+    output_dir: str = output_dir()
+    resume: bool = key("go on with the stopped run in output_dir", False)
+    parallel: Any = key("how the plans are shared out")
+    tracking: Any = key("where figures are logged beside the folder")

@@ -1,4 +1,4 @@
-"""The comparison in tables: on the terminal at one limit on judge calls, in Markdown at all of them."""
+"""Tables of the comparison: on the terminal at one limit on judge calls, in Markdown at all of them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,12 @@ from typing import Any
 
 import pandas as pd
 from rich import box
-from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 MARKS = {"below": "<", "above": ">", "undecided": " "}
 """How a search compares with the default one on the same problems, by paired interval."""
-
-
-def progress_bar() -> Progress:
-    """Return a bar of cells with time left, on standard error if that is a terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("comparing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells, {task.fields[runs]:,} runs"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
 
 
 def percent(value: float) -> str:
@@ -64,7 +49,7 @@ def _cell(rows: dict[Any, dict[Any, Any]], landscape: str, default: str) -> str:
 
 
 def needle_line(needle: pd.DataFrame, calls: int) -> str:
-    """Return one sentence on who found the needle within `calls`, "" where nobody looked for it."""
+    """Return one sentence on who found the needle within `calls`, "" where nobody searched for it."""
     if needle.empty:
         return ""
     shown = needle[needle["calls"] == calls].to_dict("records")

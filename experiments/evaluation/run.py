@@ -1,4 +1,4 @@
-"""One evaluation: for each draw of the judge plan on the train side, then talk with the test side."""
+"""Runs an evaluation: for each draw of the judge, plans for train people, then talks with test people."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.path_tables import Table
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import Answers, Setting, TrainScores
-from experiments.evaluation.variations import Variation, variations
+from experiments.evaluation.variations import VARIATIONS, Variation, variations
 from policies.plan_index import PlanIndex
 from policies.understanding.detector import default_detector
 from policies.understanding.reader import default_reader
 
-Progress = Callable[[str, int], None]
-"""(what is being done, how many steps of it are finished now)."""
+Progress = Callable[[int, str], None]
+"""(how many more steps are finished, what is done now)."""
 BeforeScoring = Callable[[int], None]
-"""Told how many judge calls the methods of one judge take, before any of them is made."""
+"""Called with how many judge calls the methods of one judge take, before any of them is made."""
 
 
 class Side(NamedTuple):
@@ -48,7 +48,7 @@ class Evaluation:
     n_left_out : rows of the tables that were about test people, and were not used
     n_escalated, n_revealing : test queries at which the agent would not ask at all, and that tell an
         attribute
-    n_looks, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
+    n_evaluations, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
         simulated judge)
     absent : a line for each kind of methods that could not be held, with the reason
     """
@@ -71,7 +71,7 @@ def run(
     user: User,
     budget: int,
     options: MethodOptions,
-    progress: Progress = lambda what, done: None,
+    progress: Progress = lambda steps, stage: None,
     before_scoring: BeforeScoring = lambda judge_calls: None,
 ) -> Evaluation:
     """Evaluate every method under each of `judges`, and the variations under the first few.
@@ -83,14 +83,15 @@ def run(
     for k, setting, profiles in _settings(judges, sides, user, budget, options):
         settings.append(setting)
         tables.append(table_of(setting.judge, setting.train))
+        progress(0, "methods")
         scores, plan_index = _plans(setting, tables[-1], options)
         methods = compared_methods(setting, scores, plan_index, options, tables[-1].trees is not None)
         frames.append(_rows(setting, methods, profiles, options.n_at_once, before_scoring))
-        progress("methods", 1)
-        names = options.variations if k < options.variation_seeds else ()
-        for variation in variations(names, setting, scores, plan_index, options):
-            varied.append(_varied(variation, profiles, options.n_at_once))
-            progress("variations", 0)
+        for name in _varied_under(k, options):
+            progress(1, f"variation {name}")
+            for variation in variations((name,), setting, scores, plan_index, options):
+                varied.append(_varied(variation, profiles, options.n_at_once))
+        progress(1, "methods")
     reasons = sum((setting.true.reasons for setting in settings), Counter[str]())
     return Evaluation(
         pd.concat(frames, ignore_index=True),
@@ -103,6 +104,16 @@ def run(
         dict(reasons.most_common()),
         tuple(absent(settings[0], options, tables[0].trees is not None)),
     )
+
+
+def steps_of(judges: Sequence[Judge], sides: Sequence[Side], options: MethodOptions) -> int:
+    """Return how many steps `run` tells its progress: a round of all methods, and one a variation."""
+    return len(sides) * sum(1 + len(_varied_under(k, options)) for k in range(len(judges)))
+
+
+def _varied_under(k: int, options: MethodOptions) -> list[str]:
+    """Return the variations that are run under judge number `k`, in the order of their rows."""
+    return [v for v in VARIATIONS if v in options.variations] if k < options.variation_seeds else []
 
 
 def _settings(
@@ -122,7 +133,7 @@ def _settings(
 
 
 def _plans(setting: Setting, table: Table, options: MethodOptions) -> tuple[TrainScores, PlanIndex]:
-    """Return what the policies know: scores of the people that the table is about, and the memory of it."""
+    """Return what the policies know: scores of the people that the table is about, and the index of it."""
     planned = set(table.table.table["scenario_id"].to_pylist())
     people = [s for s in setting.train if s.id in planned] or setting.train
     scores = TrainScores(people, setting.judge, setting.budget, options.unit_costs)
@@ -142,7 +153,7 @@ def _rows(
     """Return the rows of `methods`: first all conversations, then all scores that these need."""
     talks = converse(setting, methods, n_at_once)
     if not setting.true.exact:
-        before_scoring(setting.true.looks * sum(map(len, needed(talks, len(setting.test)))))
+        before_scoring(setting.true.n_samples * sum(map(len, needed(talks, len(setting.test)))))
     return evaluate(setting, methods, profiles, talks)
 
 

@@ -1,4 +1,4 @@
-"""What branching on answers and stopping early gain over the best fixed path, in sample and held out.
+"""Gains of branching on answers and of stopping early over the best fixed path, in sample and held out.
 
 Held out: people (never queries) are dealt into folds; each fold is judged by plans made from the others. The
 simulated judge is the same for all, so that what is held out is people and not a judge.
@@ -7,7 +7,7 @@ simulated judge is the same for all, so that what is held out is people and not 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -38,8 +38,9 @@ class Gain:
 
     `plan`: `fixed` (the best path that asks everybody the same), `stopping` (that path, left when it no
     longer pays), `branching` (at least as many questions as the path, chosen by the answers), `tree` (both,
-    the optimum), `careful` (the same, but people of other domains count too, `other_domains` each, and no
-    branch is for fewer than `min_profiles` people), `oracle` (who knows the profile and asks its best set).
+    the optimum), `careful` (the same with minimum support: no branch is for fewer than `min_profiles`
+    people, and people of other domains count too, `other_domains` each), `oracle` (who knows the profile and
+    asks its best set).
     `objective`, `score`, `questions`, `gain` (over `fixed`): in sample, of the domain's own people. `held_*`:
     on people that were not planned for, `held_stderr` the standard error of `held_gain`. NaN: not known.
     """
@@ -73,8 +74,16 @@ class _Held(NamedTuple):
     held_stderr: float = math.nan
 
 
-def gains(population: Population, options: PopulationOptions, model_seed: int | None = None) -> list[Gain]:
-    """Return a row for each plan of each domain, of all domains together, and of one plan for all."""
+def gains(
+    population: Population,
+    options: PopulationOptions,
+    model_seed: int | None = None,
+    on_group: Callable[[], None] = lambda: None,
+) -> list[Gain]:
+    """Return a row for each plan of each domain, of all domains together, and of one plan for all.
+
+    `on_group` is called when the rows of one of them are finished.
+    """
     found: list[Gain] = []
     held: list[dict[str, np.ndarray]] = []
     for domain, rows in groups(population).items():
@@ -83,6 +92,7 @@ def gains(population: Population, options: PopulationOptions, model_seed: int | 
             found += _together(found, held)
         held.append(apart)
         found += own
+        on_group()
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a run of `experiments.plan_population` says: tables, Parquet, the summary."""
+"""Report of `experiments.plan_population`: tables, Parquet, the summary."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from rich.table import Table
 
 from experiments.population.compared_trees import BRANCHING, EVERYBODY, FIXED, MIN_SUPPORT, STOPPING, TREE
 from experiments.population.gains import BY_DOMAIN, ORACLE, Gain
+from experiments.stats import Z95, normal_interval
 
 GAINS, MARKDOWN = "gains.parquet", "gains.md"
-_Z = 1.96
-"""Half-width of a 95 % normal interval in standard errors."""
 _COLUMNS = (
     "domain",
     "people",
@@ -29,9 +28,9 @@ _COLUMNS = (
     "stop",
     "branch",
     "both",
-    "careful",
+    "minimum support",
     "both, held out",
-    "careful, held out",
+    "minimum support, held out",
     "asked",
 )
 
@@ -42,8 +41,8 @@ def gains_table(rows: Sequence[Gain], judge: str, simulated: bool) -> Table:
         title=escape(_title(rows, judge, simulated)), box=box.SIMPLE_HEAD, title_justify="left",
         title_style="bold", show_edge=False, pad_edge=False, padding=0,
     )  # fmt: skip
-    heads = ("\ndomain", "\nn", "fixed\npath", "\nstop", "\nbranch", "\nboth", "\ncareful")
-    for i, head in enumerate((*heads, "both,\nheld out", "careful,\nheld out", "\nasked")):
+    heads = ("\ndomain", "\nn", "fixed\npath", "\nstop", "\nbranch", "\nboth", "min.\nsupport")
+    for i, head in enumerate((*heads, "both,\nheld out", "support,\nheld out", "\nasked")):
         table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
     for cells in table_rows(rows):
         if cells[0] == BY_DOMAIN:
@@ -106,24 +105,24 @@ def _signed(value: float) -> str:
 
 def _held(rows: Sequence[Gain]) -> str:
     gain, stderr = _mean([r.held_gain for r in rows]), _mean([r.held_stderr for r in rows])
-    return "-" if math.isnan(gain) else f"{_signed(gain)}\u00b1{_signed(_Z * stderr)[1:]}"
+    return "-" if math.isnan(gain) else f"{_signed(gain)}\u00b1{_signed(Z95 * stderr)[1:]}"
 
 
 def notes(rows: Sequence[Gain]) -> str:
     """Return how the table is to be read, and what the held-out gains are draw by draw of the judge."""
     lines = [
-        f"stop, branch, both: gain of leaving the path early, of choosing by the answers, of both; careful: "
+        f"stop, branch, both: gain of leaving the path early, of choosing by the answers, of both; support: "
         f"both, no branch for fewer than {rows[0].min_profiles} people. \u00b1: 95 % interval over people. "
-        f"asked: questions of the path > of careful."
+        f"asked: questions of the path > of support."
     ]
     for domain in (BY_DOMAIN, EVERYBODY):
-        for plan, name in ((TREE, "both"), (MIN_SUPPORT, "careful")):
+        for plan, name in ((TREE, "both"), (MIN_SUPPORT, "support")):
             own = [r for r in rows if (r.domain, r.plan) == (domain, plan) and not math.isnan(r.held_stderr)]
             if len(own) < 2:
                 continue
             gained = [r.held_gain for r in own]
-            up = sum(r.held_gain > _Z * r.held_stderr for r in own)
-            down = sum(r.held_gain < -_Z * r.held_stderr for r in own)
+            verdicts = [normal_interval(r.held_gain, r.held_stderr).verdict for r in own]
+            up, down = verdicts.count("above"), verdicts.count("below")
             lines.append(
                 f"{domain}, {name}, held out: {_signed(min(gained))} to {_signed(max(gained))}; the interval "
                 f"lies above 0 in {up}, below 0 in {down} of {len(own)} draws of the judge."

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from importlib.resources import files
-from types import UnionType
-from typing import Any, TypeGuard, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -18,6 +16,8 @@ from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
 from experiments.runs.entry_point import one_line
+from experiments.runs.keys import HARNESS_DEFAULTS, check_class_types
+from experiments.runs.sweeps import workers_of_a_job
 from policies import Agent
 from policies.agent import Responder
 from policies.dialogue_state import Policy
@@ -28,10 +28,8 @@ from search.planning import Prior
 from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel
 
-HARNESS_KEYS = ("max_judge_calls", "wave")
+HARNESS_KEYS = tuple(HARNESS_DEFAULTS["search"])
 """Keys of the `search` group that the harness enforces for every searcher; no constructor sees them."""
-
-_PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
 
 def build_scenarios(cfg: DictConfig) -> ScenarioSet:
@@ -106,7 +104,12 @@ def build_prior(cfg: DictConfig) -> Prior | None:
 
 
 def build_parallel(cfg: DictConfig) -> Parallel:
-    """Return the way many scenarios are planned."""
+    """Return the way many scenarios are planned; jobs of a sweep that run at once share the cores."""
+    node = cfg.parallel
+    share = workers_of_a_job()
+    if share is not None and "num_workers" in node and node.num_workers is None and node.address is None:
+        cfg = cfg.copy()
+        cfg.parallel.num_workers = share
     return _build(cfg, "parallel", "start")
 
 
@@ -170,10 +173,10 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
             f"{group}._target_ is missing: expected a class, such as {group}._target_=my_pkg.MyClass"
         )
     container: Any = OmegaConf.to_container(cfg[group], resolve=True, throw_on_missing=True)
-    node = {key: value for key, value in container.items() if key not in HARNESS_KEYS}
+    node = {key: value for key, value in container.items() if key not in HARNESS_DEFAULTS.get(group, ())}
     try:
         target = get_object(node["_target_"])
-        _check_parts(node, group)
+        check_class_types(target, {k: v for k, v in node.items() if not k.startswith("_")}, group)
         # A function is the thing itself: its keys are bound, and it is not called yet.
         plain = method == "__call__" and inspect.isfunction(target)
         thing = instantiate({**node, "_partial_": plain}, _convert_="all")
@@ -189,35 +192,7 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     return thing
 
 
-def _check_parts(node: Mapping[str, Any], place: str) -> None:
-    """Check the types of a class's keys, and of the classes among them."""
-    for key, value in node.items():
-        if isinstance(value, Mapping) and "_target_" in value:
-            _check_parts(value, f"{place}.{key}")
-    _check_types(get_object(node["_target_"]), node, place)
-
-
 def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:
     """Tell an error of the class's own code from one of the call to it (a wrong keyword, say)."""
     trace = None if error is None else error.__traceback__
     return trace is not None and trace.tb_next is not None
-
-
-def _check_types(target: Any, node: Mapping[str, Any], group: str) -> None:
-    """Hold each value against the annotation of its parameter, where that is of plain types."""
-    made = target.__init__ if inspect.isclass(target) else target
-    try:
-        hints = get_type_hints(made) if inspect.isfunction(made) else {}
-    except (NameError, TypeError):
-        return  # annotations that only a type checker can read
-    for key, value in node.items():
-        hint = hints.get(key, Any)
-        kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
-        if kinds <= {*_PLAIN, type(None)} and not _is_one_of(value, kinds):
-            names = " or ".join(sorted(_PLAIN.get(kind, "null") for kind in kinds))
-            raise UserError(f"{group}.{key}: found {value!r}, expected {names}")
-
-
-def _is_one_of(value: Any, kinds: set[Any]) -> bool:
-    # bool is an int to Python, and an int is welcome where a float is expected
-    return type(value) in kinds or (type(value) is int and float in kinds)

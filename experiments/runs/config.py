@@ -1,224 +1,228 @@
-"""Schemas of the configuration: what exists, of which type, and what is refused."""
+"""Schemas of the configuration: which keys a command has, their types, defaults and meanings.
+
+Hydra and OmegaConf are imported where they are needed: `--help` and completion read the schemas alone.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from experiments.comparison.settings_schema import CompareConfig
+from experiments.runs.schema_fields import key, output_dir
 
-from envs import UserError
-from experiments.comparison.settings_schema import CompareConfig, SearchClaimsConfig
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 DEFAULT_BUDGET = 4
+"""It is not in the schemas: only where a key is missing do `+budget=4` and `budget=4` both work."""
+
+_SCENARIOS = "whom is planned for"
+_BUDGET = "questions that may be asked"
+_COST_WEIGHT = "score points a unit of cost: what asking takes off the objective"
+_SEARCH, _TRACKING = "which sets are scored to plan a path", "where figures are logged beside the folder"
+_PARALLEL, _JUDGE = "how the plans are shared out", "who scores an answer given in a context"
+_POLICY, _EMBEDDING = "what to ask next and when to stop", "vectors by which similar queries are found"
+_DRY_RUN = "say what the run would take, and run nothing"
+_OTHER_DOMAINS = "how much a person of another domain counts; 0: not at all, 1: as the domain's own"
 
 
 @dataclass
 class ScenariosConfig:
-    """Which scenarios; `path=null` is the bundled set, `attributes=null` the ten of PENGUIN."""
+    """Which scenarios."""
 
-    path: str | None = None
-    attributes: str | None = None
-    limit: int | None = None
-    split: str = "all"
-    test_fraction: float = 0.2
-    split_seed: int = 0
+    path: str | None = key("JSON Lines or the PENGUIN layout, plain or gzipped; null: the bundled ones", None)
+    attributes: str | None = key("YAML file of attributes; null: the ten of PENGUIN", None)
+    limit: int | None = key("the first so many scenarios; null: all", None)
+    split: str = key("train, test or all: a part of the people, never of their queries", "all")
+    test_fraction: float = key("share of the people who are in test", 0.2)
+    split_seed: int = key("seed of the split", 0)
 
 
 @dataclass
 class TrainConfig:
-    """Configuration of `python -m experiments.train_mcts`.
+    """Configuration of `python -m experiments.train_mcts`."""
 
-    `budget` is MISSING here, not 4: only so do `+budget=4` and `budget=4` both work.
-    """
-
-    budget: int = MISSING
-    seed: int = 0
-    output_dir: str = "${hydra:runtime.output_dir}"
-    resume: bool = False
-    dry_run: bool = False
-    cost_weight: float = 0.0
-    report_samples: int = 8
-    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
-    judge: Any = MISSING
-    prior: Any = MISSING
-    search: Any = MISSING
-    parallel: Any = MISSING
-    tracking: Any = MISSING
+    budget: int = key(_BUDGET, shown=str(DEFAULT_BUDGET))
+    seed: int = key("seed of the run; a scenario's own follows from it and the scenario's id", 0)
+    output_dir: str = output_dir()
+    resume: bool = key("go on with the stopped run in output_dir", False)
+    dry_run: bool = key(_DRY_RUN, False)
+    cost_weight: float = key(_COST_WEIGHT, 0.0)
+    report_samples: int = key("fresh samples of a noisy judge that a path is reported on", 8)
+    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
+    judge: Any = key(_JUDGE)
+    prior: Any = key("what is worth asking next, before any score is known; mcts reads it")
+    search: Any = key(_SEARCH)
+    parallel: Any = key(_PARALLEL)
+    tracking: Any = key(_TRACKING)
 
 
 @dataclass
 class JudgeFiguresConfig:
-    """Configuration of `python -m experiments.judge_figures`.
+    """Configuration of `python -m experiments.judge_figures`."""
 
-    `seeds`: over how many model seeds, from the judge's own on, to count which promises hold.
-    """
-
-    seed: int = 0
-    seeds: int = 0
-    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
-    judge: Any = MISSING
+    seed: int = key("seed of the judge's noise", 0)
+    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
+    judge: Any = key(_JUDGE)
 
 
 @dataclass
 class PlanPopulationConfig:
-    """Configuration of `python -m experiments.plan_population`.
+    """Configuration of `python -m experiments.plan_population`."""
 
-    `min_profiles`: a branch of the written trees stands for at least so many people; people of other domains
-    count `other_domains` each (0: not at all, 1: as the domain's own). `solver`: `exact` or
-    `mcts` (with `num_simulations`). `folds`: held-out parts, 0 = none. `seeds`: over how many model seeds of
-    a simulated judge, from its own on, gains are reported; the trees are those of the first. `samples`: looks
-    at each set of a noisy judge. `pictures`: png, svg or none. `beside`: run folder of `train_mcts`, beside
-    whose path table the trees are stored too.
-    """
-
-    budget: int = MISSING
-    seed: int = 0
-    output_dir: str = "${hydra:runtime.output_dir}"
-    dry_run: bool = False
-    cost_weight: float = 0.0
-    decline_rate: float = 0.0
-    min_profiles: int = 10
-    other_domains: float = 0.3
-    solver: str = "exact"
-    num_simulations: int = 10_000
-    folds: int = 5
-    seeds: int = 1
-    samples: int = 1
-    pictures: str = "png"
-    beside: str | None = None
-    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
-    judge: Any = MISSING
+    budget: int = key(_BUDGET, shown=str(DEFAULT_BUDGET))
+    seed: int = key("seed of folds, of solver=mcts and of the judge's noise", 0)
+    output_dir: str = output_dir()
+    dry_run: bool = key(_DRY_RUN, False)
+    cost_weight: float = key(_COST_WEIGHT, 0.0)
+    decline_rate: float = key("chance that a question is declined", 0.0)
+    min_profiles: int = key("people a branch of a stored tree stands for, at least", 10)
+    other_domains: float = key(_OTHER_DOMAINS, 0.3)
+    solver: str = key("exact, or mcts (with num_simulations)", "exact")
+    num_simulations: int = key("simulations of solver=mcts", 10_000)
+    folds: int = key("held-out parts; 0: none", 5)
+    seeds: int = key("model seeds of a simulated judge that gains are reported over; trees: the first's", 1)
+    samples: int = key("evaluations of each set by a noisy judge", 1)
+    pictures: str = key("png, svg or none: how each tree is drawn", "png")
+    beside: str | None = key("run folder of train; the trees are stored beside its path table too", None)
+    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
+    judge: Any = key(_JUDGE)
 
 
 @dataclass
 class EvaluateConfig:
     """Configuration of `python -m experiments.evaluate`.
 
-    `paths`: a run folder or Parquet file (null: the table of the package where it was planned under this
-    judge, else planned here on the train side, for each draw of the judge). Rows about test people are left
-    out. `folds`: 1 = one split; more: every person is asked once, by plans made for those of other folds.
-    `model_seeds`: how many draws of a simulated judge, from its own on; `variation_seeds`: how many of
-    these are varied too. `table_size`, `test_size`: plan for and test so many scenarios at most, evenly
-    taken. `value_costs`: cost weights of stopping, its operating points; `value_cost`: the one that stands
-    for it. `unit_costs`: every question costs the same, so that stopping is held against questions; false:
-    the attributes' own costs. `min_profiles`: where fewer train people agree with the answers, policy trees
-    go on with the best fixed path; in a domain's tree people of other domains count `other_domains` each.
-    `variations`: which robustness checks. `draws`, `level`: of the bootstrap. `dry_run`: say what it would
-    spend, and do nothing.
+    With `paths=null` the table of the package is taken where it was planned under this judge; else paths are
+    planned here on the train side, for each draw of the judge. Rows about test people are left out.
     """
 
-    budget: int = MISSING
-    seed: int = 0
-    output_dir: str = "${hydra:runtime.output_dir}"
-    paths: str | None = None
-    model_seeds: int = 1
-    folds: int = 1
-    variation_seeds: int = 1
-    table_size: int | None = None
-    test_size: int | None = None
-    report_samples: int = 8
-    value_costs: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9])
-    value_cost: float = 0.1
-    unit_costs: bool = True
-    min_profiles: float = 10.0
-    other_domains: float = 0.3
-    variations: list[str] = field(default_factory=lambda: ["domains", "unanswered", "answers", "table_sizes"])
-    draws: int = 2000
-    level: float = 0.95
-    dry_run: bool = False
-    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
-    judge: Any = MISSING
-    search: Any = MISSING
-    parallel: Any = MISSING
-    policy: Any = MISSING
-    chat: Any = MISSING
-    embedding: Any = MISSING
-    users: Any = MISSING
-    tracking: Any = MISSING
+    budget: int = key(_BUDGET, shown=str(DEFAULT_BUDGET))
+    seed: int = key("seed of the split's draws, of the users and of the bootstrap", 0)
+    output_dir: str = output_dir()
+    paths: str | None = key("run folder or Parquet file; null: the package's table, or planned here", None)
+    model_seeds: int = key("draws of a simulated judge, from its own on", 1)
+    folds: int = key("1: one split; more: each person is asked, by plans made for those of other folds", 1)
+    variation_seeds: int = key("draws of the judge that are varied too", 1)
+    table_size: int | None = key("plan for so many scenarios at most, evenly taken", None)
+    test_size: int | None = key("test on so many scenarios at most, evenly taken", None)
+    report_samples: int = key("fresh samples of a noisy judge that a score is reported on", 8)
+    value_costs: list[float] = key(
+        "cost weights of stopping, its operating points", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9]
+    )
+    value_cost: float = key("the cost weight that stands for stopping", 0.1)
+    unit_costs: bool = key("each question costs the same; false: the attributes' own costs", True)
+    min_profiles: float = key("people who agree with the answers, below which a tree's branch ends", 10.0)
+    other_domains: float = key(_OTHER_DOMAINS, 0.3)
+    variations: list[str] = key("robustness checks", ["domains", "unanswered", "answers", "table_sizes"])
+    draws: int = key("resamples of the bootstrap", 2000)
+    level: float = key("level of the intervals", 0.95)
+    dry_run: bool = key(_DRY_RUN, False)
+    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
+    judge: Any = key(_JUDGE)
+    search: Any = key(_SEARCH)
+    parallel: Any = key(_PARALLEL)
+    policy: Any = key(_POLICY)
+    chat: Any = key("a language model that chooses and rates: its methods join the others")
+    embedding: Any = key(_EMBEDDING)
+    users: Any = key("who answers the questions")
+    tracking: Any = key(_TRACKING)
 
 
 @dataclass
 class BenchmarkConfig:
-    """Configuration of `python -m experiments.benchmark`; `simulations` of one repeat, of each row."""
+    """Configuration of `python -m experiments.benchmark`."""
 
-    simulations: int = 20_000
-    repeats: int = 5
-    seed: int = 0
-    output_dir: str = "${hydra:runtime.output_dir}"
+    simulations: int = key("simulations of one repeat, of each row", 20_000)
+    repeats: int = key("repeats, of which the fastest counts", 5)
+    seed: int = key("seed of the problem", 0)
+    output_dir: str = output_dir()
 
 
 @dataclass
 class AskConfig:
-    """Configuration of `python -m experiments.ask`.
+    """Configuration of `python -m experiments.ask`."""
 
-    `paths`: a run folder or a Parquet file, null = the table that ships with the package. `index`: a file to
-    keep the queries' vectors in. `crisis`, `reading`: files in place of those in `policies/data`. `scenario`:
-    the id of one whose profile answers (users=profile, users=scripted). `store_answers`: write the
-    conversation to `output_dir` when it ends; nothing is written otherwise.
-    """
-
-    paths: str | None = None
-    index: str | None = None
-    query: str | None = None
-    scenario: str | None = None
-    crisis: str | None = None
-    reading: str | None = None
-    store_answers: bool = False
-    output_dir: str = "outputs/conversations"
-    seed: int = 0
-    scenarios: ScenariosConfig = field(default_factory=ScenariosConfig)
-    policy: Any = MISSING
-    embedding: Any = MISSING
-    users: Any = MISSING
-    target: Any = MISSING
+    paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
+    index: str | None = key("file to keep the queries' vectors in", None)
+    query: str | None = key("what is asked first; null: it is asked for", None)
+    scenario: str | None = key("id of the scenario whose profile answers (users=profile or scripted)", None)
+    crisis: str | None = key("YAML file of signs of danger; null: the package's", None)
+    reading: str | None = key("YAML file of how answers are read; null: the package's", None)
+    store_answers: bool = key("write the conversation to output_dir when it ends; else nothing is", False)
+    output_dir: str = key("folder of stored conversations", "outputs/conversations")
+    seed: int = key("seed of users=scripted", 0)
+    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
+    policy: Any = key(_POLICY)
+    embedding: Any = key(_EMBEDDING)
+    users: Any = key("who answers the questions")
+    target: Any = key("the model that answers the query in the end")
 
 
 @dataclass
 class BenchmarkAgentConfig:
-    """Configuration of `python -m experiments.benchmark_agent`: sizes of the table, decisions of each."""
+    """Configuration of `python -m experiments.benchmark_agent`."""
 
-    rows: list[int] = field(default_factory=lambda: [14_000])
-    decisions: int = 1000
-    seed: int = 0
-    output_dir: str = "${hydra:runtime.output_dir}"
-    policy: Any = MISSING
-    embedding: Any = MISSING
+    rows: list[int] = key("stored paths, each number of them in turn", [14_000])
+    decisions: int = key("decisions that are timed, of each kind", 1000)
+    seed: int = key("seed of the made-up table", 0)
+    output_dir: str = output_dir()
+    policy: Any = key(_POLICY)
+    embedding: Any = key(_EMBEDDING)
 
 
 @dataclass
 class BenchmarkLlmConfig:
-    """Configuration of `python -m experiments.benchmark_llm`.
+    """Configuration of `python -m experiments.benchmark_llm`: the judge is the scripted server."""
 
-    `n_scenarios` are planned with `judge_calls` calls a search and `report_samples` samples a report; their
-    judge is the scripted server, which answers after `latency_s` seconds, `in_flight` requests at once.
-    """
+    n_scenarios: int = key("scenarios that are planned", 100)
+    in_flight: int = key("requests at one time", 64)
+    latency_s: float = key("seconds after which the server answers", 1.0)
+    mode: str = key("response or direct, as judge.mode", "direct")
+    judge_calls: int = key("judge calls of a search", 60)
+    report_samples: int = key("samples a path is reported on", 8)
+    budget: int = key(_BUDGET, 4)
+    seed: int = key("seed of the searches", 0)
+    output_dir: str = output_dir()
 
-    n_scenarios: int = 100
-    in_flight: int = 64
-    latency_s: float = 1.0
-    mode: str = "direct"
-    judge_calls: int = 60
-    report_samples: int = 8
-    budget: int = 4
-    seed: int = 0
-    output_dir: str = "${hydra:runtime.output_dir}"
+
+@dataclass
+class HarnessKeys:
+    """Keys of every member of the group `search`: the harness enforces them, no constructor sees them."""
+
+    max_judge_calls: int | None = key("judge calls that a search may spend; null: no limit", None)
+    wave: int = key("scenarios after which a search that learns across them (fit) may do so", 50)
+
+
+@dataclass
+class AutoSearchKeys(HarnessKeys):
+    """Keys of `search=auto`, which stands for another member."""
+
+    num_simulations: int | None = key("simulations or judge calls of that search; null: its own", None)
+
+
+SCHEMAS: dict[str, type] = {
+    "train_schema": TrainConfig,
+    "judge_figures_schema": JudgeFiguresConfig,
+    "plan_population_schema": PlanPopulationConfig,
+    "evaluate_schema": EvaluateConfig,
+    "benchmark_schema": BenchmarkConfig,
+    "benchmark_agent_schema": BenchmarkAgentConfig,
+    "ask_schema": AskConfig,
+    "benchmark_llm_schema": BenchmarkLlmConfig,
+    "compare_schema": CompareConfig,
+}
+"""By the name that `conf/*.yaml` list first among their defaults."""
 
 
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
+    from hydra.core.config_store import ConfigStore
+
     store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainConfig)
-    store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
-    store.store(name="plan_population_schema", node=PlanPopulationConfig)
-    store.store(name="evaluate_schema", node=EvaluateConfig)
-    store.store(name="benchmark_schema", node=BenchmarkConfig)
-    store.store(name="benchmark_agent_schema", node=BenchmarkAgentConfig)
-    store.store(name="ask_schema", node=AskConfig)
-    store.store(name="benchmark_llm_schema", node=BenchmarkLlmConfig)
-    store.store(name="compare_schema", node=CompareConfig)
-    store.store(name="search_claims_schema", node=SearchClaimsConfig)
+    for name, schema in SCHEMAS.items():
+        store.store(name=name, node=schema)
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 
@@ -230,6 +234,10 @@ def budget_of(cfg: DictConfig) -> int:
     UserError
         a budget below 1.
     """
+    from omegaconf import OmegaConf
+
+    from envs import UserError
+
     budget = DEFAULT_BUDGET if OmegaConf.is_missing(cfg, "budget") else int(cfg.budget)
     if budget < 1:
         raise UserError(f"budget: found {budget}, expected an integer >= 1 (questions that may be asked)")

@@ -1,10 +1,12 @@
 """What every entry point shares: Hydra composes, a user's mistake is one line, exit codes mean something.
 
-Exit 0: done; 1: nothing could be done; 2: a wrong command; 130: interrupted.
+Exit 0: done; 1: nothing could be planned; 2: a wrong command or file; 3: a limit on spending; 4: something
+outside failed (endpoint, node, disk); 130: interrupted (Ctrl-C or SIGTERM).
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -18,8 +20,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from envs import UserError
+from envs import OutsideError, UserError
+from experiments.runs import command_line
 from experiments.runs.config import register
+from experiments.runs.folders import closed_log
+from experiments.runs.help_text import gives_help
+from experiments.runs.keys import check_config
+from experiments.runs.signals import sigterm_interrupts
 
 
 class NothingPlannedError(UserError):
@@ -69,35 +76,26 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
     """Return a decorator that makes a task of a composed config into a program's `main`."""
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        started = False
-
         @functools.wraps(task)
         def one_line_errors(cfg: DictConfig) -> Any:
             # Before Hydra sees it: Hydra would print the overrides first, a second line.
-            nonlocal started
-            started = True
-            with mistakes_in_one_line():
+            with mistakes_in_one_line("resume" in cfg), closed_log():
+                check_config(cfg)
                 return task(cfg)
 
         def main() -> None:
-            nonlocal started
-            started = False
+            if gives_help(config_name, sys.argv[1:]):
+                return
             register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"
             with mistakes_in_one_line():
                 _refuse_secrets(sys.argv[1:])
-                try:
-                    hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(
-                        one_line_errors
-                    )()
-                except OSError as error:
-                    if started or isinstance(error, HydraException):
-                        raise
-                    raise UserError(
-                        f"hydra.run.dir: {error.filename} cannot be made ({error.strerror}), "
-                        f"expected a folder that can be written"
-                    ) from None
+                options = command_line.parse(sys.argv[1:])
+                if options.cfg or not command_line.only_shows(options):
+                    command_line.run(one_line_errors, config_name, options)
+                if command_line.only_shows(options):
+                    hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(task)()
 
         return main
 
@@ -105,16 +103,32 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
 
 
 @contextmanager
-def mistakes_in_one_line() -> Iterator[None]:
-    """Turn a user's mistake into one line and an exit code; a programmer's mistake keeps its traceback."""
+def mistakes_in_one_line(resumable: bool = False) -> Iterator[None]:
+    """Turn a user's mistake into one line and an exit code; a programmer's mistake keeps its traceback.
+
+    `resumable`: `resume=true` goes on with what was stopped, so that messages may say so.
+    """
     try:
-        yield
+        with sigterm_interrupts():
+            yield
     except UserError as error:
-        _stop(str(error), error.exit_code)
+        message = str(error) if resumable else _RESUMES.sub("", str(error))
+        _stop(message, error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
         _stop(one_line(error), UserError.exit_code)
     except KeyboardInterrupt:
-        _stop("interrupted; what was finished is saved, resume=true goes on from there", 130)
+        _stop("interrupted" + (f"; {_GOES_ON}" if resumable else ""), 130)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _stop(f"{place}{error.strerror}" + (f"; {_GOES_ON}" if resumable else ""), OutsideError.exit_code)
+
+
+_GOES_ON = "what was finished is saved, resume=true goes on from there"
+_RESUMES = re.compile(r";[^;]*\bresume=true\b[^;]*")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)
+"""What a disk says that is full or gone."""
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 FILE_NAME = "plans.jsonl"
 _VERSION = 1
+_BEGINNING = b'{"journal": '
 _EXTRAS = ("search_calls", "full_calls", "requests", "cache_hits", "stopped")
 
 
@@ -118,6 +119,7 @@ class LineJournal(Generic[T]):
             raise UserError(f"{folder}: another run is writing here, expected a folder of its own") from None
         except OSError:
             pass  # a file system without locks
+        _refuse_foreign(self.path)
         lines = _whole_lines(self.path)
         # A run that stopped before its first plan left a header alone, which keeps nobody out.
         done: dict[str, T] = {}
@@ -183,6 +185,16 @@ def read_plans(folder: Path) -> dict[str, ScenarioPlan]:
     """
     path = folder / FILE_NAME
     return {p.scenario_id: p for p in _plans(path, _whole_lines(path))} if path.exists() else {}
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise UserError where a file holds anything that is no header of a journal, if only a torn one."""
+    first = path.read_bytes().split(b"\n", 1)[0]
+    if not first.startswith(_BEGINNING) and not _BEGINNING.startswith(first):
+        raise UserError(
+            f"{path}: line 1: found what no run has written, expected the header of a journal; "
+            "it was left as it is"
+        )
 
 
 def _whole_lines(path: Path) -> list[bytes]:

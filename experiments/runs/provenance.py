@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from envs.judges.protocol import describe
 
 _PACKAGES = ("raise-planner", "numpy", "numba", "ray", "pyarrow", "gymnasium", "hydra-core", "openai")
-_NOT_IN_FINGERPRINT = ("output_dir", "resume", "dry_run", "parallel", "tracking")
+_NOT_IN_FINGERPRINT = ("output_dir", "resume", "dry_run", "parallel", "tracking", "vars")
 """Keys that may differ between a run and its resumption: they cannot change a row."""
 
 
@@ -60,12 +60,19 @@ def provenance(
     config: dict[str, Any], source: str, sha256: str, judge: object = None, prior: object = None
 ) -> dict[str, Any]:
     """Return the run-level metadata of a path table."""
-    commit, dirty = _git()
     return {
         "config": config,
         "judge": part_provenance(judge),
         "prior": part_provenance(prior, "prior"),
         "scenarios": {"source": source, "sha256": sha256},
+        **versions(),
+    }
+
+
+def versions() -> dict[str, Any]:
+    """Return the versions of packages and Python, and the commit of a checkout."""
+    commit, dirty = _git()
+    return {
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "git_commit": commit,

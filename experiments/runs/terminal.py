@@ -1,4 +1,4 @@
-"""What a run shows on the terminal."""
+"""Tables at the end of a run: scores by domain, and the files written."""
 
 from __future__ import annotations
 
@@ -6,28 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from experiments.runs.summary import DomainRow
 
 _FIRST_SHOWN = 5
-
-
-def progress_bar() -> Progress:
-    """Return a bar of scenarios with judge calls and time left, on standard error if that is a terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("planning"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[calls]:,} judge calls"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,  # a log file wants no bar
-    )
 
 
 def _score(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The same questions for everybody: `search=static`, with the paper's two sets as presets."""
+"""The same questions for everybody, in a given order: `search=static`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class StaticSearch:
 
     Attributes that cannot be asked of a person are passed over, the next one takes their turn. The path is
     the prefix of the best objective (ties: the shorter), so that it ends where questions no longer pay. The
-    sets that METHOD names: {Emotional State, Mental Health Status, Past Self-Harm History}
-    (`search=static_paper`) and {Age, Emotional State, Mental Health Status, Profession}
-    (`search=static_four`, three in five of the paths that the authors planned lie within it).
+    paper's set is {Emotional State, Mental Health Status, Past Self-Harm History}, the default of
+    `search=static`; three in five of the paths that its authors planned lie within {Age, Emotional State,
+    Mental Health Status, Profession}.
 
     Under a noisy judge, judge calls that `max_judge_calls` leaves go into further looks at the prefixes.
 

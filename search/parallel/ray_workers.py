@@ -1,18 +1,16 @@
-"""Planning over Ray workers. Ray is imported here alone, and only when it is started."""
+"""Plan over Ray workers, each with its own judge; Ray is imported only when it is started."""
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, OutsideError, Scenario, UserError
 from envs.judges.protocol import describe
 from search.parallel.concurrency import concurrent_plans
+from search.parallel.ray_start import start_ray
 from search.parallel.workers import Outcome, Run, StreamWorker
 from search.planning import PlanOptions
 from search.problem import Searcher, describe_searcher
@@ -24,12 +22,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class NotSendable(UserError):
+    """A judge or prior that only works in this process."""
+
+
 class Ray:
     """Ray workers, each with its own copy of the judge; scenarios stream to them in chunks.
 
     Parameters
     ----------
-    num_workers : None = one a core (of the cluster, with `address`)
+    num_workers : None = one a core that this process may use (of the cluster, with `address`)
     address : None = a local Ray on loopback without dashboard; "auto" or "host:port" = join a cluster
     chunk_size : scenarios a task. What a killed run loses at most, a worker: the plans of its last half
         second and the scenario it was at
@@ -46,56 +48,29 @@ class Ray:
         self.address = address
         self.chunk_size = chunk_size
 
-    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
-        """Start Ray where it is not running, compile once, then start the workers."""
-        for told in (describe(judge), describe_searcher(searcher)):
-            # Compiled code goes to the cache on disk before any worker starts, so that each only loads it.
-            if told.warm_up is not None:
-                told.warm_up()
-        _start_ray(self.num_workers, self.address)
+    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions, n_scenarios: int) -> Run:
+        """Start Ray where it is not running, compile once, then start the workers.
+
+        Raises
+        ------
+        NotSendable
+            the judge or prior cannot be sent to other processes.
+        """
+        warm_up(judge, searcher)
+        start_ray(self.num_workers, self.address)
         return _RayRun(judge, options, self.num_workers, self.chunk_size)
 
     def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
         """Yield (index of the task, `function(task)`) as each is finished, in any order."""
-        _start_ray(self.num_workers, self.address)
+        start_ray(self.num_workers, self.address)
         return _ray_map(function, tasks, self.num_workers)
 
 
-def _start_ray(num_workers: int | None, address: str | None) -> None:
-    # Read by Ray at import and by its workers at start: no telemetry, no warning about absent accelerators.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    if ray.is_initialized():
-        return
-    if address is not None:
-        try:
-            _knock(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except OSError:
-            raise UserError(
-                f"parallel.address={address}: no Ray cluster answers there, "
-                f"or none that takes our RAY_AUTH_TOKEN; "
-                f"start one with `ray start --head`, or take parallel.address=null"
-            ) from None
-        return
-    ray.init(
-        address="local",
-        num_cpus=num_workers or os.cpu_count(),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=128 * 1024**2,  # plans are small; the default is a third of the memory
-        _node_ip_address="127.0.0.1",
-    )
-
-
-def _knock(address: str) -> None:
-    """Raise OSError where nothing listens at "host:port"; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=10).close()
+def warm_up(judge: Judge, searcher: Searcher) -> None:
+    """Compile: the code is in the cache on disk before any worker starts, so that each only loads it."""
+    for part in (describe(judge), describe_searcher(searcher)):
+        if part.warm_up is not None:
+            part.warm_up()
 
 
 class _RayRun:
@@ -108,7 +83,13 @@ class _RayRun:
             _share(judge, count, "judge"),
             replace(options, prior=_share(options.prior, count, "prior")),
         )
-        shared = ray.put(judge)
+        try:
+            shared, shared_options = ray.put(judge), ray.put(options)
+        except TypeError:
+            raise NotSendable(
+                f"judge {type(judge).__name__} or its prior cannot be sent to Ray workers, "
+                f"expected one that can be pickled, or parallel=serial"
+            ) from None
         self.n_plans = concurrent_plans(judge)
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
         share = min(1.0, cores / count)
@@ -117,7 +98,7 @@ class _RayRun:
             # One more thread for the task at the door, and one to be told to finish by.
             max_concurrency=1 if self.n_plans == 1 else self.n_plans + 2,
         )
-        self.workers: list[Any] = [actor.remote(shared, options, self.n_plans) for _ in range(count)]
+        self.workers: list[Any] = [actor.remote(shared, shared_options, self.n_plans) for _ in range(count)]
         self.chunk_size = chunk_size
 
     def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
@@ -162,6 +143,11 @@ class _RayRun:
             ray.kill(worker)
 
 
+def can_share(part: Any, role: str) -> bool:
+    """Tell whether a judge or prior has limits, which workers would have to share."""
+    return describe(part, role).shard is not None
+
+
 def _share(part: Any, workers: int, role: str) -> Any:
     """Return a judge or prior for one of `workers`: its limits divided, where it has `shard`."""
     shard = describe(part, role).shard
@@ -199,7 +185,7 @@ def _result(reference: Any) -> Any:
             raise error.cause from None  # of its own kind: it knows the exit code
         raise
     except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError) as error:
-        raise UserError(
+        raise OutsideError(
             "a Ray worker died (out of memory, or killed); what was finished is saved, "
             "run again with resume=true"
         ) from error

@@ -61,8 +61,8 @@ class Run(Protocol):
 class Parallel(Protocol):
     """A way to run many plans."""
 
-    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
-        """Start the workers."""
+    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions, n_scenarios: int) -> Run:
+        """Start the workers; `n_scenarios` are to be planned, in one or several calls of `Run.plan`."""
         ...
 
     def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
@@ -77,7 +77,7 @@ class Parallel(Protocol):
 class Serial:
     """In this process, in file order: one scenario after the other, or `judge.concurrent_plans` at once."""
 
-    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions) -> Run:
+    def start(self, judge: Judge, searcher: Searcher, options: PlanOptions, n_scenarios: int) -> Run:
         """Return a run in this process."""
         n = concurrent_plans(judge)
         return _SerialRun(judge, options) if n == 1 else _ThreadedRun(judge, in_turn(options, n), n)

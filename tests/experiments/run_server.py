@@ -6,12 +6,16 @@ One JSON object a line on standard input ({"module", "arguments", "cwd", "out", 
 import contextlib
 import importlib
 import json
+import math
 import os
 import sys
 import tempfile
 import traceback
 
 from experiments import train_mcts
+from experiments.runs import progress
+
+progress.INTERVAL_S = math.inf  # whoever reads standard error reads the errors, however slow the machine
 
 
 def _run(order):

@@ -213,13 +213,11 @@ class TestOptuna:
 
 
 def test_a_sweep_as_users_type_it(home):
-    done = run(
-        home, "-m", SERIAL, "scenarios.path=s.jsonl", "search=greedy,static_paper", "hydra.sweep.dir=m"
-    )
+    done = run(home, "-m", SERIAL, "scenarios.path=s.jsonl", "search=greedy,static", "hydra.sweep.dir=m")
     assert (done.code, done.err) == (0, "")
     done = run(home, "m", module=COLLECT)
     assert (done.code, done.err) == (0, "")
     rows = {row["search"]: row for row in table_of(home / "m")}
-    assert set(rows) == {"greedy", "static_paper"}
-    assert rows["static_paper"]["mean_path_length"] <= 3 <= len(NAMES)
+    assert set(rows) == {"greedy", "static"}
+    assert rows["static"]["mean_path_length"] <= 3 <= len(NAMES)
     assert not math.isnan(rows["greedy"]["objective"])

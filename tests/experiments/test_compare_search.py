@@ -1,7 +1,6 @@
-"""The commands that compare searches and hold one to its claims, run as a user runs them."""
+"""The command that compares searches, run as a user runs it."""
 
 import itertools
-import json
 
 import pandas as pd
 import pytest
@@ -14,9 +13,9 @@ from experiments.comparison.problems import NAMES
 from experiments.comparison.searchers import search_nodes, searcher_for
 from experiments.comparison.tables import markdown, needle_line, percent, terminal_tables
 from experiments.runs.config import register
-from tests.experiments.run_cases import SERIAL, assert_one_line, json_lines, run
+from tests.experiments.run_cases import REPO, SERIAL, assert_one_line, json_lines, run
 
-COMPARE, CLAIMS = "experiments.compare_search", "experiments.search_claims"
+COMPARE = "experiments.compare_search"
 TINY = (
     "searches=[random,greedy,best_static]", "landscapes=[sketch,needle]", "noise_std=[0.3]", "calls=[20,60]",
     "model_seeds=2", "problems=2", "bootstrap=100", "default_search=random", "output_dir=run",
@@ -89,7 +88,7 @@ def test_run_resume_and_what_is_printed(command, tmp_path):
 @pytest.mark.slow
 def test_ray_finds_the_same(command, tmp_path):
     assert command(*TINY, SERIAL, module=COMPARE).code == 0
-    done = run(tmp_path, *TINY, "output_dir=ray", "parallel.num_workers=2", module=COMPARE)
+    done = run(tmp_path, *TINY, "output_dir=ray", "parallel=ray", "parallel.num_workers=2", module=COMPARE)
     assert done.code == 0, done.err
     pd.testing.assert_frame_equal(table_of(tmp_path / "ray"), table_of(tmp_path / "run"))
 
@@ -146,24 +145,33 @@ def test_mistakes_are_one_line(command, override, expected):
     assert expected in done.err
 
 
-@pytest.mark.parametrize("preset", ["quick", "modest", "full"])
-def test_presets_are_whole(preset):
-    cfg = composed(f"preset={preset}")
-    cells = cells_of(composed(f"preset={preset}", "model_seeds=1"))
+RECORD = (
+    "model_seeds=10", "problems=5", "n_attributes=[10,20,40]", "noise_std=[0,0.17,0.3,0.6]",
+    "calls=[10,20,35,60,120,210,300]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", [(), ("preset=quick",), RECORD])
+def test_settings_that_are_shown_are_whole(overrides):
+    cells = cells_of(composed(*overrides, "model_seeds=1"))
     assert len({cell.key for cell in cells}) == len(cells)
-    assert {cell.problems.landscape for cell in cells} <= set(NAMES)
-    if preset == "full":
-        assert {cell.problems.landscape for cell in cells} == set(NAMES)
+    landscapes = {cell.problems.landscape for cell in cells}
+    assert landscapes < set(NAMES) if "preset=quick" in overrides else landscapes == set(NAMES)
+    if overrides == RECORD:
         assert {cell.problems.n_attributes for cell in cells} == {10, 20, 40}
         assert {cell.problems.noise_std for cell in cells} == {0.0, 0.17, 0.3, 0.6}
         assert {min(cell.calls for cell in cells), max(cell.calls for cell in cells)} == {10, 300}
-        assert cfg.model_seeds == 10
+
+
+def test_the_command_for_the_record_is_the_one_that_help_shows():
+    text = (REPO / "conf" / "compare_search.yaml").read_text(encoding="utf-8")
+    assert [word.strip("'") for word in text.splitlines()[-1].split()[3:]] == list(RECORD)
 
 
 def test_all_stands_for_what_can_be_built_without_further_keys():
     nodes = search_nodes(["all"], {})
-    assert {"exhaustive", "greedy", "mcts", "mcts_paper", "random", "best_static"} <= set(nodes)
-    assert not {"custom", "static", "all"} & set(nodes)
+    assert {"exhaustive", "greedy", "mcts", "mcts_paper", "random", "static", "best_static"} <= set(nodes)
+    assert not {"custom", "auto", "all"} & set(nodes)
     assert all(searcher_for(node, 20, 0) is not None for node in nodes.values() if node)
     assert list(search_nodes(["all", "mine"], {"mine": {"_target_": "a.B"}}))[-1] == "mine"
     with pytest.raises(UserError, match="found 'greedy' twice"):
@@ -301,46 +309,3 @@ def test_lines_differ_in_marker_and_in_colour_and_dash_and_labels_do_not_overlap
 
 def visible(text):
     return text.get_visible() and text.get_text().strip() and (text.axes is None or text.axes.axison)
-
-
-def test_claims_of_a_search(command, tmp_path):
-    small = (
-        "model_seeds=1",
-        "problems=2",
-        "bootstrap=100",
-        "output_dir=run",
-        "needle_searches=[random]",
-        SERIAL,
-    )
-    done = command("subject=greedy", *small, module=CLAIMS)
-    assert done.code == 0, done.err
-    assert done.out.startswith("Claims about search=greedy (SIMULATED scores)")
-    assert max(map(len, done.out.splitlines())) <= 80
-    told = json.loads((tmp_path / "run" / "claims.json").read_text())
-    assert told["judge_is_simulated"] is True
-    assert {check["met"] for check in told["checks"]} == {None}  # one judge settles nothing
-    assert "| Noise 0.3: regret | sketch, 60 calls |" in (tmp_path / "run" / "claims.md").read_text()
-    runs = table_of(tmp_path / "run")
-    assert not runs.duplicated(
-        ["landscape", "noise_std", "calls", "search", "scenario_id", "model_seed"]
-    ).any()
-    assert_one_line(command("subject=best", *small, "output_dir=other", module=CLAIMS))
-
-
-def test_claims_of_a_search_that_learns(command, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        PLUG_IN + "\n    def fit(self, observations):\n        return self\n\n"
-        "class Learner(Lazy):\n    def fit(self, observations):\n        return Learner(self.width + 1)\n"
-    )
-    own = ("subject=learner", "+custom.learner._target_=mine.Learner", "needle_searches=[]", "wave=3")
-    done = command(
-        *own, "model_seeds=1", "problems=1", "bootstrap=50", "output_dir=run", SERIAL, module=CLAIMS
-    )
-    assert done.code == 0, done.err
-    runs = table_of(tmp_path / "run")
-    learning = runs[runs["one_domain"]]
-    assert len(learning) == 2 * 2 * 2 * 6  # landscapes, limits, with and without, people
-    later = learning[learning["order"] >= 3]
-    assert set(later[later["learns"]]["search_calls"]) == {3}
-    assert set(later[~later["learns"]]["search_calls"]) == {2}
-    assert set(learning["domain"]) == {"health"}

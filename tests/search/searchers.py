@@ -39,8 +39,6 @@ SEARCHERS = {
     "random": RandomSearch(60),
     "static": StaticInSchemaOrder(),
 }
-SAME_CLASS = {"static_paper": "static", "static_four": "static"}
-"""YAML files that differ from another in their arguments alone."""
 
 every_searcher = pytest.mark.parametrize("searcher", SEARCHERS.values(), ids=SEARCHERS)
 

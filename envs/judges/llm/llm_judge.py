@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from typing import Any
 from envs.errors import UserError
 from envs.judges.llm.prompting import prompt_hashes
 from envs.judges.llm.rating import Opinion, Rater, append_transcripts
-from envs.judges.llm.settings import Rating, Target
+from envs.judges.llm.settings import JudgeSettings
 from envs.judges.llm.usage import Usage
 from envs.judges.protocol import Score
-from envs.llm import Client, Endpoint, Limits
+from envs.llm import Client, Limits
 from envs.llm.costs import RequestCost
+from envs.llm.endpoint import WITHOUT_EFFECT
 from envs.llm.engine import Spent
-from envs.llm.reply_cache import default_path
 from envs.scenario import Scenario
+from envs.validation import takes
 
 TRANSCRIPTS = "transcripts.jsonl"
 
@@ -36,32 +37,8 @@ class LLMJudge:
     Safe to call from many threads. `requests` and `cache_hits` count for the calling thread; `spent` is what
     the process has taken.
 
-    Parameters
-    ----------
-    model, base_url, api, api_version, key_variable, headers, extra_body, timeout_s, max_retries
-        The judge model's endpoint, see `envs.llm.Endpoint`.
-    mode : {"response", "direct"}
-    scoring : {"sampled", "expected"}
-        The integers of one draw, or their means under the model's own probabilities (by its log
-        probabilities).
-    output : {"auto", "json_schema", "text"}
-        How a verdict is asked for; auto: by schema, as text where the endpoint has no schemas.
-    temperature, top_p, max_output_tokens, send_seed
-        Of the judge model's replies. `temperature=None`: 1 for `sampled` (a draw then has the expectation
-        that `expected` computes), 0 for `expected`.
-    min_mass : float
-        Least probability on 1 to 5 where a rating stands; below it `expected` leaves a set unscored.
-    target : mapping
-        `model`, endpoint and sampling settings of the target model; what is null is as the judge's.
-    max_in_flight, max_requests, max_tokens, max_cost, prices
-        Limits of both models together, see `envs.llm.Limits`.
-    concurrent_plans : int, optional
-        Plans a worker makes at once, default `max_in_flight`, so that the slots stay full.
-    cache : str, optional
-        SQLite file of replies, default one in the user's cache folder.
-    save_transcripts : bool
-        Append responses and verdicts to `transcripts.jsonl` in the run's folder, mode 600: to read, not to
-        share, for responses may repeat what a profile says.
+    Parameters are the fields of `JudgeSettings`, by keyword: the judge model's endpoint, how it rates, the
+    `target` model, and what both may take together.
 
     Raises
     ------
@@ -69,78 +46,21 @@ class LLMJudge:
         a value that is none of those offered, no model, or `max_cost` without a price.
     """
 
-    resume_ignored: tuple[str, ...] = (
-        "base_url",
-        "api",
-        "api_version",
-        "key_variable",
-        "headers",
-        "timeout_s",
-        "max_retries",
-        "max_in_flight",
-        "concurrent_plans",
-        "max_requests",
-        "max_tokens",
-        "max_cost",
-        "prices",
-        "cache",
-        "save_transcripts",
-    )
+    resume_ignored: tuple[str, ...] = (*WITHOUT_EFFECT, "concurrent_plans", "save_transcripts")
     """Settings that cannot change a score: a run may be resumed under others."""
 
     replay = False
 
-    def __init__(
-        self,
-        model: str | None = None,
-        base_url: str | None = None,
-        api: str = "openai",
-        api_version: str | None = None,
-        key_variable: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        timeout_s: float = 120.0,
-        max_retries: int = 6,
-        mode: str = "response",
-        scoring: str = "sampled",
-        output: str = "auto",
-        temperature: float | None = None,
-        top_p: float | None = None,
-        max_output_tokens: int | None = 300,
-        send_seed: bool = True,
-        min_mass: float = 0.5,
-        target: Mapping[str, Any] | None = None,
-        max_in_flight: int = 32,
-        concurrent_plans: int | None = None,
-        max_requests: int | None = None,
-        max_tokens: int | None = None,
-        max_cost: float | None = None,
-        prices: str | None = None,
-        cache: str | None = None,
-        save_transcripts: bool = False,
-    ) -> None:
-        self.cache_path = str((default_path() if cache is None else Path(cache).expanduser()).absolute())
-        endpoint = Endpoint(
-            self._model(model),
-            base_url,
-            api,
-            api_version,
-            key_variable,
-            dict(headers or {}),
-            dict(extra_body or {}),
-            timeout_s,
-            max_retries,
-        )
-        self.rating = Rating(
-            mode, scoring, output, temperature, top_p, max_output_tokens, send_seed, min_mass
-        )
-        self.target = Target.of(target or {}, endpoint, send_seed)
-        limits = Limits(max_in_flight, max_requests, max_tokens, max_cost, prices)
-        client = Client(endpoint, limits, self.cache_path, replay=self.replay)
+    @takes(JudgeSettings)
+    def __init__(self, settings: JudgeSettings) -> None:
+        self.rating = settings
+        self.target = settings.target
+        self.cache_path = settings.cache_path
+        client = Client(settings, settings, self.cache_path, replay=self.replay)
         self._serve(Rater(client, self._target_client(client), self.rating, self.target))
-        self.name = f"openai:{endpoint.model}"
-        self.save_transcripts = save_transcripts
-        self._concurrent_plans = concurrent_plans
+        self.name = f"openai:{settings.model}"
+        self.save_transcripts = settings.save_transcripts
+        self._concurrent_plans = settings.concurrent_plans
         self._transcripts: str | None = None
 
     def _serve(self, rater: Rater) -> None:
@@ -149,10 +69,7 @@ class LLMJudge:
         self.unscored: Counter[str] = Counter()
 
     def _target_client(self, client: Client) -> Client:
-        return Client(self.target.endpoint, None, self.cache_path, client.engine, self.replay)
-
-    def _model(self, model: str | None) -> str:
-        return model or ""
+        return Client(self.target, None, self.cache_path, client.engine, self.replay)
 
     @property
     def stochastic(self) -> bool:

@@ -7,10 +7,46 @@ probabilities. Small models are no judges (see `envs.llm.local_server`): what th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from envs.judges.llm import LLMJudge
+from envs.judges.llm.settings import Rating
 from envs.llm.local_server import LocalServer
+from envs.validation import Count, MaybeCount, settings, takes
+
+
+@settings
+class LocalSettings(Rating):
+    """The model's file, how it is served, and how it rates."""
+
+    model_path: str | None = Field(default=None, description="GGUF file; null: the bundled model")
+    context: Count = Field(default=4096, description="tokens of prompt and reply together")
+    threads: Count = Field(
+        default=1, description="of computation; more pay only on cores that nobody else uses"
+    )
+    chat_template: str | None = Field(
+        default=None, description="of models without one: Jinja, or llama.cpp's name"
+    )
+    cache_prompt: bool = Field(
+        default=False,
+        description="keep what a prompt has in common with the one before: about three times as fast, but "
+        "the last digits of a score then depend on what was asked before",
+    )
+    timeout_s: float = Field(default=600.0, gt=0, description="seconds a request may take")
+    output: Literal["auto", "json_schema", "text"] = Field(
+        default="json_schema", description="form of a verdict"
+    )
+    target: Mapping[str, Any] | None = Field(
+        default=None, description="its sampling settings; the model is the same"
+    )
+    max_requests: MaybeCount = Field(default=None, description="HTTP requests sent, repetitions included")
+    max_tokens: MaybeCount = Field(default=None, description="of prompts and replies together")
+    cache: str | None = Field(default=None, description="SQLite file of replies; null: the user's")
+
+
+_OF_THE_SERVER = ("model_path", "context", "threads", "chat_template")
 
 
 class LocalJudge(LLMJudge):
@@ -18,18 +54,7 @@ class LocalJudge(LLMJudge):
 
     One request at a time into one slot without a prefix cache, so that the same prompt gives the same reply
     whatever came before. A copy in a worker's process asks the server of the process that started it.
-
-    Parameters
-    ----------
-    model_path, context, threads, chat_template
-        See `envs.llm.local_server.LocalServer`.
-    cache_prompt : bool
-        Keep what a prompt has in common with the one before: about three times as fast, but the last digits
-        of a score then depend on what was asked before.
-    mode, scoring, output, temperature, top_p, max_output_tokens, send_seed, min_mass, target, cache
-        See `envs.judges.llm.LLMJudge`; of `target` the sampling settings alone, its model is the same.
-    timeout_s, max_requests, max_tokens, save_transcripts
-        Likewise.
+    Parameters are the fields of `LocalSettings`, by keyword.
 
     Raises
     ------
@@ -39,49 +64,17 @@ class LocalJudge(LLMJudge):
 
     resume_ignored = (*LLMJudge.resume_ignored, "threads", "model_path")
 
-    def __init__(
-        self,
-        model_path: str | None = None,
-        context: int = 4096,
-        threads: int = 1,
-        chat_template: str | None = None,
-        cache_prompt: bool = False,
-        timeout_s: float = 600.0,
-        mode: str = "response",
-        scoring: str = "sampled",
-        output: str = "json_schema",
-        temperature: float | None = None,
-        top_p: float | None = None,
-        max_output_tokens: int | None = 300,
-        send_seed: bool = True,
-        min_mass: float = 0.5,
-        target: Mapping[str, Any] | None = None,
-        max_requests: int | None = None,
-        max_tokens: int | None = None,
-        cache: str | None = None,
-        save_transcripts: bool = False,
-    ) -> None:
-        self._server: LocalServer | None = LocalServer(model_path, context, threads, chat_template)
+    @takes(LocalSettings)
+    def __init__(self, settings: LocalSettings) -> None:
+        keys = dict(vars(settings))
+        self._server: LocalServer | None = LocalServer(**{key: keys.pop(key) for key in _OF_THE_SERVER})
         super().__init__(
             model=self._server.name,
             base_url=self._server.url,
-            extra_body={"cache_prompt": cache_prompt},
-            timeout_s=timeout_s,
+            extra_body={"cache_prompt": keys.pop("cache_prompt")},
             max_retries=1,
-            mode=mode,
-            scoring=scoring,
-            output=output,
-            temperature=temperature,
-            top_p=top_p,
-            max_output_tokens=max_output_tokens,
-            send_seed=send_seed,
-            min_mass=min_mass,
-            target=target,
             max_in_flight=1,
-            max_requests=max_requests,
-            max_tokens=max_tokens,
-            cache=cache,
-            save_transcripts=save_transcripts,
+            **keys,
         )
         self.name = f"local:{self._server.name}"
 

@@ -114,7 +114,7 @@ class Rater:
             target.top_p,
             target.max_output_tokens,
             sample=look,
-            seeded=target.send_seed,
+            seeded=self.rating.send_seed,
         )
 
     def _parts(self, scenario: Scenario, names: Sequence[str], response: Reply | None) -> dict[str, str]:

@@ -5,60 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from envs.errors import UserError
 from envs.judges.llm import LLMJudge
+from envs.judges.llm.settings import Rating
 from envs.llm import ReplyCache
+from envs.llm.endpoint import EndpointSettings
+from envs.validation import settings, takes
+
+
+@settings
+class ReplaySettings(Rating):
+    """Those of the run that filled the cache."""
+
+    cache: str | None = Field(default=None, description="SQLite file; null: the user's")
+    model: str | None = Field(default=None, description="null: the one model that the file knows")
+    extra_body: Mapping[str, Any] | None = Field(default=None, repr=False, description="as in the run")
+    target: Mapping[str, Any] | None = Field(default=None, description="as in the run")
 
 
 class ReplayJudge(LLMJudge):
     """The same judge from a cache file alone: what is not in it is an error, and nothing is sent.
 
-    Parameters are those of the run that filled the cache; `model=None` is the one model that the file knows.
+    Parameters are the fields of `ReplaySettings`, by keyword.
     """
 
     replay = True
 
-    def __init__(
-        self,
-        cache: str | None = None,
-        model: str | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        mode: str = "response",
-        scoring: str = "sampled",
-        output: str = "auto",
-        temperature: float | None = None,
-        top_p: float | None = None,
-        max_output_tokens: int | None = 300,
-        send_seed: bool = True,
-        min_mass: float = 0.5,
-        target: Mapping[str, Any] | None = None,
-        save_transcripts: bool = False,
-    ) -> None:
-        super().__init__(
-            model=model,
-            base_url="http://localhost/replay",
-            extra_body=extra_body,
-            mode=mode,
-            scoring=scoring,
-            output=output,
-            temperature=temperature,
-            top_p=top_p,
-            max_output_tokens=max_output_tokens,
-            send_seed=send_seed,
-            min_mass=min_mass,
-            target=target,
-            cache=cache,
-            save_transcripts=save_transcripts,
-            concurrent_plans=1,
-        )
-
-    def _model(self, model: str | None) -> str:
-        cache = ReplyCache(self.cache_path, read_only=True)
+    @takes(ReplaySettings)
+    def __init__(self, settings: ReplaySettings) -> None:
+        path = EndpointSettings("any", cache=settings.cache).cache_path
+        cache = ReplyCache(path, read_only=True)
         models = cache.models()
         cache.close()
-        if model is None and len(models) != 1:
+        if settings.model is None and len(models) != 1:
             raise UserError(
-                f"judge.model: {self.cache_path} has replies of {len(models)} models, expected judge.model "
+                f"judge.model: {path} has replies of {len(models)} models, expected judge.model "
                 f"and judge.target.model to say which to replay"
             )
-        return model or models[0]
+        keys = {**vars(settings), "model": settings.model or models[0]}
+        super().__init__(**keys, base_url="http://localhost/replay", concurrent_plans=1)

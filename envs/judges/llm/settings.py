@@ -1,68 +1,57 @@
-"""What the two models of a judge are asked with: checked when made, plain data afterwards."""
+"""Settings of the judges that are language models, and of the target model that they ask."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SkipValidation
 
 from envs.errors import UserError
-from envs.llm import Endpoint
+from envs.llm.endpoint import Endpoint, EndpointSettings, Sampling, Temperature
+from envs.validation import MaybeCount, accepted_keys, settings
 
-_ENDPOINT_KEYS = (
-    "model",
-    "base_url",
-    "api",
-    "api_version",
-    "key_variable",
-    "headers",
-    "extra_body",
-    "timeout_s",
-    "max_retries",
-)
+_OF_AN_ADDRESS = ("api", "api_version", "key_variable", "headers")
 
 
-def _one_of(place: str, value: object, offered: tuple[str, ...]) -> None:
-    if value not in offered:
-        raise UserError(f"{place}: found {value!r}, expected {', '.join(offered[:-1])} or {offered[-1]}")
+@settings
+class Rating(Sampling):
+    """How the judge model rates."""
 
-
-def _check_sampling(place: str, temperature: float | None, top_p: float | None, tokens: int | None) -> None:
-    if temperature is not None and not (math.isfinite(temperature) and 0 <= temperature <= 2):
-        raise UserError(f"{place}.temperature: found {temperature}, expected 0 <= temperature <= 2 or null")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise UserError(f"{place}.top_p: found {top_p}, expected 0 < top_p <= 1 or null")
-    if tokens is not None and tokens < 1:
-        raise UserError(f"{place}.max_output_tokens: found {tokens}, expected an integer >= 1 or null")
-
-
-@dataclass(frozen=True)
-class Rating:
-    """How the judge model rates; see `LLMJudge`."""
-
-    mode: str
-    scoring: str
-    output: str
-    temperature: float | None
-    top_p: float | None
-    max_output_tokens: int | None
-    send_seed: bool
-    min_mass: float
+    mode: Literal["response", "direct"] = Field(
+        default="response",
+        description="response: the target model answers and the judge rates it; direct: one request",
+    )
+    scoring: Literal["sampled", "expected"] = Field(
+        default="sampled",
+        description="sampled: the integers of one draw; expected: their means by log probabilities",
+    )
+    output: Literal["auto", "json_schema", "text"] = Field(
+        default="auto",
+        description="how a verdict is asked for; auto: by schema, as text where there are no schemas",
+    )
+    temperature: Temperature = Field(
+        default=None, description="null: 1 when sampled (its mean is then what expected computes), else 0"
+    )
+    max_output_tokens: MaybeCount = Field(default=300, description="of a verdict; null: not sent")
+    send_seed: bool = Field(default=True, description="send a seed, for endpoints that take one")
+    min_mass: float = Field(
+        default=0.5, gt=0, le=1, description="least probability on 1 to 5 that expected takes for a rating"
+    )
+    save_transcripts: bool = Field(
+        default=False,
+        description="append responses and verdicts to transcripts.jsonl in the run's folder, mode 600: to "
+        "read, not to share, for responses may repeat what a profile says",
+    )
 
     def __post_init__(self) -> None:
-        _one_of("judge.mode", self.mode, ("response", "direct"))
-        _one_of("judge.scoring", self.scoring, ("sampled", "expected"))
-        _one_of("judge.output", self.output, ("auto", "json_schema", "text"))
-        _check_sampling("judge", self.temperature, self.top_p, self.max_output_tokens)
-        if not 0 < self.min_mass <= 1:
-            raise UserError(f"judge.min_mass: found {self.min_mass}, expected 0 < min_mass <= 1")
         if self.temperature is None:
             object.__setattr__(self, "temperature", 1.0 if self.scoring == "sampled" else 0.0)
 
     @property
     def drawn(self) -> bool:
-        """Tell whether another look can give another rating."""
+        """Tell whether another evaluation can give another rating."""
         return self.temperature != 0
 
     @property
@@ -73,42 +62,45 @@ class Rating:
         return (self.mode, "rubric", *forms.get(self.output, ("format_text",)), *target)
 
 
-@dataclass(frozen=True)
-class Target:
+@settings
+class Target(Sampling, Endpoint):
     """The model that writes the response, and how; with `judge.mode=direct` it is not asked."""
-
-    endpoint: Endpoint
-    temperature: float | None = 0.7
-    top_p: float | None = None
-    max_output_tokens: int | None = 800
-    send_seed: bool = True
-
-    @classmethod
-    def of(cls, keys: Mapping[str, Any], judge: Endpoint, send_seed: bool) -> Target:
-        """Return the target that `keys` describe; an endpoint's key that is null is as the judge's.
-
-        Another `base_url` brings its own key variable and headers, so that no key goes to the wrong place.
-
-        Raises
-        ------
-        UserError
-            a key that there is not, or a value out of range.
-        """
-        sampling = {"temperature", "top_p", "max_output_tokens"}
-        unknown = sorted(set(keys) - sampling - set(_ENDPOINT_KEYS))
-        if unknown:
-            raise UserError(f"judge.target.{unknown[0]}: there is no such key")
-        given = {name: keys[name] for name in _ENDPOINT_KEYS if keys.get(name) is not None}
-        elsewhere = "base_url" in given and given["base_url"] != judge.base_url
-        if elsewhere:
-            judge = replace(judge, key_variable=None, headers={}, api="openai", api_version=None)
-        endpoint = replace(judge, **given, place="judge.target" if given else judge.place)
-        _check_sampling(
-            "judge.target", keys.get("temperature"), keys.get("top_p"), keys.get("max_output_tokens")
-        )
-        return cls(endpoint, **{name: keys[name] for name in sampling & set(keys)}, send_seed=send_seed)
 
     @property
     def drawn(self) -> bool:
-        """Tell whether another look can give another response."""
+        """Tell whether another evaluation can give another response."""
         return self.temperature != 0
+
+
+@settings
+class JudgeSettings(Rating, EndpointSettings):
+    """All that `judge=openai` takes; what is null in `target` is as the judge's."""
+
+    target: Annotated[Target, SkipValidation] = Field(  # type: ignore[assignment]  # a mapping until then
+        default_factory=dict, description="the answering model; null: as the judge's"
+    )
+    concurrent_plans: MaybeCount = Field(
+        default=None,
+        description="plans a worker makes at once; null: as max_in_flight, so that the slots stay full",
+    )
+
+    def __post_init__(self) -> None:
+        Endpoint.__post_init__(self)
+        Rating.__post_init__(self)
+        if not isinstance(self.target, Target):
+            object.__setattr__(self, "target", self._target(self.target or {}))
+
+    def _target(self, keys: Any) -> Target:
+        """Return the target that `keys` describe, completed by the judge's endpoint.
+
+        Another `base_url` brings its own key variable and headers, so that no key goes to the wrong place.
+        """
+        if not isinstance(keys, Mapping):
+            raise UserError(f"judge.target: found {type(keys).__name__}, expected a mapping")
+        of_endpoint = accepted_keys(Endpoint)
+        given = {key: value for key, value in keys.items() if value is not None or key not in of_endpoint}
+        endpoint = {key: getattr(self, key) for key in of_endpoint}
+        if given.get("base_url", self.base_url) != self.base_url:
+            endpoint = {key: value for key, value in endpoint.items() if key not in _OF_AN_ADDRESS}
+        target = Target(**{**endpoint, **given}, place="judge.target")
+        return target if of_endpoint.keys() & given else replace(target, place=self.place)

@@ -1,4 +1,4 @@
-"""The figures of an evaluation; each title says what is seen, computed from the numbers drawn."""
+"""Figures of an evaluation; each title says what is seen, computed from the numbers drawn."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
 from experiments.evaluation.methods.population_plans import POPULATION
 from experiments.evaluation.methods.trajectories import POLICY
 from experiments.evaluation.report.method_figures import MethodFigures
 from experiments.plots.svg import MARKERS, Drawing, Line, canvas, draw_heat, draw_lines, to_svg
+from experiments.stats import Interval
 
 PUBLISHED = {"vanilla": 2.86, "+ abstention": 3.56, "+ planner": 3.77, "full context": 4.00}
 """Mean scores of arXiv 2505.18882: six models, real judge (full context: another table)."""

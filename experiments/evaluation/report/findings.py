@@ -1,4 +1,4 @@
-"""What an evaluation says, in sentences computed from its numbers."""
+"""Findings of an evaluation: sentences computed from its numbers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA, static_name
 from experiments.evaluation.methods.population_plans import POPULATION, POPULATION_ALL, TOLD
 from experiments.evaluation.report.grids import number, with_interval
 from experiments.evaluation.report.method_figures import Comparison, MethodFigures
 from experiments.evaluation.report.pairs import Pair
 from experiments.evaluation.run import Evaluation
+from experiments.stats import Interval
 
 _HELD_AGAINST = (BEST_STATIC_ALL, BEST_STATIC, POPULATION_ALL, POPULATION)
 STATIC = static_name(2)
@@ -40,7 +40,7 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     message: set[tuple[object, ...]] = set()
     for pair in pairs:
         if pair.name.startswith(TOLD) and pair.other not in (BEST_STATIC, POPULATION):
-            continue  # what is told the domain is held against what knows it too
+            continue  # what knows the domain is compared with what knows it too
         same = (pair.other, pair.kind, *pair.interval)  # the chosen policy may be one of the others
         if (
             pair.other in _HELD_AGAINST
@@ -107,9 +107,7 @@ def _held(pair: Pair) -> str:
 
 def verdict(interval: Interval) -> str:
     """Return what a difference with its interval allows to say."""
-    if interval.low > 0:
-        return "higher"
-    return "lower" if interval.high < 0 else "not told apart"
+    return {"above": "higher", "below": "lower"}.get(interval.verdict, "not told apart")
 
 
 def _stopping(pairs: Sequence[Pair]) -> list[str]:
@@ -120,7 +118,7 @@ def _stopping(pairs: Sequence[Pair]) -> list[str]:
         words: dict[str, list[str]] = {"fewer": [], "more": [], "not told apart": []}
         for pair in saved:
             if pair.other == family:
-                word = {"higher": "more", "lower": "fewer"}.get(verdict(pair.interval), "not told apart")
+                word = {"above": "more", "below": "fewer"}.get(pair.interval.verdict, "not told apart")
                 words[word].append(pair.name.rsplit(" ", 1)[1])
         message = "; ".join(f"{word} at k = {', '.join(ks)}" for word, ks in words.items() if ks)
         lines.append(f"Questions of {family} against a fixed number k at the same score: {message}.")

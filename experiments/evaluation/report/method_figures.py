@@ -1,4 +1,4 @@
-"""Methods in numbers: means with intervals, by domain and dimension, and paired differences."""
+"""Figures of methods: means with intervals, by domain and dimension, and paired differences."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from envs import DOMAINS, UserError
-from experiments.evaluation.bootstrap import Bootstrap, Interval, questions_at, score_at
 from experiments.evaluation.results import DIMENSIONS
+from experiments.stats import CrossedBootstrap, Interval
 
 _WORSE = 1e-9  # rounding between sums of the same terms
 
@@ -24,7 +24,7 @@ class MethodFigures:
     ----------
     score, dimensions : mean score, and of each dimension
     asked, answered, disclosure : a person's questions, those answered, and cost times sensitivity of what was
-        told
+        answered
     share : sum of gains over sum of possible gains (best set within the budget for each very person)
     worse : share of scenarios that score below asking nothing
     domains : mean score of each domain that occurs
@@ -79,7 +79,7 @@ class Comparison:
         # Seeded by nothing but `seed`: another list of methods does not move the intervals.
         word = int.from_bytes(hashlib.sha256(b"bootstrap").digest()[:4], "big")
         rng = np.random.default_rng(np.random.SeedSequence([seed, word]))
-        self.bootstrap = Bootstrap(
+        self.bootstrap = CrossedBootstrap(
             self.rows["profile"].to_numpy(), self.rows["model_seed"].to_numpy(), rng, n_draws, level
         )
         self.domains = [d for d in DOMAINS if d in set(self.rows["domain"])]
@@ -163,3 +163,34 @@ class Comparison:
         asked, scores = self.curve(curve)
         there = questions_at(asked, scores, self.means(name, "score"))
         return self.bootstrap.interval(there - self.means(name, "n_asked"))
+
+
+def score_at(asked: np.ndarray, scores: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return float64[D], the score that P operating points reach with at most `at` questions, for D draws.
+
+    `asked`, `scores`: float64[P, D]. A policy that flips a coin between two points
+    reaches every point of the line between them, and nobody has to ask more for less: the curve is
+    interpolated and never falls. Beyond its ends it is its last point.
+    """
+    x, y = _sorted(asked, scores)
+    y = np.maximum.accumulate(y, axis=0)
+    return np.array([np.interp(place, x[:, d], y[:, d]) for d, place in enumerate(at.tolist())])
+
+
+def questions_at(asked: np.ndarray, scores: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return float64[D], the fewest questions that reach the score `at`, on the curve of `score_at`.
+
+    Infinite where no operating point reaches it.
+    """
+    x, y = _sorted(asked, scores)
+    y = np.maximum.accumulate(y, axis=0)
+    found = np.empty(len(at))
+    for d, place in enumerate(at.tolist()):
+        rising = np.concatenate([[True], np.diff(y[:, d]) > 0.0])
+        found[d] = np.interp(place, y[rising, d], x[rising, d], right=np.inf)
+    return found
+
+
+def _sorted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(x, axis=0, kind="stable")
+    return np.take_along_axis(x, order, axis=0), np.take_along_axis(y, order, axis=0)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: Parquet, JSON, Markdown and one HTML file; and what it shows on the terminal."""
+"""Writes the results of an evaluation (Parquet, JSON, Markdown, HTML) and shows the main ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import (
     BEST_STATIC,
     BEST_STATIC_ALL,
@@ -39,6 +38,7 @@ from experiments.evaluation.variations import robustness
 from experiments.plots.svg import Drawing
 from experiments.runs.entry_point import NothingPlannedError
 from experiments.runs.terminal import files_table
+from experiments.stats import Interval
 
 FILES = [
     ("report.html", "everything, with figures, in one file"),

@@ -1,4 +1,4 @@
-"""Named comparisons of an evaluation: differences, and comparisons at equal questions or equal scores."""
+"""Comparisons of methods: differences, and at equal questions or equal scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import (
     BEST_STATIC,
     BEST_STATIC_ALL,
@@ -18,6 +17,7 @@ from experiments.evaluation.methods.baselines import (
 from experiments.evaluation.methods.compared_methods import STORED
 from experiments.evaluation.methods.population_plans import POPULATION, POPULATION_ALL, TOLD, cost_name
 from experiments.evaluation.report.method_figures import Comparison
+from experiments.stats import Interval
 
 WITHOUT_TREES = ("nearest", "vote")
 

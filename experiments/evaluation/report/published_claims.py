@@ -1,4 +1,4 @@
-"""Published claims beside what a run measured: a table made from the run's `summary.json` alone."""
+"""Table of published claims beside what a run measured, from its `summary.json` alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from envs import UserError
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA
 from experiments.evaluation.report.grids import number, with_interval
 from experiments.evaluation.report.html_page import Grid
+from experiments.stats import Interval
 
 SUMMARY = "summary.json"
 REPRODUCED, NOT, PARTLY, OPEN = "reproduced", "not reproduced", "partly", "not measured"
@@ -60,11 +60,7 @@ def held_out(summary: Mapping[str, Any]) -> str:
 
 def _method(summary: Mapping[str, Any], name: str, key: str = "score") -> Interval | None:
     row = summary["methods"].get(name)
-    return None if row is None else _interval(row[key])
-
-
-def _interval(values: Sequence[float | None]) -> Interval:
-    return Interval(*(float("nan") if value is None else value for value in values))
+    return None if row is None else Interval.from_json(row[key])
 
 
 def _difference(
@@ -72,7 +68,7 @@ def _difference(
 ) -> Interval | None:
     for pair in summary["pairs"]:
         if (pair["name"], pair["other"], pair["kind"]) == (name, other, kind):
-            return _interval(pair["interval"])
+            return Interval.from_json(pair["interval"])
     return None
 
 

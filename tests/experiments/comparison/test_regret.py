@@ -1,22 +1,11 @@
-"""Regret and intervals on cases worked out by hand."""
-
-import math
+"""Regret on cases worked out by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from experiments.comparison.regret import (
-    Interval,
-    binomial_interval,
-    by_search,
-    mean_interval,
-    needle_finds,
-    normalised_regrets,
-    ratio,
-    resampled,
-)
+from experiments.comparison.regret import by_search, needle_finds, normalised_regrets
+from experiments.stats import binomial_interval
 
 
 def runs(rows, **same):
@@ -35,67 +24,6 @@ def runs(rows, **same):
     }.items():
         table[name] = value
     return table
-
-
-def test_resamples_keep_the_number_and_draw_all_alike():
-    counts = resampled([3] * 5, 4000, 1)
-    assert counts.shape == (4000, 5)
-    assert (counts.sum(axis=1) == 5).all()
-    # a problem's count is binomial(5, 1/5): mean 1, variance .8
-    assert counts.mean(axis=0) == pytest.approx(1.0, abs=4 * math.sqrt(0.8 / 4000))
-    assert counts.var(axis=0) == pytest.approx(0.8, abs=0.1)
-
-
-def test_judges_are_drawn_first_then_their_people():
-    counts = resampled([0, 0, 0, 1, 1, 1], 4000, 2)
-    by_judge = counts[:, :3].sum(axis=1)
-    # two judges with replacement: 0, 3 or 6 people of the first, with chances 1/4, 1/2, 1/4
-    assert set(by_judge.tolist()) == {0, 3, 6}
-    assert np.mean(by_judge == 3) == pytest.approx(0.5, abs=0.035)
-    assert (counts.sum(axis=1) == 6).all()
-
-
-def test_resamples_are_a_function_of_the_seed():
-    assert (resampled([0, 1, 1], 50, 3) == resampled([0, 1, 1], 50, 3)).all()
-    assert (resampled([0, 1, 1], 50, 3) != resampled([0, 1, 1], 50, 4)).any()
-
-
-def test_ratio_is_of_sums_and_its_interval_of_resamples():
-    counts = np.array([[2, 0], [0, 2], [1, 1]])
-    found = ratio(np.array([1.0, 0.0]), np.array([1.0, 3.0]), counts)
-    assert found.value == 0.25
-    # the three resamples give 1, 0 and 1/4; linear quantiles between them
-    assert found.low == pytest.approx(0.05 * 0.25)
-    assert found.high == pytest.approx(1 - 0.05 * 0.75)
-
-
-def test_ratio_with_nothing_to_gain_is_no_number():
-    assert all(math.isnan(v) for v in ratio(np.zeros(2), np.zeros(2), np.ones((3, 2), int)))
-    # resamples of people with nothing to gain alone are left out
-    assert ratio(np.array([1.0, 0.0]), np.array([2.0, 0.0]), np.array([[2, 0], [0, 2]])).high == 0.5
-
-
-def test_interval_of_a_mean_agrees_with_theory():
-    values = np.random.default_rng(0).normal(1.0, 2.0, 400)
-    found = mean_interval(values, resampled([0] * 400, 4000, 0))
-    half = 1.96 * values.std() / 20
-    assert found.value == pytest.approx(values.mean())
-    assert found.low == pytest.approx(values.mean() - half, abs=0.02)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.02)
-
-
-@pytest.mark.parametrize(
-    ("interval", "verdict"),
-    [
-        ((-0.2, -0.3, -0.1), "below"),
-        ((0.2, 0.1, 0.3), "above"),
-        ((0.1, -0.1, 0.3), "undecided"),
-        ((0.0, 0.0, 0.0), "undecided"),
-        ((math.nan,) * 3, "undecided"),
-    ],
-)
-def test_verdict(interval, verdict):
-    assert Interval(*interval).verdict == verdict
 
 
 def test_normalised_regret_by_hand():
@@ -170,12 +98,3 @@ def test_places_are_kept_apart():
         ["additive", 120],
         ["sketch", 60],
     ]
-
-
-@pytest.mark.parametrize(("hits", "trials"), [(0, 20), (3, 20), (20, 20), (60, 210), (1, 1), (500, 1000)])
-def test_binomial_interval_is_the_exact_one(hits, trials):
-    found = binomial_interval(hits, trials)
-    exact = stats.binomtest(hits, trials).proportion_ci(0.95, "exact")
-    assert found.value == hits / trials
-    assert found.low == pytest.approx(exact.low, abs=1e-9)
-    assert found.high == pytest.approx(exact.high, abs=1e-9)

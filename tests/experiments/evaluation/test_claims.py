@@ -8,7 +8,6 @@ import pytest
 
 from envs import UserError
 from experiments.claims import main
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.report.findings import findings, verdict
 from experiments.evaluation.report.grids import number, with_interval
 from experiments.evaluation.report.method_figures import Comparison
@@ -23,6 +22,7 @@ from experiments.evaluation.report.published_claims import (
     read_summary,
 )
 from experiments.evaluation.results import COLUMNS, DIMENSIONS
+from experiments.stats import Interval
 
 
 def figure(score, half=0.05, asked=0.0):

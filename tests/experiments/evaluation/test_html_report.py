@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.evaluation.bootstrap import Interval
 from experiments.evaluation.report.drawings import (
     PUBLISHED,
     ablation,
@@ -23,6 +22,7 @@ from experiments.evaluation.report.drawings import (
 from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.method_figures import MethodFigures
 from experiments.evaluation.variations import robustness
+from experiments.stats import Interval
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(

@@ -1,1 +1,0 @@
-"""What a judge is like over a set of scenarios."""

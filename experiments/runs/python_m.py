@@ -1,0 +1,21 @@
+"""What `python -m experiments.MODULE` does before it imports the module, which takes a second."""
+
+from __future__ import annotations
+
+import sys
+
+from experiments.runs.import_path import refuse_what_is_in_the_way
+
+
+def before_the_module() -> None:
+    """Refuse what is in the way of our packages, and answer `--help`; without `python -m` do nothing."""
+    if sys.argv[:1] != ["-m"]:  # what it is while Python looks for the module
+        return
+    refuse_what_is_in_the_way()
+    arguments = sys.argv[1:]
+    name = sys.orig_argv[-1 - len(arguments)].removeprefix("-m")
+
+    from experiments.runs.help_text import gives_help
+
+    if gives_help(name.removeprefix("experiments."), arguments):
+        sys.exit(0)

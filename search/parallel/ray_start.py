@@ -1,0 +1,86 @@
+"""Start Ray or join a cluster: its environment, its limits, and who hears SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envs import UserError
+from search.parallel.cores import available_cores
+from search.parallel.worker_path import worker_options
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning about absent accelerators
+    "RAY_worker_niceness": "0",  # workers run as this process does; Ray's own 15 starves them beside others
+}
+"""Read by Ray at import and by its workers at start; what is set already stays."""
+
+
+def start_ray(num_workers: int | None, address: str | None) -> None:
+    """Start Ray on this machine, or join the cluster at `address`; nothing where it runs already.
+
+    Raises
+    ------
+    UserError
+        no cluster answers at `address`.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        return
+    if address is not None:
+        try:
+            _knock(address)
+            with _own_sigterm():
+                ray.init(
+                    address=address, log_to_driver=False, logging_level=logging.ERROR, **worker_options()
+                )
+        except OSError:
+            raise UserError(
+                f"parallel.address={address}: no Ray cluster answers there, "
+                f"or none that takes our RAY_AUTH_TOKEN; "
+                f"start one with `ray start --head`, or take parallel.address=null"
+            ) from None
+        return
+    with _own_sigterm():
+        ray.init(
+            address="local",
+            num_cpus=num_workers or available_cores(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=128 * 1024**2,  # plans are small; the default is a third of the memory
+            _node_ip_address="127.0.0.1",
+            **worker_options(),
+        )
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM that this process has: Ray puts in its own, which end it with a trace."""
+    handler = signal.getsignal(signal.SIGTERM)
+    ours = callable(handler) and threading.current_thread() is threading.main_thread()
+    try:
+        yield
+    except SystemExit:
+        if ours:  # a SIGTERM while Ray was starting, which its handler got
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at "host:port"; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -12,6 +12,8 @@ from envs import UserError
 from experiments.comparison.settings_schema import CompareConfig, SearchClaimsConfig
 
 DEFAULT_BUDGET = 4
+FREE = "vars"
+"""A mapping at the top of every configuration for helpers of interpolation, which nobody reads."""
 
 
 @dataclass
@@ -206,9 +208,19 @@ class BenchmarkLlmConfig:
     output_dir: str = "${hydra:runtime.output_dir}"
 
 
+class _Store:
+    """Stores schemas in Hydra, each with the mapping `vars`."""
+
+    def store(self, name: str, node: type[Any], group: str | None = None) -> None:
+        if group is None:
+            free = (FREE, dict[str, Any], field(default_factory=dict))
+            node = make_dataclass(node.__name__, [free], bases=(node,))
+        ConfigStore.instance().store(name=name, node=node, group=group)
+
+
 def register() -> None:
     """Make the schemas known to Hydra, as bases of the YAML files in `conf/`."""
-    store = ConfigStore.instance()
+    store = _Store()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="judge_figures_schema", node=JudgeFiguresConfig)
     store.store(name="plan_population_schema", node=PlanPopulationConfig)

@@ -17,7 +17,6 @@ COMMANDS = {
     "collect": "collect",
     "population": "plan_population",
     "compare": "compare_search",
-    "search-claims": "search_claims",
     "claims": "claims",
     "by-model": "by_model",
     "judge-figures": "judge_figures",

@@ -22,21 +22,21 @@ class Declared:
 
     def name(self) -> str:
         """Return the attribute `name`, or else the name of the class."""
-        found = self._of("name")
+        found = self.any("name")
         if found is None or found == "":
             return type(self._part).__name__
         return found if isinstance(found, str) else self._refuse("name", found, "a string")
 
     def flag(self, name: str) -> bool:
         """Return a truth value, False where nothing is declared."""
-        found = self._of(name)
+        found = self.any(name)
         if found is None or isinstance(found, (bool, np.bool_)):
             return bool(found)
         return self._refuse(name, found, "true or false")
 
     def whole(self, name: str, default: Any, least: int = 0) -> Any:
         """Return an integer >= `least`, or `default`."""
-        found = self._of(name)
+        found = self.any(name)
         if found is None:
             return default
         if isinstance(found, (int, np.integer)) and not isinstance(found, bool) and found >= least:
@@ -45,7 +45,7 @@ class Declared:
 
     def names(self, name: str) -> tuple[str, ...]:
         """Return a collection of names, () where nothing is declared."""
-        found = self._of(name)
+        found = self.any(name)
         if found is None:
             return ()
         if isinstance(found, str) or not isinstance(found, Collection):
@@ -54,19 +54,20 @@ class Declared:
 
     def method(self, name: str, signature: str) -> Callable[..., Any] | None:
         """Return a method, None where there is none; `signature` shows its arguments in an error."""
-        found = self._of(name)
+        found = self.any(name)
         if found is None or callable(found):
             return found
         return self._refuse(name, found, f"a method {name}{signature}")
 
     def of_type(self, name: str, kind: type) -> Any:
         """Return an object of class `kind`, None where there is none."""
-        found = self._of(name)
+        found = self.any(name)
         if found is None or isinstance(found, kind):
             return found
         return self._refuse(name, found, f"an object of class {kind.__name__}")
 
-    def _of(self, name: str) -> Any:
+    def any(self, name: str) -> Any:
+        """Return whatever is declared, None where nothing is."""
         return getattr(self._part, name, None)
 
     def _refuse(self, name: str, found: object, wanted: str) -> Any:

@@ -13,10 +13,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from envs.errors import UserError
 
@@ -176,83 +174,13 @@ def load_schema(path: str | Path) -> Schema:
     UserError
         one line: file, position in the list, field, what was found and expected.
     """
-    path = Path(path)
+    from envs.schema_file import read_attributes  # pydantic, which `import envs` does without
+
+    attributes = read_attributes(path)
     try:
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file, expected a YAML list of attributes") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}:{line} is not valid YAML, expected a list of attributes") from None
-    if not isinstance(rows, list):
-        raise UserError(f"{path}: found a {type(rows).__name__}, expected a list of attributes")
-    try:
-        return Schema(_attribute(row, f"{path}: attribute {i}") for i, row in enumerate(rows))
+        return Schema(attributes)
     except UserError as error:
-        message = str(error)
-        raise UserError(message if message.startswith(str(path)) else f"{path}: {message}") from None
-
-
-def _attribute(row: Any, place: str) -> Attribute:
-    if not isinstance(row, dict):
-        raise UserError(f"{place}: found a {type(row).__name__}, expected a mapping with `name`")
-    fields = {"name", "question", "why", "cost", "sensitivity", "levels"}
-    for key in row:
-        if key not in fields:
-            raise UserError(f"{place}: unknown field {key!r}, expected one of {', '.join(sorted(fields))}")
-    name = row.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise UserError(f"{place}: field name: found {name!r}, expected a non-empty string")
-    place = f"{place} ({name})"
-    cost = _numeric(row.get("cost", 1.0), f"{place}: field cost", 0.0, math.inf)
-    sensitivity = _numeric(row.get("sensitivity", 1), f"{place}: field sensitivity", 1, 5)
-    for key in ("question", "why"):
-        if not isinstance(row.get(key, ""), str):
-            raise UserError(f"{place}: field {key}: found {row[key]!r}, expected text")
-    return Attribute(
-        name=name,
-        question=row.get("question") or f"Could you tell me about your {name.lower()}?",
-        why=row.get("why", ""),
-        cost=cost,
-        sensitivity=int(sensitivity),
-        levels=_levels(row.get("levels") or [], f"{place}: field levels"),
-    )
-
-
-def _numeric(value: Any, place: str, low: float, high: float) -> float:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-    if not good or math.isinf(value):
-        wanted = (
-            f"a number from {low:g} to {high:g}" if math.isfinite(high) else f"a finite number >= {low:g}"
-        )
-        raise UserError(f"{place}: found {value!r}, expected {wanted}")
-    return float(value)
-
-
-def _levels(rows: Any, place: str) -> tuple[Level, ...]:
-    if isinstance(rows, list) and all(isinstance(name, str) for name in rows):
-        rows = {name: [name] for name in rows}
-    if not isinstance(rows, dict) or not all(isinstance(name, str) for name in rows):
-        raise UserError(
-            f"{place}: expected a list of names, or a mapping of names to phrases or {{min, max}}"
-        )
-    if len(rows) > 127:
-        raise UserError(f"{place}: found {len(rows)} levels, expected at most 127")
-    levels = []
-    for name, rule in rows.items():
-        if isinstance(rule, list) and all(isinstance(phrase, str) for phrase in rule):
-            levels.append(Level(name, phrases=tuple(rule)))
-        elif isinstance(rule, dict) and set(rule) == {"min", "max"}:
-            low = _numeric(rule["min"], f"{place}: {name}.min", -1e300, 1e300)
-            levels.append(
-                Level(name, low=low, high=_numeric(rule["max"], f"{place}: {name}.max", low, 1e300))
-            )
-        else:
-            raise UserError(f"{place}: level {name!r}: expected a list of phrases or {{min, max}}")
-    return tuple(levels)
+        raise UserError(f"{path}: {error}") from None
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,11 +29,11 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "finite_number": "a finite number",
     "float_type": "a number",
-    "greater_than": "a number > {gt}",
-    "greater_than_equal": "a number >= {ge}",
+    "greater_than": "a number > {gt:g}",
+    "greater_than_equal": "a number >= {ge:g}",
     "int_type": "an integer",
-    "less_than": "a number < {lt}",
-    "less_than_equal": "a number <= {le}",
+    "less_than": "a number < {lt:g}",
+    "less_than_equal": "a number <= {le:g}",
     "list_type": "a list",
     "missing": "a value",
     "model_type": "a mapping",
@@ -44,7 +45,6 @@ _EXPECTED = {
     "tuple_type": "a list",
 }
 """What is expected, by pydantic's type of error."""
-_NO_SUCH_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def _whole(value: object) -> object:
@@ -56,10 +56,26 @@ Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 MaybeCount = Annotated[int | None, Field(ge=1), BeforeValidator(_whole)]
 
 
+def _regex(flags: re.RegexFlag) -> BeforeValidator:
+    def compiled(text: object) -> object:
+        if not isinstance(text, str):
+            raise ValueError(f"found {type(text).__name__}, expected a regular expression")
+        try:
+            return re.compile(text, flags)
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from None
+
+    return BeforeValidator(compiled)
+
+
+Pattern = Annotated[re.Pattern[str], _regex(re.NOFLAG)]
+IgnoreCase = Annotated[re.Pattern[str], _regex(re.IGNORECASE)]
+
+
 class FileModel(BaseModel):
     """A mapping in a file: every key is known, every value has its type."""
 
-    model_config = STRICT | ConfigDict(frozen=True)
+    model_config = STRICT | ConfigDict(frozen=True, defer_build=True)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
@@ -141,24 +157,23 @@ def user_error(
     the type.
     """
     first = error.errors(include_url=False)[0]
-    cause = first.get("ctx", {}).get("error")
+    cause, path = first.get("ctx", {}).get("error"), first["loc"]
     if isinstance(cause, UserError):
         return cause
-    path = first["loc"]
     private = hidden is None or path[:1] in [(name,) for name in hidden]
-    where = place + _dotted(path[:1] if hidden is None else path)
-    if first["type"] in _NO_SUCH_KEY:
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         near = get_close_matches(str(path[-1]), keys, 1)
-        return UserError(f"{where}: there is no such key{f', did you mean {near[0]}' if near else ''}")
-    if cause is not None:
-        return UserError(f"{where}: {cause}".removeprefix(": "))
-    return UserError(
-        f"{where}: found {_found(first, private)}, expected {_expected(first)}".removeprefix(": ")
-    )
+        what = "there is no such key" + (f", did you mean {near[0]}" if near else "")
+    elif cause is not None:
+        what = str(cause)
+    else:
+        what = f"found {_found(first, private)}, expected {_expected(first)}"
+    return UserError(f"{place}{_dotted(path[:1] if hidden is None else path)}: {what}".removeprefix(": "))
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    parts = (f"[{key}]" if isinstance(key, int) else f".{' '.join(key.split())}" for key in path)
+    return "".join(parts).removeprefix(".").removesuffix(".[key]")
 
 
 def _found(first: Any, private: bool) -> str:
@@ -175,35 +190,46 @@ def _expected(first: Any) -> str:
     context = first.get("ctx", {})
     if first["type"] == "literal_error":
         return str(context["expected"]).replace("'", "")
-    fallback = first["msg"].removeprefix("Input should be ").partition(",")[0]
-    return _EXPECTED.get(first["type"], fallback).format(**context)
+    if first["type"] in _EXPECTED:
+        return _EXPECTED[first["type"]].format(**context)
+    return re.sub(r", (?:got|unable) .*", "", first["msg"].removeprefix("Input should be "))
 
 
-def read_yaml(path: str | Path, kind: Any, holds: str) -> Any:
+def read_yaml(path: str | Path, kind: Any, holds: str, key: str = "") -> Any:
     """Return the content of the YAML file `path`, checked against the type `kind`.
 
     Raises
     ------
     UserError
-        one line: the file, the place in it, what was found and expected; `holds` says what such a file has.
+        one line: the file (after the `key` that names it), the place in it, what was found and expected;
+        `holds` says what such a file has.
     """
+    file = f"{key}{path}"
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file, expected {holds} (YAML)") from None
+        raise UserError(f"{file}: no such file, expected {holds} (YAML)") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
+        raise UserError(f"{file}: cannot be read as UTF-8 text ({type(error).__name__})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}:{line} is not valid YAML, expected {holds}") from None
-    return validated(content, kind, str(path))
+        raise UserError(f"{file}:{line} is not valid YAML, expected {holds}") from None
+    return validated(content, kind, file)
 
 
-def validated(content: object, kind: Any, place: str) -> Any:
-    """Return `content` as the type `kind`; a mistake is a `UserError` that begins with `place`."""
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def validated(content: object, kind: Any, place: str, private: bool = False) -> Any:
+    """Return `content` as the type `kind`; a mistake is a `UserError` that begins with `place`.
+
+    `private`: the message holds no value, and no key below the first one.
+    """
     try:
-        return TypeAdapter(kind).validate_python(content)
+        return _adapter(kind).validate_python(content)
     except ValidationError as error:
-        found = user_error(error, "")
-    raise UserError(f"{place}: {found}")
+        found = user_error(error, "", getattr(kind, "model_fields", ()), None if private else ())
+    raise UserError(f"{place}{'' if str(found).startswith('[') else ': '}{found}")

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
-from experiments.benchmarks import pomcp_benchmark
+from experiments.benchmarks import pomcp
 from experiments.runs.entry_point import entry_point
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
@@ -177,8 +177,8 @@ def benchmark(cfg: DictConfig) -> None:
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}; "
         f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
     )
-    compared = pomcp_benchmark.compare_pomcp(cfg.repeats, cfg.seed) if pomcp_benchmark.available() else []
-    message = pomcp_benchmark.pomcp_table(compared) if compared else pomcp_benchmark.SKIPPED
+    compared = pomcp.compare_pomcp(cfg.repeats, cfg.seed) if pomcp.available() else []
+    message = pomcp.pomcp_table(compared) if compared else pomcp.SKIPPED
     console.print(message, markup=False, highlight=False)
     found = {
         "rates": [asdict(rate) for rate in rates],

@@ -58,10 +58,8 @@ def by_model_grid(runs: Sequence[Mapping[str, Any]]) -> Grid:
         (*_models(run), _shown(run, VANILLA), _shown(run, CHOSEN), *_gain(run), _unscored(run))
         for run in runs
     ]
-    note = (
-        "Mean score with its interval; gain: chosen policy minus vanilla, paired by person. Unscored: looks "
-    )
-    note += "without a score, which no figure counts."
+    note = "Mean score with its interval; gain: chosen policy minus vanilla, paired by person. Unscored: "
+    note += "evaluations without a score, which no figure counts."
     title = "By judge and target model" + (SIMULATED if _any_simulated(runs) else "")
     columns = ("judge", "target model", VANILLA, CHOSEN, "gain", "questions", "unscored")
     return Grid(title, columns, rows, note, 2)
@@ -112,8 +110,8 @@ def _gain(run: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _unscored(run: Mapping[str, Any]) -> str:
-    looks = run.get("n_evaluations", 0)
-    return f"{run.get('n_evaluations_unscored', 0):,} of {looks:,}" if looks else "-"
+    evaluations = run.get("n_evaluations", 0)
+    return f"{run.get('n_evaluations_unscored', 0):,} of {evaluations:,}" if evaluations else "-"
 
 
 def lead(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -24,10 +24,17 @@ from experiments.evaluation.methods.models import (
     target_of,
     with_cached_chats,
 )
-from experiments.evaluation.path_tables import Table, plan_table, planned_once, spread, without_test_people
+from experiments.evaluation.path_tables import (
+    Stored,
+    Table,
+    plan_table,
+    planned_once,
+    spread,
+    stored_plans,
+    without_test_people,
+)
 from experiments.evaluation.report import output
 from experiments.evaluation.run import Side, run, steps_of
-from experiments.evaluation.stored import Stored, stored_plans
 from experiments.evaluation.variations import check
 from experiments.runs import build
 from experiments.runs.config import budget_of

@@ -156,10 +156,10 @@ def _dry_run(
     scores = n_sets * len(judges)
     judge = judges[0][1]
     compiled = scenario_surfaces(scenarios[:1], judge) is not None
-    looks = samples if describe(judge).stochastic else 1
+    each = samples if describe(judge).stochastic else 1
     return (
         f"dry run: {len(scenarios):,} scenarios, {len({s.profile for s in scenarios}):,} profiles; every set "
-        f"within the budget is scored: {scores:,} scores, {0 if compiled else looks * scores:,} judge calls. "
+        f"within the budget is scored: {scores:,} scores, {0 if compiled else each * scores:,} judge calls. "
         f"Nothing was run."
     )
 

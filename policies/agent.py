@@ -193,17 +193,17 @@ class Agent:
         UserError
             no JSON of a conversation, or it was begun with another table or embedding.
         """
-        state, last = Conversation.from_json(text)
+        state, saved = Conversation.from_json(text)
         if source is None:
-            source = str(last["source"]) or None
+            source = saved.source or None
         agent = source.new() if isinstance(source, Agent) else cls.load(source)
-        state.attach(last, agent.plan_index)
-        if last["kind"] == "ask":
-            turn = agent._ask(state, last["attribute"], last["reason"])
-        elif last["kind"] == "answer":
-            turn = agent._ended(state, last["reason"], last["response"])
+        state.attach(saved, agent.plan_index)
+        if saved.kind == "ask" and saved.attribute is not None:
+            turn = agent._ask(state, saved.attribute, saved.reason)
+        elif saved.kind == "answer":
+            turn = agent._ended(state, saved.reason, saved.response)
         else:
-            turn = agent._escalate(state, agent.detector.by_name(last["signal"]))
+            turn = agent._escalate(state, agent.detector.by_name(saved.signal))
         agent._now(state, turn)
         return agent
 

@@ -3,25 +3,73 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from envs import UserError
 from envs.scenario import Profile
+from envs.validation import FileModel, validated
 from policies.plan_index import Neighbours, PlanIndex
 from policies.understanding.detector import Resource
 
 STATE_VERSION = 1
 _NOBODY = Neighbours(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0), np.int64), np.zeros((0, 1)), ())
-_TEXTS = ("query", "kind", "reason", "signal", "source", "table")
-_TEXTS_OR_NULL = ("domain", "attribute", "response")
-_LISTS_OF_TEXTS = ("revealed", "asked", "declined", "embedding")
-_INTEGER = 2**62
-"""Row numbers are smaller; larger ones would not fit an int64."""
+
+
+def _version(value: object) -> object:
+    if type(value) is int and value != STATE_VERSION:
+        raise UserError(
+            f"found version {value}, expected {STATE_VERSION}; "
+            f"it was begun with another version of this package"
+        )
+    return value
+
+
+class Saved(FileModel):
+    """What the JSON of a conversation holds: its state, the last turn, and what it was begun with.
+
+    `rows`, `similarity`: neighbours in the table and their cosines. `source`, `table`, `embedding`: what
+    tells path table and embedding apart. Other keys are left out.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    state_version: Annotated[int, BeforeValidator(_version)]
+    query: str = Field(pattern=r"\S")
+    domain: str | None
+    context: dict[str, str]
+    revealed: list[str]
+    asked: list[str]
+    declined: list[str]
+    rows: list[Annotated[int, Field(ge=0, lt=2**62)]]
+    similarity: list[Annotated[float, Field(gt=-2, lt=2)]]
+    kind: Literal["ask", "answer", "escalate"]
+    attribute: str | None
+    reason: str
+    response: str | None
+    signal: str
+    source: str
+    table: str
+    embedding: list[str]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Saved:
+        known, asked, declined = set(self.context), set(self.asked), set(self.declined)
+        wrong = {
+            "similarity": len(self.similarity) != len(self.rows),
+            "asked": len(asked) != len(self.asked) or self.attribute in asked,
+            "declined": not declined <= asked or bool(declined & known),
+            "revealed": not known >= set(self.revealed),
+            "attribute": self.kind == "ask" and (self.attribute is None or self.attribute in known),
+        }
+        for key, is_wrong in wrong.items():
+            if is_wrong:
+                raise UserError(f"{key}: contradicts the other fields")
+        return self
 
 
 class Conversation:
@@ -65,46 +113,49 @@ class Conversation:
         plan_index: PlanIndex,
     ) -> str:
         """Return the state and the last turn, with what tells the table and the embedding apart."""
-        row = {
-            "state_version": STATE_VERSION,
-            "query": self.query,
-            "domain": self.domain,
-            "context": self.context,
-            "revealed": self.revealed,
-            "asked": self.asked,
-            "declined": self.declined,
-            "rows": self.neighbours.rows.tolist(),
-            "similarity": self.neighbours.similarity.tolist(),
-            "kind": kind,
-            "attribute": attribute,
-            "reason": reason,
-            "response": response,
-            "signal": signal,
-            "source": plan_index.source,
-            "table": plan_index.index.digest,
-            "embedding": [plan_index.index.embedding.name, plan_index.index.embedding.version],
-        }
-        return json.dumps(row, ensure_ascii=False)
+        saved = Saved.model_construct(
+            state_version=STATE_VERSION,
+            query=self.query,
+            domain=self.domain,
+            context=self.context,
+            revealed=list(self.revealed),
+            asked=list(self.asked),
+            declined=list(self.declined),
+            rows=self.neighbours.rows.tolist(),
+            similarity=self.neighbours.similarity.tolist(),
+            kind=kind,
+            attribute=attribute,
+            reason=reason,
+            response=response,
+            signal=signal,
+            source=plan_index.source,
+            table=plan_index.index.digest,
+            embedding=[plan_index.index.embedding.name, plan_index.index.embedding.version],
+        )
+        return json.dumps(saved.model_dump(), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> tuple[Conversation, dict[str, Any]]:
-        """Return the state, without its neighbours, and the row it was read from.
+    def from_json(cls, text: str) -> tuple[Conversation, Saved]:
+        """Return the state, without its neighbours, and all that was saved.
 
         Raises
         ------
         UserError
             no JSON, or not that of a conversation; the message holds no value.
         """
-        row = _row(text)
-        state = cls(row["query"], row["domain"])
-        state.context = dict(row["context"])
-        state.revealed, state.asked, state.declined = (
-            tuple(row[key]) for key in ("revealed", "asked", "declined")
-        )
-        return state, row
+        try:
+            content = json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            raise UserError("conversation: not JSON, expected what to_json returned") from None
+        saved: Saved = validated(content, Saved, "conversation", private=True)
+        state = cls(saved.query, saved.domain)
+        state.context = saved.context
+        state.revealed, state.asked = tuple(saved.revealed), tuple(saved.asked)
+        state.declined = tuple(saved.declined)
+        return state, saved
 
-    def attach(self, row: dict[str, Any], plan_index: PlanIndex) -> None:
-        """Find the neighbours again in `memory`.
+    def attach(self, saved: Saved, plan_index: PlanIndex) -> None:
+        """Find the neighbours again in `plan_index`.
 
         Raises
         ------
@@ -112,19 +163,19 @@ class Conversation:
             another table, embedding or schema than the conversation was begun with.
         """
         embedding = [plan_index.index.embedding.name, plan_index.index.embedding.version]
-        if row["embedding"] != embedding:
+        if saved.embedding != embedding:
             raise UserError(
                 f"conversation: begun with another embedding or version, expected {' '.join(embedding)}"
             )
-        if row["table"] != plan_index.index.digest:
+        if saved.table != plan_index.index.digest:
             raise UserError("conversation: begun with another path table, expected the same queries")
         names = {*self.context, *self.revealed, *self.asked, *self.declined}
-        if not {*names, *filter(None, [row["attribute"]])} <= set(plan_index.schema.names):
+        if not {*names, *filter(None, [saved.attribute])} <= set(plan_index.schema.names):
             raise UserError("conversation: holds an attribute that the schema does not have")
-        rows = np.array(row["rows"], dtype=np.int64)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(plan_index)):
+        if saved.rows and max(saved.rows) >= len(plan_index):
             raise UserError("conversation: a neighbour is not in the table")
-        self.neighbours = plan_index.rows(rows, np.array(row["similarity"], dtype=np.float64))
+        rows, similarity = np.array(saved.rows, dtype=np.int64), np.array(saved.similarity, dtype=np.float64)
+        self.neighbours = plan_index.rows(rows, similarity)
 
 
 def well_formed(text: str) -> str:
@@ -133,70 +184,6 @@ def well_formed(text: str) -> str:
     Such halves come from cut texts and terminals of another encoding, and can be neither sent nor stored.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _row(text: str) -> dict[str, Any]:
-    """Return the checked content of a conversation's JSON; messages of `UserError` hold no value."""
-    try:
-        row = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        raise UserError("conversation: not JSON, expected what to_json returned") from None
-    if not isinstance(row, dict) or type(row.get("state_version")) is not int:
-        raise UserError(f"conversation: expected the JSON of a conversation, version {STATE_VERSION}")
-    if row["state_version"] != STATE_VERSION:
-        raise UserError(
-            f"conversation: found version {row['state_version']}, expected {STATE_VERSION}; "
-            f"it was begun with another version of this package"
-        )
-    for key, (holds, expected) in _FIELDS.items():
-        if key not in row or not holds(row[key]):
-            raise UserError(f"conversation: field {key}: found something else, expected {expected}")
-    _check_consistency(row)
-    return row
-
-
-def _check_consistency(row: dict[str, Any]) -> None:
-    told, asked, declined = set(row["context"]), set(row["asked"]), set(row["declined"])
-    wrong = {
-        "similarity": len(row["similarity"]) != len(row["rows"]),
-        "asked": len(asked) != len(row["asked"]) or row["attribute"] in asked,
-        "declined": not declined <= asked or bool(declined & told),
-        "revealed": not told >= set(row["revealed"]),
-        "attribute": row["kind"] == "ask" and (row["attribute"] is None or row["attribute"] in told),
-    }
-    for key, is_wrong in wrong.items():
-        if is_wrong:
-            raise UserError(f"conversation: field {key}: contradicts the other fields")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and well_formed(value) == value
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _are_numbers(value: Any, kinds: tuple[type, ...], limit: float) -> bool:
-    return isinstance(value, list) and all(
-        type(x) in kinds and abs(x) < limit and math.isfinite(x) for x in value
-    )
-
-
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(_TEXTS, (_is_text, "a text")),
-    **dict.fromkeys(_TEXTS_OR_NULL, (lambda value: value is None or _is_text(value), "a text or null")),
-    **dict.fromkeys(_LISTS_OF_TEXTS, (_are_texts, "a list of texts")),
-    "query": (lambda value: _is_text(value) and bool(value.strip()), "what the person asked"),
-    "context": (
-        lambda value: isinstance(value, dict) and _are_texts([*value.keys(), *value.values()]),
-        "texts under the names of attributes",
-    ),
-    "rows": (lambda value: _are_numbers(value, (int,), _INTEGER), "a list of row numbers"),
-    "similarity": (lambda value: _are_numbers(value, (int, float), 2.0), "a list of cosines"),
-    "kind": (lambda value: value in ("ask", "answer", "escalate"), "ask, answer or escalate"),
-}
-"""Each field of the JSON: the check that it must pass, and what it holds in words."""
 
 
 @dataclass(frozen=True)

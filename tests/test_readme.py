@@ -100,10 +100,12 @@ def _lines(text):
 def test_first_output_has_the_shape_of_real_output(tmp_path):
     """Title, headings, domains and files are what the command prints; the figures may be of another day."""
     shown = _lines(next(b.text for b in blocks(README, "text")))
-    command = ["experiments.train_mcts", "+budget=4", "scenarios.split=test", "parallel=serial"]
+    command = ["experiments.train_mcts", "+budget=4", "scenarios.split=test"]
     done = _run(["python", "-m", *command], tmp_path, columns=100)  # wide: nothing is cut
     assert done.returncode == 0, done.stderr
     real = _lines(done.stdout)
+    taken = [lines.pop(0).partition(":")[0] for lines in (real, shown)]
+    assert taken == ["parallel=auto takes this process"] * 2
     assert real[0].split() == shown[0].split()
     assert "SIMULATED" in shown[0]
     assert [line.split() for line in real[1:3]] == [line.split() for line in shown[1:3]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import yaml
+from pydantic import Field
 
-from envs.errors import UserError
 from envs.llm.messages import ChatRequest
+from envs.validation import FileModel, read_yaml
 
 if TYPE_CHECKING:
     from envs.llm.client import Client
@@ -66,11 +66,11 @@ def request_cost(client: Client, request: ChatRequest, output_tokens: float) -> 
 PACKAGED = Path(__file__).parent / "prices.yaml"
 
 
-class Price(NamedTuple):
+class Price(FileModel):
     """Dollars for a million tokens of prompt and of reply."""
 
-    input: float
-    output: float
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
 
     def of(self, input_tokens: int, output_tokens: int) -> float:
         """Return the dollars of one request."""
@@ -92,23 +92,8 @@ def read_prices(path: str | None) -> dict[str, Price]:
         the file cannot be read or an entry is not {input, output} of numbers >= 0.
     """
     file = PACKAGED if path is None else Path(path).expanduser()
-    try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(
-            f"prices={file}: cannot be read as YAML, expected `model: {{input: $, output: $}}`"
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(f"prices={file}: expected a mapping of models to {{input, output}}")
-    return {str(model): _price(file, str(model), entry) for model, entry in content.items()}
-
-
-def _price(file: Path, model: str, entry: Any) -> Price:
-    values: list[Any] = [entry.get(key) for key in Price._fields] if isinstance(entry, dict) else []
-    plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
-    if not values or not plain or not all(math.isfinite(v) and v >= 0 for v in values):
-        raise UserError(f"prices={file}: {model}: expected {{input, output}} in dollars a million tokens")
-    return Price(float(values[0]), float(values[1]))
+    found: dict[str, Price] = read_yaml(file, dict[str, Price], "`model: {input: $, output: $}`", "prices=")
+    return found
 
 
 def price_of(model: str, path: str | None) -> Price | None:

@@ -1,1 +1,1 @@
-"""Searches held against each other on problems whose truth is known."""
+"""Compares searches on problems whose truth is known."""

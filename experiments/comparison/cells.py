@@ -1,4 +1,4 @@
-"""One cell of the comparison: one search, one limit on judge calls, the people of one judge."""
+"""A cell of the comparison: plans of one search, with one limit on calls, for the people of one judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figure of the comparison: normalised regret against judge calls. Matplotlib is imported when drawn."""
+"""Draws normalised regret against judge calls. Matplotlib is imported when drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The problems that searches are compared on: a landscape, people, and the truth by enumeration.
+"""Problems that searches are compared on: a landscape, people, and the truth by enumeration.
 
 `published` and `varied` are the two presets of the simulated judge; their people are the bundled ones, with
 made-up values of made-up attributes where there are more than the ten of PENGUIN. All other landscapes are
@@ -179,7 +179,7 @@ def best_and_empty(problems: ProblemSet) -> tuple[tuple[float, float], ...]:
 
 
 class BestStatic:
-    """The strongest plan that looks at nobody.
+    """The strongest plan that asks everybody the same.
 
     For each domain it is the set with the highest mean true score over further people of that domain under
     the same judge, whose scores it was shown without noise.

@@ -1,4 +1,4 @@
-"""The comparison in tables: on the terminal at one limit on judge calls, in Markdown at all of them."""
+"""Tables of the comparison: on the terminal at one limit on judge calls, in Markdown at all of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _cell(rows: dict[Any, dict[Any, Any]], landscape: str, default: str) -> str:
 
 
 def needle_line(needle: pd.DataFrame, calls: int) -> str:
-    """Return one sentence on who found the needle within `calls`, "" where nobody looked for it."""
+    """Return one sentence on who found the needle within `calls`, "" where nobody searched for it."""
     if needle.empty:
         return ""
     shown = needle[needle["calls"] == calls].to_dict("records")

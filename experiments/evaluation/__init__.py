@@ -1,1 +1,1 @@
-"""What policies are worth for people whose profile they were not planned for: methods, scores, statistics."""
+"""Evaluates policies on people they were not planned for."""

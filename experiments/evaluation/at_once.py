@@ -1,4 +1,4 @@
-"""Tasks in threads, their results in the order of the tasks; an interrupt pays for nothing more."""
+"""Runs tasks in threads and yields results in order; an interrupt starts nothing more."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What an evaluation will take, said before anything is spent.
+"""Estimates what an evaluation will spend, before anything is spent.
 
 Planning is counted by `experiments.runs.cost_estimate`. Beyond it, for each test person: the sets that
-the methods' conversations can end in, each on as many looks as the report has, and the distinct prompts of
+the methods' conversations can end in, each on as many samples as the report has, and the distinct prompts of
 the model that chooses and rates. Both are bounds: early ends and shared sets take less.
 """
 
@@ -19,7 +19,7 @@ from envs.llm.costs import RequestCost
 from experiments.evaluation.methods.baselines import RANDOM_ORDERS, STATIC_SETS
 from experiments.evaluation.methods.cached_chat import MOST_REQUESTS, CachedChat
 from experiments.evaluation.methods.compared_methods import MethodOptions
-from experiments.evaluation.methods.model_methods import chats_of
+from experiments.evaluation.methods.conversations import chats_of
 from experiments.evaluation.variations import MANNERS, RATES, SIZES
 from experiments.runs.cost_estimate import ATTEMPTS, Amount, Spending, limited, passed
 from policies.chat import Messages, known_block, prompt, query_block
@@ -68,8 +68,8 @@ def parts(
     told = describe(judges[0])
     costs = _judge_costs(told, test, budget)
     if costs:
-        looks = options.report_samples if told.stochastic else 1
-        calls = 1 + looks * sum(_sets(s, budget, options) for s in test)
+        samples = options.report_samples if told.stochastic else 1
+        calls = 1 + samples * sum(_sets(s, budget, options) for s in test)
         found.append(_part("judge calls to score", calls, costs, told.limits, ATTEMPTS))
     return found
 

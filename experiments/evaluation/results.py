@@ -1,4 +1,4 @@
-"""From conversations to rows: one row a method, scenario and draw of the judge."""
+"""Turns conversations into rows: one for each method, scenario and draw of the judge."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def evaluate(
 
     `profiles`: int[N_test], number of each scenario's profile. `score` and its dimensions are true means
     (exact when simulated); `n_asked` counts declined questions; `disclosure` sums cost times sensitivity of
-    what was told; `score_empty`, `score_best`, `score_full` are the scores with nothing known, with the best
-    set within the budget for this very person (NaN where sets cannot be enumerated), and with everything
+    what was answered; `score_empty`, `score_best`, `score_full` are the scores with nothing known, with the
+    best set within the budget for this very person (NaN where sets cannot be enumerated), and with everything
     known. `talks`: the conversations of `methods` where they have been held already.
     """
     rows = []

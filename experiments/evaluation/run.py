@@ -1,4 +1,4 @@
-"""One evaluation: for each draw of the judge plan on the train side, then talk with the test side."""
+"""Runs an evaluation: for each draw of the judge, plans for train people, then talks with test people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from policies.understanding.reader import default_reader
 Progress = Callable[[int, str], None]
 """(how many more steps are finished, what is done now)."""
 BeforeScoring = Callable[[int], None]
-"""Told how many judge calls the methods of one judge take, before any of them is made."""
+"""Called with how many judge calls the methods of one judge take, before any of them is made."""
 
 
 class Side(NamedTuple):
@@ -48,7 +48,7 @@ class Evaluation:
     n_left_out : rows of the tables that were about test people, and were not used
     n_escalated, n_revealing : test queries at which the agent would not ask at all, and that tell an
         attribute
-    n_looks, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
+    n_evaluations, unscored : verdicts on the methods' sets, and how many gave no score, by reason (none of a
         simulated judge)
     absent : a line for each kind of methods that could not be held, with the reason
     """
@@ -133,7 +133,7 @@ def _settings(
 
 
 def _plans(setting: Setting, table: Table, options: MethodOptions) -> tuple[TrainScores, PlanIndex]:
-    """Return what the policies know: scores of the people that the table is about, and the memory of it."""
+    """Return what the policies know: scores of the people that the table is about, and the index of it."""
     planned = set(table.table.table["scenario_id"].to_pylist())
     people = [s for s in setting.train if s.id in planned] or setting.train
     scores = TrainScores(people, setting.judge, setting.budget, options.unit_costs)
@@ -153,7 +153,7 @@ def _rows(
     """Return the rows of `methods`: first all conversations, then all scores that these need."""
     talks = converse(setting, methods, n_at_once)
     if not setting.true.exact:
-        before_scoring(setting.true.looks * sum(map(len, needed(talks, len(setting.test)))))
+        before_scoring(setting.true.n_samples * sum(map(len, needed(talks, len(setting.test)))))
     return evaluate(setting, methods, profiles, talks)
 
 

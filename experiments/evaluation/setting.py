@@ -1,4 +1,4 @@
-"""What one evaluation is about: who is planned for, who is asked, who judges."""
+"""Setting of an evaluation: who is planned for, who is asked, who judges."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Setting:
     budget : int, the most questions
     answers : what the test people say when asked
     seed : seed of what is random in methods (orders)
-    report_samples : fresh looks at each set under a judge that is stochastic and not simulated
+    report_samples : fresh samples of each set under a judge that is stochastic and not simulated
     model_seed : which draw of the judge
     """
 
@@ -150,7 +150,7 @@ class TrainScores:
 
     @functools.cached_property
     def seen(self) -> np.ndarray:
-        """float64[P, n_sets] as a policy may know them: one look, noise included."""
+        """float64[P, n_sets] as a policy may know them: one sample, noise included."""
         return score_table(self.scenarios, self.judge, self.budget)
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Robustness: other answers, fewer plans, and domains that no plan was made for.
+"""Robustness checks: other answers, fewer plans, and domains that no plan was made for.
 
 The simulated judge reads the profile: an answer that was given in part counts as given, an evasive one as
 none. What a partial answer costs shows in the questions that follow, where its words name no level.
@@ -56,7 +56,7 @@ class Variation(NamedTuple):
 
 
 def wanted(cost: float) -> tuple[str, ...]:
-    """Return the methods that a variation looks at; the references serve as denominators."""
+    """Return the methods of a variation; the references serve as denominators."""
     ours = tuple(f"{name} + value {cost:g}" for name in ("random order", "vote"))
     ours = (*ours, f"conditional + value {cost:g}", CHOSEN)
     return (VANILLA, BEST_STATIC, BEST_STATIC_ALL, *ours, cost_name(POPULATION, cost), ORACLE, FULL)
@@ -72,7 +72,7 @@ def check(names: Sequence[str]) -> None:
 def variations(
     names: Sequence[str], setting: Setting, scores: TrainScores, plan_index: PlanIndex, options: MethodOptions
 ) -> Iterator[Variation]:
-    """Yield the settings of the variations `names`; the plans are those of `memory`, or fewer of them."""
+    """Yield the settings of the variations `names`; the plans are those of `plan_index`, or fewer of them."""
     narrow = dataclasses.replace(
         options, value_costs=(options.value_cost,), costs=(options.value_cost,), chat=None
     )
@@ -151,7 +151,7 @@ def _left_out(
 def _with_trees(
     plan_index: PlanIndex, setting: Setting, scores: TrainScores, options: MethodOptions
 ) -> PlanIndex:
-    """Return `memory` with trees planned from `scores` alone; without any where sets cannot be enumerated."""
+    """Return `plan_index` with trees planned from `scores` alone; without where sets cannot be enumerated."""
     if not setting.enumerable:
         return with_trees(plan_index, None)
     return with_trees(plan_index, seen_trees(scores, options.value_cost, options.min_profiles))

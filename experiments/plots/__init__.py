@@ -1,1 +1,1 @@
-"""Figures: one look for all."""
+"""Figures in one style."""

@@ -1,4 +1,4 @@
-"""Figures as inline SVG: one look, readable without colour, text as outlines so that no font is needed."""
+"""Draws figures as inline SVG in one style: readable without colour, text as outlines, no font needed."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def to_svg(figure: Figure, key: str, title: str) -> str:
 def draw_lines(axes: Axes, lines: Sequence[Line], intervals: bool = True) -> None:
     """Draw `lines`, each with its own colour, marker and dashes."""
     for k, line in enumerate(lines):
-        look: dict[str, Any] = {"color": GREYS[k % len(GREYS)], "marker": MARKERS[k % len(MARKERS)]}
+        style: dict[str, Any] = {"color": GREYS[k % len(GREYS)], "marker": MARKERS[k % len(MARKERS)]}
         dashes: Any = DASHES[k % len(DASHES)] if len(line.x) > 1 else "none"
-        axes.plot(line.x, line.y, linestyle=dashes, label=line.label, markersize=5, linewidth=1.4, **look)
+        axes.plot(line.x, line.y, linestyle=dashes, label=line.label, markersize=5, linewidth=1.4, **style)
         if intervals and line.low is not None and line.high is not None:
-            axes.vlines(line.x, line.low, line.high, color=look["color"], linewidth=0.8, alpha=0.7)
+            axes.vlines(line.x, line.low, line.high, color=style["color"], linewidth=0.8, alpha=0.7)
 
 
 def draw_heat(axes: Axes, shares: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A policy tree as a picture: questions from left to right, answers with the same plan on one branch."""
+"""Draws a policy tree: questions from left to right, answers with the same plan on one branch."""
 
 from __future__ import annotations
 
@@ -182,13 +182,13 @@ def _draw(axes: Any, box: Box, left: float, top: float) -> float:
 def _draw_box(axes: Any, box: Box, left: float, middle: float) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    looks = {
+    styles = {
         "ask": ("1.0", "-", "black"),
         "answer": ("0.85", "-", "0.45"),
         "fallback": ("0.95", "--", "0.45"),
         "more": ("1.0", ":", "0.45"),
     }
-    fill, line, edge = looks[box.kind]
+    fill, line, edge = styles[box.kind]
     axes.add_patch(
         FancyBboxPatch(
             (left + 0.04, middle - _BOX[1] / 2), _BOX[0] - 0.08, _BOX[1],

@@ -1,1 +1,1 @@
-"""What plans for unknown people gain."""
+"""Compares plans for people whose profile nobody knows."""

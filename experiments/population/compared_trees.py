@@ -1,4 +1,4 @@
-"""The plans for people nobody knows that are compared, and the one that is followed."""
+"""Policy trees that are compared for unknown people, and the one that is stored."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def plans(
 ) -> dict[str, PolicyTree]:
     """Return the plans that are compared, the fixed path first.
 
-    `pooled`: the same with people of other domains, for the careful one.
+    `pooled`: the same with people of other domains, for the one with minimum support.
     """
     states = States(problem) if options.solver == "exact" else None
     path = best_fixed_path(problem, searcher=_fixed_searcher(options))

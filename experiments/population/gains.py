@@ -1,4 +1,4 @@
-"""What branching on answers and stopping early gain over the best fixed path, in sample and held out.
+"""Gains of branching on answers and of stopping early over the best fixed path, in sample and held out.
 
 Held out: people (never queries) are dealt into folds; each fold is judged by plans made from the others. The
 simulated judge is the same for all, so that what is held out is people and not a judge.
@@ -38,8 +38,9 @@ class Gain:
 
     `plan`: `fixed` (the best path that asks everybody the same), `stopping` (that path, left when it no
     longer pays), `branching` (at least as many questions as the path, chosen by the answers), `tree` (both,
-    the optimum), `careful` (the same, but people of other domains count too, `other_domains` each, and no
-    branch is for fewer than `min_profiles` people), `oracle` (who knows the profile and asks its best set).
+    the optimum), `careful` (the same with minimum support: no branch is for fewer than `min_profiles`
+    people, and people of other domains count too, `other_domains` each), `oracle` (who knows the profile and
+    asks its best set).
     `objective`, `score`, `questions`, `gain` (over `fixed`): in sample, of the domain's own people. `held_*`:
     on people that were not planned for, `held_stderr` the standard error of `held_gain`. NaN: not known.
     """

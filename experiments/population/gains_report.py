@@ -1,4 +1,4 @@
-"""What a run of `experiments.plan_population` says: tables, Parquet, the summary."""
+"""Report of `experiments.plan_population`: tables, Parquet, the summary."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _COLUMNS = (
     "stop",
     "branch",
     "both",
-    "careful",
+    "minimum support",
     "both, held out",
-    "careful, held out",
+    "minimum support, held out",
     "asked",
 )
 
@@ -41,8 +41,8 @@ def gains_table(rows: Sequence[Gain], judge: str, simulated: bool) -> Table:
         title=escape(_title(rows, judge, simulated)), box=box.SIMPLE_HEAD, title_justify="left",
         title_style="bold", show_edge=False, pad_edge=False, padding=0,
     )  # fmt: skip
-    heads = ("\ndomain", "\nn", "fixed\npath", "\nstop", "\nbranch", "\nboth", "\ncareful")
-    for i, head in enumerate((*heads, "both,\nheld out", "careful,\nheld out", "\nasked")):
+    heads = ("\ndomain", "\nn", "fixed\npath", "\nstop", "\nbranch", "\nboth", "min.\nsupport")
+    for i, head in enumerate((*heads, "both,\nheld out", "support,\nheld out", "\nasked")):
         table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
     for cells in table_rows(rows):
         if cells[0] == BY_DOMAIN:
@@ -111,12 +111,12 @@ def _held(rows: Sequence[Gain]) -> str:
 def notes(rows: Sequence[Gain]) -> str:
     """Return how the table is to be read, and what the held-out gains are draw by draw of the judge."""
     lines = [
-        f"stop, branch, both: gain of leaving the path early, of choosing by the answers, of both; careful: "
+        f"stop, branch, both: gain of leaving the path early, of choosing by the answers, of both; support: "
         f"both, no branch for fewer than {rows[0].min_profiles} people. \u00b1: 95 % interval over people. "
-        f"asked: questions of the path > of careful."
+        f"asked: questions of the path > of support."
     ]
     for domain in (BY_DOMAIN, EVERYBODY):
-        for plan, name in ((TREE, "both"), (MIN_SUPPORT, "careful")):
+        for plan, name in ((TREE, "both"), (MIN_SUPPORT, "support")):
             own = [r for r in rows if (r.domain, r.plan) == (domain, plan) and not math.isnan(r.held_stderr)]
             if len(own) < 2:
                 continue

@@ -11,6 +11,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from envs import Judge, UserError, load_schema
+from envs.declared import Declared
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
@@ -186,7 +187,7 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
         raise UserError(f"{group}: {one_line(error)}") from None
     except ImportError as error:
         raise UserError(f"{group}._target_: {one_line(error)}") from None
-    if not callable(getattr(thing, method, None)):
+    if not callable(Declared(thing, group).any(method)):
         raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
     return thing
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from envs import UserError
-from policies.understanding.yaml_file import read_mapping
+from envs.validation import FileModel, Pattern, read_yaml, validated
 
 CRISIS = Path(__file__).parent / "data" / "crisis.yaml"
 _LONGEST = 60
@@ -58,32 +60,54 @@ class Signal:
     asked: tuple[str, ...]
 
 
+class _ResourceRow(FileModel):
+    where: str
+    name: str
+    contact: str
+    kinds: list[str] = Field(alias="for")
+    source: str = ""
+
+
+class _SignalRow(FileModel):
+    name: str
+    kind: str
+    patterns: list[str]
+    unless: list[str] = Field(default=[])
+    past: Literal["counts", "cancels"] = "counts"
+    asked: list[str] = Field(default=[])
+
+
+class _CrisisFile(FileModel):
+    checked: str = ""
+    negations: frozenset[str] = Field(strict=False)
+    negation_reach: int = Field(ge=0)
+    negation_stops: list[Pattern] = Field(default=[])
+    near: list[str] = Field(default=[])
+    spellings: dict[str, str] = Field(default={})
+    terms: dict[str, str] = Field(default={})
+    no_negation: list[str]
+    past: list[Pattern]
+    present: list[Pattern]
+    messages: dict[str, str]
+    signals: list[_SignalRow] = Field(min_length=1)
+    resources: list[_ResourceRow]
+
+
 class Detector:
     """Reads clause by clause; see `data/crisis.yaml` for the rules and for what it cannot see."""
 
     def __init__(self, table: Mapping[str, Any], place: str) -> None:
         """Take the content of a YAML file; `place` names it in messages of `UserError`."""
-        self._negations = frozenset(_texts(table, "negations", place))
-        self._reach = _whole(table, "negation_reach", place)
-        stops = _texts(table, "negation_stops", place) if "negation_stops" in table else []
-        self._negation_stops = _compiled(stops, f"{place}: negation_stops")
-        near = _texts(table, "near", place) if "near" in table else []
-        self._spellings = {slip: word for word in near for slip in slips(word)}
-        self._spellings |= _mapping(table, "spellings", place)
-        self._terms = _mapping(table, "terms", place)
-        self._no_negation = _alternatives(_texts(table, "no_negation", place))
-        self._past = _compiled(_texts(table, "past", place), f"{place}: past")
-        self._present = _compiled(_texts(table, "present", place), f"{place}: present")
-        self.messages = {str(k): str(v) for k, v in _get(table, "messages", dict, place).items()}
+        self._file: _CrisisFile = validated(table, _CrisisFile, place)
+        self._spellings = {slip: word for word in self._file.near for slip in slips(word)}
+        self._spellings |= self._file.spellings
+        self._no_negation = _alternatives(self._file.no_negation)
+        self.messages = self._file.messages
         self.signals = tuple(
-            self._signal(row, f"{place}: signal {i}")
-            for i, row in enumerate(_get(table, "signals", list, place), 1)
+            self._signal(row, f"{place}: signals[{i}]") for i, row in enumerate(self._file.signals)
         )
-        if not self.signals:
-            raise UserError(f"{place}: signals: found none, expected at least one")
         self._resources = [
-            _resource(row, f"{place}: resource {i}")
-            for i, row in enumerate(_get(table, "resources", list, place), 1)
+            (Resource(row.where, row.name, row.contact), frozenset(row.kinds)) for row in self._file.resources
         ]
 
     @classmethod
@@ -96,7 +120,7 @@ class Detector:
             one line: file, place, what was found and expected.
         """
         path = CRISIS if path is None else Path(path)
-        return cls(read_mapping(path, "signals and resources", "signals"), str(path))
+        return cls(read_yaml(path, dict[str, Any], "signals and resources"), str(path))
 
     def check(self, text: str, attribute: str | None = None) -> Danger | None:
         """Return the sign of danger in `text` that comes first in the file, None where there is none.
@@ -137,8 +161,8 @@ class Detector:
         )
         if not found or _any(signal.unless, clause):
             return False
-        past = signal.past_cancels and _any(self._past, clause)
-        return not past or _any(self._present, clause)
+        past = signal.past_cancels and _any(self._file.past, clause)
+        return not past or _any(self._file.present, clause)
 
     def _spelt(self, clause: str) -> str:
         words = (_RUN.sub(r"\1", word) for word in clause.split())
@@ -146,33 +170,27 @@ class Detector:
 
     def _negated(self, before: str) -> bool:
         plain = self._no_negation.sub(" ", before).rstrip()
-        start = max((m.end() for stop in self._negation_stops for m in stop.finditer(plain)), default=0)
-        words = plain[start:].split()[-self._reach :] if self._reach else []
-        return not self._negations.isdisjoint(words)
+        stops = self._file.negation_stops
+        start = max((m.end() for stop in stops for m in stop.finditer(plain)), default=0)
+        reach = self._file.negation_reach
+        return not self._file.negations.isdisjoint(plain[start:].split()[-reach:] if reach else [])
 
     def _patterns(self, patterns: list[str], place: str) -> tuple[re.Pattern[str], ...]:
+        """Return `patterns` compiled, with the terms in their places."""
+
         def put(match: re.Match[str]) -> str:
-            if match[1] not in self._terms:
+            if match[1] not in self._file.terms:
                 raise UserError(f"{place}: {match[0]}: no such term, expected one of `terms`")
-            return f"(?:{self._terms[match[1]]})"
+            return f"(?:{self._file.terms[match[1]]})"
 
-        return _compiled([_TERM.sub(put, pattern) for pattern in patterns], place)
+        return tuple(validated([_TERM.sub(put, text) for text in patterns], list[Pattern], place))
 
-    def _signal(self, row: Any, place: str) -> Signal:
-        kind = _get(row, "kind", str, place)
-        if kind not in self.messages:
-            raise UserError(f"{place}: kind: found {kind!r}, expected one of {', '.join(self.messages)}")
-        past = row.get("past", "counts")
-        if past not in ("counts", "cancels"):
-            raise UserError(f"{place}: past: found {past!r}, expected counts or cancels")
-        return Signal(
-            _get(row, "name", str, place),
-            kind,
-            self._patterns(_texts(row, "patterns", place), f"{place}: patterns"),
-            self._patterns(_texts(row, "unless", place) if "unless" in row else [], f"{place}: unless"),
-            past == "cancels",
-            tuple(_texts(row, "asked", place)) if "asked" in row else (),
-        )
+    def _signal(self, row: _SignalRow, place: str) -> Signal:
+        if row.kind not in self.messages:
+            raise UserError(f"{place}.kind: found {row.kind!r}, expected one of {', '.join(self.messages)}")
+        patterns = self._patterns(row.patterns, f"{place}.patterns")
+        unless = self._patterns(row.unless, f"{place}.unless")
+        return Signal(row.name, row.kind, patterns, unless, row.past == "cancels", tuple(row.asked))
 
 
 def clauses(text: str) -> list[str]:
@@ -205,55 +223,12 @@ def _pieces(clause: str) -> list[str]:
     return [" ".join(words[start : start + _LONGEST]) for start in starts]
 
 
-def _any(patterns: tuple[re.Pattern[str], ...], text: str) -> bool:
+def _any(patterns: Iterable[re.Pattern[str]], text: str) -> bool:
     return any(pattern.search(text) for pattern in patterns)
 
 
 def _alternatives(phrases: list[str]) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(map(re.escape, phrases))})\b" if phrases else r"(?!)")
-
-
-def _compiled(patterns: list[str], place: str) -> tuple[re.Pattern[str], ...]:
-    found = []
-    for i, pattern in enumerate(patterns, 1):
-        try:
-            found.append(re.compile(pattern))
-        except re.error as error:
-            raise UserError(f"{place}: pattern {i} is no regular expression ({error})") from None
-    return tuple(found)
-
-
-def _resource(row: Any, place: str) -> tuple[Resource, frozenset[str]]:
-    where, name, contact = (_get(row, key, str, place) for key in ("where", "name", "contact"))
-    return Resource(where, name, contact), frozenset(_texts(row, "for", place))
-
-
-def _get(row: Any, key: str, kind: type, place: str) -> Any:
-    value = row.get(key) if isinstance(row, dict) else None
-    if not isinstance(value, kind):
-        raise UserError(f"{place}: {key}: found {type(value).__name__}, expected {kind.__name__}")
-    return value
-
-
-def _texts(row: Any, key: str, place: str) -> list[str]:
-    found = _get(row, key, list, place)
-    if not all(isinstance(text, str) for text in found):
-        raise UserError(f"{place}: {key}: expected a list of texts (quote numbers and yes/no)")
-    return found
-
-
-def _mapping(table: Any, key: str, place: str) -> dict[str, str]:
-    found = _get(table, key, dict, place) if key in table else {}
-    if not all(isinstance(text, str) for pair in found.items() for text in pair):
-        raise UserError(f"{place}: {key}: expected texts under texts (quote numbers and yes/no)")
-    return found
-
-
-def _whole(row: Any, key: str, place: str) -> int:
-    value = _get(row, key, int, place)
-    if isinstance(value, bool) or value < 0:
-        raise UserError(f"{place}: {key}: found {value!r}, expected an integer >= 0")
-    return int(value)
 
 
 @functools.cache

@@ -35,7 +35,10 @@ class Auto:
     Parameters
     ----------
     num_workers, address, chunk_size : as for `Ray`, where Ray is taken
-    say : is told in one line what was taken, and why
+
+    Attributes
+    ----------
+    say : is told in one line what was taken, and why; `print` unless set
     """
 
     def __init__(
@@ -43,11 +46,10 @@ class Auto:
         num_workers: int | None = None,
         address: str | None = None,
         chunk_size: int = 8,
-        say: Callable[[str], None] = print,
     ) -> None:
         self.ray = Ray(num_workers, address, chunk_size)
         self.num_workers = num_workers or available_cores()
-        self.say = say
+        self.say: Callable[[str], None] = print
         self._said = ""
 
     def start(self, judge: Judge, searcher: Searcher, options: PlanOptions, n_scenarios: int) -> Run:

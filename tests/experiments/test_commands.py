@@ -262,7 +262,7 @@ def wait_for_lines(path, count, process):
         time.sleep(0.02)
 
 
-def interrupt(tmp_path, *arguments):
+def interrupt(tmp_path, *arguments, stop=lambda process: os.killpg(process.pid, signal.SIGINT)):
     """Interrupt a run whose judge answers for s0 to s5 and holds every other scenario until `go` exists."""
     (tmp_path / "judges.py").write_text(HOLDING)
     write_scenarios(tmp_path / "s.jsonl", [record(i) for i in range(12)])
@@ -270,7 +270,7 @@ def interrupt(tmp_path, *arguments):
     options += ("+budget=2", "output_dir=out", *arguments)
     process = start(tmp_path, *options)
     wait_for_lines(tmp_path / "out" / "plans.jsonl", 3, process)
-    os.killpg(process.pid, signal.SIGINT)
+    stop(process)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (out, err)
     assert err.startswith("error: interrupted")
@@ -290,10 +290,27 @@ def test_ctrl_c_saves_what_is_finished(command, tmp_path):
     assert planned_ids(tmp_path / "out")[: len(saved)] == saved
 
 
+def test_sigterm_saves_what_is_finished(command, tmp_path):
+    options, saved = interrupt(tmp_path, SERIAL, stop=lambda process: process.terminate())
+    done = command(*options, "resume=true")
+    assert (done.code, done.err) == (0, "")
+    assert planned_ids(tmp_path / "out")[: len(saved)] == saved
+
+
 @pytest.mark.slow
-def test_ctrl_c_with_ray(command, tmp_path):
-    options, saved = interrupt(tmp_path, "parallel.num_workers=2")
-    done = command(*options[:-1], SERIAL, "resume=true")  # another way to run it changes no row
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda process: os.killpg(process.pid, signal.SIGINT),
+        lambda process: process.terminate(),
+        lambda process: os.killpg(process.pid, signal.SIGTERM),
+    ],
+    ids=["ctrl-c", "sigterm", "sigterm to the group"],
+)
+def test_an_interrupt_with_ray(command, tmp_path, stop):
+    ray = ("parallel=ray", "parallel.num_workers=2")
+    options, saved = interrupt(tmp_path, *ray, stop=stop)
+    done = command(*options[:-2], SERIAL, "resume=true")  # another way to run it changes no row
     assert (done.code, done.err) == (0, "")
     assert planned_ids(tmp_path / "out")[: len(saved)] == saved
     assert len(rows(tmp_path / "out")) == 12

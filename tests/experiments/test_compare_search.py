@@ -88,7 +88,7 @@ def test_run_resume_and_what_is_printed(command, tmp_path):
 @pytest.mark.slow
 def test_ray_finds_the_same(command, tmp_path):
     assert command(*TINY, SERIAL, module=COMPARE).code == 0
-    done = run(tmp_path, *TINY, "output_dir=ray", "parallel.num_workers=2", module=COMPARE)
+    done = run(tmp_path, *TINY, "output_dir=ray", "parallel=ray", "parallel.num_workers=2", module=COMPARE)
     assert done.code == 0, done.err
     pd.testing.assert_frame_equal(table_of(tmp_path / "ray"), table_of(tmp_path / "run"))
 

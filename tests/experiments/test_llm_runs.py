@@ -126,7 +126,7 @@ def test_rows_do_not_depend_on_what_is_in_flight(run, home, undisturbed, in_flig
 def test_rows_do_not_depend_on_workers_who_share_the_cache(run, home, undisturbed):
     with serve(latency_s=0.02) as running:
         given = [a for a in arguments(running.url, "ray.sqlite", "output_dir=ray") if a != SERIAL]
-        done = run(*given, "parallel.num_workers=2", "judge.max_in_flight=9")
+        done = run(*given, "parallel=ray", "parallel.num_workers=2", "judge.max_in_flight=9")
         assert (done.code, done.err) == (0, "")
         assert running.seen.most_at_once <= 8  # two shares of four
         assert running.seen.requests == undisturbed[1]

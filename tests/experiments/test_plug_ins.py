@@ -161,7 +161,7 @@ def test_judge_and_searcher_with_keywords(command, home):
 def test_plug_ins_in_ray_workers(command, home):
     options = (*judge("Counting", "+judge.per_attribute=0.5"), *searcher("First", "+search.width=3"))
     assert command(SERIAL, *options).code == 0
-    done = command("parallel.num_workers=2", *(o.replace("=out", "=ray") for o in options))
+    done = command("parallel=ray", "parallel.num_workers=2", *(o.replace("=out", "=ray") for o in options))
     assert (done.code, done.err) == (0, "")
     assert rows(home / "ray") == rows(home / "out")
 
@@ -310,8 +310,8 @@ def test_a_user_error_of_a_plug_in_is_one_line(command, home):
 @pytest.mark.slow
 @pytest.mark.parametrize("user", [False, True])
 def test_a_plug_ins_error_in_a_ray_worker(command, home, user):
-    options = (*judge("Fails", f"+judge.user={str(user).lower()}"), "search=greedy", "parallel.num_workers=2")
-    done = command(*options, "parallel.chunk_size=100")
+    options = (*judge("Fails", f"+judge.user={str(user).lower()}"), "search=greedy")
+    done = command(*options, "parallel=ray", "parallel.num_workers=2", "parallel.chunk_size=100")
     if user:
         assert_one_line(done)
     else:
@@ -361,8 +361,8 @@ def test_a_searcher_that_returns_no_plan(command, home, what):
 @pytest.mark.parametrize("what", ["twice", "missing"])
 def test_a_searcher_that_returns_no_plan_in_a_ray_worker(command, home, what):
     write_scenarios(home / "s.jsonl", [record(0, profile=dict.fromkeys(NAMES[:9], "x"))])
-    options = (*judge("Counting"), *searcher("OddPlan", f"+search.what={what}"), "parallel.num_workers=1")
-    assert_refused(command(*options), what)
+    options = (*judge("Counting"), *searcher("OddPlan", f"+search.what={what}"))
+    assert_refused(command(*options, "parallel=ray", "parallel.num_workers=1"), what)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,16 @@ SEARCHES = (
     "static", "static_four", "static_paper", "uct",
 )  # fmt: skip
 TIED = ("exhaustive", "mcts", "greedy", "bayes", "beam", "gumbel", "halving", "random", "uct")
-STATIC = "search.order=[Profession,Emotional State,Age]"
+NAMED = {
+    "uct": ("search=mcts", "search.selection=uct"),
+    "static": ("search=static", "search.order=[Profession,Emotional State,Age]"),
+    "static_four": (
+        "search=static",
+        "search.order=[Age,Emotional State,Mental Health Status,Profession]",
+    ),
+    "static_paper": ("search=static",),
+}
+"""Cases that are not the name of a member of the group alone."""
 
 PATHS = (
     "scenario_id", "domain", "path", "path_scores", "score", "score_stderr", "n_samples", "search_score",
@@ -101,12 +110,14 @@ def trained(runs, *arguments):
     return [*rows, *failures_of(out), pick(summary_of(out), TRAINED)]
 
 
+def _named(search):
+    return NAMED.get(search, (f"search={search}",))
+
+
 def searched(search, judge, noise, runs):
-    own = [STATIC] if search == "static" else []
     return trained(
-        runs, f"search={search}", f"judge={judge}", f"judge.noise_std={noise}", "budget=3", "search.wave=2",
-        *own,
-    )  # fmt: skip
+        runs, *_named(search), f"judge={judge}", f"judge.noise_std={noise}", "budget=3", "search.wave=2"
+    )
 
 
 def limited(search, runs):
@@ -120,7 +131,7 @@ def limited(search, runs):
 def tied(search, runs):
     """Many sets and orders with the same score."""
     return trained(
-        runs, f"search={search}", "judge=custom", "judge._target_=coarse_judge.CoarseJudge", "budget=3"
+        runs, *_named(search), "judge=custom", "judge._target_=coarse_judge.CoarseJudge", "budget=3"
     )
 
 

@@ -1,1 +1,1 @@
-"""The methods of an evaluation and the conversations they lead."""
+"""Methods of an evaluation and their conversations."""

@@ -1,4 +1,4 @@
-"""Methods without a policy: nobody asked, everybody asked the same, everything known, an oracle's plan."""
+"""Baselines: nothing asked, the same asked of everybody, everything known, an oracle's plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.population.set_table import sets_within
 
 VANILLA, FULL, ORACLE = "vanilla", "full context", "oracle path"
 BEST_STATIC, BEST_STATIC_ALL = "best static set per domain", "best static set"
-"""Of at most `budget` attributes, told the domain and not; their families bear the same names."""
+"""Of at most `budget` attributes, with the domain known and not; their families bear the same names."""
 STATIC_SETS = {
     "static-3": ("Emotional State", "Mental Health Status", "Past Self-Harm History"),
     "static-4": ("Age", "Emotional State", "Mental Health Status", "Profession"),
@@ -31,7 +31,7 @@ def random_name(k: int) -> str:
 
 
 def static_name(k: int, domain_told: bool = True) -> str:
-    """Return the name of the best static set of exactly k attributes, `told` the domain or not."""
+    """Return the name of the best static set of exactly k attributes, the domain known (`told`) or not."""
     return f"best static {k}{' per domain' if domain_told else ''}"
 
 
@@ -98,10 +98,10 @@ def best_sets(
 
 
 def _best_static(setting: Setting, scores: TrainScores) -> list[Method]:
-    """Return the best static sets, of at most `budget` attributes and of each exact size, domain told or not.
+    """Return best static sets, of at most `budget` attributes and of each exact size, domain known and not.
 
-    They are chosen on what plans are made from, one look at each set of the train people, each of whom counts
-    as often as they have scenarios.
+    They are chosen on what plans are made from, one sample of each set of the train people, each of whom
+    counts as often as they have scenarios.
     """
     counts = scores.weights.astype(np.int64)
     table = np.repeat(scores.seen, counts, axis=0)
@@ -126,7 +126,7 @@ def _indices(mask: int) -> tuple[int, ...]:
 def oracle_sets(setting: Setting) -> list[tuple[int, ...]]:
     """Return the best set of at most `budget` attributes for each very person, by enumeration."""
     judge = setting.judge
-    assert isinstance(judge, SimulatedJudge)  # noqa: S101 - `enumerable` has told
+    assert isinstance(judge, SimulatedJudge)  # noqa: S101 - `enumerable` has checked it
     masks = sets_within(len(setting.schema), min(setting.budget, len(setting.schema)))
     first, of = people(setting.test)
     table = exact_table(judge, [setting.test[i] for i in first.tolist()], masks)

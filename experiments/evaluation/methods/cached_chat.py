@@ -1,4 +1,4 @@
-"""A language model that chooses questions and rates contexts in an evaluation: cached, limited, counted.
+"""Cached, limited and counted language model that chooses questions and rates contexts.
 
 A conversation with a person keeps nothing of what is said (`policies.chat`). An evaluation asks about
 scenarios that are on file, and keeps the replies: what was paid for once is free in every later run.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from pydantic import Field
+
 from envs.llm import ChatRequest, Client, Limits
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import EndpointSettings, Sampling
+from envs.llm.endpoint import EndpointSettings, Sampling, Temperature
 from envs.llm.engine import Spent
+from envs.validation import MaybeCount, settings, takes
 from policies.chat import Messages
 from policies.dialogue_state import Abstention, Acquisition
 from policies.llm_policies import BinaryAbstention, LLMAcquisition, ScaleAbstention
@@ -60,59 +63,36 @@ class Topic:
         return sum(reply is None for reply in self._known.values())
 
 
+@settings
+class ChatSettings(Sampling, EndpointSettings):
+    """The model's endpoint, how its replies are drawn, and what they may take."""
+
+    temperature: Temperature = Field(default=0.0, description="null: not sent")
+    max_output_tokens: MaybeCount = Field(default=512, description="of one reply; null: not sent")
+    timeout_s: float = Field(default=60.0, gt=0, description="seconds a request may take")
+    place: str = "chat"
+
+
 class CachedChat:
     """A model at an OpenAI-compatible endpoint, its replies cached whether they can be used or not.
 
     An unusable reply is asked for again up to twice, under the next sample index, as an agent would; each of
     the replies is kept, so that a second run sends nothing. Safe to call from many threads.
 
-    Parameters
-    ----------
-    model, base_url, timeout_s
-        See `envs.llm.Endpoint`.
-    temperature, max_output_tokens
-        Of each reply.
-    max_in_flight, max_requests, max_tokens, max_cost, prices
-        See `envs.llm.Limits`.
-    cache : str, optional
-        SQLite file of replies, default one in the user's cache folder.
+    Parameters are the fields of `ChatSettings`, by keyword.
 
     Raises
     ------
     UserError
-        no model, a limit out of range, or `max_cost` without a price.
+        no model, a value out of range, or `max_cost` without a price.
     """
 
-    def __init__(
-        self,
-        model: str,
-        base_url: str | None = None,
-        temperature: float = 0.0,
-        max_output_tokens: int = 512,
-        timeout_s: float = 60.0,
-        max_in_flight: int = 32,
-        max_requests: int | None = None,
-        max_tokens: int | None = None,
-        max_cost: float | None = None,
-        prices: str | None = None,
-        cache: str | None = None,
-    ) -> None:
-        self.name = model
-        settings = EndpointSettings(
-            model,
-            base_url,
-            timeout_s=timeout_s,
-            max_in_flight=max_in_flight,
-            max_requests=max_requests,
-            max_tokens=max_tokens,
-            max_cost=max_cost,
-            prices=prices,
-            cache=cache,
-            place="chat",
-        )
+    @takes(ChatSettings)
+    def __init__(self, settings: ChatSettings) -> None:
+        self.name = settings.model
         self.limits: Limits = settings
+        self._sampling: Sampling = settings
         self._client = Client(settings, settings, settings.cache_path)
-        self._sampling = Sampling(temperature=temperature, max_output_tokens=max_output_tokens, place="chat")
         self.topics: dict[str, Topic] = {}
 
     @property
@@ -152,7 +132,8 @@ class CachedChat:
         return ChatRequest(
             messages,
             self._sampling.temperature,
-            max_output_tokens=self._sampling.max_output_tokens,
+            self._sampling.top_p,
+            self._sampling.max_output_tokens,
             sample=sample,
         )
 

@@ -1,14 +1,14 @@
-"""Which methods are held against each other, built for one setting."""
+"""Builds the methods that are compared in one setting."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from envs.declared import Declared
 from experiments.evaluation.methods.baselines import baselines
 from experiments.evaluation.methods.cached_chat import CachedChat
-from experiments.evaluation.methods.conversations import Conversations
-from experiments.evaluation.methods.model_methods import chats_of, model_methods
+from experiments.evaluation.methods.conversations import Conversations, chats_of, model_methods
 from experiments.evaluation.methods.population_plans import population_plans, seen_trees
 from experiments.evaluation.methods.trajectories import Method
 from experiments.evaluation.setting import MAX_ENUMERABLE, Setting, TrainScores
@@ -36,7 +36,7 @@ class MethodOptions:
     `value_cost` the one that stands for it. `costs`: those of the exact plan. `min_profiles`: where fewer
     people agree with the answers, trees go on with the fixed path. `other_domains`: what a person of another
     domain counts in a domain's tree. `unit_costs`: every question costs the same. `seed`: of what is random
-    in methods. `report_samples`: fresh looks under a judge that is stochastic and not simulated.
+    in methods. `report_samples`: fresh samples under a judge that is stochastic and not simulated.
     `variations`, `variation_seeds`: which robustness checks, under how many draws of the judge. `chat`: the
     model of the methods that ask one.
     """
@@ -81,13 +81,13 @@ def remember(
     trees: PolicyTrees | None,
     source: str,
 ) -> PlanIndex:
-    """Return the memory of `table` and `trees`, its queries embedded, questions priced as in `scores`."""
+    """Return the index of `table` and `trees`, its queries embedded, questions priced as in `scores`."""
     index = Index.build(options.embedding, table.table["query"].to_pylist())
     return PlanIndex(table, index, scores.schema, source, trees)
 
 
 def with_trees(plan_index: PlanIndex, trees: PolicyTrees | None) -> PlanIndex:
-    """Return `memory` with other trees."""
+    """Return `plan_index` with other trees."""
     return PlanIndex(plan_index.table, plan_index.index, plan_index.schema, plan_index.source, trees)
 
 
@@ -98,7 +98,7 @@ def compared_methods(
     options: MethodOptions,
     stored_trees: bool = False,
 ) -> list[Method]:
-    """Return every method that the setting allows; `stored_trees`: the memory's are those beside a table."""
+    """Return every method that the setting allows; `stored_trees`: its trees are those beside a table."""
     costs = sorted({*options.value_costs, options.value_cost})
     free = rules(costs, setting.budget)
     talks = Conversations(setting, plan_index, free, options.policy.n_neighbours)
@@ -182,7 +182,7 @@ def absent(setting: Setting, options: MethodOptions, stored_trees: bool) -> list
 
 def needs_trees(policy: Policy) -> bool:
     """Tell whether `policy` follows policy trees."""
-    return isinstance(getattr(policy, "acquisition", None), ConditionalAcquisition)
+    return isinstance(Declared(policy, "policy").any("acquisition"), ConditionalAcquisition)
 
 
 def few(methods: Sequence[Method], wanted: Sequence[str]) -> list[Method]:

@@ -1,4 +1,4 @@
-"""Conversations of policies with test persons: each acquisition is walked once, every stopping rule looks on.
+"""Conversations of policies with test persons: one walk for each acquisition serves all stopping rules.
 
 Where a stopping rule ends a conversation does not change what an acquisition would have asked before, so all
 rules read one walk to the end of the budget. It takes the same decisions as
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from experiments.evaluation.methods.baselines import random_orders
+from experiments.evaluation.methods.cached_chat import CachedChat
 from experiments.evaluation.methods.trajectories import BASELINE, POLICY, Method, Trajectory
 from experiments.evaluation.setting import Setting
-from policies.acquisition import VoteAcquisition
+from policies.acquisition import ConditionalAcquisition, NearestAcquisition, VoteAcquisition
 from policies.dialogue_state import Abstention, Acquisition, Choice, DialogueState, Policy
 from policies.plan_index import Neighbours, PlanIndex
 
@@ -25,8 +27,8 @@ from policies.plan_index import Neighbours, PlanIndex
 class Walk(NamedTuple):
     """A conversation to its end.
 
-    `asked`: L schema indices; `told`: L + 1 bitmasks, before and after each question; `stops`: rule -> after
-    how many questions it ends the conversation, at most L.
+    `asked`: L schema indices; `answered`: L + 1 bitmasks, before and after each question; `stops`: rule ->
+    after how many questions it ends the conversation, at most L.
     """
 
     asked: tuple[int, ...]
@@ -40,11 +42,11 @@ class Walk(NamedTuple):
 
 
 class Conversations:
-    """Talks with the test persons of a setting, from one memory of planned paths.
+    """Talks with the test persons of a setting, by one index of planned paths.
 
     Parameters
     ----------
-    memory : the paths planned for the train side
+    plan_index : the paths planned for the train side
     rules : name -> stopping rule
     """
 
@@ -177,3 +179,36 @@ def _first_open(dialogue: DialogueState, order: Sequence[int]) -> Choice:
 def curve_of(name: str, rule: str) -> str:
     """Return the family of operating points of an acquisition under a rule: all costs of `value`, all k."""
     return f"{name} + {rule.rpartition(' ')[0] or rule}"
+
+
+def model_methods(
+    setting: Setting,
+    plan_index: PlanIndex,
+    chat: CachedChat,
+    rules: Mapping[str, Abstention],
+    n_neighbours: int,
+    conditional: tuple[str, PlanIndex] | None = None,
+) -> list[Method]:
+    """Return random order and each acquisition stopped by the model, and `llm` under every rule.
+
+    `rules`: stopping rules that need no model. `conditional`: the name of following trees, and an index that
+    has them.
+    """
+    rated = chat.abstentions()
+    talks = Conversations(setting, plan_index, rated, n_neighbours)
+    methods = talks.abstention_only()
+    methods += talks.methods({"nearest": NearestAcquisition(), "vote": VoteAcquisition()})
+    if conditional is not None:
+        name, with_trees = conditional
+        there = Conversations(setting, with_trees, rated, n_neighbours)
+        methods += there.methods({name: ConditionalAcquisition()})
+    chosen = Conversations(setting, plan_index, {**rules, **rated}, n_neighbours)
+    methods += chosen.methods({"llm": chat.acquisition()})
+    return [replace(method, asks_a_model=True) for method in methods]
+
+
+def chats_of(policy: Policy) -> list[CachedChat]:
+    """Return the models that the chosen policy asks."""
+    parts = [Declared(policy, "policy").any(part) for part in ("acquisition", "abstention")]
+    found = [Declared(part, "policy").any("chat") for part in parts]
+    return [chat for chat in found if isinstance(chat, CachedChat)]

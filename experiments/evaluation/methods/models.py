@@ -1,4 +1,4 @@
-"""The language models of an evaluation: who they are, how they begin, and what a stop leaves behind."""
+"""Language models of an evaluation: caches, names, requests, and how a stopped one goes on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def paid_for_is_kept() -> Iterator[None]:
 
 
 def with_cached_chats(cfg: DictConfig) -> DictConfig:
-    """Return `cfg` whose chosen policy asks its models through the cache: what is told is on file anyway."""
+    """Return `cfg` whose chosen policy asks its models through the cache: answers are on file anyway."""
     found = copy.deepcopy(cfg)
     for part in ("acquisition", "abstention"):
         node = found.policy.get(part)

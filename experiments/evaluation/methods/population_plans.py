@@ -1,4 +1,4 @@
-"""Plans for an unknown person as methods: policy trees, by exact dynamic programming over train profiles."""
+"""Policy trees as methods: exact dynamic programming over the train profiles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plan_tree(
 ) -> PolicyTree:
     """Return the tree for `domain` (ALL, or one without people: for everybody).
 
-    `exact`: planned on the scores without noise, else on one look at each set. Where fewer than
+    `exact`: planned on the scores without noise, else on one sample of each set. Where fewer than
     `min_profiles` people agree with the answers, the tree goes on with the best fixed path. `budget`: of
     fewer questions. `other_domains`: what each person of another domain counts.
     """
@@ -86,7 +86,7 @@ def _priced(states: States, of: PopulationProblem, problem: PopulationProblem) -
 def seen_trees(
     scores: TrainScores, cost_weight: float, min_profiles: float, budget: int | None = None
 ) -> PolicyTrees:
-    """Return the tree that `conditional` follows: for everybody, planned on one look at each set."""
+    """Return the tree that `conditional` follows: for everybody, planned on one sample of each set."""
     tree = plan_tree(
         scores, ALL, exact=False, cost_weight=cost_weight, min_profiles=min_profiles, budget=budget
     )
@@ -106,7 +106,7 @@ def population_plans(
     min_profiles: float,
     other_domains: float = 0.0,
 ) -> list[Method]:
-    """Return the exact plans of the train people under the exact judge, and a policy that is told the domain.
+    """Return the exact plans of the train people under the exact judge, and a policy that knows the domain.
 
     The plans know the judge without its noise, and POPULATION the domain of each query, which no policy does.
     TOLD makes its plan as `conditional` does, for each domain, people of others counting `other_domains`.

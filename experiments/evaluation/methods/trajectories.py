@@ -1,4 +1,4 @@
-"""What a method asked one person, what it was told, and what that was worth."""
+"""Methods, the conversations they hold, and true scores of the sets that these end in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BASELINE, POLICY, REFERENCE = "baseline", "policy", "reference"
 
 
 class Trajectory(NamedTuple):
-    """One conversation. `asked`: schema indices in order, declined ones too; `told`: bitmask of the known."""
+    """One conversation. `asked`: schema indices in order, declined too; `answered`: bitmask of the known."""
 
     asked: tuple[int, ...]
     answered: int
@@ -53,11 +53,11 @@ class Method:
 class TrueScores:
     """Dimensions of sets of one group of scenarios: exact under the simulated judge, else on fresh samples.
 
-    `n_samples`: fresh looks at each set of any other stochastic judge, which no search has seen.
+    `n_samples`: fresh samples of each set of any other stochastic judge, which no search has seen.
 
     Attributes
     ----------
-    n_looks : int, verdicts asked for (none of a simulated judge)
+    n_evaluations : int, verdicts asked for (none of a simulated judge)
     reasons : how many of them gave no score, by the judge's reason
     """
 
@@ -75,8 +75,8 @@ class TrueScores:
         self.reasons: Counter[str] = Counter()
 
     @property
-    def looks(self) -> int:
-        """Looks at each set."""
+    def n_samples(self) -> int:
+        """Evaluations of each set."""
         return len(self._samples)
 
     def fill(self, masks: Sequence[Iterable[int]]) -> None:
@@ -109,13 +109,13 @@ class TrueScores:
         return np.array([memo[mask] for mask in masks])
 
     def _verdicts(self, scenario: Scenario, masks: np.ndarray) -> Sequence[Score | float]:
-        """Return `looks` verdicts on each of `masks`, one set after the other."""
-        repeated, samples = np.repeat(masks, self.looks), np.tile(self._samples, len(masks))
+        """Return `n_samples` verdicts on each of `masks`, one set after the other."""
+        repeated, samples = np.repeat(masks, self.n_samples), np.tile(self._samples, len(masks))
         return JudgeScores(scenario, self.judge).verdicts(repeated, samples)
 
     def _keep(self, i: int, masks: Sequence[int], verdicts: Sequence[Score | float]) -> None:
-        """Keep the mean of each set's scores, and count the looks without one."""
-        rows = np.array([_dimensions(v) for v in verdicts], np.float64).reshape(len(masks), self.looks, 3)
+        """Keep the mean of each set's scores, and count the evaluations without one."""
+        rows = np.array([_dimensions(v) for v in verdicts], np.float64).reshape(len(masks), self.n_samples, 3)
         kept = ~np.isnan(rows)
         with np.errstate(invalid="ignore"):  # a set without any score is NaN
             means = np.where(kept, rows, 0.0).sum(axis=1) / kept.sum(axis=1)

@@ -1,1 +1,1 @@
-"""What an evaluation says: figures, tables, sentences, one HTML page."""
+"""Reports of an evaluation: figures, tables, sentences, one HTML page."""

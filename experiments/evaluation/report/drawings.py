@@ -1,4 +1,4 @@
-"""The figures of an evaluation; each title says what is seen, computed from the numbers drawn."""
+"""Figures of an evaluation; each title says what is seen, computed from the numbers drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation says, in sentences computed from its numbers."""
+"""Findings of an evaluation: sentences computed from its numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def findings(found: dict[str, MethodFigures], pairs: Sequence[Pair], chosen: str
     message: set[tuple[object, ...]] = set()
     for pair in pairs:
         if pair.name.startswith(TOLD) and pair.other not in (BEST_STATIC, POPULATION):
-            continue  # what is told the domain is held against what knows it too
+            continue  # what knows the domain is compared with what knows it too
         same = (pair.other, pair.kind, *pair.interval)  # the chosen policy may be one of the others
         if (
             pair.other in _HELD_AGAINST

@@ -1,4 +1,4 @@
-"""The tables of an evaluation, the same in HTML and in Markdown."""
+"""Tables of an evaluation, the same in HTML and in Markdown."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def methods_grid(found: Iterable[MethodFigures], simulated: bool, title: str = "
         "Score 1 to 5, mean over held-out people"
         + (SIMULATED if simulated else "")
         + ". Disclosure: cost times "
-        "sensitivity of what was told. Possible gain: of the best set within the budget for each very "
+        "sensitivity of what was answered. Possible gain: of the best set within the budget for each very "
         "person. Made worse: scores below asking nothing."
     )
     return Grid(title, columns, rows, note, 2)

@@ -1,4 +1,4 @@
-"""One HTML file that holds everything: no script, no font, no image from elsewhere."""
+"""Writes one self-contained HTML page: no script, no font, no image from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods in numbers: means with intervals, by domain and dimension, and paired differences."""
+"""Figures of methods: means with intervals, by domain and dimension, and paired differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MethodFigures:
     ----------
     score, dimensions : mean score, and of each dimension
     asked, answered, disclosure : a person's questions, those answered, and cost times sensitivity of what was
-        told
+        answered
     share : sum of gains over sum of possible gains (best set within the budget for each very person)
     worse : share of scenarios that score below asking nothing
     domains : mean score of each domain that occurs

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: Parquet, JSON, Markdown and one HTML file; and what it shows on the terminal."""
+"""Writes the results of an evaluation (Parquet, JSON, Markdown, HTML) and shows the main ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named comparisons of an evaluation: differences, and comparisons at equal questions or equal scores."""
+"""Comparisons of methods: differences, and at equal questions or equal scores."""
 
 from __future__ import annotations
 

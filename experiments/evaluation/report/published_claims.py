@@ -1,4 +1,4 @@
-"""Published claims beside what a run measured: a table made from the run's `summary.json` alone."""
+"""Table of published claims beside what a run measured, from its `summary.json` alone."""
 
 from __future__ import annotations
 

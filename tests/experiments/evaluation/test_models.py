@@ -9,9 +9,9 @@ from envs.llm.scripted_server import Script, ScriptedServer
 from experiments.evaluation.at_once import at_once
 from experiments.evaluation.methods.cached_chat import CHOOSES, RATES, SAYS, CachedChat
 from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions, absent, compared_methods
+from experiments.evaluation.path_tables import planned_from_others
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import TrainScores
-from experiments.evaluation.stored import planned_from_others
 from policies.abstention import FixedAbstention, NeverAbstention
 from policies.composed import ComposedPolicy
 from policies.embeddings import StaticEmbedding

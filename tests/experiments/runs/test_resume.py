@@ -132,9 +132,8 @@ def test_ray_gives_the_same_rows(run, home, expected, name, parallel):
     options = {"mcts": MCTS, "learner": LEARNER}[name]
     folder = f"ray-{name}-{'-'.join(parallel)}"
     workers, chunk = parallel
-    done = run(
-        *options, f"parallel.num_workers={workers}", f"parallel.chunk_size={chunk}", f"output_dir={folder}"
-    )
+    given = ("parallel=ray", f"parallel.num_workers={workers}", f"parallel.chunk_size={chunk}")
+    done = run(*options, *given, f"output_dir={folder}")
     assert (done.code, done.err) == (0, "")
     assert rows(home / folder) == expected[name]
 
@@ -322,6 +321,6 @@ def test_kill_9_and_resume(home, expected):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mcts", "learner"])
 def test_kill_9_and_resume_with_ray(home, expected, name):
-    parallel = ("parallel.num_workers=2", "parallel.chunk_size=3")
+    parallel = ("parallel=ray", "parallel.num_workers=2", "parallel.chunk_size=3")
     kill_and_resume(home, parallel, name, f"kill-ray-{name}", (4, 12))
     assert rows(home / f"kill-ray-{name}") == expected[name]

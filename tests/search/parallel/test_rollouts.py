@@ -261,10 +261,10 @@ def test_a_worker_that_is_killed_is_one_clear_error(tmp_path):
             "try:\n"
             "    for p in running: found.append(p)\n"
             "except UserError as error:\n"
-            "    print(len(found) >= 1, '|', error)\n"
+            "    print(len(found) >= 1, error.exit_code, '|', error)\n"
         ),
     )
-    assert "\nTrue | a Ray worker died" in "\n" + told  # Ray may print of its own before
+    assert "\nTrue 4 | a Ray worker died" in "\n" + told  # Ray may print of its own before
     assert "resume=true" in told
 
 

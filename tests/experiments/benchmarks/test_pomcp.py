@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from experiments import benchmark
-from experiments.benchmarks import pomcp_benchmark
+from experiments.benchmarks import pomcp
 from search.population.exact import Solution
 from search.population.scenario_population import Population
 from search.population.tree_building import worth
@@ -69,17 +69,17 @@ def test_pomcp_depends_on_its_seed_alone():
 @needed
 @pytest.mark.slow
 def test_comparison_has_a_row_for_each_number_of_simulations():
-    rows = pomcp_benchmark.compare_pomcp(2, 0, (50, 200))
+    rows = pomcp.compare_pomcp(2, 0, (50, 200))
     assert [row.simulations for row in rows] == [50, 200]
     for row in rows:
         assert -1e-9 <= row.ours_lost <= 1
         assert -1e-9 <= row.pomdp_py_lost <= 1
         assert min(row.pomdp_py_seconds, row.ours_seconds) > 0
-    assert len(pomcp_benchmark.pomcp_table(rows).rows) == 2
+    assert len(pomcp.pomcp_table(rows).rows) == 2
 
 
 def test_skipped_in_one_clear_line_where_pomdp_py_is_missing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pomcp_benchmark, "available", lambda: False)
+    monkeypatch.setattr(pomcp, "available", lambda: False)
     monkeypatch.setattr(benchmark, "measure", lambda *_: [])
     monkeypatch.setattr(benchmark, "interpreted_rate", lambda *_: 1.0)
     cfg = OmegaConf.create(

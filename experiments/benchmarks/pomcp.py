@@ -1,4 +1,4 @@
-"""Our tree search for unknown profiles beside pomdp-py's POMCP, on one problem with a known optimum."""
+"""Compares our tree search for unknown profiles with pomdp-py's POMCP, where the optimum is known."""
 
 from __future__ import annotations
 

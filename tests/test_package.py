@@ -23,7 +23,7 @@ from envs.judges.simulated import SimulatedJudge
 from envs.llm import ReplyCache
 from envs.llm.local_server import missing
 from envs.loading import load_bundled
-from experiments.comparison.settings_schema import CompareConfig, SearchClaimsConfig
+from experiments.comparison.settings_schema import CompareConfig
 from experiments.runs import build
 from experiments.runs.config import (
     AskConfig,
@@ -288,7 +288,6 @@ def test_keys_are_arguments(group, member):
         (BenchmarkConfig, "cfg"),
         (CompareConfig, "cfg"),
         (EvaluateConfig, "cfg"),
-        (SearchClaimsConfig, "cfg"),
         (ScenariosConfig, "node"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

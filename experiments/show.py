@@ -62,7 +62,7 @@ def _number(value: float | None) -> str:
     return "unscored" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
-def inspect(paths: Path, scenario_id: str, console: Console) -> None:
+def show(paths: Path, scenario_id: str, console: Console) -> None:
     """Print the plan of `scenario_id` in `paths`, a run folder or a Parquet file.
 
     Raises
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     own.add_argument("scenario_id", help="a scenario of that table, by its id")
     options = own.parse_args(arguments)
     try:
-        inspect(options.paths, options.scenario_id, Console())
+        show(options.paths, options.scenario_id, Console())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -56,10 +56,14 @@ def read_jobs(folder: Path, objective: str = OBJECTIVE) -> list[Job]:
         no such folder, or no job in it.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, expected one of a sweep or a run, such as multirun/DATE/TIME")
+        raise UserError(
+            f"{folder}: no such folder, expected one of a sweep or a run, such as multirun/DATE/TIME"
+        )
     homes = sorted((p.parent.parent for p in folder.rglob(str(_OVERRIDES))), key=_by_number)
     if not homes:
-        raise UserError(f"{folder}: found no job of a sweep and no run, expected folders that hold {_OVERRIDES}")
+        raise UserError(
+            f"{folder}: found no job of a sweep and no run, expected folders that hold {_OVERRIDES}"
+        )
     jobs = [_read(home, _name(home, folder), objective) for home in homes]
     return sorted(jobs, key=lambda job: math.inf if job.reason else -job.objective)
 

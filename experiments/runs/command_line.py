@@ -73,9 +73,7 @@ def run(task: Task, config_name: str, options: argparse.Namespace) -> None:
     version.setbase("1.3")
     try:
         hydra = _hydra(config_name, options)
-        command = CommandLine(
-            hydra, options.config_name or config_name, options.overrides, options.multirun
-        )
+        command = CommandLine(hydra, options.config_name or config_name, options.overrides, options.multirun)
         if options.cfg:
             return  # checked; Hydra shows it
         command.sweep(task) if command.multirun else command.run(task, command.jobs[0])
@@ -124,8 +122,9 @@ class CommandLine:
         folder = cfg.hydra.runtime.output_dir
 
         def with_folder(job: DictConfig) -> Any:
-            with read_write(HydraConfig.get()):
-                HydraConfig.get().runtime.output_dir = folder
+            now: Any = HydraConfig.get()
+            with read_write(now):
+                now.runtime.output_dir = folder
             return task(job)
 
         with read_write(cfg.hydra), open_dict(cfg.hydra):
@@ -144,7 +143,7 @@ class CommandLine:
         _ = done.return_value  # raises what the task raised
 
     def sweep(self, task: Task) -> None:
-        """Give the sweep to Hydra, in one folder with a subfolder a job; a dry one is run here, job by job."""
+        """Give the sweep to Hydra, in one folder with a subfolder a job; a dry one is run here."""
         if self.jobs[0].get("dry_run"):
             for lines in itertools.product(*map(_values, self._all(self.jobs[0]))):
                 self.run(task, self._composed(lines))
@@ -202,7 +201,7 @@ class CommandLine:
         return [override for override in added if override.key_or_group not in given] + self.overrides
 
     def _either_way(self) -> list[str]:
-        """Return the overrides of keys such that they set an old or a new one; what deletes nothing is left out.
+        """Return the overrides such that each sets an old or a new key; what deletes nothing is left out.
 
         Raises
         ------
@@ -236,7 +235,11 @@ class CommandLine:
         """Return one job's configuration, with the folder that it would be run in."""
         try:
             cfg = self.hydra.compose_config(self.config_name, list(overrides), RunMode.RUN)
-        except (yaml.YAMLError, ValueError, AssertionError) as error:  # what Hydra has no error of its own for
+        except (
+            yaml.YAMLError,
+            ValueError,
+            AssertionError,
+        ) as error:  # what Hydra has no error of its own for
             raise UserError(f"configuration: {' '.join(str(error).split()) or 'wrong overrides'}") from None
         HydraConfig.instance().set_config(cfg)
         with read_write(cfg.hydra), open_dict(cfg.hydra):

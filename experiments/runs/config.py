@@ -213,8 +213,8 @@ class _Store:
 
     def store(self, name: str, node: type[Any], group: str | None = None) -> None:
         if group is None:
-            free = (FREE, dict[str, Any], field(default_factory=dict))
-            node = make_dataclass(node.__name__, [free], bases=(node,))
+            free: Any = field(default_factory=dict)
+            node = make_dataclass(node.__name__, [(FREE, dict[str, Any], free)], bases=(node,))
         ConfigStore.instance().store(name=name, node=node, group=group)
 
 

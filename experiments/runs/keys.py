@@ -149,7 +149,7 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
         member = OmegaConf.select(cfg, "hydra.runtime.choices").get(place) if "hydra" in cfg else None
         _refuse_unknown(node, known, place, cfg, of=f"{place}={member}" if member else "")
         return
-    target = find_class(node._target_, place)
+    target = find_class(str(node._target_), place)
     accepted = accepted_keys(target)
     if accepted is not None:
         _refuse_unknown(node, accepted | harness | _INSTANTIATE, place, cfg, of=node._target_)
@@ -167,7 +167,7 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
     check_class_types(target, plain, place)
 
 
-def find_class(path: Any, place: str) -> Any:
+def find_class(path: str, place: str) -> Any:
     """Return the class or function at `path`.
 
     Raises
@@ -176,7 +176,7 @@ def find_class(path: Any, place: str) -> Any:
         there is none.
     """
     try:
-        found = _locate(str(path))
+        found = _locate(path)
     except (ImportError, ValueError) as error:
         raise UserError(f"{place}._target_: {' '.join(str(error).split())}") from None
     if not callable(found):

@@ -189,7 +189,14 @@ MISTAKES = [
 
 @pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
 def test_a_wrong_command_writes_nothing(command, home, arguments):
-    refused(command, home, SERIAL, "scenarios.path=s.jsonl", *arguments, *(["output_dir=out"] * ("-m" not in arguments)))
+    refused(
+        command,
+        home,
+        SERIAL,
+        "scenarios.path=s.jsonl",
+        *arguments,
+        *(["output_dir=out"] * ("-m" not in arguments)),
+    )
 
 
 RIGHT = [
@@ -226,8 +233,10 @@ def test_unusual_commands_that_are_right(command, home, arguments, expected):
     found = rows(home / "out dir" / "x")
     assert len(found) == 2
     for row in found:
-        assert {key: row[key] for key in expected} == pytest.approx(expected) if "score" in expected else (
-            {key: row[key] for key in expected} == expected
+        assert (
+            {key: row[key] for key in expected} == pytest.approx(expected)
+            if "score" in expected
+            else ({key: row[key] for key in expected} == expected)
         )
 
 
@@ -271,9 +280,7 @@ def test_what_a_class_accepts(target, names):
 
 
 def test_a_sweep_is_one_folder_with_a_subfolder_a_job(command, home):
-    done = command(
-        "-m", SERIAL, "scenarios.path=s.jsonl", "search=greedy", "budget=1,2", "output_dir=runs/s"
-    )
+    done = command("-m", SERIAL, "scenarios.path=s.jsonl", "search=greedy", "budget=1,2", "output_dir=runs/s")
     assert (done.code, done.err) == (0, "")
     assert {p.name for p in home.iterdir()} >= {"runs", "s.jsonl"}
     assert not {"outputs", "multirun"} & {p.name for p in home.iterdir()}

@@ -122,8 +122,9 @@ class CommandLine:
         folder = cfg.hydra.runtime.output_dir
 
         def with_folder(job: DictConfig) -> Any:
-            with read_write(HydraConfig.get()):  # type: ignore[arg-type]  # a node with the fields of HydraConf
-                HydraConfig.get().runtime.output_dir = folder
+            now: Any = HydraConfig.get()
+            with read_write(now):
+                now.runtime.output_dir = folder
             return task(job)
 
         with read_write(cfg.hydra), open_dict(cfg.hydra):

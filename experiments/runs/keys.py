@@ -108,8 +108,8 @@ def _fill(node: DictConfig, defaults: Mapping[str, Any]) -> None:
 def _check_schema(node: DictConfig, place: str, cfg: DictConfig) -> None:
     """Check a node that a dataclass describes, and those below it; nothing is looked up by `_target_`."""
     schema = OmegaConf.get_type(node)
-    if not is_dataclass(schema):
-        return
+    if not is_dataclass(schema) or "_target_" in node:
+        return  # a plug-in of Hydra's: its type is that of the field, which may be a base of its own
     _refuse_unknown(node, {f.name for f in fields(schema)} | {"env"}, place, cfg)  # hydra/env is a group
     for name, child in _children(node):
         if isinstance(child, DictConfig):
@@ -149,12 +149,12 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
         member = OmegaConf.select(cfg, "hydra.runtime.choices").get(place) if "hydra" in cfg else None
         _refuse_unknown(node, known, place, cfg, of=f"{place}={member}" if member else "")
         return
-    target = find_class(node._target_, place)
+    target = find_class(str(node._target_), place)
     accepted = accepted_keys(target)
     if accepted is not None:
         _refuse_unknown(node, accepted | harness | _INSTANTIATE, place, cfg, of=node._target_)
     hints = _hints(target)
-    for name in node:
+    for name in map(str, node):
         if OmegaConf.is_missing(node, name):
             raise UserError(f"{place}.{name!s} is missing: expected a value")
     for name, child in _children(node):
@@ -167,7 +167,7 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
     check_class_types(target, plain, place)
 
 
-def find_class(path: Any, place: str) -> Any:
+def find_class(path: str, place: str) -> Any:
     """Return the class or function at `path`.
 
     Raises
@@ -176,7 +176,7 @@ def find_class(path: Any, place: str) -> Any:
         there is none.
     """
     try:
-        found = _locate(str(path))
+        found = _locate(path)
     except (ImportError, ValueError) as error:
         raise UserError(f"{place}._target_: {' '.join(str(error).split())}") from None
     if not callable(found):

@@ -257,7 +257,7 @@ def _unknown_to_schema(error: ConfigCompositionException) -> UserError | None:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and is_dataclass(cause.object_type):
             schema: Any = OmegaConf.structured(cause.object_type)
             return unknown_key(str(cause.full_key), set(map(str, schema)), schema)
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     return None
 
 

@@ -1,5 +1,5 @@
 """Commands, one file each: `raise-planner NAME ...`, or `python -m experiments.MODULE ...`."""
 
-from experiments.runs.python_m import before_the_module
+from experiments.console.python_m import before_the_module
 
 before_the_module()

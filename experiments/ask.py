@@ -20,8 +20,8 @@ from rich.table import Table
 from envs import Scenario, UserError
 from envs.llm.endpoint import DEFAULT_URL
 from envs.users import PersonUser, User, read_line
+from experiments.console.entry_point import entry_point
 from experiments.runs import build
-from experiments.runs.entry_point import entry_point
 from experiments.runs.folders import output_folder
 from policies import Agent, Turn
 

@@ -26,7 +26,7 @@ from rich.table import Table
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
 from experiments.benchmarks import pomcp
-from experiments.runs.entry_point import entry_point
+from experiments.console.entry_point import entry_point
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.problem import Problem

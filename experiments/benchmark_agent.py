@@ -24,8 +24,8 @@ from rich.table import Table
 
 from envs import UserError
 from envs.loading import load_scenarios
+from experiments.console.entry_point import entry_point
 from experiments.runs import build
-from experiments.runs.entry_point import entry_point
 from experiments.runs.folders import start_run
 from policies import Agent, PlanIndex
 from policies.embeddings import Embedding

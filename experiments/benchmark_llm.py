@@ -22,7 +22,7 @@ from rich.console import Console
 from envs import UserError
 from envs.judges.llm import LLMJudge
 from envs.loading import load_scenarios
-from experiments.runs.entry_point import entry_point
+from experiments.console.entry_point import entry_point
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.rollouts import plan

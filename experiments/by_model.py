@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from envs import UserError
+from experiments.console.arguments import parser
 from experiments.evaluation.methods.baselines import FULL, STATIC_SETS, VANILLA
 from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
 from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.published_claims import SUMMARY, read_summary
 from experiments.evaluation.results import DIMENSIONS
-from experiments.runs.arguments import parser
 from experiments.stats import Interval
 
 PAGE, TABLE = "by_model.html", "by_model.md"

@@ -18,7 +18,7 @@ from typing import TextIO
 from envs import UserError
 from envs.llm import Reply
 from envs.llm.reply_cache import CacheRow, ReplyCache, checksum, default_path
-from experiments.runs.arguments import Parser, parser
+from experiments.console.arguments import Parser, parser
 
 _PRIVATE = 0o600
 

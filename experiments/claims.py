@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envs import UserError
+from experiments.console.arguments import parser
 from experiments.evaluation.report.html_page import markdown
 from experiments.evaluation.report.published_claims import claims, claims_grid, read_summary
-from experiments.runs.arguments import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ import difflib
 import pkgutil
 import sys
 
-from experiments.runs.import_path import working_folder_last
+from experiments.console.import_path import working_folder_last
 
 PROGRAM = "raise-planner"
 COMMANDS = {
@@ -35,11 +35,11 @@ def main() -> None:
         case [] | ["--help" | "-h"]:
             print(listing())
         case ["--completion", "bash"]:
-            from experiments.runs.completion import BASH
+            from experiments.console.completion import BASH
 
             print(BASH, end="")
         case ["--complete", line]:
-            from experiments.runs.completion import candidates
+            from experiments.console.completion import candidates
 
             print("".join(f"{word}\n" for word in candidates(line, COMMANDS)), end="")
         case [name, *arguments] if name in COMMANDS:
@@ -51,7 +51,7 @@ def main() -> None:
 
 def listing() -> str:
     """Return all subcommands, each with what its module says first."""
-    from experiments.runs.help_text import about
+    from experiments.console.help_text import about
 
     longest = max(map(len, COMMANDS))
     lines = [f"  {name:{longest}}  {about(module)}" for name, module in COMMANDS.items()]
@@ -75,7 +75,7 @@ def _unknown(name: str) -> str:
 
 
 def _run(name: str, arguments: list[str]) -> None:
-    from experiments.runs.help_text import gives_help
+    from experiments.console.help_text import gives_help
 
     module = COMMANDS[name]
     sys.argv = [f"{PROGRAM} {name}", *arguments]

@@ -21,9 +21,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from envs import UserError
+from experiments.console.arguments import parser
+from experiments.console.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.runs import paired
-from experiments.runs.arguments import parser
-from experiments.runs.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.train_mcts import SUMMARY
 
 FILE_NAME = "sweep.parquet"

@@ -22,8 +22,8 @@ from experiments.comparison.cells import COLUMNS, Cell, CellJournal, Rows, run_c
 from experiments.comparison.problems import ProblemSet
 from experiments.comparison.regret import by_search, needle_finds, normalised_regrets
 from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
+from experiments.console.entry_point import entry_point
 from experiments.runs import build
-from experiments.runs.entry_point import entry_point
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
 from experiments.runs.provenance import config_dict

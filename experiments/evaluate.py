@@ -14,6 +14,7 @@ from envs import Judge, Scenario, UserError
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, person_share
 from envs.users import PersonUser, User
+from experiments.console.entry_point import entry_point
 from experiments.evaluation import cost_parts
 from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions
 from experiments.evaluation.methods.models import (
@@ -39,7 +40,6 @@ from experiments.evaluation.variations import check
 from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import spending as spending_of_plans
-from experiments.runs.entry_point import entry_point
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict

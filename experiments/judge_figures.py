@@ -18,8 +18,8 @@ from envs import Judge, Scenario
 from envs.judges.protocol import describe
 from envs.judges.simulated.parameters import PUBLISHED_GAINS
 from experiments.comparison.enumeration import BUDGETS, Figures, figures
+from experiments.console.entry_point import entry_point
 from experiments.runs import build
-from experiments.runs.entry_point import entry_point
 
 _DIMENSIONS = ("risk sensitivity", "emotional empathy", "personalization")
 

@@ -15,12 +15,12 @@ from rich.console import Console
 
 from envs import Judge, Scenario, UserError
 from envs.judges.protocol import describe
+from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.population import gains_report
 from experiments.population.compared_trees import PopulationOptions, groups, min_support_tree, pooled
 from experiments.population.gains import Gain, gains
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
-from experiments.runs.entry_point import NothingPlannedError, entry_point
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, provenance

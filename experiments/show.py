@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from envs import UserError
-from experiments.runs.arguments import parser
+from experiments.console.arguments import parser
 from experiments.runs.journal import read_plans
 from search.path_table import FILE_NAME, PathRecord, PathTable
 from search.planning import ScenarioPlan

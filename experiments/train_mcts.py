@@ -16,10 +16,10 @@ from rich.console import Console
 
 from envs import Judge, Scenario
 from envs.judges.protocol import describe
+from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
-from experiments.runs.entry_point import NothingPlannedError, entry_point
 from experiments.runs.folders import start_run
 from experiments.runs.journal import FILE_NAME as JOURNAL
 from experiments.runs.journal import Journal

@@ -120,8 +120,8 @@ MAY_PROBE = (
     "envs/users.py",  # readline differs from system to system
     "envs/validation.py",  # pydantic models are told from plain classes
     "search/parallel/cores.py",  # affinity is not on every system
-    "experiments/runs/command_keys.py",  # the fast YAML loader is not everywhere
-    "experiments/runs/keys.py",  # pydantic models are told from plain classes
+    "experiments/console/command_keys.py",  # the fast YAML loader is not everywhere
+    "experiments/console/keys.py",  # pydantic models are told from plain classes
 )
 
 

@@ -15,9 +15,9 @@ from envs.declared import Declared
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
-from experiments.runs.entry_point import one_line
-from experiments.runs.keys import HARNESS_DEFAULTS, check_class_types
-from experiments.runs.sweeps import workers_of_a_job
+from experiments.console.entry_point import one_line
+from experiments.console.keys import HARNESS_DEFAULTS, check_class_types
+from experiments.console.sweeps import workers_of_a_job
 from policies import Agent
 from policies.agent import Responder
 from policies.dialogue_state import Policy

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from experiments.cli import COMMANDS
-from experiments.runs.completion import candidates
+from experiments.console.completion import candidates
 from tests.experiments.run_cases import REPO, environment, rows, summary
 
 HEAVY = ("numpy", "hydra", "omegaconf", "ray", "gymnasium", "pandas", "rich")

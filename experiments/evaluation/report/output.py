@@ -15,6 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from experiments.console.entry_point import NothingPlannedError
 from experiments.evaluation.methods.baselines import (
     BEST_STATIC,
     BEST_STATIC_ALL,
@@ -36,7 +37,6 @@ from experiments.evaluation.report.published_claims import SUMMARY, claims, clai
 from experiments.evaluation.run import Evaluation
 from experiments.evaluation.variations import robustness
 from experiments.plots.svg import Drawing
-from experiments.runs.entry_point import NothingPlannedError
 from experiments.runs.terminal import files_table
 from experiments.stats import Interval
 

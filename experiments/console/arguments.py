@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from experiments.runs.help_text import program
+from experiments.console.help_text import program
 
 
 class Parser(argparse.ArgumentParser):

@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 
-from experiments.runs import sweeps
+from experiments.console import sweeps
 from experiments.runs.build import build_parallel
 from experiments.runs.config import register
 from search.rollouts import Serial

@@ -11,7 +11,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from experiments.runs.import_path import ROOT
+from experiments.console.import_path import ROOT
 
 _SECTIONS = ("Parameters", "Attributes")
 _ITEM = re.compile(r"(\w+(?:, \w+)*)(?: : (.*))?$")

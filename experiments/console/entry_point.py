@@ -21,12 +21,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from envs import OutsideError, UserError
-from experiments.runs import command_line
+from experiments.console import command_line
+from experiments.console.help_text import gives_help
+from experiments.console.keys import check_config
+from experiments.console.signals import sigterm_interrupts
 from experiments.runs.config import register
 from experiments.runs.folders import closed_log
-from experiments.runs.help_text import gives_help
-from experiments.runs.keys import check_config
-from experiments.runs.signals import sigterm_interrupts
 
 
 class NothingPlannedError(UserError):

@@ -7,10 +7,10 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from experiments.cli import COMMANDS
-from experiments.runs.class_docs import parameters
-from experiments.runs.command_keys import CONF, command_keys
+from experiments.console.class_docs import parameters
+from experiments.console.command_keys import CONF, command_keys
+from experiments.console.help_text import explained, help_text
 from experiments.runs.config import register
-from experiments.runs.help_text import explained, help_text
 
 CONFIGURED = [module for module in COMMANDS.values() if (CONF / f"{module}.yaml").is_file()]
 

@@ -32,7 +32,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from envs import UserError
-from experiments.runs.keys import check_config, unknown_key
+from experiments.console.keys import check_config, unknown_key
 
 Task = Callable[[DictConfig], Any]
 

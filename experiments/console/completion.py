@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.runs.command_keys import CONF, CommandKeys, command_keys
+from experiments.console.command_keys import CONF, CommandKeys, command_keys
 
 BASH = """\
 _raise_planner() {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from experiments.runs.import_path import refuse_what_is_in_the_way
+from experiments.console.import_path import refuse_what_is_in_the_way
 
 
 def before_the_module() -> None:
@@ -15,7 +15,7 @@ def before_the_module() -> None:
     arguments = sys.argv[1:]
     name = sys.orig_argv[-1 - len(arguments)].removeprefix("-m")
 
-    from experiments.runs.help_text import gives_help
+    from experiments.console.help_text import gives_help
 
     if gives_help(name.removeprefix("experiments."), arguments):
         sys.exit(0)

@@ -11,9 +11,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.runs.class_docs import parameters
-from experiments.runs.command_keys import CONF, PRESET, Group, Key, command_keys, given
-from experiments.runs.import_path import ROOT
+from experiments.console.class_docs import parameters
+from experiments.console.command_keys import CONF, PRESET, Group, Key, command_keys, given
+from experiments.console.import_path import ROOT
 from experiments.runs.schema_fields import MISSING
 
 HELP = ("--help", "-h")

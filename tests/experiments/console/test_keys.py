@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from experiments.runs.keys import accepted_keys
+from experiments.console.keys import accepted_keys
 from tests.experiments.run_cases import (
     NAMES,
     SERIAL,

@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
+from experiments.console.import_path import ROOT
 from experiments.runs.config import SCHEMAS, AutoSearchKeys, HarnessKeys, ScenariosConfig
-from experiments.runs.import_path import ROOT
 from experiments.runs.schema_fields import MISSING
 
 CONF = ROOT / "conf"

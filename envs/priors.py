@@ -1,4 +1,4 @@
-"""A language model as prior: it ranks what could be asked next, and ranks become probabilities.
+"""Language model as prior: ranks the next attributes; ranks become probabilities.
 
 The paper's pi0 (METHOD eq. 3): the model ranks the attributes not asked yet once for each node.
 `envs.rankings` has the formula.

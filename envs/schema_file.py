@@ -1,4 +1,4 @@
-"""Attributes from a YAML file, checked."""
+"""Read and check a YAML file of attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed checks of settings and files: a mistake becomes one `UserError` line.
+"""Check settings and files against types; a mistake becomes one `UserError` line.
 
 Not imported by `import envs`: pydantic takes a while.
 """

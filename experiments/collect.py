@@ -62,7 +62,7 @@ def read_jobs(folder: Path, objective: str = OBJECTIVE) -> list[Job]:
         )
     homes = sorted((p.parent.parent for p in folder.rglob(str(_OVERRIDES))), key=_by_number)
     if not homes:
-        raise UserError(f"{folder}: found no run, expected folders that hold {_OVERRIDES}")
+        raise UserError(f"{folder}: found no job of a sweep and no run, expected {_OVERRIDES} below it")
     jobs = [_read(home, _name(home, folder), objective) for home in homes]
     return sorted(jobs, key=lambda job: math.inf if job.reason else -job.objective)
 

@@ -1,4 +1,4 @@
-"""Language models in a conversation: they answer, choose questions, rate contexts. Nothing of it is kept.
+"""Chat and embedding models at an endpoint for live conversations; no reply is kept.
 
 The client has no cache here: what a person says belongs to that conversation, and goes nowhere but to the
 endpoint that the configuration names.

@@ -1,4 +1,4 @@
-"""The state of one conversation, and its JSON."""
+"""State and turns of one conversation, and its JSON."""
 
 from __future__ import annotations
 

@@ -118,6 +118,10 @@ MAY_PROBE = (
     "envs/declared.py",  # what a plug-in may declare is read here, once
     "envs/schema.py",  # a YAML error has a place, or none
     "envs/users.py",  # readline differs from system to system
+    "envs/validation.py",  # pydantic models are told from plain classes
+    "search/parallel/cores.py",  # affinity is not on every system
+    "experiments/runs/command_keys.py",  # the fast YAML loader is not everywhere
+    "experiments/runs/keys.py",  # pydantic models are told from plain classes
 )
 
 

@@ -104,6 +104,9 @@ class AnyPlugIn:
     def __call__(self, scenario, mask):
         raise NotImplementedError
 
+    def finish(self, summary, tables, drawings):
+        raise NotImplementedError
+
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory):
@@ -146,7 +149,7 @@ def test_metadata(distributions):
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
         f"Provides-Extra: {extra}"
-        for extra in ("test", "dev", "benchmark", "rl", "local-llm", "minilm", "sweep")
+        for extra in ("test", "dev", "benchmark", "rl", "local-llm", "minilm", "sweep", "tensorboard")
     }
 
 

@@ -119,7 +119,7 @@ def test_first_two_blocks_are_the_commands_of_a_fresh_clone():
     first, second = one_liners(README, 2)
     for line in (first, second):
         assert line.startswith("python3 -m venv .venv && . .venv/bin/activate && pip install -q -e ")
-    assert first.endswith("python -m experiments.train_mcts +budget=4")
+    assert first.endswith("python -m experiments.train_mcts budget=4")
     assert second.endswith("python -m pytest")
 
 

@@ -1,4 +1,4 @@
-"""The one client of language models: any OpenAI-compatible endpoint, cached, limited, paid for once.
+"""Client of language models at OpenAI-compatible endpoints: cached, limited, paid for once.
 
 Importing this package does not import `openai`; the first request does.
 """

@@ -1,4 +1,4 @@
-"""Chat and embeddings over one event loop: cached, single-flight, repeated only where that can help."""
+"""Client for chat and embeddings: cached, one request for equal calls, limited retries."""
 
 from __future__ import annotations
 

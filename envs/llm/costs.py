@@ -1,4 +1,4 @@
-"""What a request will take, from its text: before anything is sent."""
+"""Estimate tokens and dollars of a request before it is sent; read the price file."""
 
 from __future__ import annotations
 

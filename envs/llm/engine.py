@@ -1,4 +1,4 @@
-"""The event loop of all requests of a process, with the slots and the meter that they share."""
+"""Event loop of all requests in a process, with their shared slots and spending meter."""
 
 from __future__ import annotations
 

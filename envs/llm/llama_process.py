@@ -1,4 +1,4 @@
-"""The program that `LocalServer` starts: llama.cpp's server on loopback, for as long as its parent lives.
+"""Child process that runs llama.cpp's server on loopback for as long as its parent lives.
 
 Run by its path, so that it loads xllamacpp and nothing else. It takes its settings as JSON in the one
 argument, prints the server's URL as one line, and ends when its standard input does: the pipe closes whenever

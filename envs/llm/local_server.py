@@ -1,4 +1,4 @@
-"""A llama.cpp server of our own on loopback: started, checked, and stopped in every case.
+"""Start, check and stop a llama.cpp server on loopback.
 
 Small models test the protocol over real HTTP; as judges they fail (of two replies, models of 0.1 to 1.5
 billion parameters preferred the better one in 4 to 9 of 12 pairs), so nothing they say is a result.

@@ -1,4 +1,4 @@
-"""What is asked of a model and what comes back, as plain data; the cache key of a request."""
+"""Requests to a model and its replies as plain data; the cache key of a request."""
 
 from __future__ import annotations
 

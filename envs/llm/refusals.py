@@ -1,4 +1,4 @@
-"""What an endpoint means by refusing a request, in our own words.
+"""Classify HTTP errors of an endpoint: retry, adapt or fail.
 
 Servers say the same in many ways: by a code, by the name of a parameter, or in a sentence alone; nested in
 `error` (OpenAI, Azure, LiteLLM), at the top (vLLM), or as a list of details (FastAPI). What they say is

@@ -1,4 +1,4 @@
-"""What an endpoint's answer says, read without trust: any field may be missing or of another type."""
+"""Parse an endpoint's answer; any field may be missing or of another type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies that were paid for: one SQLite file, safe for many processes, readable by its owner alone.
+"""Cache of replies: one SQLite file, safe for many processes, readable by its owner alone.
 
 Rows: key (see `ChatRequest.key`), model, sample index, the reply as JSON and its SHA-256. Prompts are not in
 it, only their hash; replies may repeat what somebody said, hence mode 600. Failures, refusals and truncated

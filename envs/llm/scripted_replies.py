@@ -1,4 +1,4 @@
-"""What the scripted server says: a function of the request alone, and faults on demand.
+"""Replies of the scripted server: a function of the request alone, with faults on demand.
 
 The same request (and its seed, where the temperature is not 0) always gets the same reply, so that runs
 against the server can be compared row by row. What it says means nothing: its verdicts are SIMULATED.

@@ -1,4 +1,4 @@
-"""HTTP through the `openai` package: what is sent, what is repeated, what an answer is worth."""
+"""Send requests over HTTP with the `openai` package; retry, adapt, classify answers."""
 
 from __future__ import annotations
 

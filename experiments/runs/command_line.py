@@ -11,6 +11,7 @@ import argparse
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +29,7 @@ from hydra.core.utils import run_job
 from hydra.errors import ConfigCompositionException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from envs import UserError
 from experiments.runs.keys import check_config, unknown_key
@@ -106,16 +108,23 @@ class CommandLine:
             self.jobs = self._checked()
         except ConfigCompositionException:
             # Hydra wants `+` for a new key and none for an old one; here either is right, if the key exists.
-            self.overrides = self._parsed(self._either_way())
-            self.jobs = self._checked()
+            try:
+                self.overrides = self._parsed(self._either_way())
+                self.jobs = self._checked()
+            except ConfigCompositionException as error:
+                unknown = _unknown_to_schema(error)
+                if unknown is None:
+                    raise
+                raise unknown from None
 
     def run(self, task: Task, cfg: DictConfig) -> None:
         """Call `task` with `cfg`; its folder is made when it calls `start_run`."""
         folder = cfg.hydra.runtime.output_dir
 
         def with_folder(job: DictConfig) -> Any:
-            with read_write(HydraConfig.get()):
-                HydraConfig.get().runtime.output_dir = folder
+            now: Any = HydraConfig.get()
+            with read_write(now):
+                now.runtime.output_dir = folder
             return task(job)
 
         with read_write(cfg.hydra), open_dict(cfg.hydra):
@@ -199,7 +208,7 @@ class CommandLine:
         UserError
             the deleted key does not exist.
         """
-        ours = [o for o in self.overrides if not o.is_hydra_override() and not self._is_group(o)]
+        ours = [o for o in self.overrides if not self._is_group(o)]
         lines = {id(o): _line(o) if o.is_delete() else f"++{_line(o).lstrip('+')}" for o in ours}
         kept = [o for o in self.overrides if not (id(o) in lines and o.is_delete())]
         given = self._parsed([lines.get(id(o), _line(o)) for o in kept])
@@ -226,8 +235,8 @@ class CommandLine:
         """Return one job's configuration, with the folder that it would be run in."""
         try:
             cfg = self.hydra.compose_config(self.config_name, list(overrides), RunMode.RUN)
-        except yaml.YAMLError as error:
-            raise UserError(f"configuration: {' '.join(str(error).split())}") from None
+        except (yaml.YAMLError, ValueError, AssertionError) as error:  # Hydra has no error for it
+            raise UserError(f"configuration: {' '.join(str(error).split()) or 'wrong overrides'}") from None
         HydraConfig.instance().set_config(cfg)
         with read_write(cfg.hydra), open_dict(cfg.hydra):
             if self.multirun:
@@ -239,6 +248,17 @@ class CommandLine:
                     cfg.hydra.runtime.output_dir = os.path.abspath(cfg.output_dir)
         HydraConfig.instance().set_config(cfg)
         return cfg
+
+
+def _unknown_to_schema(error: ConfigCompositionException) -> UserError | None:
+    """Return what to say of a key that a schema does not have, None where the error is of another kind."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and is_dataclass(cause.object_type):
+            schema: Any = OmegaConf.structured(cause.object_type)
+            return unknown_key(str(cause.full_key), set(map(str, schema)), schema)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _line(override: Override) -> str:

@@ -5,7 +5,7 @@ Hydra and OmegaConf are imported where they are needed: `--help` and completion 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.comparison.settings_schema import CompareConfig
@@ -14,6 +14,8 @@ from experiments.runs.schema_fields import key, output_dir
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+FREE = "vars"
+"""A mapping at the top of every configuration for helpers of interpolation, which nobody reads."""
 DEFAULT_BUDGET = 4
 """It is not in the schemas: only where a key is missing do `+budget=4` and `budget=4` both work."""
 
@@ -222,7 +224,8 @@ def register() -> None:
 
     store = ConfigStore.instance()
     for name, schema in SCHEMAS.items():
-        store.store(name=name, node=schema)
+        free: Any = (FREE, dict[str, Any], field(default_factory=dict))
+        store.store(name=name, node=make_dataclass(schema.__name__, [free], bases=(schema,)))
     store.store(group="scenarios", name="scenarios_schema", node=ScenariosConfig)
 
 

@@ -192,8 +192,7 @@ def _refuse_foreign(path: Path) -> None:
     first = path.read_bytes().split(b"\n", 1)[0]
     if not first.startswith(_BEGINNING) and not _BEGINNING.startswith(first):
         raise UserError(
-            f"{path}: line 1: found what no run has written, expected the header of a journal; "
-            "it was left as it is"
+            f"{path}: line 1: found what no run has written, expected the header of a journal of ours"
         )
 
 

@@ -13,16 +13,14 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hydra.utils import get_object
+from hydra._internal.utils import _locate  # `get_object` would log an error beside the one line
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from envs import UserError
+from experiments.runs.config import FREE, budget_of
 
 HARNESS_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"search": {"max_judge_calls": None, "wave": 50}}
 """Keys of a group that the harness reads for every member, with their defaults; no class sees them."""
-
-FREE = "vars"
-"""A mapping at the top for helpers of interpolation, which nobody reads."""
 
 _INSTANTIATE = frozenset({"_target_", "_args_", "_partial_", "_recursive_", "_convert_"})
 _WITHOUT_CLASS: Mapping[str, tuple[str, ...]] = {
@@ -64,9 +62,9 @@ def check_config(cfg: DictConfig) -> None:
         raise UserError("--config-name: expected a configuration whose defaults begin with one of ours")
     choices = OmegaConf.select(cfg, "hydra.runtime.choices") or {}
     groups = {str(name) for name in choices if not str(name).startswith("hydra/")}
-    _refuse_unknown(cfg, {f.name for f in fields(schema)} | {FREE, "hydra"}, "", cfg, groups)
+    _refuse_unknown(cfg, {f.name for f in fields(schema)} | {"hydra"}, "", cfg, groups)
     _fill(cfg, {f.name: _default(f) for f in fields(schema)})
-    for name in (f.name for f in fields(schema)):
+    for name in (f.name for f in fields(schema) if f.name != FREE):
         if OmegaConf.is_missing(cfg, name):
             if _is_group(schema, name):
                 raise UserError(f"{name} is missing: expected {name}=MEMBER, {name}=custom for one of yours")
@@ -76,6 +74,8 @@ def check_config(cfg: DictConfig) -> None:
             _check_class(child, name, cfg)
         else:
             _check_below(child, name, cfg)
+    if "budget" in cfg:
+        budget_of(cfg)
     if "hydra" in cfg:
         _check_schema(cfg.hydra, "hydra", cfg)
 
@@ -108,8 +108,8 @@ def _fill(node: DictConfig, defaults: Mapping[str, Any]) -> None:
 def _check_schema(node: DictConfig, place: str, cfg: DictConfig) -> None:
     """Check a node that a dataclass describes, and those below it; nothing is looked up by `_target_`."""
     schema = OmegaConf.get_type(node)
-    if not is_dataclass(schema):
-        return
+    if not is_dataclass(schema) or "_target_" in node:
+        return  # a plug-in of Hydra's: its type is that of the field, which may be a base of its own
     _refuse_unknown(node, {f.name for f in fields(schema)} | {"env"}, place, cfg)  # hydra/env is a group
     for name, child in _children(node):
         if isinstance(child, DictConfig):
@@ -145,17 +145,18 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
             f"{place}._target_ is missing: expected a class, such as {place}._target_=my_pkg.MyClass"
         )
     if node._target_ is None:
-        names = _accepted_without_class(place)
-        _refuse_unknown(node, names | harness | {"_target_"}, place, cfg)
+        known = _accepted_without_class(place) | harness | {"_target_"}
+        member = OmegaConf.select(cfg, "hydra.runtime.choices").get(place) if "hydra" in cfg else None
+        _refuse_unknown(node, known, place, cfg, of=f"{place}={member}" if member else "")
         return
-    target = find_class(node._target_, place)
+    target = find_class(str(node._target_), place)
     accepted = accepted_keys(target)
     if accepted is not None:
         _refuse_unknown(node, accepted | harness | _INSTANTIATE, place, cfg, of=node._target_)
     hints = _hints(target)
-    for name in node:
+    for name in map(str, node):
         if OmegaConf.is_missing(node, name):
-            raise UserError(f"{place}.{name} is missing: expected a value")
+            raise UserError(f"{place}.{name!s} is missing: expected a value")
     for name, child in _children(node):
         if isinstance(child, DictConfig) and "_target_" not in child:
             inner = _accepted_by(hints.get(name, Any))
@@ -166,7 +167,7 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
     check_class_types(target, plain, place)
 
 
-def find_class(path: Any, place: str) -> Any:
+def find_class(path: str, place: str) -> Any:
     """Return the class or function at `path`.
 
     Raises
@@ -175,7 +176,7 @@ def find_class(path: Any, place: str) -> Any:
         there is none.
     """
     try:
-        found = get_object(str(path))
+        found = _locate(path)
     except (ImportError, ValueError) as error:
         raise UserError(f"{place}._target_: {' '.join(str(error).split())}") from None
     if not callable(found):
@@ -187,7 +188,7 @@ def _accepted_without_class(place: str) -> frozenset[str]:
     """Return what a node accepts whose `_target_` is null: what all classes accept that it may stand for."""
     if place not in _WITHOUT_CLASS:
         raise UserError(f"{place}._target_: found null, expected a class, such as my_pkg.MyClass")
-    classes = [accepted_keys(get_object(path)) or frozenset() for path in _WITHOUT_CLASS[place]]
+    classes = [accepted_keys(_locate(path)) or frozenset() for path in _WITHOUT_CLASS[place]]
     return frozenset.intersection(*classes) if classes else frozenset()
 
 
@@ -216,11 +217,11 @@ def unknown_key(key: str, siblings: Collection[str], cfg: DictConfig, of: str = 
     place, _, name = key.rpartition(".")
     before = f"{place}." if place else ""
     offered = sorted({*siblings} - {"hydra"})
-    near = [before + found for found in difflib.get_close_matches(name, offered, 1)]
-    near = near or [path for path in _paths(cfg) if path.rpartition(".")[2] == name and path != key]
+    near = [before + found for found in difflib.get_close_matches(name, offered, 2)]
+    near = near or [path for path in _paths(cfg) if path.rpartition(".")[2] == name and path != key][:2]
     whose = f" of {of}" if of else ""
     if near:
-        return UserError(f"{key}: no such key{whose}, the nearest is {near[0]}")
+        return UserError(f"{key}: no such key{whose}, the nearest is {' or '.join(near)}")
     more = ", ..." if len(offered) > _MOST_SHOWN else ""
     expected = f"expected one of {', '.join(offered[:_MOST_SHOWN])}{more}" if offered else "it takes none"
     return UserError(f"{key}: no such key{whose}, {expected}")

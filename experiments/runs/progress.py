@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from envs.declared import Declared
 from experiments.runs.tracking import NoTracker, Tracker
 
 INTERVAL_S = 10.0
@@ -24,7 +25,7 @@ Figures = Mapping[str, float]
 """Name -> number; what is counted is an int, a mean a float."""
 
 
-class _State(NamedTuple):
+class _ProgressState(NamedTuple):
     """One reading of a command's progress; replaced as a whole, for another thread shows it."""
 
     done: int
@@ -68,7 +69,7 @@ class Progress:
         self._clock = clock
         self._interval = INTERVAL_S if interval_s is None else interval_s
         self._first = done
-        self._state = _State(done, "", {})
+        self._state = _ProgressState(done, "", {})
         self._started = clock()
         self._due = self._started + self._interval
         self._lines = 0
@@ -80,7 +81,7 @@ class Progress:
     def advance(self, steps: int = 1, stage: str = "", **figures: float) -> None:
         """Count `steps` more; `stage` says what is done now, `figures` replace those of the same names."""
         before = self._state
-        after = _State(before.done + steps, stage or before.stage, {**before.figures, **figures})
+        after = _ProgressState(before.done + steps, stage or before.stage, {**before.figures, **figures})
         self._state = after
         if _percent(after.done, self.total) > _percent(before.done, self.total):
             self._tracker.progress(self._figures(), after.done)
@@ -150,7 +151,7 @@ class Progress:
 
 def usage(*parts: object) -> dict[str, float]:
     """Return requests, tokens and dollars that the models in `parts` have taken in this process so far."""
-    spent = [one for one in (getattr(part, "spent", None) for part in parts) if one is not None]
+    spent = [one for one in (Declared(part, "model").any("spent") for part in parts) if one is not None]
     found: dict[str, float] = {
         "requests": sum(one.requests for one in spent),
         "tokens": sum(one.input_tokens + one.output_tokens for one in spent),

@@ -1,4 +1,4 @@
-"""Signs of acute danger in what a person writes, and the help to show first.
+"""Detect signs of acute danger in what a person writes, and give the help to show first.
 
 All of it is data: `data/crisis.yaml` says how it reads, lists patterns and resources, and states its limits.
 """

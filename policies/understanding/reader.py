@@ -1,4 +1,4 @@
-"""Reading free text without a language model: what a query reveals, and which replies tell nothing.
+"""Read free text by patterns: attributes a query reveals, replies that hold no answer.
 
 The patterns are data: `data/reading.yaml`, which states their limits.
 """

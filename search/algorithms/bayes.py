@@ -82,7 +82,7 @@ class BayesSearch:
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return the best path believed in."""
-        state = _State(self, problem, rng)
+        state = _SearchState(self, problem, rng)
         stopped = "all simulations ran"
         state.evaluate(state.known)
         while state.used < state.first_evaluations():
@@ -113,7 +113,7 @@ class BayesSearch:
         import search.surrogate.pair_surface  # noqa: F401
 
 
-class _State:
+class _SearchState:
     """One scenario's search."""
 
     def __init__(self, settings: BayesSearch, problem: Problem, rng: np.random.Generator) -> None:

@@ -163,7 +163,7 @@ def test_the_search_by_default_depends_on_the_judge(command, tmp_path, overrides
     assert (done.code, done.err) == (0, "")
     assert {row["search"] for row in rows(tmp_path / "out")} == {search}
     config = PathTable.load(tmp_path / "out").provenance["config"]
-    assert config["search"]["_target_"].rpartition(".")[0] == f"search.{search}"
+    assert config["search"]["_target_"].rpartition(".")[0] == f"search.algorithms.{search}"
 
 
 UNSCORED = """

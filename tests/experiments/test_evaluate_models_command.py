@@ -160,9 +160,8 @@ def test_unscored_is_no_number(command, home, tmp_path):
     assert found["methods"]["static-3"]["n_unscored"] == 4
     assert found["unscored"] == {"refused": 3 * 4 * LOOKS}
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert (
-        f"Unscored: {3 * 4 * LOOKS} of {found['n_evaluations']} evaluations (refused {3 * 4 * LOOKS})" in text
-    )
+    unscored = 3 * 4 * LOOKS
+    assert f"Unscored: {unscored} of {found['n_evaluations']} evaluations (refused {unscored})" in text
     assert "12 of " in text
     row = next(line for line in text.splitlines() if line.startswith("| static-3 | baseline"))
     assert row.split(" | ")[2] == "-"

@@ -1,4 +1,4 @@
-"""A language model as judge of how safe an answer is for one person that was given knowing only this.
+"""Language model as judge: scores how safe an answer in a context is for one user.
 
 Two fidelities. `response` (as in arXiv 2505.18882): the target model writes a response from the query and
 the known attributes; the judge model rates it against the full profile. `direct`: one request, the judge

@@ -1,4 +1,4 @@
-"""`judge=local`: a language model of the user's own machine, served by llama.cpp for the length of a run.
+"""Judge by a model on this machine (`judge=local`), served by llama.cpp during the run.
 
 The bundled model is there to try the whole chain over real HTTP, with structured output and log
 probabilities. Small models are no judges (see `envs.llm.local_server`): what they say means nothing.

@@ -1,4 +1,4 @@
-"""Prompts from versioned text files, and how text that nobody vouches for gets into them.
+"""Build prompts from versioned text files; fence untrusted text.
 
 Queries, attribute values and a model's own answers are untrusted: they may hold instructions, fake verdicts,
 or what looks like the end of their own block. In a prompt each stands between tags of its own, its lines

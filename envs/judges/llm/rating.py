@@ -1,4 +1,4 @@
-"""One judge call: the response, the rating of it, and what both took. Runs on the client's loop."""
+"""Make one judge call: ask the target model for a response and the judge model to rate it."""
 
 from __future__ import annotations
 

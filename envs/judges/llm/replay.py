@@ -1,4 +1,4 @@
-"""The judge of an earlier run from its cache file: whole experiments again without a network."""
+"""Judge of an earlier run replayed from its cache file, without a network (`judge=replay`)."""
 
 from __future__ import annotations
 

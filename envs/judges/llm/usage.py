@@ -1,4 +1,4 @@
-"""What a judge counts while it is asked, for each thread alone."""
+"""Count requests and cache hits of a judge or prior, by thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a judge model's reply to a verdict: the last one, at the very end, of values that were offered."""
+"""Parse the verdict in a judge model's reply and turn it into a score."""
 
 from __future__ import annotations
 

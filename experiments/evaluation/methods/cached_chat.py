@@ -1,4 +1,4 @@
-"""Cached, limited and counted language model that chooses questions and rates contexts.
+"""Language model that chooses questions and rates contexts in an evaluation: cached, limited, counted.
 
 A conversation with a person keeps nothing of what is said (`policies.chat`). An evaluation asks about
 scenarios that are on file, and keeps the replies: what was paid for once is free in every later run.

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from envs.declared import Declared
 from experiments.evaluation.methods.baselines import random_orders
 from experiments.evaluation.methods.cached_chat import CachedChat
 from experiments.evaluation.methods.trajectories import BASELINE, POLICY, Method, Trajectory
@@ -97,7 +98,7 @@ class Conversations:
             schema = self.setting.schema
             budget = self.setting.budget if policy.budget is None else min(policy.budget, self.setting.budget)
             neighbours = self.plan_index.neighbours(self.setting.test[i].query, policy.n_neighbours)
-            state = _State(self.setting, i, self.plan_index, neighbours)
+            state = _WalkState(self.setting, i, self.plan_index, neighbours)
             for left in range(budget, 0, -1):
                 decision = policy.decide(state.dialogue(left))
                 if decision.attribute is None:
@@ -109,7 +110,7 @@ class Conversations:
 
     def walk(self, i: int, choose: Callable[[DialogueState], tuple[Choice, Choice]]) -> Walk:
         """Return the conversation with person `i`; `choose` gives (what to ask, what the rules weigh)."""
-        state = _State(self.setting, i, self.plan_index, self._neighbours[i])
+        state = _WalkState(self.setting, i, self.plan_index, self._neighbours[i])
         answered, stops = [state.answered], {}
         for left in range(self.setting.budget, 0, -1):
             dialogue = state.dialogue(left)
@@ -135,7 +136,7 @@ def _method(name: str, kind: str, rule: str, walks: Callable[[int], list[Walk]])
     return Method(f"{name} + {rule}", kind, converse, curve_of(name, rule))
 
 
-class _State:
+class _WalkState:
     """A conversation on the way."""
 
     def __init__(self, setting: Setting, i: int, plan_index: PlanIndex, neighbours: Neighbours) -> None:

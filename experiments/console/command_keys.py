@@ -30,7 +30,6 @@ _UNSCHEMED = {
 }
 """Meanings of groups that no field of a schema stands for."""
 _TARGET = "dotted path of your class or function, in any module that can be imported"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE = re.compile(
     r"(?P<indent> *)(?P<key>[\w-]+):(?: (?:[^#\"']|\"[^\"]*\"|'[^']*')*?)?(?:\s# (?P<comment>.*))?$"
 )
@@ -215,5 +214,5 @@ def _comments(path: Path) -> dict[str, str]:
 
 @functools.cache
 def _load(path: Path) -> dict[str, Any]:
-    node = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - a safe loader, in C where it is
+    node = yaml.safe_load(path.read_text(encoding="utf-8"))
     return node if isinstance(node, dict) else {}

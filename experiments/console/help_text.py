@@ -21,6 +21,7 @@ _OPTIONS = """\
 Options
   -m, --multirun     a sweep: one run for each combination of values with commas
   --config-dir DIR   more members: DIR/search/mine.yaml is search=mine
+  vars.NAME=VALUE    a value of your own, which others refer to as ${vars.NAME}
   --cfg job          print the configuration that would run; --resolve: with its references followed
   --hydra-help       further options, of Hydra"""
 _TYPE = re.compile(r"(?:int|float|str|bool|mapping)(?:, optional| or None)?(?:[,;]? |(?= >)|(?= in \[))")

@@ -10,7 +10,7 @@ from experiments.cli import COMMANDS
 from experiments.console.class_docs import parameters
 from experiments.console.command_keys import CONF, command_keys
 from experiments.console.help_text import explained, help_text
-from experiments.runs.config import register
+from experiments.runs.config import FREE, register
 
 CONFIGURED = [module for module in COMMANDS.values() if (CONF / f"{module}.yaml").is_file()]
 
@@ -51,6 +51,7 @@ def read_keys(module, *overrides):
 )
 def test_keys_and_defaults_are_those_that_hydra_composes(module, overrides):
     expected = dict(leaves(OmegaConf.to_container(composed(module, *overrides))))
+    assert expected.pop(FREE) == {}  # help names it among the options
     keys = read_keys(module, *overrides)
     shown = {key.name: key.default for key in keys if not key.name.endswith("_target_")}
     assert shown.keys() == expected.keys()
@@ -172,5 +173,6 @@ def test_help_shows_the_keys_of_the_chosen_member_alone():
     plain = help_text("raise-planner train", "train_mcts")
     chosen = help_text("raise-planner train", "train_mcts", ["search=bayes"])
     assert "search.min_gain=" not in plain
+    assert f"{FREE}.NAME=VALUE" in plain
     assert "search.min_gain=0.0005" in chosen
     assert "judge.noise_std=0.0" in chosen

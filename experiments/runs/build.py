@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, TypeGuard
 
@@ -176,7 +177,7 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     node = {key: value for key, value in container.items() if key not in HARNESS_DEFAULTS.get(group, ())}
     try:
         target = get_object(node["_target_"])
-        check_class_types(target, {k: v for k, v in node.items() if not k.startswith("_")}, group)
+        _check_parts(node, group)
         # A function is the thing itself: its keys are bound, and it is not called yet.
         plain = method == "__call__" and inspect.isfunction(target)
         thing = instantiate({**node, "_partial_": plain}, _convert_="all")
@@ -190,6 +191,15 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     if not callable(Declared(thing, group).any(method)):
         raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
     return thing
+
+
+def _check_parts(node: Mapping[str, Any], place: str) -> None:
+    """Check the types of a class's keys, and of the classes among them."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            _check_parts(value, f"{place}.{key}")
+    own = {key: value for key, value in node.items() if not key.startswith("_")}
+    check_class_types(get_object(node["_target_"]), own, place)
 
 
 def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:

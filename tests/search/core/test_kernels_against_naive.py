@@ -1,6 +1,7 @@
 """The compiled graph search against its naive twin: the same sets in the same order, visits and values."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -202,8 +203,8 @@ def test_batches_score_no_set_twice_and_leave_consistent_visits(selection, backu
     asked = []
     case = fixed_case(3, gaps=0.2)
     one = problem(case)
-    scores = one._scores
-    one._scores = lambda masks, samples: asked.extend(masks.tolist()) or scores(masks, samples)
+    scores = one.scores
+    one = replace(one, scores=lambda masks, samples: asked.extend(masks.tolist()) or scores(masks, samples))
     tree, ran, order = searched(
         one, num_simulations=250, selection=selection, backup=backup, batch_size=batch_size
     )

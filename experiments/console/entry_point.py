@@ -35,7 +35,10 @@ class NothingPlannedError(UserError):
     exit_code = 1
 
 
-_NOISE = re.compile(r",? ?set env var HYDRA_FULL_ERROR=1 [^.]*\.?|full_key: *$", re.IGNORECASE | re.MULTILINE)
+_NOISE = re.compile(
+    r",? ?set env var HYDRA_FULL_ERROR=1 [^.]*\.?|full_key: *$|Check that it's in your config search path\.?",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def one_line(error: BaseException) -> str:

@@ -136,7 +136,7 @@ def test_a_search_that_plans_nothing_is_one_line_and_what_was_finished_is_kept(c
         ("noise_std=[-1]", "judge.noise_std: found -1"),
         ("problems=0", "problems: found 0, expected an integer >= 1"),
         ("n_attributes=[70]", "n_attributes: found 70, expected numbers from 1 to 64"),
-        ("+custom.greedy._target_=no.such.Thing", "search._target_: "),
+        ("+custom.greedy._target_=no.such.Thing", "custom.greedy._target_: "),
     ],
 )
 def test_mistakes_are_one_line(command, override, expected):
@@ -165,7 +165,7 @@ def test_settings_that_are_shown_are_whole(overrides):
 
 def test_the_command_for_the_record_is_the_one_that_help_shows():
     text = (REPO / "conf" / "compare_search.yaml").read_text(encoding="utf-8")
-    assert [word.strip("'") for word in text.splitlines()[-1].split()[3:]] == list(RECORD)
+    assert [word.strip("'") for word in text.splitlines()[-1].split()[2:]] == list(RECORD)
 
 
 def test_all_stands_for_what_can_be_built_without_further_keys():

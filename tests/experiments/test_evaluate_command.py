@@ -262,7 +262,7 @@ def test_mistakes_are_one_line(command, options, told):
 
 def test_every_key_is_read():
     source = Path(inspect.getfile(evaluate)).read_text(encoding="utf-8")
-    read = set(re.findall(r"\bcfg\.(\w+)", source)) | {"budget"}  # by budget_of
+    read = set(re.findall(r"\bcfg\.(\w+)", source)) | {"budget", "output_dir"}  # by budget_of, start_run
     groups = {"search", "parallel", "policy", "chat", "embedding", "users", "tracking"}  # by builders
     assert {f.name for f in fields(EvaluateConfig)} <= read | groups
 

@@ -173,7 +173,7 @@ def test_nothing_scored_is_no_report(command, home, tmp_path):
     with ScriptedServer(Script(says(unscored_from=0))) as server:
         done = command(*common(home, "test_size=1"), *judged(server.url), module=EVALUATE)
     assert_one_line(done, 1)
-    assert re.search(r"none of \d+ looks has a score: refused \d+", done.err)
+    assert re.search(r"none of \d+ evaluations has a score: refused \d+", done.err)
     assert not (tmp_path / "out" / "report.html").exists()
 
 

@@ -56,12 +56,12 @@ def test_report_says_simulated_and_every_figure(preset):
         assert number in text
 
 
-def test_command_prints_simulated_figures_and_leaves_only_the_run_folder(tmp_path):
+def test_command_prints_simulated_figures_and_leaves_nothing(tmp_path):
     done = run(tmp_path, "judge=simulated_varied", "judge.model_seed=3", "scenarios.limit=30")
     assert done.returncode == 0, done.stderr
     assert "Judge simulated_varied (model seed 3) over 30 scenarios: SIMULATED scores" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_takes_a_judge_and_attributes_of_ones_own(tmp_path):

@@ -225,7 +225,7 @@ def test_what_cannot_work_is_told_in_one_line(case, run, home):
         folder = f"wrong-{case.replace(' ', '-')}"
         given = arguments(running.url, "wrong.sqlite", f"output_dir={folder}", f"hydra.run.dir={folder}")
         done = run(*given, *(m.replace("URL", root) for m in more))
-    assert_one_line(done)
+    assert_one_line(done, 4 if case == "nobody there" else 2)
     assert told in done.err
     assert SECRET_ISH not in done.err + done.out
     for path in (home / folder).rglob("*"):

@@ -34,7 +34,7 @@ def test_a_run_writes_trees_figures_and_pictures_that_say_simulated(planned, tmp
     assert list(trees) == ["relationship", "career", "all"]
     assert {p.name for p in out.iterdir()} == {
         "policy_trees.jsonl", "summary.json", "gains.parquet", "gains.md", "failures.jsonl",
-        *(f"policy_tree_{domain}.svg" for domain in trees),
+        *(f"policy_tree_{domain}.svg" for domain in trees), ".hydra", "plan_population.log",
     }  # fmt: skip
     assert "SIMULATED" in (out / "policy_tree_all.svg").read_text(encoding="utf-8")
     summary = json.loads((out / "summary.json").read_text())
@@ -136,7 +136,7 @@ def test_unscored_scenarios_are_listed_and_values_stay_out_of_every_file(planned
     (failure,) = json_lines(out / "failures.jsonl")
     assert (failure["scenario_id"], failure["stage"]) == ("s1", "judge")
     assert json.loads((out / "summary.json").read_text())["n_failed"] == 1
-    for path in out.iterdir():
+    for path in (path for path in out.rglob("*") if path.is_file()):
         text = path.read_bytes()
         assert b"value 2 of" not in text, path.name
         assert b"SIMULATED" not in text, path.name

@@ -1,4 +1,4 @@
-"""Reads what a plug-in declares beyond the one method that it must have, each held against its type."""
+"""Read the optional attributes that a plug-in declares, and check their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function of `math` for each number of an array."""
+"""Apply a function of `math` to each element of an array."""
 
 from __future__ import annotations
 

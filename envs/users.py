@@ -1,4 +1,4 @@
-"""Who answers: the truth, a person with reservations, or somebody at the terminal.
+"""Users who answer questions: from a profile, with partial or evasive answers, or at the terminal.
 
 A user is any object with `answer(scenario, attribute, question) -> text or None (declined)`.
 """

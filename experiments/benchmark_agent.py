@@ -51,7 +51,7 @@ class Timing:
 
 
 def synthetic_plan_index(rows: int, embedding: Embedding, seed: int) -> PlanIndex:
-    """Return a memory of `rows` made-up paths of four questions under vectors drawn at random."""
+    """Return an index of `rows` made-up paths of four questions under vectors drawn at random."""
     rng = np.random.default_rng(seed)
     base = PlanIndex.load(None, embedding)
     picks = rng.integers(len(base), size=rows)

@@ -1,4 +1,4 @@
-"""Plan for users whose profile nobody knows: `python -m experiments.plan_population +budget=3`."""
+"""Plan for users whose profile nobody knows: `python -m experiments.plan_population budget=3`."""
 
 from __future__ import annotations
 

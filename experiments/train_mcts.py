@@ -1,4 +1,4 @@
-"""Plan a path of questions for every scenario: `python -m experiments.train_mcts +budget=4`."""
+"""Plan a path of questions for every scenario: `python -m experiments.train_mcts budget=4`."""
 
 from __future__ import annotations
 

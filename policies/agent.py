@@ -29,11 +29,11 @@ Responder = Callable[[str, Profile], "str | None"]
 
 
 class Agent:
-    """One conversation at a time, with a memory that many agents can share.
+    """One conversation at a time, with an index that many agents can share.
 
     Parameters
     ----------
-    memory : stored plans (`Memory.load`)
+    plan_index : stored plans (`PlanIndex.load`)
     policy : decides what to ask and when to answer; default: vote of the neighbours, `value` stopping
     detector, reader : signs of danger, and how free text is read; default: the files in `policies/data`
     respond : (query, context) -> the target model's answer; None = no model is configured
@@ -72,7 +72,7 @@ class Agent:
         """Return an agent that follows the plans in `paths`, a run folder or a Parquet file.
 
         `paths=None` is the small table that ships with the package. `embedding`, `schema`, `index`: see
-        `Memory.load`; the others as for `Agent`.
+        `PlanIndex.load`; the others as for `Agent`.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class Agent:
     def from_json(cls, text: str, source: Agent | str | Path | None = None) -> Agent:
         """Return an agent that goes on where `to_json` left off.
 
-        `source`: an agent whose memory and policy to share (what a server does), or the paths to load with
+        `source`: an agent whose index and policy to share (what a server does), or the paths to load with
         the default policy; None = those that the conversation was begun with. Their place is in
         `text`: say it yourself where `text` has been in other hands.
 

@@ -1,4 +1,4 @@
-"""What a policy may look at when it decides, and what it says."""
+"""Types of a policy: `DialogueState` in, `Choice` or `Decision` out, and the protocols."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DialogueState:
 
     Attributes
     ----------
-    memory : the stored plans, the schema of the n attributes, and the trees if there are any
+    plan_index : the stored plans, the schema of the n attributes, and the trees if there are any
     query : what the person asked
     context : {attribute: value} of what is known, told or revealed by the query
     asked : attributes asked so far, in order, answered or not
@@ -79,13 +79,13 @@ class Decision(NamedTuple):
 
 
 class Policy(Protocol):
-    """Decides a conversation's next step. It keeps nothing between calls: all is in the situation."""
+    """Decides a conversation's next step. It keeps nothing between calls: all is in the dialogue state."""
 
     n_neighbours: int
     budget: int | None
 
     def decide(self, dialogue: DialogueState) -> Decision:
-        """Return the attribute to ask (one of `situation.open`), or None to answer."""
+        """Return the attribute to ask (one of `dialogue.open`), or None to answer."""
         ...
 
 
@@ -95,7 +95,7 @@ class Acquisition(Protocol):
     name: str
 
     def choose(self, dialogue: DialogueState) -> Choice:
-        """Return the best question among `situation.open`."""
+        """Return the best question among `dialogue.open`."""
         ...
 
 

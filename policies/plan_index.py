@@ -1,4 +1,4 @@
-"""What an agent remembers: planned paths with the scores along them, found by the query."""
+"""Index of stored plans: paths, scores and policy trees, retrieved by similarity to a query."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class PlanIndex:
         return cls(table, made, schema, str(source), trees)
 
     def take(self, rows: np.ndarray) -> PlanIndex:
-        """Return the memory of the rows `rows` (int64[M]) alone, without embedding anything again."""
+        """Return the index of the rows `rows` (int64[M]) alone, without embedding anything again."""
         table = PathTable(self.table.table.take(pa.array(rows)), self.table.provenance)
         index = self.index.take(rows, table.table["query"].to_pylist())
         return PlanIndex(table, index, self.schema, self.source, self.trees)

@@ -1,4 +1,4 @@
-"""What a search returns. Data only: policies read it without loading a search."""
+"""`Plan`: the data that a search returns; importable without any search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The problem of one scenario under one judge: where sets become contexts and verdicts become scores."""
+"""Build the `Problem` of one scenario and judge: bitmasks become contexts, verdicts become scores."""
 
 from __future__ import annotations
 

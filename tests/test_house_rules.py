@@ -50,7 +50,7 @@ SURFACES = ("envs/judges/simulated/compiled_surface.py", "search/surrogate/pair_
 ONLY_IN = {
     "numba": ("search/core/", "search/population/", *SURFACES),
     "ray": ("search/parallel/",),
-    "openai": ("envs/llm.py", "envs/llm/"),
+    "openai": ("envs/llm/",),
     "xllamacpp": ("envs/llm/",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),

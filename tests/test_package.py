@@ -92,7 +92,7 @@ class AnyPlugIn:
     def plan(self, problem, rng):
         raise NotImplementedError
 
-    def decide(self, situation):
+    def decide(self, dialogue):
         raise NotImplementedError
 
     def embed(self, texts):

@@ -1,4 +1,4 @@
-"""Figures of a judge from the scores of all sets: level, saturation, harm, how much planning matters.
+"""Statistics of a judge from the scores of all sets: level, saturation, harm, value of planning.
 
 Everything derives from one table: float64[N, 2^n], the score of every set of every scenario. A value that is
 missing from a profile cannot become known: a set with it is the set without it.

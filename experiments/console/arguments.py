@@ -1,4 +1,4 @@
-"""Commands whose arguments are not overrides: they are named as they were called, and err in one line."""
+"""Argument parser of commands that take plain arguments; errors in one line."""
 
 from __future__ import annotations
 
@@ -22,4 +22,5 @@ def parser(module: str, description: str | None) -> Parser:
         prog=program(module),
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )

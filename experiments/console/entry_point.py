@@ -36,7 +36,8 @@ class NothingPlannedError(UserError):
 
 
 _NOISE = re.compile(
-    r",? ?set env var HYDRA_FULL_ERROR=1 [^.]*\.?|full_key: *$|Check that it's in your config search path\.?",
+    r",? ?set env var HYDRA_FULL_ERROR=1 [^.]*\.?|full_key: *$|Check that it's in your config search path\.?"
+    r"|To append to your default list use \S+",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -1,4 +1,4 @@
-"""Whose modules are imported: this package's, whatever lies in the folder that a command is typed in.
+"""Keep files in the working folder from shadowing this package's modules.
 
 Only the standard library is imported here, for it runs before anything of ours is.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -94,7 +94,8 @@ def _is_group(schema: Any, name: str) -> bool:
 
 
 def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+    # `MISSING` is another object in a process that got its classes from this one.
+    return field.default_factory() if callable(field.default_factory) else field.default
 
 
 def _fill(node: DictConfig, defaults: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What `python -m experiments.MODULE` does before it imports the module, which takes a second."""
+"""Check for shadowing modules before `python -m experiments.MODULE` does its slow import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM is what Ctrl-C is: whoever stops a job loses nothing that is finished."""
+"""Handle SIGTERM like Ctrl-C, so that finished work is saved."""
 
 from __future__ import annotations
 

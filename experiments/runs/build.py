@@ -1,4 +1,4 @@
-"""From a composed config to objects: any class of the user's in place of any of ours."""
+"""Instantiate judge, search, policy and other parts from a composed config: the user's or ours."""
 
 from __future__ import annotations
 

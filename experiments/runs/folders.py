@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from envs import UserError
+from experiments.runs.config import budget_of
 from experiments.runs.provenance import versions
 
 SUBFOLDER = ".hydra"
@@ -67,7 +68,10 @@ def start_run(cfg: DictConfig, resumed: bool = False) -> Path:
     try:
         (folder / SUBFOLDER).mkdir(exist_ok=True)
         if not (resumed and (folder / SUBFOLDER / OVERRIDES).exists()):
-            OmegaConf.save(cfg, folder / SUBFOLDER / CONFIG)
+            ran = cfg.copy()
+            if OmegaConf.is_missing(ran, "budget"):
+                ran.budget = budget_of(cfg)
+            OmegaConf.save(ran, folder / SUBFOLDER / CONFIG)
             OmegaConf.save(OmegaConf.create({"hydra": hydra}), folder / SUBFOLDER / HYDRA)
             OmegaConf.save(OmegaConf.create(overrides), folder / SUBFOLDER / OVERRIDES)
         with (folder / SUBFOLDER / HISTORY).open("a", encoding="utf-8") as file:

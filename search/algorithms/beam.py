@@ -1,4 +1,4 @@
-"""Several sets at a time, each extended by every question: `search=beam`."""
+"""Beam search: keep the best sets of each size, extend each by every question: `search=beam`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several plans at once in threads: the gate before the judge, and the order of what comes out."""
+"""Make several plans at once in threads, with results in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Ray's workers look for modules: as the process does that starts them."""
+"""Give Ray's workers the module search path of the process that starts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who plans: the protocol of a run's workers, and the one worker that is this process.
+"""Worker protocol of a run, and the serial worker in this process.
 
 A judge that waits for others (a server, a person) may set `concurrent_plans = n`: a worker then makes n plans
 at once in threads, because each tree grows step by step and one alone would leave the judge idle most of

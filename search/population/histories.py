@@ -1,4 +1,4 @@
-"""The tree of histories as arrays, for the compiled steps in `search.population.tree_kernels`."""
+"""Arrays of the tree of answer histories, for the compiled tree search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planning for a user whose profile nobody knows: what the answers may be, and what knowing them is worth.
+"""Planning problem for a user of unknown profile: possible answers and what they are worth.
 
 A hidden profile is drawn from N weighted profiles. Asking attribute a reveals its code: the index of a
 level, or `DECLINED` for a value that is missing, in words that no level names, or declined. So each question

@@ -1,4 +1,4 @@
-"""From scenarios and a judge to the problem of a user who is one of them."""
+"""Build the population problem from scenarios and a judge."""
 
 from __future__ import annotations
 

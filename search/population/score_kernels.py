@@ -1,4 +1,4 @@
-"""Compiled scores of many profiles. A file of its own: loading the tree search takes seconds longer."""
+"""Compiled scoring of sets for many profiles; a file of its own keeps other imports quick."""
 
 from __future__ import annotations
 

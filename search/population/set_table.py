@@ -1,4 +1,4 @@
-"""Sets of at most `budget` attributes as columns of a table, and the judges of many profiles."""
+"""All sets of at most `budget` attributes as table columns, and the judges of many profiles."""
 
 from __future__ import annotations
 

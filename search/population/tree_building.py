@@ -1,4 +1,4 @@
-"""From decisions to a `PolicyTree`, and what a tree is worth to the people of a problem."""
+"""Build a `PolicyTree` from a function that chooses questions; value the tree for a population."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the response surfaces of earlier scenarios were like: a prior for the next one (empirical Bayes).
+"""Empirical Bayes prior of the response surface, learned from earlier scenarios.
 
 Linearised where its own posterior is, the surface of scenario i says of its evaluations
 

@@ -1,4 +1,4 @@
-"""Which models of a response surface to average over, renewed as evaluations come in."""
+"""Bayesian model averaging over response-surface structures, renewed as evaluations arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What earlier plans showed of the response surface, as prior for the next: `prior=surface`.
+"""Search prior `prior=surface`: main effects learned from a path table.
 
 The surface's main effects are learned from a path table. For a prefix S of a planned path, the gain over
 nothing known is modelled as

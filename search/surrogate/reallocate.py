@@ -1,4 +1,4 @@
-"""Looking again where it matters, and a plan of what is believed: for every search under a noisy judge."""
+"""Reallocate spare judge calls to uncertain top sets; plan by the highest posterior mean."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def finish(
 ) -> Plan:
     """Return the plan by the path rule, of the scores, or of what is believed of them when they are noisy.
 
-    Then judge calls that `max_judge_calls` leaves go into looks at the plan's prefixes and by `look_again`.
+    Then judge calls that `max_judge_calls` leaves go into looks at the plan's prefixes and by `reallocate`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What looks at some sets say of all sets: a Gaussian regression that pools them.
+"""Gaussian process over sets: pools noisy evaluations into a posterior mean for every set.
 
     s(S) = m + u(|S|) + d(|S|) sum_{a in S} w_a + sum_{a < b in S} k_ab + e_S,    y_i = s(S_i) + noise
 

@@ -64,7 +64,8 @@ def test_a_sweep_over_searches_budgets_and_seeds(command, home):
     assert "SIMULATED" in done.out
     assert "12 of 12 jobs, in sweep/sweep.parquet" in done.out
     lines = [line.split() for line in done.out.splitlines()]
-    shown = [line[:5] for line in lines if line and line[0].isdecimal() and line[1:2] != ["of"]]
+    pairs = next(i for i, line in enumerate(lines) if line[:3] == ["score", "of", "job"])
+    shown = [line[:5] for line in lines[:pairs] if line and line[0].isdecimal() and line[1:2] != ["of"]]
     assert [line[0] for line in shown] == [row["job"] for row in rows]
     assert shown[0][1:4] == [rows[0]["search"], str(rows[0]["budget"]), str(rows[0]["seed"])]
     assert shown[0][4] == f"{rows[0]['objective']:.4f}"

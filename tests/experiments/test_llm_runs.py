@@ -300,7 +300,7 @@ def test_a_server_that_only_fails_ends_in_one_line(run, home):
     with serve(fault_rate=1.0, faults=["server_error"]) as running:
         given = arguments(running.url, "down.sqlite", "output_dir=down", "judge.max_retries=1")
         done = run(*given)
-    assert_one_line(done)
+    assert_one_line(done, 4)
     assert "3 requests in a row failed with all 1 repetitions" in done.err
     assert planned_ids(home / "down") == []
 

@@ -1,4 +1,4 @@
-"""Conversations of policies with test persons: one walk for each acquisition serves all stopping rules.
+"""Simulated conversations with test people; each acquisition runs once for all stopping rules.
 
 Where a stopping rule ends a conversation does not change what an acquisition would have asked before, so all
 rules read one walk to the end of the budget. It takes the same decisions as

@@ -1,4 +1,4 @@
-"""Methods, the conversations they hold, and true scores of the sets that these end in."""
+"""Evaluation methods, the trajectories of their conversations, and true scores of their final sets."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_failures_are_those_shown(workspace):
 @pytest.mark.slow
 def test_the_tree_has_the_shape_shown(workspace):
     shown = next(b.text for b in blocks(README, "text") if "── ask " in b.text).splitlines()
-    real = next(d for name, d in workspace[1].items() if "inspect" in name).stdout.splitlines()
+    real = next(d for name, d in workspace[1].items() if "experiments.show" in name).stdout.splitlines()
     assert len(shown) < len(real)
     assert real[0].split() == shown[0].split()
     first = [next(line for line in lines if "weighed" in line) for lines in (shown, real)]

@@ -82,7 +82,9 @@ def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _stack(matrix: np.ndarray) -> np.ndarray:
-    return matrix if matrix.ndim == 3 else matrix[None]
+    stack = matrix if matrix.ndim == 3 else matrix[None]
+    # What came through Ray's store, or is broadcast, is read-only: another type to compiled code.
+    return stack if stack.flags.writeable else stack.copy()
 
 
 @njit(

@@ -127,3 +127,18 @@ def test_moments_against_quadrature_by_numpy():
     found = saturating_link.moments(mean, variance, curvature)
     for part, expected in zip(found, (g @ weights, g**2 @ weights, slope @ weights), strict=True):
         np.testing.assert_allclose(part, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_read_only_gives_the_same(shape):
+    """What came through Ray's store is."""
+    matrix, lower, right = stacks(shape)
+    functions = linear_algebra
+    both = [(functions.product, (matrix, right)), (functions.solve_lower, (lower, right))]
+    one = [functions.cholesky, functions.inverse, functions.inverse_lower]
+    cases = [*both, *((function, (matrix if function is not one[2] else lower,)) for function in one)]
+    expected = [function(*given) for function, given in cases]
+    for array in (matrix, lower, right):
+        array.setflags(write=False)
+    for (function, given), wanted in zip(cases, expected, strict=True):
+        np.testing.assert_array_equal(function(*given), wanted)

@@ -34,7 +34,7 @@ _PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or fals
 _MOST_SHOWN = 25
 
 
-def accepted_keys(target: Any) -> frozenset[str] | None:
+def keyword_names(target: Any) -> frozenset[str] | None:
     """Return the names that `target` (a class, function or partial) takes by keyword; None = any.
 
     `*args` and `**kwargs` take anything, and so does what has no signature.
@@ -151,7 +151,7 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
         _refuse_unknown(node, known, place, cfg, of=f"{place}={member}" if member else "")
         return
     target = find_class(str(node._target_), place)
-    accepted = accepted_keys(target)
+    accepted = keyword_names(target)
     if accepted is not None:
         _refuse_unknown(node, accepted | harness | _INSTANTIATE, place, cfg, of=node._target_)
     hints = _hints(target)
@@ -189,7 +189,7 @@ def _accepted_without_class(place: str) -> frozenset[str]:
     """Return what a node accepts whose `_target_` is null: what all classes accept that it may stand for."""
     if place not in _WITHOUT_CLASS:
         raise UserError(f"{place}._target_: found null, expected a class, such as my_pkg.MyClass")
-    classes = [accepted_keys(_locate(path)) or frozenset() for path in _WITHOUT_CLASS[place]]
+    classes = [keyword_names(_locate(path)) or frozenset() for path in _WITHOUT_CLASS[place]]
     return frozenset.intersection(*classes) if classes else frozenset()
 
 
@@ -256,7 +256,7 @@ def _accepted_by(hint: Any) -> frozenset[str] | None:
         return None
     (kind,) = kinds
     settings = is_dataclass(kind) or hasattr(kind, "model_fields")
-    return accepted_keys(kind) if inspect.isclass(kind) and settings else None
+    return keyword_names(kind) if inspect.isclass(kind) and settings else None
 
 
 def _is_one_of(value: Any, kinds: set[Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from envs import Judge, Scenario
-from search.parallel.concurrency import concurrent_plans
+from envs.judges.protocol import describe
 from search.parallel.cores import available_cores
 from search.parallel.ray_workers import NotSendable, Ray, can_share, warm_up
 from search.parallel.workers import Outcome, Run, Serial, plan_or_failure
@@ -54,7 +54,7 @@ class Auto:
 
     def start(self, judge: Judge, searcher: Searcher, options: PlanOptions, n_scenarios: int) -> Run:
         """Start where it is clear what to take, else a run that finds out."""
-        n_plans = concurrent_plans(judge)
+        n_plans = describe(judge).concurrent_plans
         if self.ray.address is not None:
             self.tell("Ray", f"parallel.address={self.ray.address}")
             return self.ray.start(judge, searcher, options, n_scenarios)

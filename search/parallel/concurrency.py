@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs import Judge, Scenario
+from envs import Scenario
 from envs.judges.protocol import describe
 from search.planning import PlanOptions, Prior
 
@@ -52,17 +52,6 @@ class CancelToken:
         finally:
             if not finished:
                 self.close()
-
-
-def concurrent_plans(judge: Judge) -> int:
-    """Return how many plans may ask `judge` at once; 1 where it says nothing.
-
-    Raises
-    ------
-    UserError
-        something that is no integer >= 1.
-    """
-    return describe(judge).concurrent_plans
 
 
 def in_turn(options: PlanOptions, n_plans: int) -> PlanOptions:

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from envs import Judge, OutsideError, Scenario, UserError
 from envs.judges.protocol import describe
-from search.parallel.concurrency import concurrent_plans
 from search.parallel.ray_start import start_ray
 from search.parallel.workers import Outcome, Run, StreamWorker
 from search.planning import PlanOptions
@@ -90,7 +89,7 @@ class _RayRun:
                 f"judge {type(judge).__name__} or its prior cannot be sent to Ray workers, "
                 f"expected one that can be pickled, or parallel=serial"
             ) from None
-        self.n_plans = concurrent_plans(judge)
+        self.n_plans = describe(judge).concurrent_plans
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
         share = min(1.0, cores / count)
         actor = ray.remote(StreamWorker).options(

@@ -17,7 +17,8 @@ from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 from envs import Judge, Scenario
-from search.parallel.concurrency import CancelToken, RunStopped, concurrent_plans, in_order, in_turn
+from envs.judges.protocol import describe
+from search.parallel.concurrency import CancelToken, RunStopped, in_order, in_turn
 from search.planning import Failure, PlanOptions, ScenarioPlan, plan_scenario
 from search.problem import PlanningFailed, Searcher
 
@@ -79,7 +80,7 @@ class Serial:
 
     def start(self, judge: Judge, searcher: Searcher, options: PlanOptions, n_scenarios: int) -> Run:
         """Return a run in this process."""
-        n = concurrent_plans(judge)
+        n = describe(judge).concurrent_plans
         return _SerialRun(judge, options) if n == 1 else _ThreadedRun(judge, in_turn(options, n), n)
 
     def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:

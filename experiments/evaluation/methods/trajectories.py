@@ -14,7 +14,6 @@ from envs import Scenario, Score
 from envs.judges.protocol import Judge, describe, score_value
 from envs.judges.simulated import SimulatedJudge
 from experiments.evaluation.at_once import at_once
-from search.parallel.concurrency import concurrent_plans
 from search.planning import REPORT_SAMPLE
 from search.scenario_problem import JudgeScores
 
@@ -86,7 +85,7 @@ class TrueScores:
         """
         if self.exact:
             return  # computed when it is read
-        n = concurrent_plans(self.judge)
+        n = describe(self.judge).concurrent_plans
         todo: list[tuple[int, tuple[int, ...]]] = []
         for i, wanted in enumerate(masks):
             new = tuple(mask for mask in dict.fromkeys(wanted) if mask not in self._memo[i])

@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from experiments.console.keys import accepted_keys
+from experiments.console.keys import keyword_names
 from tests.experiments.run_cases import (
     NAMES,
     SERIAL,
@@ -273,7 +273,7 @@ class Passing(Base):
     ],
 )
 def test_what_a_class_accepts(target, names):
-    assert accepted_keys(target) == names
+    assert keyword_names(target) == names
 
 
 def test_a_sweep_is_one_folder_with_a_subfolder_a_job(command, home):

@@ -1,4 +1,4 @@
-"""Fenced code blocks of a Markdown file, for `.ci/run` and for the tests of the README.
+"""Fenced code blocks of a Markdown file, for `.ci/run` and for the tests of README and site.
 
 As a script, `python3 .ci/readme_blocks.py README.md 2` prints the first two ```bash blocks, a line each, and
 fails where there are fewer or one is not exactly one line. Standard library only: it runs before anything
@@ -15,17 +15,23 @@ from typing import NamedTuple
 _FILE = re.compile(r"(?:<!--|#)\s*(?:file:\s*)?([\w.-]+\.(?:py|ya?ml|jsonl?))\s*(?:-->)?")
 
 
+_NOTE = re.compile(r"<!--\s*(stays|not run: .+?)\s*-->")
+
+
 class Block(NamedTuple):
     """One fenced block: `language` of its fence, `text` inside it, number of its first `line` (from 1).
 
     `file`: the file it shows, named by its first line as a comment (`# my_judges.py`) or by an HTML comment
-    on the line above the fence (`<!-- people.jsonl -->`); "" where it names none.
+    on the line above the fence (`<!-- people.jsonl -->`); "" where it names none. `note`: the HTML comment
+    above the fence that says how it is run: `stays` (it goes on beside the blocks below), or
+    `not run: REASON`; "" without one.
     """
 
     language: str
     text: str
     line: int
     file: str = ""
+    note: str = ""
 
 
 def blocks(markdown: str, language: str | None = None) -> list[Block]:
@@ -49,7 +55,9 @@ def blocks(markdown: str, language: str | None = None) -> list[Block]:
         above = lines[start - 1] if start else ""
         named = _FILE.fullmatch(above.strip()) or _FILE.fullmatch(inside[0].strip() if inside else "")
         text = "".join(f"{row}\n" for row in inside)
-        found.append(Block(lines[start][3:].strip(), text, start + 2, named[1] if named else ""))
+        note = _NOTE.fullmatch(above.strip())
+        file, how = (match[1] if match else "" for match in (named, note))
+        found.append(Block(lines[start][3:].strip(), text, start + 2, file, how))
         start = None
     if start is not None:
         raise ValueError(f"line {start + 1}: a block that is never closed")

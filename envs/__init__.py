@@ -2,10 +2,11 @@
 
 import gymnasium
 
+from envs.attribute import Attribute, Level
 from envs.errors import OutsideError, UserError
 from envs.judges.protocol import Judge, Score
 from envs.scenario import DOMAINS, Scenario
-from envs.schema import Attribute, Level, Schema, load_schema, penguin_schema
+from envs.schema import Schema, load_schema, penguin_schema
 
 __all__ = [
     "DOMAINS",
@@ -22,5 +23,7 @@ __all__ = [
 ]
 
 gymnasium.register(
-    id="envs/AttributeAcquisition-v0", entry_point="envs.acquisition_env:AttributeAcquisitionEnv"
+    id="envs/AttributeAcquisition-v0",
+    entry_point="envs.acquisition_env:AttributeAcquisitionEnv",
+    vector_entry_point="envs.vector.acquisition_vector_env:AcquisitionVectorEnv",
 )

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
 
 from envs import rules as rules
+from envs.acquisition_setting import MAX_SAMPLE, AcquisitionSetting
 from envs.errors import UserError
-from envs.judges.protocol import Judge, describe, score_value
-from envs.scenario import DOMAINS, Scenario
-from envs.schema import Schema
-
-REWARDS = ("incremental", "terminal")
-_MAX_SAMPLE = 2**31  # so wide that no episode looks at the samples 0, 1, 2, ... of a search
+from envs.judges.protocol import Judge, score_value
+from envs.scenario import Scenario
 
 
 class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
@@ -45,7 +42,7 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
     - `answers`: `MultiDiscrete(levels + 2)`, int16[n]; 0 = not known, 1 = known but in words that no
       level names, 2 + l = level l of the attribute.
     - `budget_left`: `Discrete(budget + 1)`, questions that may still be asked.
-    - `domain`: `Discrete(8)`, index in `envs.scenario.DOMAINS`.
+    - `domain`: `Discrete(number of domains)`, index in the schema's `domains`.
 
     Nothing of an attribute that is not known is in it, and never a value in words. (The mask tells,
     as it must, which attributes have a value.) int16, because 127 levels and two codes exceed int8.
@@ -79,9 +76,12 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
       judge was not asked or left the set unscored.
 
     ## Arguments
-    `scenarios`: a sequence of `Scenario` of one schema; default: the bundled ones. `judge`: default: the
-    simulated judge. `budget=4`: questions, at least 0. `reward="incremental"`. `cost_weight=0.0`: score
-    points per unit of cost. `render_mode=None` or `"ansi"` (names only).
+    `scenarios`: a sequence of `Scenario` of one schema (of over 64 attributes: `within_one_plan`), or a
+    scenario file; default: the bundled ones. `judge="simulated"`: a judge, a name in
+    `envs.named_parts.JUDGES`, or a YAML file with `_target_` and arguments, which imports and calls what it
+    names. With names and files `env.spec.to_json()` is the whole environment. `budget=4`: questions, at
+    least 0. `reward="incremental"`. `cost_weight=0.0`: score points per unit of cost. `render_mode=None` or
+    `"ansi"` (names only).
 
     ```python
     import gymnasium, envs
@@ -103,41 +103,19 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
 
     def __init__(
         self,
-        scenarios: Sequence[Scenario] | None = None,
-        judge: Judge | None = None,
+        scenarios: Sequence[Scenario] | str | Path | None = None,
+        judge: Judge | str | Path = "simulated",
         budget: int = 4,
         reward: str = "incremental",
         cost_weight: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
-        if scenarios is None:
-            from envs.loading import load_bundled
-
-            scenarios = load_bundled()
-        if judge is None:
-            from envs.judges.simulated import SimulatedJudge
-
-            judge = SimulatedJudge()
-        _check_arguments(budget, reward, cost_weight, render_mode)
-        self._scenarios = tuple(scenarios)
-        self._index = _index_by_id(self._scenarios)
-        self._schema: Schema = self._scenarios[0].schema
-        self._judge = judge
-        self._budget = int(budget)
-        self._reward = reward
-        self._cost_weight = float(cost_weight)
+        self._setting = AcquisitionSetting(scenarios, judge, budget, reward, cost_weight, render_mode)
+        self._schema, self._judge = self._setting.schema, self._setting.judge
         self.render_mode = render_mode
-        n = len(self._schema)
-        self.ANSWER = n  # the name of the last action
-        self.action_space = spaces.Discrete(n + 1)
-        self.observation_space = spaces.Dict(
-            {
-                "known": spaces.MultiBinary(n),
-                "answers": spaces.MultiDiscrete(self._schema.n_levels + 2, dtype=np.int16),
-                "budget_left": spaces.Discrete(self._budget + 1),
-                "domain": spaces.Discrete(len(DOMAINS)),
-            }
-        )
+        self.ANSWER = len(self._schema)  # the name of the last action
+        self.action_space = self._setting.action_space
+        self.observation_space = self._setting.observation_space
         self._over = True
 
     def reset(
@@ -146,18 +124,18 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         """Start an episode; `options`: `scenario` (id or index) and `known` (names), both optional."""
         super().reset(seed=seed)
         # Both are drawn every time, so that naming a scenario leaves the sample of a seed as it was.
-        drawn = int(self.np_random.integers(len(self._scenarios)))
-        self._sample = int(self.np_random.integers(_MAX_SAMPLE))
-        options = dict(options or {})
-        self._scenario = self._pick(options.pop("scenario", drawn))
-        known = self._known_at_start(options.pop("known", ()))
-        if options:
-            raise UserError(f"reset: option {next(iter(options))!r}, expected `scenario` or `known`")
-        self._state = rules.begin(self._scenario.askable, self._budget, known)
+        drawn = int(self.np_random.integers(len(self._setting.scenarios)))
+        self._sample = int(self.np_random.integers(MAX_SAMPLE))
+        which, names = self._setting.chosen(options)
+        self._scenario = self._setting.scenarios[drawn if which is None else which]
+        self._answers = self._scenario.codes.astype(np.int16) + np.int16(2)
+        self._domain = np.int64(self._schema.domains.index(self._scenario.domain))
+        known = self._setting.known_at_start(self._scenario, names)
+        self._state = rules.begin(self._scenario.askable, self._setting.budget, known)
         self._path = [known]  # U_0, ..., U_t
         self._scores: dict[int, float] = {}
         self._over = False
-        if self._reward == "incremental":
+        if self._setting.reward == "incremental":
             _, self._last = rules.step_gain(math.nan, self._score(known))
         return self._observation(), self._info(illegal=False)
 
@@ -180,34 +158,31 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
 
     def action_masks(self) -> np.ndarray:
         """Return bool[n + 1], what is legal now: the form sb3-contrib's MaskablePPO asks for."""
-        n, askable = self.ANSWER, rules.legal(self._state)
-        return np.array([askable >> i & 1 for i in range(n)] + [1], dtype=bool)
+        return self._mask().astype(bool)
 
     def render(self) -> str | None:
         """Return the names of what is known and how many questions are left; None without a mode."""
         if self.render_mode is None:
             return None
-        known = ", ".join(self._schema.names_of(self._state.known)) or "nothing"
-        end = " (over)" if self._over else ""
-        return f"{self._scenario.id}: known {known}; {self._state.budget_left} questions left{end}\n"
+        return self._setting.rendered(self._scenario, self._state.known, self._state.budget_left, self._over)
 
     def _reward_of(self, before: rules.State) -> float:
         """Reward of the step from `before` to the present state."""
         known = self._state.known
-        if self._reward == "incremental":
+        if self._setting.reward == "incremental":
             gain, self._last = rules.step_gain(self._last, self._score(known))
             spent = known & ~before.known
         elif self._over:
             gain, spent = rules.total_gain(self._path, self._score), known & ~self._path[0]
         else:
             return 0.0
-        return gain - self._cost_weight * rules.total_cost(spent, self._schema.costs)
+        return gain - self._setting.cost_weight * rules.total_cost(spent, self._schema.costs)
 
     def _score(self, known: int) -> float:
         """s(known) of this episode's scenario and sample; asked once an episode."""
         if known not in self._scores:
             contexts = [self._schema.names_of(known)]
-            more = ([self._sample],) if describe(self._judge).stochastic else ()
+            more = ([self._sample],) if self._setting.told.stochastic else ()
             scores = self._judge.score(self._scenario, contexts, *more)
             if len(scores) != 1:
                 name = type(self._judge).__name__
@@ -216,18 +191,29 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         return self._scores[known]
 
     def _observation(self) -> dict[str, Any]:
-        known = np.array([self._state.known >> i & 1 for i in range(self.ANSWER)], dtype=np.int8)
+        known = self._flags(self._state.known)
         return {
             "known": known,
-            "answers": np.where(known == 1, self._scenario.codes.astype(np.int16) + 2, 0).astype(np.int16),
+            "answers": known * self._answers,
             "budget_left": np.int64(self._state.budget_left),
-            "domain": np.int64(DOMAINS.index(self._scenario.domain)),
+            "domain": self._domain,
         }
+
+    def _mask(self) -> np.ndarray:
+        """Return int8[n + 1], what is legal now."""
+        mask = np.ones(self.ANSWER + 1, np.int8)
+        mask[:-1] = self._flags(rules.legal(self._state))
+        return mask
+
+    def _flags(self, mask: int) -> np.ndarray:
+        """Return int8[n], the bits of `mask`."""
+        eighths = np.frombuffer(mask.to_bytes(8, "little"), np.uint8)
+        return np.unpackbits(eighths, count=self.ANSWER, bitorder="little").view(np.int8)
 
     def _info(self, illegal: bool) -> dict[str, Any]:
         asked = self._state.known & ~self._path[0]
         info: dict[str, Any] = {
-            "action_mask": self.action_masks().astype(np.int8),
+            "action_mask": self._mask(),
             "scenario_id": self._scenario.id,
             "illegal": illegal,
             "cost": rules.total_cost(asked, self._schema.costs),
@@ -236,53 +222,3 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
         if not math.isnan(score):
             info["score"] = score
         return info
-
-    def _pick(self, which: object) -> Scenario:
-        """Return the scenario of an id or index."""
-        position = self._index.get(which) if isinstance(which, str) else which
-        n = len(self._scenarios)
-        if not isinstance(position, (int, np.integer)) or not 0 <= position < n:
-            raise UserError(f"reset: option scenario: found {which!r}, expected an id or 0 to {n - 1}")
-        return self._scenarios[position]
-
-    def _known_at_start(self, names: Sequence[str]) -> int:
-        """Return the bitmask of `names`, each of which must have a value in the profile."""
-        there = self._schema.names_of(self._scenario.askable)
-        for name in names:
-            if name not in there:
-                raise UserError(
-                    f"reset: option known: found {name!r}, expected attributes that "
-                    f"scenario {self._scenario.id} has"
-                )
-        return self._schema.mask(names)
-
-
-def _check_arguments(budget: int, reward: str, cost_weight: float, render_mode: str | None) -> None:
-    if not isinstance(budget, (int, np.integer)) or budget < 0:
-        raise UserError(f"budget: found {budget!r}, expected a whole number of at least 0")
-    if reward not in REWARDS:
-        raise UserError(f"reward: found {reward!r}, expected one of {', '.join(REWARDS)}")
-    if not 0 <= cost_weight < math.inf:
-        raise UserError(f"cost_weight: found {cost_weight!r}, expected a finite number of at least 0")
-    if render_mode not in (None, "ansi"):
-        raise UserError(f"render_mode: found {render_mode!r}, expected None or 'ansi'")
-
-
-def _index_by_id(scenarios: Sequence[Scenario]) -> dict[str, int]:
-    """Return the position of each id, having checked that ids differ and the schema does not."""
-    if not scenarios:
-        raise UserError("scenarios: found none, expected at least one")
-    index: dict[str, int] = {}
-    for i, scenario in enumerate(scenarios):
-        if scenario.id in index:
-            raise UserError(f"scenarios: the id {scenario.id!r} occurs twice, expected distinct ids")
-        if scenario.schema != scenarios[0].schema:
-            raise UserError(
-                f"scenarios: {scenario.id} has another schema than {scenarios[0].id}, expected one schema"
-            )
-        if scenario.domain not in DOMAINS:
-            raise UserError(
-                f"scenarios: {scenario.id}: domain {scenario.domain!r}, expected one of {', '.join(DOMAINS)}"
-            )
-        index[scenario.id] = i
-    return index

@@ -59,6 +59,16 @@ class Declared:
             return found
         return self._refuse(name, found, f"a method {name}{signature}")
 
+    def twin(self, name: str, of: str, signature: str) -> Callable[..., Any] | None:
+        """Return a method that is another form of `of`; None where a subclass has its own `of` alone."""
+        for own in (self._part, *type(self._part).__mro__):
+            names = getattr(own, "__dict__", {})
+            if name in names:
+                break
+            if of in names:
+                return None
+        return self.method(name, signature)
+
     def of_type(self, name: str, kind: type) -> Any:
         """Return an object of class `kind`, None where there is none."""
         found = self.any(name)

@@ -9,14 +9,20 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from envs.json_values import object_schema
 from envs.judges.llm import prompting
 from envs.judges.llm.usage import Usage
-from envs.llm import ChatRequest, Client, Limits, Reply
+from envs.llm import ChatRequest, Client, Endpoint, Limits, ModelReply, ReplyCache
+from envs.llm.books import Accounts
+from envs.llm.cache.reply_cache import only_endpoint
 from envs.llm.costs import RequestCost, request_cost
 from envs.llm.endpoint import WITHOUT_EFFECT, EndpointSettings, SchemaRefused, Temperature
 from envs.rankings import rank_weights, read_ranking
@@ -85,7 +91,12 @@ class LLMPrior:
 
     @takes(PriorSettings)
     def __init__(self, settings: PriorSettings) -> None:
-        self.client = Client(settings, settings, settings.cache_path, replay=settings.replay)
+        endpoint: Endpoint = settings
+        if settings.replay and settings.base_url is None and settings.cache_as is None:
+            with closing(ReplyCache(settings.cache_path, read_only=True)) as cache:
+                found = only_endpoint(cache.sources(), settings.model, settings.cache_path, settings.place)
+            endpoint = replace(settings, cache_as=found)
+        self.client = Client(endpoint, settings, settings.cache_path, replay=settings.replay)
         self.ranking_depth = settings.depth
         self.temperature = settings.temperature
         self.values = settings.values
@@ -118,12 +129,29 @@ class LLMPrior:
         """Replies that the calling thread was given without a request."""
         return self.usage.cache_hits
 
+    @property
+    def books(self) -> Accounts:
+        """What requests took, by model and kind, in all workers and sessions of the run."""
+        return self.client.books
+
     def shard(self, workers: int) -> LLMPrior:
-        """Return this prior for one of `workers` processes, with its share of the limits."""
+        """Return this prior for one of `workers` processes, under the limits of all."""
         prior = copy.copy(self)
         prior.client = self.client.shard(workers)
         prior._begin()
         return prior
+
+    def preflight(self, folder: Path, scenario: Scenario) -> None:
+        """Rank for the first scenario of a run, so that what cannot work is told before workers start.
+
+        Raises
+        ------
+        UserError
+            no key, a wrong URL, an unknown model, an endpoint that does not speak this API.
+        """
+        self.client.engine.keep(folder)
+        if self(scenario, 0) is None:
+            self._seen = _Rankings()  # so that the plan asks for itself, and counts that there is none
 
     def request_costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
         """Return the request of one ranking with `names` known; nothing is sent."""
@@ -169,10 +197,9 @@ class LLMPrior:
         self.usage.add(reply.requests, reply.requests == 0, order is None)
         return None if order is None else [askable[i] for i in order]
 
-    def _asked(self, scenario: Scenario, mask: int, names: list[str]) -> tuple[Reply, bool]:
+    def _asked(self, scenario: Scenario, mask: int, names: list[str]) -> tuple[ModelReply, bool]:
         by_schema, by_lines = (self._request(scenario, mask, names, form) for form in (True, False))
-        first_time = not self._refused and not self.client.has(by_schema)
-        if self.output == "auto" and first_time and self.client.has(by_lines):
+        if self.output == "auto" and not self._refused and self._held(by_schema, by_lines) == [False, True]:
             self._refused = True  # an earlier run found out
         if self.output == "json_schema" or (self.output == "auto" and not self._refused):
             try:
@@ -182,6 +209,9 @@ class LLMPrior:
                     raise
                 self._refused = True
         return self.client.complete(by_lines, lambda reply: _unusable(reply, names, False)), False
+
+    def _held(self, *requests: ChatRequest) -> list[bool]:
+        return self.client.engine.run([self.client.has(request) for request in requests])
 
     def _request(self, scenario: Scenario, mask: int, names: list[str], as_json: bool) -> ChatRequest:
         known = scenario.schema.names_of(mask)
@@ -203,14 +233,8 @@ class LLMPrior:
 
 
 def _schema(names: list[str]) -> dict[str, Any]:
-    ranking = {"type": "array", "items": {"type": "string", "enum": names}}
-    return {
-        "type": "object",
-        "properties": {"ranking": ranking},
-        "required": ["ranking"],
-        "additionalProperties": False,
-    }
+    return object_schema(ranking={"type": "array", "items": {"type": "string", "enum": names}})
 
 
-def _unusable(reply: Reply, names: Sequence[str], as_json: bool) -> str | None:
+def _unusable(reply: ModelReply, names: Sequence[str], as_json: bool) -> str | None:
     return None if read_ranking(reply.text, names, as_json) is not None else "ranking"

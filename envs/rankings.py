@@ -11,14 +11,15 @@ and ten attributes the first has 40 %, the first three together 78 %.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from envs.elementwise import each
 from envs.errors import UserError
+from envs.json_values import json_object
 
 
 def rank_weights(ranks: np.ndarray, temperature: float) -> np.ndarray:
@@ -43,11 +44,7 @@ def checked_temperature(temperature: float) -> float:
 def read_ranking(text: str, names: Sequence[str], as_json: bool) -> list[int] | None:
     """Return the places in `names` in the order of `text`, None where it does not rank each exactly once."""
     if as_json:
-        try:
-            # Servers without a schema put the object between fences.
-            found = json.loads(text[text.index("{") : text.rindex("}") + 1])["ranking"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
+        found: Any = (json_object(text) or {}).get("ranking")
     else:
         found = [line.strip() for line in text.strip().splitlines()]
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from envs.schema import Schema, penguin_schema
-
-DOMAINS = ("relationship", "career", "financial", "social", "health", "life", "education", "other")
+from envs.schema import DOMAINS as DOMAINS
+from envs.schema import MAX_ASKABLE, Schema, penguin_schema
 
 
 class Profile(Mapping[str, str]):
@@ -58,8 +59,11 @@ class Profile(Mapping[str, str]):
 class Scenario:
     """One person and one query.
 
-    `profile` maps attribute names to values (any mapping; kept as a `Profile`); it and `query` stay out of
-    `repr`, so that no log or error that prints a scenario tells anything about somebody.
+    `profile` maps attribute names to values (any mapping; kept as a `Profile`). `metadata`: what else belongs
+    to it, as JSON has it, for a judge of yours (a reference answer, say); no output holds it. `said`: words
+    in which the person told some attributes: where a context knows one, whoever answers in it reads these
+    instead of the profile's value. All of it stays out of `repr`, so that no log or error that prints a
+    scenario tells anything about somebody.
     """
 
     id: str
@@ -67,6 +71,8 @@ class Scenario:
     query: str = field(repr=False)
     profile: Mapping[str, str] = field(repr=False)
     schema: Schema = field(default_factory=penguin_schema, repr=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    said: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.profile, Profile):
@@ -85,3 +91,27 @@ class Scenario:
     def _read(self) -> tuple[np.ndarray, int]:
         assert isinstance(self.profile, Profile)  # noqa: S101 - __post_init__ made it one
         return self.profile.read(self.schema)
+
+
+def within_one_plan(scenarios: Sequence[Scenario]) -> Sequence[Scenario]:
+    """Return the scenarios over at most 64 attributes, all over the same ones: sets of them are uint64.
+
+    Of a larger schema those are kept that most of its scenarios have a value of; ties: the cheaper ones, then
+    schema order. Their schema is a part that knows its `whole`. Profiles stay as they are.
+    """
+    groups: dict[int, list[Scenario]] = {}
+    for scenario in scenarios:
+        if len(scenario.schema) > MAX_ASKABLE:
+            groups.setdefault(id(scenario.schema), []).append(scenario)
+    if not groups:
+        return scenarios
+    parts = {key: group[0].schema.restricted(_most_present(group)) for key, group in groups.items()}
+    return tuple(replace(s, schema=parts[id(s.schema)]) if id(s.schema) in parts else s for s in scenarios)
+
+
+def _most_present(scenarios: Sequence[Scenario]) -> list[str]:
+    """Return the names of the 64 attributes that most of `scenarios`, all of one schema, have a value of."""
+    schema = scenarios[0].schema
+    present = Counter(name for s in scenarios for name in schema.names_of(s.askable))
+    ranked = sorted(range(len(schema)), key=lambda i: (-present[schema.names[i]], schema.costs[i], i))
+    return [schema.names[i] for i in ranked[:MAX_ASKABLE]]

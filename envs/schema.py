@@ -1,114 +1,39 @@
-"""Attributes: what may be asked of a person, what asking costs, and how answers are read.
+"""Schemas: which attributes may be asked of a person.
 
-A `Schema` is an ordered list of at most 64 attributes. The order matters: it breaks ties, it
-numbers the bits of every set, and it is the order in which known attributes are listed.
+A `Schema` is an ordered list of attributes, with the domains of its scenarios and the words that stand for
+"missing". The order matters: it breaks ties, it numbers the bits of every set, and it is the order in which
+known attributes are listed. A plan weighs at most 64 of them (`envs.scenario.within_one_plan`).
 """
 
 from __future__ import annotations
 
 import functools
-import math
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from envs.attribute import UNKNOWN, Attribute
 from envs.errors import UserError
 
-MAX_ATTRIBUTES = 64
-UNKNOWN = -1
-"""Code of a value that is missing, or whose words no level names."""
-
-_MISSING = frozenset({"", "unknown", "not specified"})
-_NEGATIONS = frozenset({"no", "not", "never", "without", "denies", "denied", "nor", "non"})
-_NEGATION_REACH = 2  # words, fillers not counted: "no known history of self-harm" has none
-_FILLERS = frozenset({"history", "of", "any", "known"})
-
-
-def is_missing(value: object) -> bool:
-    """Tell what counts as absent: null, blank, `unknown`, `not specified`. `None` as text is a value."""
-    return value is None or (isinstance(value, str) and value.strip().casefold() in _MISSING)
+FILE_NAME = "schema.yaml"
+"""The schema in a run's folder."""
+MAX_ASKABLE = 64
+"""Attributes of one plan: sets of them are uint64."""
+DOMAINS = ("relationship", "career", "financial", "social", "health", "life", "education", "other")
+"""Domains of PENGUIN, and of a schema that brings none of its own."""
+MISSING = frozenset({"unknown", "not specified", "unspecified", "not mentioned", "not given", "n/a"})
+"""Words that stand for a missing value, in a schema that brings none of its own."""
+_RESERVED = "all"
+"""No domain: what holds for every domain goes by this name."""
 
 
-def _words(text: str) -> list[str]:
-    text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'").replace("'", "")
-    return re.findall(r"[^\W_]+", text)
-
-
-@dataclass(frozen=True)
-class Level:
-    """One coarse reading of an attribute's value.
-
-    `phrases`: word sequences that name it (`word*` matches a prefix). `low`, `high`: an inclusive
-    range for numeric values instead; an empty one (inf, -inf) for a level of words.
-    """
-
-    name: str
-    phrases: tuple[str, ...] = ()
-    low: float = math.inf
-    high: float = -math.inf
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """One thing that can be asked.
-
-    `cost`: burden of answering, in units of `cost_weight`. `sensitivity`: 1 (small talk) to 5.
-    """
-
-    name: str
-    question: str
-    why: str = ""
-    cost: float = 1.0
-    sensitivity: int = 1
-    levels: tuple[Level, ...] = ()
-
-    def code(self, value: object) -> int:
-        """Return the index of the level that `value` (free text) names, or `UNKNOWN`.
-
-        Phrases are sought from left to right, the longest first, and do not overlap; one that follows a
-        negation within two words ("history", "of", "any", "known" not counted) does not count; of the levels
-        named the one listed last wins. Numbers are read as `28`, `28 years`, `35-44` (its middle) or `30s`.
-        """
-        if is_missing(value):
-            return UNKNOWN
-        text = str(value)
-        found = UNKNOWN
-        regex, level_of = self._phrases
-        words = " ".join(_words(text))
-        for match in regex.finditer(words):
-            before = [w for w in words[: match.start()].split() if w not in _FILLERS][-_NEGATION_REACH:]
-            if match.lastindex and not _NEGATIONS.intersection(before):
-                found = max(found, level_of[match.lastindex - 1])
-        number = _number(text)
-        for i, level in enumerate(self.levels):
-            if number is not None and level.low <= number <= level.high:
-                found = max(found, i)
-        return found
-
-    @functools.cached_property
-    def _phrases(self) -> tuple[re.Pattern[str], list[int]]:
-        """All phrases as one alternation, longest first, a group each; and the level of each group."""
-        rows = [(phrase, i) for i, level in enumerate(self.levels) for phrase in level.phrases]
-        rows.sort(key=lambda row: (-len(row[0].split()), -len(row[0]), row[1]))
-        groups = [f"({_phrase_pattern(phrase)})" for phrase, _ in rows]
-        return re.compile(rf"\b(?:{'|'.join(groups)})(?!\w)"), [level for _, level in rows]
-
-
-def _phrase_pattern(phrase: str) -> str:
-    parts = [" ".join(_words(part)) + (r"\w*" if part.endswith("*") else "") for part in phrase.split()]
-    return " ".join(parts)
-
-
-def _number(text: str) -> float | None:
-    band = re.search(r"(\d+)\s*(?:-|\u2013|\u2014|to)\s*(\d+)", text)
-    if band:
-        return float((int(band[1]) + int(band[2])) // 2)
-    one = re.search(r"(\d+)(s?)", text)
-    return None if one is None else float(one[1]) + (5.0 if one[2] else 0.0)
+def is_missing(value: object, words: Collection[str] = MISSING) -> bool:
+    """Tell what counts as absent: null, blank, or one of `words` (lower case). `None` as text is a value."""
+    if not isinstance(value, str):
+        return value is None
+    text = value.strip().casefold()
+    return not text or text in words
 
 
 class Schema:
@@ -116,32 +41,75 @@ class Schema:
 
     Attributes
     ----------
-    attributes : tuple[Attribute, ...], at most 64
+    attributes : tuple[Attribute, ...], at least 1
+    domains : tuple[str, ...], what the domain of a scenario may be
+    missing : frozenset[str], words (lower case) that stand for a missing value
+    whole : the schema that this one is a part of (`restricted`), else itself
     names : tuple[str, ...]
     costs : float64[n], in units of `cost_weight`
     n_levels : int64[n], number of levels of each attribute
+
+    Raises
+    ------
+    UserError
+        no attribute, a blank name, or a name, level or domain that occurs twice.
     """
 
-    def __init__(self, attributes: Iterable[Attribute]) -> None:
+    def __init__(
+        self,
+        attributes: Iterable[Attribute],
+        domains: Iterable[str] = DOMAINS,
+        missing: Iterable[str] = MISSING,
+    ) -> None:
         self.attributes = tuple(attributes)
+        self.domains = tuple(domains)
+        self.missing = frozenset(word.strip().casefold() for word in missing)
+        self.whole = self
         self.names = tuple(a.name for a in self.attributes)
-        if not 1 <= len(self.names) <= MAX_ATTRIBUTES:
-            raise UserError(f"attributes: found {len(self.names)}, expected 1 to {MAX_ATTRIBUTES}")
+        _check_distinct("attributes", self.names)
+        _check_distinct("domains", self.domains)
+        for a in self.attributes:
+            if a.levels:
+                _check_distinct(f"attribute {a.name}: levels", tuple(level.name for level in a.levels))
+        if _RESERVED in self.domains:
+            raise UserError(f"domains: found {_RESERVED!r}, which stands for every domain, expected another")
         self._index = {name: i for i, name in enumerate(self.names)}
-        if len(self._index) != len(self.names):
-            twice = next(n for n in self.names if self.names.count(n) > 1)
-            raise UserError(f"attributes: the name {twice!r} occurs twice, expected distinct names")
         self.costs = np.array([a.cost for a in self.attributes], dtype=np.float64)
+        self._hash = hash(self.attributes)  # attributes are immutable, and many: a hash takes 0.2 ms
         self.n_levels = np.array([len(a.levels) for a in self.attributes], dtype=np.int64)
+
+    def restricted(self, names: Collection[str]) -> Schema:
+        """Return the schema of the attributes in `names` alone, in the same order; it knows its `whole`."""
+        part = Schema((a for a in self.attributes if a.name in names), self.domains, self.missing)
+        part.whole = self.whole
+        return part
+
+    def with_attributes(self, attributes: Iterable[Attribute]) -> Schema:
+        """Return a schema of `attributes` with the domains and the missing words of this one."""
+        return Schema(attributes, self.domains, self.missing)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the attributes of `whole` that are not in this part of it."""
+        return tuple(name for name in self.whole.names if name not in self._index)
+
+    def is_missing(self, value: object) -> bool:
+        """Tell what counts as absent: null, blank, or one of the schema's `missing` words."""
+        return is_missing(value, self.missing)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Schema) and self.attributes == other.attributes
+        if self is other:
+            return True
+        if not isinstance(other, Schema):
+            return NotImplemented
+        own, others = ((s.attributes, s.domains, s.missing, s.left_out) for s in (self, other))
+        return own == others
 
     def __hash__(self) -> int:
-        return hash(self.attributes)
+        return self._hash
 
     def index(self, name: str) -> int:
         """Return the position of `name`; KeyError names what was looked for."""
@@ -157,30 +125,41 @@ class Schema:
 
     def codes(self, profile: Mapping[str, object]) -> np.ndarray:
         """Return int8[n]: the level of each attribute's value in `profile`, `UNKNOWN` where none."""
-        return np.array([a.code(profile.get(a.name)) for a in self.attributes], dtype=np.int8)
+        values = ((a, profile.get(a.name)) for a in self.attributes)
+        return np.array([UNKNOWN if self.is_missing(v) else a.code(v) for a, v in values], dtype=np.int8)
 
     def askable(self, profile: Mapping[str, object]) -> int:
         """Return the bitmask of the attributes whose value exists in `profile`."""
-        return self.mask(n for n in self.names if not is_missing(profile.get(n)))
+        return self.mask(n for n in self.names if not self.is_missing(profile.get(n)))
+
+
+def _check_distinct(what: str, names: tuple[str, ...]) -> None:
+    if not names:
+        raise UserError(f"{what}: found 0, expected at least 1")
+    seen = set[str]()
+    for name in names:
+        if not name.strip():
+            raise UserError(f"{what}: found a blank name, expected text")
+        if name in seen:
+            raise UserError(f"{what}: the name {name!r} occurs twice, expected distinct names")
+        seen.add(name)
 
 
 def load_schema(path: str | Path) -> Schema:
-    """Read a YAML list of `name, question, why, cost, sensitivity, levels`.
+    """Read a YAML list of attributes, or a mapping that holds it; their keys are the fields of `Attribute`.
 
-    `levels` is a list of names, or a mapping of a name to its phrases or to `{min, max}`.
+    The mapping is `{domains: [...], missing: [...], attributes: [...]}`, the first two optional. `levels` is
+    a list of names, or a mapping of a name to its phrases or to `{min, max}` (one of them may be left out).
+    `type: boolean` gives the levels no and yes where there are none. YAML's true and false are yes and no.
 
     Raises
     ------
     UserError
         one line: file, position in the list, field, what was found and expected.
     """
-    from envs.schema_file import read_attributes  # pydantic, which `import envs` does without
+    from envs.schema_file import read_schema  # pydantic, which `import envs` does without
 
-    attributes = read_attributes(path)
-    try:
-        return Schema(attributes)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    return read_schema(path)
 
 
 @functools.cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,23 +14,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from envs import Scenario, UserError
 from envs.llm.endpoint import DEFAULT_URL
-from envs.users import PersonUser, User, read_line
+from envs.users import PersonUser
 from experiments.console.entry_point import entry_point
 from experiments.runs import build
 from experiments.runs.folders import output_folder
-from policies import Agent, Turn
-
-COMMANDS = (
-    "An empty line declines. /neighbours shows where the question comes from, /answer ends the questions, "
-    "/quit leaves."
-)
-
-_COMMAND = re.compile(r"/[a-z]+")
-"""A slash and one word: anything longer may be an answer, and is read as one."""
+from experiments.talk.terminal_talk import TerminalTalk
+from policies import Agent
 
 
 def ask(cfg: DictConfig) -> None:
@@ -44,24 +35,26 @@ def ask(cfg: DictConfig) -> None:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal of few letters shows the others as "?"
-    console = Console(highlight=False, soft_wrap=True)
+    # Words are wrapped at spaces for a terminal; what is piped on keeps its lines.
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     user, scenario = build.build_users(cfg), _scenario(cfg)
-    agent = build.build_agent(cfg)
+    agent, target = build.build_agent(cfg), build.build_target(cfg)
     _notice(console, agent, cfg)
+    talk = TerminalTalk(console, agent, target, user, scenario)
+    exit_code = 0
     try:
-        turn = _converse(agent, user, scenario, cfg.query, console)
+        talk.hold(scenario.query if cfg.query is None and scenario is not None else cfg.query)
     except EOFError:
-        console.print("\nYou have left. Nothing was kept.")
-        return
+        console.print()
     except KeyboardInterrupt:
-        console.print("\nYou have left. Nothing was kept.")
-        sys.exit(130)
-    if turn is None:
-        console.print("You have left. Nothing was kept.")
-        return
-    _show_end(turn, console)
-    if cfg.store_answers:
+        console.print()
+        exit_code = 130
+    if cfg.store_answers and talk.reached_end:
         console.print(f"Stored: {escape(str(_store(agent, Path(cfg.output_dir))))}")
+    elif isinstance(user, PersonUser):
+        console.print("You have left. Nothing was kept.")
+    if exit_code:
+        sys.exit(exit_code)
 
 
 def _scenario(cfg: DictConfig) -> Scenario | None:
@@ -87,7 +80,7 @@ def endpoints(node: Any) -> list[str]:
 def _notice(console: Console, agent: Agent, cfg: DictConfig) -> None:
     store, folder = cfg.store_answers, cfg.output_dir
     kept = f"and is written to {folder} when the conversation ends" if store else "and is forgotten"
-    models = endpoints({key: OmegaConf.to_container(cfg[key]) for key in ("policy", "embedding", "target")})
+    models = endpoints(OmegaConf.to_container(cfg, resolve=True))
     if models:
         console.print(f"[bold]What you write is sent to {escape(', '.join(models))}[/bold].")
         kept = f"otherwise {kept}"
@@ -98,79 +91,6 @@ def _notice(console: Console, agent: Agent, cfg: DictConfig) -> None:
     )
     if agent.plan_index.simulated:
         console.print("The stored plans were made with SIMULATED scores; no person and no model judged them.")
-
-
-def _converse(
-    agent: Agent, user: User, scenario: Scenario | None, query: str | None, console: Console
-) -> Turn | None:
-    """Return the last turn, None when the person quits."""
-    if query is None and scenario is not None:
-        query = scenario.query
-    if query is None:
-        query = _asked(console)
-        if query is None:
-            return None
-    else:
-        console.print(f"[italic]{escape(query)}[/italic]")
-    turn = agent.start(query)
-    if turn.kind == "ask" and isinstance(user, PersonUser):
-        console.print(COMMANDS)
-    while turn.kind == "ask":
-        console.print(f"\n[dim]{escape(turn.attribute or '')}: {escape(turn.why)}[/dim]")
-        text = user.answer(scenario, turn.attribute or "", turn.question)
-        if not isinstance(user, PersonUser):
-            console.print(f"{escape(turn.question)}\n> {escape(text or '')}")
-        command = (text or "").strip().lower()
-        if command == "/quit":
-            return None
-        if command == "/neighbours":
-            console.print(_neighbours(agent))
-        elif command == "/answer":
-            turn = agent.answer_now()
-        elif _COMMAND.fullmatch(command) and isinstance(user, PersonUser):
-            console.print(COMMANDS)
-        else:
-            turn = agent.reply(text)
-    return turn
-
-
-def _asked(console: Console) -> str | None:
-    """Return the person's query, None when the person quits."""
-    while True:
-        console.print("What would you like to ask?")
-        query = read_line("> ").strip()
-        if query.lower() == "/quit":
-            return None
-        if query and not _COMMAND.fullmatch(query.lower()):
-            return query
-        console.print("A question in your own words comes first; /quit leaves.")
-
-
-def _neighbours(agent: Agent) -> Table:
-    found = agent.neighbours
-    table = Table("similarity", "domain", "stored query", "its path")
-    names = agent.plan_index.schema.names
-    for i, query in enumerate(agent.plan_index.queries(found.rows)):
-        path = ", ".join(names[a] for a in found.paths[i].tolist() if a >= 0)
-        table.add_row(f"{found.similarity[i]:.2f}", found.domains[i], escape(query), path)
-    return table
-
-
-def _show_end(turn: Turn, console: Console) -> None:
-    if turn.kind == "escalate":
-        console.print(f"\n[bold]{escape(turn.message)}[/bold]\n")
-        for resource in turn.resources:
-            who = f"{escape(resource.where)}: {escape(resource.name)}"
-            console.print(f"  {who}, [bold]{escape(resource.contact)}[/bold]")
-        return
-    asked = f"{len(turn.path)} question{'' if len(turn.path) == 1 else 's'} asked"
-    console.print(f"\n{asked}; {escape(turn.reason)}.")
-    console.print("[bold]Known when answering:[/bold]" if turn.context else "Nothing is known of you.")
-    for name, value in turn.context.items():
-        message = " (from the query)" if name in turn.revealed else ""
-        console.print(f"  {escape(name)}: {escape(value)}{message}")
-    if turn.response is not None:
-        console.print(f"\n{escape(turn.response)}")
 
 
 def _store(agent: Agent, folder: Path) -> Path:

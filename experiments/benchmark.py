@@ -1,4 +1,4 @@
-"""How fast the search is on this machine: `python -m experiments.benchmark`.
+"""How fast search and environment are on this machine: `python -m experiments.benchmark`.
 
 Each rate is the best of several repeats in CPU seconds of one thread, because machines are shared; ratios
 hold between rows of one run, rates do not travel between machines. With the extra `benchmark` the tree search
@@ -26,6 +26,7 @@ from rich.table import Table
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
 from experiments.benchmarks import pomcp
+from experiments.benchmarks.environment_rates import environment_rates, environment_table
 from experiments.console.entry_point import entry_point
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
@@ -177,12 +178,15 @@ def benchmark(cfg: DictConfig) -> None:
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}; "
         f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
     )
+    steps = environment_rates(cfg.repeats, cfg.seed)
+    console.print(environment_table(steps))
     compared = pomcp.compare_pomcp(cfg.repeats, cfg.seed) if pomcp.available() else []
     message = pomcp.pomcp_table(compared) if compared else pomcp.SKIPPED
     console.print(message, markup=False, highlight=False)
     found = {
         "rates": [asdict(rate) for rate in rates],
         "interpreted_per_second": interpreted,
+        "environment": [asdict(rate) for rate in steps],
         "pomcp": [asdict(row) for row in compared],
     }
     (folder / FILE_NAME).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

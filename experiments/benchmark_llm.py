@@ -62,7 +62,7 @@ class Throughput:
 @contextmanager
 def scripted_server(latency_s: float) -> Iterator[str]:
     """Run the scripted server in a process of its own; yield its base URL."""
-    command = [sys.executable, "-m", "envs.llm.scripted_server", "--latency", str(latency_s)]
+    command = [sys.executable, "-m", "envs.llm.scripted.scripted_server", "--latency", str(latency_s)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this interpreter
     with server:
         assert server.stdout is not None  # noqa: S101 - it is piped

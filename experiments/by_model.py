@@ -6,19 +6,18 @@ python -m experiments.by_model multirun/DATE/TIME      reads what such a sweep h
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from envs import UserError
-from experiments.console.arguments import parser
+from experiments.console.arguments import mistakes_in_one_line, parser
 from experiments.evaluation.methods.baselines import FULL, STATIC_SETS, VANILLA
 from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
-from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.published_claims import SUMMARY, read_summary
 from experiments.evaluation.results import DIMENSIONS
+from experiments.pages import Grid, markdown, page
 from experiments.stats import Interval
 
 PAGE, TABLE = "by_model.html", "by_model.md"
@@ -106,7 +105,7 @@ def _gain(run: Mapping[str, Any]) -> tuple[str, str]:
     """Return the chosen policy's gain over vanilla, and its questions."""
     pair = next((p for p in run["pairs"] if (p["name"], p["other"]) == (CHOSEN, VANILLA)), None)
     gain = "-" if pair is None else with_interval(Interval.from_json(pair["interval"]), signed=True)
-    return gain, number(Interval.from_json(run["methods"][CHOSEN]["asked"]).estimate, 1)
+    return gain, number(Interval.from_json(run["methods"][CHOSEN]["questions"]).estimate, 1)
 
 
 def _unscored(run: Mapping[str, Any]) -> str:
@@ -148,17 +147,9 @@ def write(runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write and print the tables; exit 2 on a mistake."""
-    own = parser("by_model", __doc__)
-    own.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER",
-        help="of a sweep of experiments.evaluate, or of single runs; the files go into the first",
-    )  # fmt: skip
-    chosen = own.parse_args(arguments)
-    try:
+    chosen = parser("by_model").parse_args(arguments)
+    with mistakes_in_one_line():
         text = write(read_runs(chosen.folders), chosen.folders[0])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
     print(text, end="")
     print(f"\n{chosen.folders[0] / TABLE}, {chosen.folders[0] / PAGE}")
 

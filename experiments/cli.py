@@ -7,23 +7,41 @@ import pkgutil
 import sys
 
 from experiments.console.import_path import working_folder_last
+from experiments.console.lost_readers import readers_may_leave
 
 PROGRAM = "raise-planner"
 COMMANDS = {
     "train": "train_mcts",
     "evaluate": "evaluate",
     "ask": "ask",
+    "serve": "serve",
+    "mcp": "serve_mcp",
     "show": "show",
+    "view": "view",
     "collect": "collect",
     "population": "plan_population",
     "compare": "compare_search",
     "claims": "claims",
     "by-model": "by_model",
     "judge-figures": "judge_figures",
+    "rate": "rate",
+    "audit": "audit",
+    "label": "label",
+    "calibrate": "calibrate",
+    "generate-scenarios": "generate_scenarios",
+    "check-scenarios": "check_scenarios",
+    "sensitivity": "sensitivity",
+    "benchmark-models": "benchmark_models",
+    "compare-models": "compare_models",
     "cache": "cache",
+    "train-understanding": "train_understanding",
+    "train-domain": "train_domain",
+    "train-gate": "train_gate",
     "benchmark": "benchmark",
     "benchmark-agent": "benchmark_agent",
     "benchmark-llm": "benchmark_llm",
+    "benchmark-serve": "benchmark_serve",
+    "serve-conversations": "serve_conversations",
 }
 """Name -> module of this folder."""
 
@@ -31,13 +49,14 @@ COMMANDS = {
 def main() -> None:
     """Run the subcommand that the command line names; without one list them all."""
     working_folder_last()
+    readers_may_leave()
     match sys.argv[1:]:
         case [] | ["--help" | "-h"]:
             print(listing())
-        case ["--completion", "bash"]:
-            from experiments.console.completion import BASH
+        case ["--completion", ("bash" | "zsh") as shell]:
+            from experiments.console.completion import SHELLS
 
-            print(BASH, end="")
+            print(SHELLS[shell], end="")
         case ["--complete", line]:
             from experiments.console.completion import candidates
 
@@ -62,7 +81,7 @@ def listing() -> str:
             *lines,
             "",
             f"{PROGRAM} COMMAND --help describes each key; python -m experiments.MODULE is the same command.",
-            f'Completion in bash: eval "$({PROGRAM} --completion bash)"',
+            f'Completion: eval "$({PROGRAM} --completion bash)", or zsh for bash, behind its compinit',
         ]
     )
 

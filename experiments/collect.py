@@ -23,6 +23,7 @@ from rich.table import Table
 from envs import UserError
 from experiments.console.arguments import parser
 from experiments.console.entry_point import NothingPlannedError, mistakes_in_one_line
+from experiments.console.plain_errors import nearest, one_of
 from experiments.runs import paired
 from experiments.train_mcts import SUMMARY
 
@@ -54,7 +55,7 @@ def read_jobs(folder: Path, objective: str = OBJECTIVE) -> list[Job]:
     Raises
     ------
     UserError
-        no such folder, or no job in it.
+        no such folder, no job in it, or an `objective` that none of the finished ones has.
     """
     if not folder.is_dir():
         raise UserError(
@@ -64,6 +65,10 @@ def read_jobs(folder: Path, objective: str = OBJECTIVE) -> list[Job]:
     if not homes:
         raise UserError(f"{folder}: found no job of a sweep and no run, expected {_OVERRIDES} below it")
     jobs = [_read(home, _name(home, folder), objective) for home in homes]
+    figures = {name for job in jobs for name, value in job.summary.items() if isinstance(value, (int, float))}
+    if any(job.summary for job in jobs) and not any(objective in job.summary for job in jobs):
+        expected = nearest(objective, figures) or one_of(sorted(figures))
+        raise UserError(f"--objective={objective}: no job has such a figure, {expected}")
     return sorted(jobs, key=lambda job: math.inf if job.reason else -job.objective)
 
 
@@ -88,9 +93,12 @@ def _read(home: Path, name: str, objective: str) -> Job:
         return Job(name, overrides, reason=f"no {SUMMARY}: it failed, or is not finished")
     except ValueError:
         return Job(name, overrides, reason=f"{SUMMARY} is no JSON: it was stopped while writing")
-    value = summary.get(objective) if isinstance(summary, dict) else None
+    summary = summary if isinstance(summary, dict) else {}
+    value = summary.get(objective)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return Job(name, overrides, reason=f"{SUMMARY} has no number {objective}: nothing was planned")
+        return Job(
+            name, overrides, summary, reason=f"{SUMMARY} has no number {objective}: nothing was planned"
+        )
     return Job(name, overrides, summary, float(value))
 
 
@@ -204,13 +212,8 @@ def _shown(value: Any) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    own = parser("collect", __doc__)
-    own.add_argument("folder", type=Path, help="a folder that a sweep (--multirun) has left")
-    own.add_argument(
-        "--objective", default=OBJECTIVE, help=f"key of {SUMMARY} to sort by, default %(default)s"
-    )
     with mistakes_in_one_line():
-        options = own.parse_args(arguments)
+        options = parser("collect").parse_args(arguments)
         collect(options.folder, Console(), options.objective)
 
 

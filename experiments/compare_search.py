@@ -19,6 +19,7 @@ from rich.console import Console
 from envs import UserError
 from experiments.comparison import curves, tables
 from experiments.comparison.cells import COLUMNS, Cell, CellJournal, Rows, run_cell
+from experiments.comparison.compared_page import compared_page
 from experiments.comparison.problems import ProblemSet
 from experiments.comparison.regret import by_search, needle_finds, normalised_regrets
 from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
@@ -34,7 +35,7 @@ from search.rollouts import Parallel
 RUNS = "runs.parquet"
 TABLE = "summary.csv"
 MARKDOWN = "summary.md"
-FIGURE = "regret.png"
+FIGURE, PAGE = "regret.png", "comparison.html"
 GREEDY = "greedy"
 _SHOWN = ("shown_calls", "shown_noise", "shown_searches", "bootstrap", "default_search")
 _NOT_IN_FINGERPRINT = ("output_dir", "resume", "parallel", "vars", "tracking", *_SHOWN)
@@ -134,7 +135,9 @@ def compare(cfg: DictConfig) -> None:
     drawn = table[(table["n_attributes"] == cfg.n_attributes[0]) & (table["noise_std"] == noise)]
     if cfg.shown_searches is not None:
         drawn = drawn[drawn["search"].isin(cfg.shown_searches)]
-    curves.draw(drawn, shown_calls, cfg.default_search, GREEDY, folder / FIGURE)
+    curves.save_picture_of_regret(drawn, shown_calls, cfg.default_search, GREEDY, folder / FIGURE)
+    content = compared_page(table, drawn, needle, searches, shown_calls, cfg.default_search, GREEDY)
+    (folder / PAGE).write_text(content, encoding="utf-8")
     console = Console()
     for shown in tables.terminal_tables(table, shown_calls, cfg.default_search):
         console.print(shown)
@@ -156,8 +159,9 @@ def _files(folder: Path) -> str:
         folder,
         [
             (RUNS, "every plan"),
-            (TABLE, "regret with intervals and differences, a row a search and limit"),
+            (TABLE, "regret with intervals, differences; a row a search and limit"),
             (MARKDOWN, "the same to read, with the needle, reports, beliefs and times"),
+            (PAGE, "the finding and what speaks against it, all figures"),
             (FIGURE, "regret against judge calls"),
         ],
     )

@@ -2,50 +2,116 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
 from envs.judges.protocol import describe
-from envs.loading import ScenarioSet, person_share
-from envs.users import PersonUser, User
+from envs.users import User
 from experiments.console.entry_point import entry_point
 from experiments.evaluation import cost_parts
+from experiments.evaluation.built_parts import judges_of, options_of, understanding_of, user_of
+from experiments.evaluation.kept import EvaluationJournal, asked_itself
+from experiments.evaluation.methods.baselines import VANILLA
 from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions
 from experiments.evaluation.methods.models import (
     asked_of,
-    paid_for_is_kept,
     preflight,
     requests_of,
     target_of,
-    with_cached_chats,
+    understanding_nodes,
 )
 from experiments.evaluation.path_tables import (
     Stored,
     Table,
+    files_of,
+    people_of,
     plan_table,
     planned_once,
-    spread,
     stored_plans,
     without_test_people,
 )
 from experiments.evaluation.report import output
-from experiments.evaluation.run import Side, run, steps_of
-from experiments.evaluation.variations import check
+from experiments.evaluation.run import Side, planned_for, run, steps_of
+from experiments.evaluation.setting import spread
+from experiments.evaluation.sides import side_of, sides_of
+from experiments.evaluation.understanding import Understanding
+from experiments.judging.method_corrections import (
+    LabelFile,
+    corrected_methods,
+    labels_for,
+    labels_spending,
+    show_corrected,
+)
+from experiments.judging.panel_figures import evaluated_panel, show_panel
 from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import spending as spending_of_plans
 from experiments.runs.folders import start_run
-from experiments.runs.progress import Progress, usage
-from experiments.runs.provenance import config_dict
-from experiments.runs.tracking import FailSafe
-from search.planning import PlanOptions
-from search.problem import describe_searcher
+from experiments.runs.journal import UnitJournal
+from experiments.runs.progress import Progress, booked, usage
+from experiments.runs.provenance import config_dict, digest, fingerprint
+from experiments.runs.summary import spent
+from experiments.runs.tracking import FailSafe, Tracker
+from experiments.stats import check_bootstrap
+from search.planning import PlanOptions, ScenarioPlan
+from search.problem import Searcher, describe_searcher
+from search.rollouts import Parallel, plan
+
+
+class _EvaluationParts(NamedTuple):
+    """What an evaluation is made of, built and checked. `cfg`: with the search that `auto` stands for."""
+
+    cfg: DictConfig
+    sides: list[Side]
+    source: str
+    sha256: str
+    judges: list[Judge]
+    user: User
+    understanding: Understanding
+    tracking: Tracker
+    options: MethodOptions
+    stored: Stored | None
+    table: Table | None
+    planned: list[list[Scenario]]
+    searcher: Searcher
+    parallel: Parallel
+    labels: LabelFile | None
+
+
+def prepare(cfg: DictConfig) -> _EvaluationParts:
+    """Build all that an evaluation of `cfg` needs, and write nothing.
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file.
+    """
+    budget = budget_of(cfg)
+    check_bootstrap(cfg.draws, cfg.level)
+    sides, source, sha256 = sides_of(cfg)
+    judges, user, tracking = judges_of(cfg), user_of(cfg), FailSafe(build.build_tracking(cfg))
+    cfg = build.with_search(cfg, judges[0], None)
+    options, searcher = options_of(cfg), build.build_searcher(cfg)
+    plan((), judges[0], searcher, budget, wave=cfg.search.wave)  # refuses what it would refuse later
+    stored = stored_plans(cfg, budget, sha256)
+    table = None if stored is None else _of_others(cfg, stored)
+    planned = planned_for(sides, cfg.table_size) if stored is None else []
+    parallel = build.build_parallel(cfg)
+    people = {s.id: s for side in sides for s in (*side.train, *side.test)}
+    labels = labels_for(cfg.labels, judges[0], list(people.values()))
+    return _EvaluationParts(
+        cfg, sides, source, sha256, judges, user, understanding_of(cfg), tracking, options, stored, table,
+        planned, searcher, parallel, labels,
+    )  # fmt: skip
 
 
 def evaluate(cfg: DictConfig) -> float:
@@ -56,80 +122,98 @@ def evaluate(cfg: DictConfig) -> float:
     UserError
         a mistake in the configuration or a file; `NothingPlannedError` when no set was scored.
     """
-    with paid_for_is_kept():
-        return _evaluate(cfg)
-
-
-def _evaluate(cfg: DictConfig) -> float:
-    started = time.perf_counter()
-    budget = budget_of(cfg)
-    console = Console()
-    sides, source, sha256 = _sides(cfg)
-    tested = [scenario for side in sides for scenario in side.test]
-    judges, user, tracking = _judges(cfg), _user(cfg), FailSafe(build.build_tracking(cfg))
-    cfg = build.with_search(cfg, judges[0], None)
-    options = _options(cfg)
-    stored = stored_plans(cfg, budget, sha256)
-    planned = [] if stored else [s for fold in _planned(cfg, sides) for s in fold]
-    takes = _spending(cfg, budget, planned, tested, judges, options)
-    if takes or cfg.dry_run:
-        console.print(cost_parts.message(takes, cfg.dry_run), highlight=False, soft_wrap=True)
+    started, console, parts = time.perf_counter(), Console(), prepare(cfg)
+    cfg, judges = parts.cfg, parts.judges
+    tested = [scenario for side in parts.sides for scenario in side.test]
+    _tell_costs(parts, tested, console)
     if cfg.dry_run:
         return math.nan
-    config = config_dict(cfg, budget)
-    folder = start_run(cfg)
-    preflight(judges[0], folder, tested)
-    tracking.start(config, folder)
-    models = [*judges, *options.chats]
-    steps = steps_of(judges, sides, options) + 1  # the last one is the report
-    with Progress("evaluated", "steps", steps, tracker=tracking, live=lambda: usage(*models)) as progress:
-        tables = _tables(cfg, stored, sides, budget, len(judges), progress)
-        found = run(
-            judges, tables, sides, user, budget, options, progress.advance,
-            lambda calls: console.print(f"scoring: {calls:,} judge calls", highlight=False),
-        )  # fmt: skip
-        progress.advance(0, "report")
-        about = _about(cfg, judges[0], source, sides, budget, options, stored)
-        report = output.Report(found, about)
-        summary = {**report.summary(), "config": config, "requests": requests_of(judges, options.chats)}
-        summary["wall_s"] = round(time.perf_counter() - started, 3)
-        report.write(folder, summary)
-        progress.advance()
+    config, folder = config_dict(cfg, budget_of(cfg)), Path(cfg.output_dir)
+    with UnitJournal(folder, _fingerprint(parts, config), cfg.resume) as units:
+        start_run(cfg, resumed=bool(units.done))
+        preflight(judges[0], folder, tested)
+        parts.tracking.start(config, folder)
+        report = _report(parts, units, console)
+    summary = {
+        **report.summary(),
+        **evaluated_panel(judges[0], tested),
+        "config": config,
+        **spent(booked(*judges, *parts.options.chats, parts.user)),
+        "requests": requests_of(judges, parts.options.chats, parts.user),
+    }
+    rows, samples = report.comparison.rows, cfg.report_samples
+    corrected = corrected_methods(judges[0], parts.labels, rows, VANILLA, samples, cfg.level)
+    summary |= {"corrected": output.plain_json(corrected)} if corrected else {}
+    summary["wall_s"] = round(time.perf_counter() - started, 3)
+    report.write(folder, summary)
     report.show(console, folder, summary)
-    tracking.finish(report.headline(), report.tables(), report.drawings)
+    show_corrected(corrected, VANILLA, folder, console)
+    show_panel(summary, console)
+    parts.tracking.finish(report.headline(), report.tables(), report.drawings)
     return report.score(CHOSEN)
 
 
-def _spending(
-    cfg: DictConfig,
-    budget: int,
-    planned: Sequence[Scenario],
-    tested: Sequence[Scenario],
-    judges: Sequence[Judge],
-    options: MethodOptions,
-) -> list[cost_parts.Part]:
+def _report(parts: _EvaluationParts, units: UnitJournal, console: Console) -> output.Report:
+    """Run what `units` does not hold, and return the report on all."""
+    judges, sides, options = parts.judges, parts.sides, parts.options
+    steps = steps_of(judges, sides, options) + 1  # the last one is the report
+    live = partial(usage, *judges, *options.chats)
+    journal = EvaluationJournal(units, counts_prompts=bool(options.chats))
+    with Progress("evaluated", "steps", steps, tracker=parts.tracking, live=live) as progress:
+        found = run(
+            journal.judges(judges),
+            _tables(parts, journal, progress),
+            sides,
+            parts.user,
+            budget_of(parts.cfg),
+            options,
+            progress.advance,
+            lambda calls: console.print(f"scoring: {calls:,} judge calls", highlight=False),
+            parts.understanding,
+            journal.rows,
+        )
+        progress.advance(0, "report")
+        report = output.Report(found, _about(parts))
+        progress.advance()
+    return report
+
+
+def _fingerprint(parts: _EvaluationParts, config: dict[str, Any]) -> str:
+    """Return a hash of all that determines the rows and the report."""
+    labels = [] if config["labels"] is None else [Path(config["labels"])]
+    read = digest([*files_of(config["paths"]), *labels])
+    return fingerprint(config, parts.sha256 + read, parts.judges[0])
+
+
+def _tell_costs(parts: _EvaluationParts, tested: Sequence[Scenario], console: Console) -> None:
+    cfg, takes = parts.cfg, _spending(parts, tested)
+    readers = [str(node.model) for node in understanding_nodes(cfg) if "model" in node]
+    if takes or readers or cfg.dry_run:
+        said = cost_parts.message(takes, cfg.dry_run, readers)
+        console.print(said, highlight=False, soft_wrap=True)
+    if parts.labels is not None:
+        told = labels_spending(parts.judges[0], parts.labels, cfg.report_samples)
+        console.print(told, highlight=False, soft_wrap=True)
+
+
+def _spending(parts: _EvaluationParts, tested: Sequence[Scenario]) -> list[cost_parts.Part]:
+    options, budget = parts.options, budget_of(parts.cfg)
+    planned = [scenario for fold in parts.planned for scenario in fold]
     planning = None
     if planned:
-        calls = cfg.search.max_judge_calls
+        calls = parts.cfg.search.max_judge_calls
         plans = PlanOptions(budget=budget, report_samples=options.report_samples, max_judge_calls=calls)
-        planning = spending_of_plans(planned, plans, build.build_searcher(cfg), judges[0])
-    return cost_parts.parts(tested, budget, options, judges, planning)
+        planning = spending_of_plans(planned, plans, parts.searcher, parts.judges[0])
+    return cost_parts.parts(tested, budget, options, parts.judges, planning, parts.user)
 
 
-def _about(
-    cfg: DictConfig,
-    judge: Judge,
-    source: str,
-    sides: Sequence[Side],
-    budget: int,
-    options: MethodOptions,
-    stored: Stored | None,
-) -> output.About:
+def _about(parts: _EvaluationParts) -> output.About:
+    cfg, sides, judge = parts.cfg, parts.sides, parts.judges[0]
     return output.About(
         judge=describe(judge).name,
         simulated=describe(judge).simulated,
-        scenarios=source,
-        budget=budget,
+        scenarios=parts.source,
+        budget=budget_of(cfg),
         names=sides[0].test[0].schema.names,
         n_train=min(len(side.train) for side in sides),
         folds=cfg.folds,
@@ -138,127 +222,41 @@ def _about(
         draws=cfg.draws,
         level=cfg.level,
         target=target_of(judge),
-        asked=asked_of(options.chats),
-        about_trees="" if stored is None else stored.about_trees,
+        asked=asked_of(parts.options.chats),
+        about_trees="" if parts.stored is None else parts.stored.about_trees,
     )
-
-
-def _user(cfg: DictConfig) -> User:
-    user = build.build_users(cfg)
-    if isinstance(user, PersonUser):
-        raise UserError("users: found person, expected one that answers from profiles (profile, scripted)")
-    return user
-
-
-def _options(cfg: DictConfig) -> MethodOptions:
-    check(cfg.variations)
-    cached = with_cached_chats(cfg)
-    return MethodOptions(
-        build.build_policy(cached),
-        build.build_embedding(cfg),
-        value_costs=tuple(cfg.value_costs),
-        value_cost=cfg.value_cost,
-        min_profiles=cfg.min_profiles,
-        other_domains=cfg.other_domains,
-        unit_costs=cfg.unit_costs,
-        seed=cfg.seed,
-        report_samples=cfg.report_samples,
-        variations=tuple(cfg.variations),
-        variation_seeds=cfg.variation_seeds,
-        chat=build.build_chat(cfg),
-    )
-
-
-def _sides(cfg: DictConfig) -> tuple[list[Side], str, str]:
-    """Return who is planned for and who is asked, once or in each fold; the scenarios' file and its SHA-256.
-
-    In folds every person is asked once, with the plans made for all the others.
-
-    Raises
-    ------
-    UserError
-        fewer than two folds have people.
-    """
-    if cfg.folds < 1:
-        raise UserError(f"folds: found {cfg.folds}, expected an integer >= 1")
-    if cfg.folds == 1:
-        train, test = _side(cfg, "train"), _side(cfg, "test")
-        return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source, test.sha256
-    whole = _side(cfg, "all")
-    fold_of = {
-        s.id: int(person_share(s.profile, cfg.scenarios.split_seed) * cfg.folds) for s in whole.scenarios
-    }
-    tested = spread(whole.scenarios, cfg.test_size)
-    folds = [
-        Side([s for s in whole.scenarios if fold_of[s.id] != k], [s for s in tested if fold_of[s.id] == k])
-        for k in range(cfg.folds)
-    ]
-    sides = [side for side in folds if side.train and side.test]
-    if len(sides) < 2:
-        raise UserError(f"folds: found {cfg.folds} of too few people for two that have any, expected 1")
-    return sides, whole.source, whole.sha256
-
-
-def _side(cfg: DictConfig, split: str, whole: bool = False) -> ScenarioSet:
-    """Return one side of the split, at most `scenarios.limit` scenarios of it unless `whole`."""
-    if cfg.scenarios.split != "all":
-        raise UserError(
-            f"scenarios.split: found {cfg.scenarios.split}, expected all: an evaluation plans on train and "
-            f"tests on test"
-        )
-    side = copy.deepcopy(cfg)
-    side.scenarios.split = split
-    side.scenarios.limit = None if whole else cfg.scenarios.limit
-    return build.build_scenarios(side)
-
-
-def _judges(cfg: DictConfig) -> list[Judge]:
-    """Return the judge and, with `model_seeds`, further draws of it."""
-    if cfg.model_seeds < 1:
-        raise UserError(f"model_seeds: found {cfg.model_seeds}, expected an integer >= 1")
-    if cfg.model_seeds > 1 and "model_seed" not in cfg.judge:
-        raise UserError(f"model_seeds: found {cfg.model_seeds} for a judge without draws, expected 1")
-    if cfg.model_seeds > 1 and cfg.paths is not None:
-        raise UserError(
-            "model_seeds: several draws of the judge need plans of their own, expected paths=null"
-        )
-    judges = [build.build_judge(cfg)]
-    for k in range(1, cfg.model_seeds):
-        other = copy.deepcopy(cfg)
-        other.judge.model_seed += k
-        judges.append(build.build_judge(other))
-    return judges
 
 
 def _tables(
-    cfg: DictConfig,
-    stored: Stored | None,
-    sides: Sequence[Side],
-    budget: int,
-    n_judges: int,
-    progress: Progress,
+    parts: _EvaluationParts, journal: EvaluationJournal, progress: Progress
 ) -> Callable[[Judge, Sequence[Scenario]], Table]:
     """Return what gives a judge's path table: a stored one without the test people, or one planned now."""
-    if stored is not None:
-        people = _side(cfg, "test", whole=True).scenarios  # those that are not tested now as well
-        table = without_test_people(stored.table, stored.source, people, stored.trees)
+    cfg, folds, table = parts.cfg, parts.planned, parts.table
+    if table is not None:
         return lambda judge, train: table
-    folds = _planned(cfg, sides)
-    parallel, searcher = build.build_parallel(cfg), build.build_searcher(cfg)
-    once = len(folds) > 1 and describe_searcher(searcher).fit is None  # no plan depends on another
+    once = len(folds) > 1 and describe_searcher(parts.searcher).fit is None  # no plan depends on another
     ids = [scenario.id for fold in folds for scenario in fold]
-    progress.total += n_judges * len(set(ids) if once else ids)
+    progress.total += len(parts.judges) * len(set(ids) if once else ids)
+    numbers = itertools.count()
 
     def planned(judge: Judge, scenarios: Sequence[Scenario]) -> Table:
-        progress.advance(0, "plans")
+        place = str(next(numbers))
+        done = journal.plans(place)
+        progress.advance(len(done), "plans")
+
+        def keep(plan: ScenarioPlan) -> None:
+            journal.add_plan(place, plan)
+            progress.advance()
+
         return plan_table(
             scenarios,
-            judge,
-            searcher,
-            budget,
+            asked_itself(judge),
+            parts.searcher,
+            budget_of(cfg),
             cfg.seed,
-            parallel,
-            on_plan=progress.advance,
+            parts.parallel,
+            on_plan=keep,
+            done=done,
             report_samples=cfg.report_samples,
             max_judge_calls=cfg.search.max_judge_calls,
             wave=cfg.search.wave,
@@ -269,14 +267,14 @@ def _tables(
     return lambda judge, train: planned(judge, spread(train, len(folds[0])))
 
 
-def _planned(cfg: DictConfig, sides: Sequence[Side]) -> list[list[Scenario]]:
-    """Return whom plans are made for in each fold: the same number, so that equal tables are compared."""
-    fewest = min(len(side.train) for side in sides)
-    size = fewest if cfg.table_size is None else min(cfg.table_size, fewest)
-    return [spread(side.train, size) for side in sides]
+def _of_others(cfg: DictConfig, stored: Stored) -> Table:
+    """Return a stored table without the rows about test people, those that are not tested now as well."""
+    people = side_of(cfg, "test", whole=True).scenarios
+    planned = people_of(stored.table, people[0].schema)
+    return without_test_people(stored.table, stored.source, people, stored.trees, planned)
 
 
-main = entry_point("evaluate")(evaluate)
+main = entry_point("evaluate", prepare)(evaluate)
 
 if __name__ == "__main__":
     main()

@@ -106,8 +106,8 @@ def show(cfg: DictConfig) -> None:
     loaded = build.build_scenarios(cfg)
     console = Console(highlight=False)
     console.print(report(build.build_judge(cfg), loaded.scenarios))
-    if loaded.bad:
-        console.print(f"{len(loaded.bad):,} records of the file could not be used.")
+    if loaded.n_bad:
+        console.print(f"{loaded.n_bad:,} records of the file could not be used.")
 
 
 main = entry_point("judge_figures")(show)

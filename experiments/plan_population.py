@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
 from envs.judges.protocol import describe
+from envs.loading import ScenarioSet
+from envs.schema import FILE_NAME as SCHEMA
+from envs.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.population import gains_report
-from experiments.population.compared_trees import PopulationOptions, groups, min_support_tree, pooled
+from experiments.population.compared_trees import (
+    EVERYBODY,
+    PopulationOptions,
+    domain_tree,
+    fixed_searcher,
+    groups,
+    pooled,
+)
 from experiments.population.gains import Gain, gains
+from experiments.population.kept_plans import PopulationJournal
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.folders import start_run
+from experiments.runs.journal import UnitJournal
+from experiments.runs.kept_judge import kept_judge
 from experiments.runs.progress import Progress, usage
-from experiments.runs.provenance import config_dict, provenance
+from experiments.runs.provenance import config_dict, fingerprint, provenance
+from experiments.runs.summary import unread
+from experiments.runs.tracking import FailSafe, Tracker
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
+from search.population.history_building import history_values
+from search.population.history_values import FILE_NAME as HISTORIES
+from search.population.history_values import HistoryValues, save_histories
 from search.population.policy_tree import PolicyTree
 from search.population.policy_tree_file import FILE_NAME as TREES
 from search.population.policy_tree_file import save_trees
@@ -39,6 +57,36 @@ NOISY = (
 )
 
 
+class _Plans(NamedTuple):
+    """What is stored: a tree a domain and one for all, to be read; histories, which agents plan by."""
+
+    trees: list[PolicyTree]
+    histories: HistoryValues
+
+
+class _PopulationParts(NamedTuple):
+    """What a run is made of, built and checked."""
+
+    options: PopulationOptions
+    loaded: ScenarioSet
+    judges: list[tuple[int | None, Judge]]
+    beside: list[Path]
+    tracking: Tracker
+
+
+def prepare(cfg: DictConfig) -> _PopulationParts:
+    """Build all that a run of `cfg` needs, and write nothing.
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file.
+    """
+    budget_of(cfg)
+    options, tracking = _options(cfg), FailSafe(build.build_tracking(cfg))
+    return _PopulationParts(options, build.build_scenarios(cfg), _judges(cfg), _beside(cfg.beside), tracking)
+
+
 def plan_population(cfg: DictConfig) -> float:
     """Plan the trees of `cfg`, report what they gain, and return the mean objective of following them.
 
@@ -49,40 +97,61 @@ def plan_population(cfg: DictConfig) -> float:
     """
     started = time.perf_counter()
     budget = budget_of(cfg)
-    options = _options(cfg)
     console = Console()
-    loaded = build.build_scenarios(cfg)
-    judges = _judges(cfg)
+    parts = prepare(cfg)
+    _, loaded, judges, beside, tracking = parts
     if cfg.dry_run:
         console.print(_dry_run(loaded.scenarios, judges, budget, cfg.samples), highlight=False)
         return math.nan
-    beside = _beside(cfg.beside)
-    folder = start_run(cfg)
-    failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
-    rows: list[Gain] = []
-    trees: list[PolicyTree] = []
-    groups_of_all = len({s.domain for s in loaded.scenarios}) + 1
-    steps = groups_of_all * (1 + len(judges))  # the trees once, the gains under each judge
-    with Progress("planned", "groups", steps, live=lambda: usage(*(j for _, j in judges))) as progress:
-        for seed, judge in judges:
-            progress.advance(0, "scores")
-            population = Population(loaded.scenarios, judge, budget, cfg.samples)
-            if not trees:
-                failures += _unscored(loaded.scenarios, population)
-                progress.advance(0, "trees")
-                trees = _trees(population, options, progress.advance)
-            progress.advance(0, "gains")
-            rows += gains(population, options, seed, progress.advance)
-    summary = _summary(rows, len(loaded.scenarios), len(failures), judges[0][1])
+    config, folder = config_dict(cfg, budget), Path(cfg.output_dir)
+    schema = loaded.scenarios[0].schema
+    failures = unread(loaded)
+    with UnitJournal(folder, fingerprint(config, loaded.sha256, judges[0][1]), cfg.resume) as journal:
+        start_run(cfg, resumed=bool(journal.done))
+        terminal.warn_of_left_out(schema)
+        tracking.start(config, folder)
+        rows, (trees, histories), unscored = _planned(cfg, parts, journal)
+    failures += unscored
+    summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
     summary["wall_s"] = round(time.perf_counter() - started, 3)
-    source = provenance(config_dict(cfg, budget), loaded.source, loaded.sha256)
+    source = provenance(config, loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
     _write(folder, rows, summary, failures, source)
     for home in (folder, *beside):
         save_trees(home / TREES, trees, source)
-    _draw(folder, trees, summary, cfg.pictures)
+        write_schema(home / SCHEMA, schema)
+        save_histories(home / HISTORIES, histories, source)
+    pictures = _draw(folder, trees, summary, cfg.pictures)
     _show(console, folder, rows, summary, _files(trees, cfg.pictures))
+    figures = {"gains": (gains_report.COLUMNS, gains_report.table_rows(rows))}
+    tracking.finish(summary, figures, lambda: pictures, lambda: {"trees": folder / TREES})
     return float(summary["mean_objective_careful"])
+
+
+def _planned(
+    cfg: DictConfig, parts: _PopulationParts, journal: UnitJournal
+) -> tuple[list[Gain], _Plans, list[Failure]]:
+    """Return the gains under each judge, the plans under the first, and whom it left unscored."""
+    options, judges, scenarios = parts.options, parts.judges, parts.loaded.scenarios
+    kept, rows = PopulationJournal(journal), list[Gain]()
+    plans: _Plans | None = None
+    failures: list[Failure] = []
+    groups_of_all = len({s.domain for s in scenarios}) + 1
+    steps = groups_of_all * (1 + len(judges))  # the trees once, the gains under each judge
+    live = partial(usage, *(judge for _, judge in judges))
+    with Progress("planned", "groups", steps, tracker=parts.tracking, live=live) as progress:
+        for draw, (seed, judge) in enumerate(judges):
+            progress.advance(0, "scores")
+            asked = kept_judge(judge, str(draw), journal)
+            population = Population(scenarios, asked, budget_of(cfg), cfg.samples)
+            if plans is None:
+                failures += _unscored(scenarios, population)
+                progress.advance(0, "trees")
+                plans = _plans(population, options, kept, progress.advance)
+            progress.advance(0, "gains")
+            rows += gains(population, options, seed, progress.advance, partial(kept.gains, draw))
+    assert plans is not None  # noqa: S101 - there is at least one judge
+    return rows, plans, failures
 
 
 def _summary(rows: Sequence[Gain], n_scenarios: int, n_failed: int, judge: Judge) -> dict[str, Any]:
@@ -91,14 +160,18 @@ def _summary(rows: Sequence[Gain], n_scenarios: int, n_failed: int, judge: Judge
     return {**summary, "judge_is_noisy": told.stochastic}
 
 
-def _draw(folder: Path, trees: Sequence[PolicyTree], summary: dict[str, Any], pictures: str) -> None:
+def _draw(
+    folder: Path, trees: Sequence[PolicyTree], summary: dict[str, Any], pictures: str
+) -> dict[str, str | Path]:
+    """Draw each tree into `folder`, and return the pictures as a tracker takes them."""
     if pictures == "none":
-        return
+        return {}
     from experiments.plots.tree_picture import save_picture  # matplotlib takes a second to import
 
-    for tree in trees:
-        path = folder / f"policy_tree_{tree.group}.{pictures}"
+    drawn = {f"policy_tree_{tree.group}": folder / f"policy_tree_{tree.group}.{pictures}" for tree in trees}
+    for tree, path in zip(trees, drawn.values(), strict=True):
         save_picture(path, tree, summary["judge"], summary["judge_is_simulated"])
+    return {name: path if pictures == "png" else path.read_text("utf-8") for name, path in drawn.items()}
 
 
 def _show(
@@ -121,6 +194,7 @@ def _options(cfg: DictConfig) -> PopulationOptions:
     return PopulationOptions(
         cost_weight=cfg.cost_weight,
         decline_rate=cfg.decline_rate,
+        dropout=cfg.dropout,
         min_profiles=cfg.min_profiles,
         other_domains=cfg.other_domains,
         solver=cfg.solver,
@@ -138,12 +212,7 @@ def _judges(cfg: DictConfig) -> list[tuple[int | None, Judge]]:
         if cfg.seeds > 1:
             raise UserError(f"seeds: found {cfg.seeds} for a judge without judge.model_seed, expected 1")
         return [(None, build.build_judge(cfg))]
-    found: list[tuple[int | None, Judge]] = []
-    for seed in range(cfg.judge.model_seed, cfg.judge.model_seed + cfg.seeds):
-        other = copy.deepcopy(cfg)
-        other.judge.model_seed = seed
-        found.append((seed, build.build_judge(other)))
-    return found
+    return [(cfg.judge.model_seed, build.build_judge(cfg)), *build.further_draws(cfg, cfg.seeds)]
 
 
 def _dry_run(
@@ -175,15 +244,20 @@ def _unscored(scenarios: Sequence[Scenario], population: Population) -> list[Fai
     ]
 
 
-def _trees(
-    population: Population, options: PopulationOptions, on_group: Callable[[], None]
-) -> list[PolicyTree]:
-    """Return the trees to follow: one a domain, then one for all."""
+def _plans(
+    population: Population, options: PopulationOptions, kept: PopulationJournal, on_group: Callable[[], None]
+) -> _Plans:
+    """Return the trees to follow, one a domain, then one for all, and the histories of everybody."""
     found = []
     for domain, rows in groups(population).items():
-        found.append(min_support_tree(pooled(population, rows, options, domain), options))
+        found.append(kept.tree(domain, partial(domain_tree, population, rows, options, domain)))
         on_group()
-    return found
+    return _Plans(found, kept.histories(partial(_histories, population, options)))
+
+
+def _histories(population: Population, options: PopulationOptions) -> HistoryValues:
+    everybody = pooled(population, groups(population)[EVERYBODY], options, EVERYBODY)
+    return history_values(everybody, options.min_profiles, fixed_searcher(options))
 
 
 def _beside(run: str | None) -> list[Path]:
@@ -209,15 +283,17 @@ def _write(
 def _files(trees: Sequence[PolicyTree], pictures: str) -> list[tuple[str, str]]:
     return [
         (TREES, "the trees, one a domain and one for all"),
+        (HISTORIES, "what asking is worth after every history that enough people share: agents plan by it"),
         (SUMMARY, "the figures of the run"),
         (gains_report.GAINS, "what each plan is worth, a row for each model seed, domain and plan"),
         (gains_report.MARKDOWN, "the table above in Markdown"),
+        (SCHEMA, "what may be asked"),
         (FAILURES, "scenarios that could not be used, with the reason"),
         *[(f"policy_tree_{tree.group}.{pictures}", f"the tree for {tree.group}") for tree in trees],
     ]
 
 
-main = entry_point("plan_population")(plan_population)
+main = entry_point("plan_population", prepare)(plan_population)
 
 if __name__ == "__main__":
     main()

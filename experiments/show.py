@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from envs import UserError
-from experiments.console.arguments import parser
+from experiments.console.arguments import mistakes_in_one_line, parser
 from experiments.runs.journal import read_plans
 from search.path_table import FILE_NAME, PathRecord, PathTable
 from search.planning import ScenarioPlan
@@ -80,15 +79,9 @@ def show(paths: Path, scenario_id: str, console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    own = parser("show", __doc__)
-    own.add_argument("paths", type=Path, help="a run folder or a Parquet file")
-    own.add_argument("scenario_id", help="a scenario of that table, by its id")
-    options = own.parse_args(arguments)
-    try:
+    options = parser("show").parse_args(arguments)
+    with mistakes_in_one_line():
         show(options.paths, options.scenario_id, Console())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

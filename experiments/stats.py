@@ -7,9 +7,10 @@ methods on the same rows are paired.
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +29,9 @@ class Interval(NamedTuple):
     high: float
 
     @classmethod
-    def from_json(cls, values: Sequence[float | None]) -> Interval:
-        """Return the interval that was written as [estimate, low, high], null for what is no number."""
-        return cls(*(math.nan if value is None else value for value in values))
+    def from_json(cls, values: Mapping[str, float | None]) -> Interval:
+        """Return the interval that was written as {estimate, low, high}, null for what is no number."""
+        return cls(**{name: math.nan if value is None else value for name, value in values.items()})
 
     @property
     def verdict(self) -> str:
@@ -40,6 +41,14 @@ class Interval(NamedTuple):
     def excludes_zero(self) -> bool:
         """Tell whether zero lies outside of the interval."""
         return self.verdict != "undecided"
+
+
+def check_bootstrap(n_draws: int, level: float) -> None:
+    """Raise `UserError` where the number of samples or the coverage is out of range."""
+    if n_draws < 1:
+        raise UserError(f"bootstrap: found {n_draws} draws, expected at least 1")
+    if not 0.0 < level < 1.0:
+        raise UserError(f"level: found {level}, expected a number between 0 and 1")
 
 
 class Bootstrap(ABC):
@@ -62,10 +71,7 @@ class Bootstrap(ABC):
     def __init__(self, n_rows: int, n_draws: int, level: float) -> None:
         if not n_rows:
             raise UserError("bootstrap: found no rows, expected at least one")
-        if n_draws < 1:
-            raise UserError(f"bootstrap: found {n_draws} draws, expected at least 1")
-        if not 0.0 < level < 1.0:
-            raise UserError(f"level: found {level}, expected a number between 0 and 1")
+        check_bootstrap(n_draws, level)
         self.n_draws = n_draws
         self.level = level
 
@@ -187,9 +193,73 @@ def draw_counts(rng: np.random.Generator, n: int, n_draws: int, times: int | np.
     return rng.multinomial(times * n, np.full(n, 1.0 / n), size=n_draws)
 
 
+@functools.cache
+def student_t(freedom: int, level: float = 0.95) -> float:
+    """Return the two-sided quantile of Student's t: P(|T| <= t) = level.
+
+    With T = sqrt(freedom) tan(x) the density of x is proportional to cos(x)^(freedom - 1), |x| < pi / 2.
+    """
+    if freedom < 1:
+        return math.inf
+    angle = np.linspace(0.0, math.pi / 2.0, 100_001)
+    density = np.cos(angle) ** (freedom - 1)
+    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
+    return math.sqrt(freedom) * math.tan(float(np.interp(level * mass[-1], mass, angle)))
+
+
+def clustered_mean(values: np.ndarray, clusters: np.ndarray, level: float = 0.95) -> Interval:
+    """Return the mean of float64[R] `values` with a t interval for clusters (int[R]); NaN left out.
+
+    Its variance is G / (G - 1) sum_g (sum of g's residuals)^2 / R^2, with G - 1 degrees of freedom.
+    """
+    kept = ~np.isnan(values)
+    values, clusters = values[kept], clusters[kept]
+    if not len(values):
+        return Interval(math.nan, math.nan, math.nan)
+    mean = float(values.mean())
+    sums = np.bincount(np.unique(clusters, return_inverse=True)[1], weights=values - mean)
+    n = len(sums)
+    if n == 1:
+        return Interval(mean, math.nan, math.nan)
+    half = student_t(n - 1, level) * math.sqrt(n / (n - 1) * float((sums**2).sum())) / len(values)
+    return Interval(mean, mean - half, mean + half)
+
+
 def normal_interval(estimate: float, stderr: float) -> Interval:
     """Return the 95 % normal interval of an estimate with a standard error."""
     return Interval(estimate, estimate - Z95 * stderr, estimate + Z95 * stderr)
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
+    """Return the mean of float64[N] with its interval by Student's t; NaN are left out.
+
+    With fewer than two values the ends are NaN; where all are equal they are the mean.
+    """
+    kept = values[~np.isnan(values)]
+    if len(kept) < 2:
+        return Interval(float(kept[0]) if len(kept) else math.nan, math.nan, math.nan)
+    mean, stderr = float(kept.mean()), float(kept.std(ddof=1)) / math.sqrt(len(kept))
+    half = student_quantile(0.5 + level / 2.0, len(kept) - 1) * stderr
+    return Interval(mean, mean - half, mean + half)
+
+
+@functools.lru_cache(maxsize=256)
+def student_quantile(p: float, df: int) -> float:
+    """Return the quantile p in [.5, 1) of Student's t with `df` >= 1 degrees of freedom, by bisection."""
+    angle = _root(lambda x: 0.5 + 0.5 * _student_within(x, df) - p, 0.5 * math.pi)
+    return math.sqrt(df) * math.tan(angle)
+
+
+def _student_within(angle: float, df: int) -> float:
+    """Return P(|T| <= sqrt(df) tan(angle)) (Abramowitz & Stegun 1964, 26.7.3 and 26.7.4)."""
+    cos2, even = math.cos(angle) ** 2, df % 2 == 0
+    term = total = math.sin(angle) if even else math.sin(angle) * math.cos(angle)
+    for k in range(2 if even else 3, df - 1, 2):
+        term *= cos2 * (k - 1) / k
+        total += term
+    if even:
+        return total
+    return 2.0 / math.pi * (angle + (total if df > 1 else 0.0))
 
 
 def binomial_interval(hits: int, trials: int, level: float = 0.95) -> Interval:
@@ -207,8 +277,8 @@ def _cdf(hits: int, trials: int, p: float) -> float:
     return float(np.exp(logs + k * np.log(p) + (trials - k) * np.log1p(-p))[: hits + 1].sum())
 
 
-def _root(rising: Callable[[float], float]) -> float:
-    low, high = 0.0, 1.0
+def _root(rising: Callable[[float], float], high: float = 1.0) -> float:
+    low = 0.0
     for _ in range(60):
         middle = 0.5 * (low + high)
         low, high = (low, middle) if rising(middle) > 0.0 else (middle, high)

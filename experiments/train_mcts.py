@@ -9,31 +9,75 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
 from envs.judges.protocol import describe
+from envs.loading import ScenarioSet
+from envs.schema import FILE_NAME as SCHEMA
+from envs.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
+from experiments.judging.panel_figures import panel_lines, planned_panel_figures
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
 from experiments.runs.folders import start_run
 from experiments.runs.journal import FILE_NAME as JOURNAL
 from experiments.runs.journal import Journal
-from experiments.runs.progress import Progress, usage
+from experiments.runs.progress import Progress, booked, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
-from experiments.runs.summary import by_domain, mean, summarise
-from experiments.runs.tracking import FailSafe, paths_without_queries
+from experiments.runs.summary import by_domain, mean, spent, summarise, unread
+from experiments.runs.tracking import FailSafe, TableRows, Tracker, paths_without_queries
 from search.path_table import FILE_NAME as TABLE
 from search.path_table import PathTable
-from search.planning import Failure, PlanOptions, ScenarioPlan
-from search.rollouts import plan
+from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
+from search.problem import Searcher
+from search.rollouts import Parallel, plan
 
 FAILURES = "failures.jsonl"
 SUMMARY = "summary.json"
+
+
+class _TrainParts(NamedTuple):
+    """What a run is made of, built and checked. `cfg`: with the search that `auto` stands for."""
+
+    cfg: DictConfig
+    scenarios: ScenarioSet
+    judge: Judge
+    prior: Prior | None
+    searcher: Searcher
+    parallel: Parallel
+    tracking: Tracker
+    options: PlanOptions
+
+
+def prepare(cfg: DictConfig) -> _TrainParts:
+    """Build all that a run of `cfg` needs, and write nothing.
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file.
+    """
+    budget = budget_of(cfg)
+    scenarios = build.build_scenarios(cfg)
+    judge, prior = build.build_judge(cfg), build.build_prior(cfg)
+    cfg = build.with_search(cfg, judge, prior)
+    searcher = build.build_searcher(cfg)
+    parallel, tracking = build.build_parallel(cfg), FailSafe(build.build_tracking(cfg))
+    options = PlanOptions(
+        budget=budget,
+        seed=cfg.seed,
+        cost_weight=cfg.cost_weight,
+        dropout=cfg.dropout,
+        report_samples=cfg.report_samples,
+        max_judge_calls=cfg.search.max_judge_calls,
+    )
+    plan((), judge, searcher, budget, wave=cfg.search.wave)  # refuses what it would refuse later, by a folder
+    return _TrainParts(cfg, scenarios, judge, prior, searcher, parallel, tracking, options)
 
 
 def train(cfg: DictConfig) -> float:
@@ -45,33 +89,23 @@ def train(cfg: DictConfig) -> float:
         a mistake in the configuration or a file; `NothingPlannedError` when every scenario failed.
     """
     started = time.perf_counter()
-    budget = budget_of(cfg)
     console = Console()
-    scenarios = build.build_scenarios(cfg)
-    judge, prior = build.build_judge(cfg), build.build_prior(cfg)
-    cfg = build.with_search(cfg, judge, prior)
-    searcher = build.build_searcher(cfg)
-    parallel, tracking = build.build_parallel(cfg), FailSafe(build.build_tracking(cfg))
-    options = PlanOptions(
-        budget=budget,
-        seed=cfg.seed,
-        cost_weight=cfg.cost_weight,
-        report_samples=cfg.report_samples,
-        max_judge_calls=cfg.search.max_judge_calls,
-    )
+    cfg, scenarios, judge, prior, searcher, parallel, tracking, options = prepare(cfg)
     if cfg.dry_run:
         takes = spending(scenarios.scenarios, options, searcher, judge, prior)
-        console.print(takes.dry_run(len(scenarios.bad)), highlight=False, soft_wrap=True)
+        console.print(takes.dry_run(scenarios.n_bad), highlight=False, soft_wrap=True)
         return math.nan
-    plan((), judge, searcher, budget, wave=cfg.search.wave)  # refuses what it would refuse later, by a folder
-    config = config_dict(cfg, budget)
+    schema = scenarios.scenarios[0].schema
+    config = config_dict(cfg, options.budget)
     folder = Path(cfg.output_dir)
-    failures = [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in scenarios.bad]
+    failures = unread(scenarios)
     with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
         start_run(cfg, resumed=bool(journal.done))
+        write_schema(folder / SCHEMA, schema)
+        terminal.warn_of_left_out(schema)
         todo = [s for s in scenarios.scenarios if s.id not in journal.done]
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
-        begun = _preflight(judge, folder, scenarios.scenarios)
+        begun = _preflight((judge, prior), folder, scenarios.scenarios)
         tracking.start(config, folder)
         plans = dict(journal.done)
         progress = Progress(
@@ -91,10 +125,11 @@ def train(cfg: DictConfig) -> float:
             scenarios.scenarios,
             judge,
             searcher,
-            budget,
+            options.budget,
             cfg.seed,
             parallel,
             cost_weight=cfg.cost_weight,
+            dropout=cfg.dropout,
             report_samples=cfg.report_samples,
             max_judge_calls=cfg.search.max_judge_calls,
             prior=prior,
@@ -109,14 +144,18 @@ def train(cfg: DictConfig) -> float:
                 progress.advance()
     rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
     simulated = describe(judge).simulated
-    summary = summarise(rows, len(failures), time.perf_counter() - started, simulated)
+    n_failed = len(failures) + scenarios.n_unlisted
+    summary = summarise(rows, n_failed, time.perf_counter() - started, simulated, schema.left_out)
     summary["requests"] += begun
+    if (panel := planned_panel_figures(judge, scenarios.scenarios, rows)) is not None:
+        summary["panel"] = panel
+    summary |= spent(booked(judge, prior))
     table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
     _write(folder, table, summary, failures)
     _show(console, folder, rows, summary)
     tracking.finish(
-        summary,
-        {"by_domain": _domain_rows(rows)},
+        {name: value for name, value in summary.items() if name != "spending"},
+        {"by_domain": _domain_rows(rows), **_spending_rows(summary)},
         lambda: _drawings(rows, scenarios.scenarios),
         lambda: {"paths": paths_without_queries(table, folder)},
     )
@@ -130,8 +169,10 @@ def _figures(
 ) -> dict[str, float]:
     """Return what a run has come to. `resumed`: requests of an earlier one; `parts`: judge and prior."""
     rows = list(plans.values())  # a copy: another thread shows them while more come in
-    taken = usage(*parts)  # of this process, plans under way included; workers count on their own
-    requests = max(sum(p.requests for p in rows), resumed + int(taken.get("requests", 0)))
+    taken = usage(*parts)  # plans under way included; without books of this process and session alone
+    requests = int(taken.get("requests", 0))
+    if not booked(*parts):
+        requests = max(sum(p.requests for p in rows), resumed + requests)
     found: dict[str, float] = {
         "failed": len(failures),
         "judge_calls": sum(p.judge_calls for p in rows),
@@ -142,13 +183,15 @@ def _figures(
     return {name: n for name, n in found.items() if n} | ({} if score is None else {"mean_score": score})
 
 
-def _preflight(judge: Judge, folder: Path, scenarios: Sequence[Scenario]) -> int:
-    """Let a judge that wants to find out what cannot work before workers start; return its requests."""
-    told = describe(judge)
-    before = told.counts().requests
-    if told.preflight is not None and scenarios:
-        told.preflight(folder, scenarios[0])
-    return told.counts().requests - before
+def _preflight(parts: Sequence[object], folder: Path, scenarios: Sequence[Scenario]) -> int:
+    """Let judge and prior find out what cannot work before workers start; return their requests."""
+    requests = 0
+    for told in map(describe, parts):
+        before = told.counts().requests
+        if told.preflight is not None and scenarios:
+            told.preflight(folder, scenarios[0])
+        requests += told.counts().requests - before
+    return requests
 
 
 def _tell_spending(console: Console, takes: Spending) -> None:
@@ -172,13 +215,21 @@ def _show(console: Console, folder: Path, rows: Sequence[ScenarioPlan], summary:
         f"{summary['judge_calls']:,} judge calls, {summary['wall_s']:.1f} s",
         highlight=False,
     )
+    for line in panel_lines(summary.get("panel")):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     files = [
         (TABLE, "the path table, one row a scenario"),
         (SUMMARY, "the figures of the run"),
         (JOURNAL, "each plan, with what was weighed (experiments.show)"),
+        (SCHEMA, "what may be asked"),
         (FAILURES, "scenarios that could not be planned, with the reason"),
     ]
     console.print(terminal.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
+
+
+def _spending_rows(summary: Mapping[str, Any]) -> dict[str, TableRows]:
+    rows = summary.get("spending")
+    return {"spending": (list(rows[0]), [list(row.values()) for row in rows])} if rows else {}
 
 
 def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any]]]:
@@ -202,7 +253,7 @@ def _drawings(rows: Sequence[ScenarioPlan], scenarios: Sequence[Scenario]) -> di
     return {"planned_paths": heat_map("planned paths", asked, names, rows[0].budget).svg}
 
 
-main = entry_point("train_mcts")(train)
+main = entry_point("train_mcts", prepare)(train)
 
 if __name__ == "__main__":
     main()

@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 
-from envs import UserError
+from envs import DOMAINS, UserError
 from policies.dialogue_state import Choice, DialogueState
 from policies.plan_index import NO_ATTRIBUTE, Neighbours
-from search.population.policy_tree import DECLINED, STOP, PolicyTree
+from policies.understanding.domain import domain_posterior
+from search.population.history_values import HistoryPlan, HistoryValues
+from search.population.policy_tree import STOP
 
 
 class NearestAcquisition:
@@ -70,81 +72,142 @@ def positive(temperature: float) -> float:
 
 
 class ConditionalAcquisition:
-    """Follow a policy tree, whose branches depend on what was answered.
+    """Ask by the plan for people who answer as this one did, whatever the order of their answers.
 
-    The tree is that of the query's domain: the one the caller named, or the one the neighbours vote for
-    (weights: softmax of similarity / `temperature`) if its share is at least `agreement`. Else, and where a
-    domain has no tree, it is the tree for all.
+    With histories beside the table (`search.population.history_values`) the plan weighs people by how
+    probable their domain is: the one that the caller named, else the posterior given the query
+    (`domain_posterior`), or, in a schema with other domains than PENGUIN's, the neighbours' votes (softmax of
+    similarity / `temperature`). A person of a domain of probability p counts p + `other_domains` (1 - p).
+    Without histories it follows the policy tree of the domain that the caller named, else the one for all.
 
-    Values are read as the schema's levels; a declined answer, and one in words that no level names, takes the
-    branch of an answer that tells nothing. The gain it reports is net: the value of going on by the tree less
-    the value of stopping, with the costs that the tree was planned with; NaN off the tree, where its fallback
-    is asked in order; 0 where the tree stops, with a question for those who ask on all the same: the next of
-    the fallback, then what adds most over the whole table.
+    Values are read as the schema's levels. The gain it reports is the value of going on by the plan less the
+    value of stopping, net where costs were weighed in the plan; where too few people gave these answers the
+    best fixed path goes on, and the gain is what the question adds there; beyond it, 0 and what adds most
+    over the whole table. Off a tree, where its fallback is asked in order, it is NaN; where a tree stops, 0.
 
     Raises
     ------
     UserError
-        on the first question, when there is no such tree beside the path table.
+        on the first question, when no plan lies beside the path table.
     """
 
     name = "conditional"
+    reason = "the plan for these answers"
 
-    def __init__(self, temperature: float = 0.1, agreement: float = 0.8) -> None:
+    def __init__(self, temperature: float = 0.1, other_domains: float = 0.1) -> None:
         self.temperature = positive(temperature)
-        if not 0 <= agreement <= 1:
-            raise UserError(f"agreement: found {agreement}, expected a share, 0 to 1")
-        self.agreement = float(agreement)
+        if not 0 <= other_domains <= 1:
+            raise UserError(f"other_domains: found {other_domains}, expected a weight, 0 to 1")
+        self.other_domains = float(other_domains)
 
     def choose(self, dialogue: DialogueState) -> Choice:
-        """Return the question of the node that the answers lead to."""
-        tree = self._tree(dialogue)
-        answers: dict[int | str, int] = {
-            attribute.name: attribute.code(dialogue.context[attribute.name])
-            for attribute in dialogue.schema.attributes
-            if attribute.name in dialogue.context
-        }
-        answers.update(dict.fromkeys(dialogue.declined, DECLINED))
-        attribute = tree.next_attribute(answers)
-        if attribute == STOP:
-            left = (a for a in (*tree.fallback, *dialogue.plan_index.ranking) if dialogue.open[a])
-            return Choice(
-                next(left, None), 0.0, 0.0, net=True, reason=f"the plan for {tree.group} stops here"
-            )
-        node = tree.node(answers)
-        gain = math.nan if node is None else node.value - node.stop_value
-        return Choice(attribute, gain, net=True, reason=f"plan for {tree.group}")
+        """Return the question of the plan after these answers."""
+        if dialogue.plan_index.histories is None:
+            return self._by_tree(dialogue)
+        plan = self.plan(dialogue, dialogue.plan_index.histories)
+        place = plan.find(dialogue.answers)
+        if place is None:
+            return _on_path(dialogue, plan)
+        return self.question(dialogue, plan, place)
 
-    def _tree(self, dialogue: DialogueState) -> PolicyTree:
+    def plan(self, dialogue: DialogueState, histories: HistoryValues) -> HistoryPlan:
+        """Return the plan for this query."""
+        return histories.plan(self.shares(dialogue, histories), self.other_domains)
+
+    def question(self, dialogue: DialogueState, plan: HistoryPlan, place: int) -> Choice:
+        """Return the question of `plan` after the history at `place`."""
+        worth = self.worth(plan, place)
+        attribute = plan.best(worth, dialogue.open)
+        if attribute is None:
+            return _on_path(dialogue, plan)
+        gain = float(worth[attribute] - plan.stop[place])
+        return Choice(attribute, gain, 0.0, plan.values.cost_weight > 0, self.reason)
+
+    def worth(self, plan: HistoryPlan, place: int) -> np.ndarray:
+        """Return float64[n], what each question is worth after the history at `place`."""
+        return plan.q[place]
+
+    def shares(self, dialogue: DialogueState, histories: HistoryValues) -> dict[str, float]:
+        """Return {domain: probability} of this query."""
+        if dialogue.domain is not None:
+            return {dialogue.domain: 1.0}
+        if set(histories.domains) <= set(DOMAINS):
+            return domain_posterior(dialogue.query)
+        return dialogue.neighbours.domain_shares(self.temperature)
+
+    def _by_tree(self, dialogue: DialogueState) -> Choice:
         trees = dialogue.plan_index.trees
-        domain = dialogue.domain
-        if domain is None:
-            domain, share = dialogue.neighbours.domain(self.temperature)
-            domain = domain if share >= self.agreement else "all"
+        domain = dialogue.domain or "all"
         tree = None if trees is None else trees.for_domain(domain)
         if tree is None:
             raise UserError(
-                f"{dialogue.plan_index.source or 'paths'}: no policy tree for {domain!r} beside the table, "
-                f"expected one for acquisition `conditional`"
+                f"{dialogue.plan_index.source or 'paths'}: no histories, nor a policy tree for {domain!r}, "
+                f"beside the table, expected what experiments.plan_population writes"
             )
-        return tree
+        attribute = tree.next_attribute(dialogue.answers)
+        if attribute == STOP:
+            left = (a for a in (*tree.fallback, *dialogue.plan_index.ranking) if dialogue.open[a])
+            return Choice(next(left, None), 0.0, 0.0, True, f"the plan for {tree.group} stops here")
+        node = tree.node(dialogue.answers)
+        gain = math.nan if node is None else node.value - node.stop_value
+        return Choice(attribute, gain, net=True, reason=f"plan for {tree.group}")
+
+
+def _on_path(dialogue: DialogueState, plan: HistoryPlan) -> Choice:
+    """Return the next question of the fixed path of `plan`; beyond it what adds most over the whole table."""
+    left = next((a for a in plan.path if dialogue.open[a]), None)
+    if left is None:
+        return beyond(dialogue)
+    return Choice(left, plan.path[left], 0.0, plan.values.cost_weight > 0, "the fixed path goes on")
+
+
+class InformationAcquisition(ConditionalAcquisition):
+    """Value of information, one question ahead: the rule of arXiv 2601.06407 (eq. 4), a baseline.
+
+    With b the belief after the answers so far, V(b) the value of answering now and c the cost of a question,
+
+        VoI(q) = E[V(b after the answer to q)] - V(b),
+
+    and the q of greatest VoI(q) - c(q) is asked while that is positive.
+
+    The belief is the posterior over the people of the table, V the mean score of their answers less what was
+    spent, both of the histories; c is what they were planned with. Two questions that help only together are
+    not seen. There are no guesses of a language model here, as in the paper: the people are given.
+    """
+
+    name = "information"
+    reason = "value of information"
+
+    def choose(self, dialogue: DialogueState) -> Choice:
+        """Return the question of greatest net value; `UserError` without histories."""
+        if dialogue.plan_index.histories is None:
+            raise UserError(
+                f"{dialogue.plan_index.source or 'paths'}: no histories beside the table, expected what "
+                f"experiments.plan_population writes"
+            )
+        return super().choose(dialogue)
+
+    def worth(self, plan: HistoryPlan, place: int) -> np.ndarray:
+        """Return float64[n], what answering right after each question is worth."""
+        return plan.after[place]
 
 
 class AutoAcquisition:
-    """`conditional` where policy trees lie beside the table, else `vote`: the default.
+    """`conditional` where histories or policy trees lie beside the table, else `vote`: the default.
 
-    `temperature`, `agreement`: as theirs.
+    `temperature`, `other_domains`: as theirs.
     """
 
     name = "auto"
 
-    def __init__(self, temperature: float = 0.1, agreement: float = 0.8) -> None:
-        self._with_trees = ConditionalAcquisition(temperature, agreement)
+    def __init__(self, temperature: float = 0.1, other_domains: float = 0.1) -> None:
+        self._with_plan = ConditionalAcquisition(temperature, other_domains)
         self._without = VoteAcquisition(temperature)
 
     def choose(self, dialogue: DialogueState) -> Choice:
         """Return the question of the one or the other."""
-        chosen = self._without if dialogue.plan_index.trees is None else self._with_trees
+        there = dialogue.plan_index
+        chosen = self._without if there.trees is None and there.histories is None else self._with_plan
         return chosen.choose(dialogue)
 
 

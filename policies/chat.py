@@ -7,7 +7,8 @@ endpoint that the configuration names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from string import Template
 from typing import Protocol
@@ -17,11 +18,15 @@ import numpy as np
 
 from envs import UserError
 from envs.judges.llm.prompting import MAX_ANSWER, MAX_QUERY, MAX_VALUE, fenced, messages, neutral, one_line
-from envs.llm import ChatRequest, Client, Endpoint, Reply
+from envs.llm import ChatRequest, Client, Endpoint, ModelReply
 from envs.llm.endpoint import EndpointSettings, Sampling
+from envs.llm.local.local_server import LocalServer
+from policies.understanding.reading import Dialogue
 
 FOLDER = Path(__file__).parent / "prompts"
 VERSION = "v1"
+MAX_SAID = 8000
+"""Characters of what was said before that get into a prompt, the last ones."""
 
 Messages = tuple[tuple[str, str], ...]
 """(role, content) pairs."""
@@ -35,24 +40,45 @@ class Chat(Protocol):
         ...
 
 
+class StreamedChat(Protocol):
+    """A model whose reply comes piece by piece."""
+
+    def stream(self, messages: Messages) -> Generator[str, None, None]:
+        """Yield the reply's pieces."""
+        ...
+
+    def astream(self, messages: Messages) -> AsyncGenerator[str, None]:
+        """Yield them to a coroutine."""
+        ...
+
+
 class EndpointChat:
     """A model at an OpenAI-compatible endpoint; see `envs.llm.Endpoint` for model, URL and key.
 
-    `model`, `base_url`, `timeout_s`: see `envs.llm.Endpoint`. `temperature`: of each reply.
-    `max_output_tokens`: tokens of a reply, at most; `max_requests`: of this object's life, None = no limit.
+    `model`, `base_url`, `timeout_s`, `max_retries`, `give_up_after`: see `envs.llm.Endpoint`.
+    `temperature`: of each reply, None = not sent. `max_output_tokens`: tokens of a reply, at most;
+    `max_requests`: of this object's life, None = no limit.
     """
 
     def __init__(
         self,
         model: str,
         base_url: str | None = None,
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         max_output_tokens: int = 512,
         timeout_s: float = 60.0,
         max_requests: int | None = None,
+        max_retries: int = 6,
+        give_up_after: float = 20.0,
     ) -> None:
         settings = EndpointSettings(
-            model, base_url, timeout_s=timeout_s, max_requests=max_requests, place="chat"
+            model,
+            base_url,
+            timeout_s=timeout_s,
+            max_requests=max_requests,
+            max_retries=max_retries,
+            give_up_after=give_up_after,
+            place="chat",
         )
         self._client = Client(settings, settings)
         self._sampling = Sampling(temperature=temperature, max_output_tokens=max_output_tokens, place="chat")
@@ -71,30 +97,119 @@ class EndpointChat:
             the endpoint cannot work, or `max_requests` is used up.
         """
 
-        def check(reply: Reply) -> str | None:
+        def check(reply: ModelReply) -> str | None:
             return None if usable(reply.text) else "unusable"
 
-        request = ChatRequest(
-            messages, self._sampling.temperature, max_output_tokens=self._sampling.max_output_tokens
-        )
-        reply = self._client.complete(request, check)
+        reply = self._client.complete(self._request(messages), check)
         return reply.text if reply.reason is None else None
+
+    def stream(self, messages: Messages) -> Generator[str, None, None]:
+        """Yield the model's reply piece by piece; `EndpointError`, `LimitReached` as `ask`."""
+        return self._client.stream(self._request(messages))
+
+    def astream(self, messages: Messages) -> AsyncGenerator[str, None]:
+        """Yield it to a coroutine."""
+        return self._client.astream(self._request(messages))
+
+    def _request(self, messages: Messages) -> ChatRequest:
+        return self._sampling.request(messages)
+
+
+class LocalChat(EndpointChat):
+    """A small model on this machine, served by llama.cpp on loopback as long as this object lives.
+
+    `model_path`, `context`, `threads`, `chat_template`: see `envs.llm.local.local_server.LocalServer`.
+
+    Raises
+    ------
+    UserError
+        xllamacpp or the model is missing.
+    """
+
+    def __init__(
+        self,
+        model_path: str | None = None,
+        context: int = 4096,
+        threads: int = 1,
+        chat_template: str | None = None,
+        temperature: float = 0.0,
+        max_output_tokens: int = 512,
+        timeout_s: float = 600.0,
+    ) -> None:
+        self.server = LocalServer(model_path, context, threads, chat_template, "target.chat")
+        super().__init__(
+            self.server.name,
+            self.server.url,
+            temperature,
+            max_output_tokens,
+            timeout_s,
+            max_retries=1,
+            give_up_after=timeout_s,
+        )
 
 
 class TargetModel:
-    """The model that answers the person, given what is known; `Agent(respond=...)` takes it.
+    """The model that answers the person, given what is known.
 
-    `chat`: the model. The prompt is the one that the judges' target model gets.
+    `chat`: the model. The prompt is the one that the judges' target model gets; a follow-up has one of its
+    own, with what was said before. Answers are cut at `MAX_ANSWER` characters.
     """
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: StreamedChat) -> None:
         self.chat = chat
 
-    def __call__(self, query: str, context: Mapping[str, str]) -> str | None:
-        """Return the answer, None where the model gave none that can be used."""
-        prompt = messages("target", {"query": query_block(query), "known": known_block(context)})
-        found = self.chat.ask(prompt, lambda text: bool(text.strip()))
-        return None if found is None else found.strip()[:MAX_ANSWER]
+    def __call__(self, query: str, context: Mapping[str, str], dialogue: Dialogue | None = None) -> str:
+        """Return the whole answer; see `stream`."""
+        return "".join(self.stream(query, context, dialogue)).strip()
+
+    def stream(
+        self, query: str, context: Mapping[str, str], dialogue: Dialogue | None = None
+    ) -> Generator[str, None, None]:
+        """Yield the answer to `query` piece by piece.
+
+        `dialogue`: what was said so far; where its query is another one, `query` is a follow-up.
+
+        Raises
+        ------
+        UserError
+            the model cannot be asked, gave no text, or broke off after the pieces that came.
+        """
+        left = MAX_ANSWER
+        with closing(self.chat.stream(target_messages(query, context, dialogue))) as pieces:
+            for piece in pieces:
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    return
+
+    async def astream(
+        self, query: str, context: Mapping[str, str], dialogue: Dialogue | None = None
+    ) -> AsyncGenerator[str, None]:
+        """Yield what `stream` does, for a coroutine."""
+        left = MAX_ANSWER
+        async with aclosing(self.chat.astream(target_messages(query, context, dialogue))) as pieces:
+            async for piece in pieces:
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    return
+
+
+def target_messages(query: str, context: Mapping[str, str], dialogue: Dialogue | None = None) -> Messages:
+    """Return the prompt for an answer to `query`, all that a person or a model wrote behind fences."""
+    known = known_block(context)
+    if dialogue is None or dialogue.query == query:
+        return messages("target", {"query": query_block(query), "known": known})
+    speakers = {"person": "The person", "agent": "You"}
+    before = dialogue.turns[:-1] if dialogue.turns and dialogue.turns[-1].text == query else dialogue.turns
+    said = "\n".join(f"{speakers[m.speaker]}: {m.text}" for m in before)
+    parts = {
+        "query": query_block(dialogue.query),
+        "known": known,
+        "said": fenced("said", neutral(said[-MAX_SAID:], MAX_SAID).split("\n")),
+        "follow_up": fenced("follow_up", neutral(query, MAX_QUERY).split("\n")),
+    }
+    return prompt("follow_up", parts)
 
 
 class EndpointEmbedding:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from envs import Schema
+from envs.attribute import UNKNOWN
 from policies.plan_index import Neighbours, PlanIndex
 
 
@@ -25,8 +26,10 @@ class DialogueState:
     asked : attributes asked so far, in order, answered or not
     declined : those of `asked` that are not known: declined, evaded or unknown to the person
     neighbours : stored queries like this one, with their paths
-    domain : the query's domain where the caller knows it, else None
     budget_left : questions that may still be asked
+    domain : the query's domain where the caller knows it, else None
+    levels : {attribute: name of the level that the reader found, None where the words have none}
+    barred : attributes that may not be asked here, whatever they are worth
     """
 
     plan_index: PlanIndex = field(repr=False)
@@ -37,6 +40,8 @@ class DialogueState:
     neighbours: Neighbours = field(repr=False)
     budget_left: int
     domain: str | None = None
+    levels: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    barred: tuple[str, ...] = ()
 
     @property
     def schema(self) -> Schema:
@@ -48,10 +53,20 @@ class DialogueState:
         """Bitmask of the known attributes."""
         return self.schema.mask(self.context)
 
+    def code(self, name: str) -> int:
+        """Return the index of the level that was told of the attribute `name`, `UNKNOWN` without one."""
+        return self.schema.attributes[self.schema.index(name)].level_code(self.levels.get(name))
+
+    @functools.cached_property
+    def answers(self) -> dict[int, int]:
+        """{schema index: code} of what was told and, as `UNKNOWN`, of what was declined."""
+        found = {self.schema.index(name): self.code(name) for name in self.context}
+        return found | {self.schema.index(name): UNKNOWN for name in self.declined}
+
     @functools.cached_property
     def open(self) -> np.ndarray:
-        """bool[n]: what can still be asked: neither known nor declined."""
-        shut = self.known | self.schema.mask(self.declined)
+        """bool[n]: what can still be asked: neither known nor declined nor barred."""
+        shut = self.known | self.schema.mask(self.declined) | self.schema.mask(self.barred)
         return np.array([not shut >> i & 1 for i in range(len(self.schema))])
 
 

@@ -7,6 +7,7 @@ of other models, Llama 2 and Phi 3 among them, whose licences whoever redistribu
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,12 @@ class StaticEmbedding:
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32[len(texts), 256]; a text without any token is all zero."""
         return np.asarray(self._model.embed(list(texts)), dtype=np.float32)
+
+
+@functools.cache
+def static_embedding() -> StaticEmbedding:
+    """Return the default embedding, loaded at the first call (about a second) and shared after it."""
+    return StaticEmbedding()
 
 
 class SentenceTransformerEmbedding:

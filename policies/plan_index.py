@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from envs import Schema, UserError, penguin_schema
-from policies.embeddings import Embedding, StaticEmbedding
+from envs import Schema, UserError, load_schema, penguin_schema
+from envs.schema import FILE_NAME as SCHEMA
+from envs.schema import MAX_ASKABLE
+from policies.embeddings import Embedding, static_embedding
 from policies.retrieval import Index
 from search.path_table import PathTable
-from search.population.policy_tree import PolicyTree
+from search.population.history_values import FILE_NAME as HISTORIES
+from search.population.history_values import NOT_ASKED, HistoryValues, load_histories
+from search.population.policy_tree import STOP
 from search.population.policy_tree_file import FILE_NAME as TREES
 from search.population.policy_tree_file import PolicyTrees, load_trees
 
 SHIPPED = Path(__file__).parent / "data" / "paths.parquet"
-"""A small table planned from the bundled scenarios with the SIMULATED judge, and its policy trees. Made by
+"""A small table planned from the bundled scenarios with the SIMULATED judge, its policy trees and histories.
 
-    python -m experiments.train_mcts budget=4 judge=simulated_varied search=exhaustive parallel=serial \\
-        output_dir=shipped
-    python -m experiments.plan_population budget=4 judge=simulated_varied cost_weight=0.1 \\
-        output_dir=shipped
+Planned under the mean of draws 1000 to 1019 of the judge, so that nobody's first question hangs on one draw:
+
+    python -m experiments.train_mcts budget=4 judge=simulated_varied judge.model_seed=1000 judge.draws=20 \\
+        search=exhaustive parallel=serial output_dir=shipped
+    python -m experiments.plan_population budget=4 judge=simulated_varied judge.model_seed=1000 \\
+        judge.draws=20 min_profiles=20 folds=0 pictures=none output_dir=shipped
 """
 NO_ATTRIBUTE = -1
 """Fills the places of a path that is shorter than the longest."""
@@ -56,13 +61,12 @@ class Neighbours:
         raw = np.exp((self.similarity - self.similarity.max()) / temperature)
         return raw / raw.sum()
 
-    def domain(self, temperature: float) -> tuple[str, float]:
-        """Return the domain of the greatest total weight, and that weight; ties: the one that is nearer."""
+    def domain_shares(self, temperature: float) -> dict[str, float]:
+        """Return {domain: total weight of its neighbours}, sum 1."""
         total: dict[str, float] = {}
         for name, weight in zip(self.domains, self.weights(temperature), strict=True):
             total[name] = total.get(name, 0.0) + float(weight)
-        best = max(total, key=lambda name: total[name], default="other")
-        return best, total.get(best, 0.0)
+        return total
 
 
 class PlanIndex:
@@ -72,13 +76,14 @@ class PlanIndex:
     ----------
     schema : of the attributes in the paths
     index : of the N queries
-    paths : int8[N, B], schema indices, -1 beyond a path's end
+    paths : int16[N, B], schema indices, -1 beyond a path's end
     scores : float64[N, B + 1], NaN as in `Neighbours`
     budget : the most questions any stored plan was allowed
     source : where the table came from, for messages and for `Agent.from_json`
     simulated : whether any stored score comes from a simulated judge
     ranking : the n attributes, by what they add over all stored paths together, most first
     trees : plans that branch on answers, for each domain, or None
+    histories : what asking is worth after each set of answers, by domain, or None
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class PlanIndex:
         schema: Schema | None = None,
         source: str = "",
         trees: PolicyTrees | None = None,
+        histories: HistoryValues | None = None,
     ) -> None:
         """Take a table and the index of its queries.
 
@@ -106,6 +112,8 @@ class PlanIndex:
         self.index = index
         self.source = source
         self.table = table
+        import pyarrow.compute as pc  # a third of a second, at the first table
+
         lengths, names = _flat(columns["path"])
         self.paths = _padded(lengths, _schema_indices(names, self.schema, source), NO_ATTRIBUTE)
         lengths, scores = _flat(columns["path_scores"])
@@ -120,9 +128,8 @@ class PlanIndex:
         self.budget = int(pc.max(columns["budget"]).as_py())
         self.simulated = bool(pc.any(pc.starts_with(columns["judge"], "simulated")).as_py())
         self.ranking = _ranking(self.paths, self.scores, len(self.schema))
-        self.trees = trees
-        for tree in () if trees is None else trees.trees.values():
-            _check_tree(tree, self.schema, source)
+        self.trees = None if trees is None else _trees_on(trees, self.schema, source)
+        self.histories = None if histories is None else _histories_on(histories, self.schema, source)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -137,7 +144,8 @@ class PlanIndex:
     ) -> PlanIndex:
         """Read a run folder or a Parquet file (default: the table that ships with the package).
 
-        Policy trees are read too where their file lies beside the table.
+        Policy trees and the run's schema are read too where their files lie beside the table; `schema` is for
+        a table without one, or to take another (default: PENGUIN's).
         `index`: a file to keep the vectors in; read when it exists (and checked), else written. Without it
         the queries are embedded anew (about 10,000 a second with the default embedding).
 
@@ -148,22 +156,26 @@ class PlanIndex:
         """
         source = SHIPPED if paths is None else Path(paths)
         table = PathTable.load(source)
-        trees_file = (source if source.is_dir() else source.parent) / TREES
-        trees = load_trees(trees_file) if trees_file.exists() else None
-        embedding = embedding or StaticEmbedding()
+        folder = source if source.is_dir() else source.parent
+        trees = load_trees(folder / TREES) if (folder / TREES).exists() else None
+        histories = load_histories(folder / HISTORIES) if (folder / HISTORIES).exists() else None
+        if schema is None:
+            schema = schema_of_run(source)
+        embedding = embedding or static_embedding()
         queries = table.table["query"].to_pylist()
         if index is not None and Path(index).exists():
-            return cls(table, Index.load(index, embedding, queries), schema, str(source), trees)
+            made = Index.load(index, embedding, queries)
+            return cls(table, made, schema, str(source), trees, histories)
         made = Index.build(embedding, queries)
         if index is not None:
             made.save(index)
-        return cls(table, made, schema, str(source), trees)
+        return cls(table, made, schema, str(source), trees, histories)
 
     def take(self, rows: np.ndarray) -> PlanIndex:
         """Return the index of the rows `rows` (int64[M]) alone, without embedding anything again."""
         table = PathTable(self.table.table.take(pa.array(rows)), self.table.provenance)
         index = self.index.take(rows, table.table["query"].to_pylist())
-        return PlanIndex(table, index, self.schema, self.source, self.trees)
+        return PlanIndex(table, index, self.schema, self.source, self.trees, self.histories)
 
     def neighbours(self, query: str, k: int, domain: str | None = None) -> Neighbours:
         """Return the `k` stored queries nearest to `query` (fewer when fewer are stored).
@@ -190,6 +202,12 @@ class PlanIndex:
         return self.table.table["query"].take(pa.array(rows)).to_pylist()
 
 
+def schema_of_run(paths: str | Path) -> Schema | None:
+    """Return the schema beside the table in `paths`, a run folder or a Parquet file; None where none is."""
+    folder = Path(paths) if Path(paths).is_dir() else Path(paths).parent
+    return load_schema(folder / SCHEMA) if (folder / SCHEMA).exists() else None
+
+
 def _one(column: pa.ChunkedArray) -> pa.Array:
     found = column.combine_chunks()
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
@@ -197,6 +215,8 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     """Return (length of each list int64[N], all members in a row)."""
+    import pyarrow.compute as pc
+
     lengths = _one(pc.list_value_length(column)).fill_null(0).to_numpy(zero_copy_only=False)
     return lengths.astype(np.int64), _one(pc.list_flatten(column))
 
@@ -210,7 +230,7 @@ def _schema_indices(names: pa.Array, schema: Schema, source: str) -> np.ndarray:
                 f"{source or 'paths'}: attribute {name!r} is in a path, expected one of the schema: "
                 f"{', '.join(schema.names[:10])}{', ...' if len(schema) > 10 else ''}"
             )
-    places = np.array([schema.index(name) for name in known] or [0], dtype=np.int8)
+    places = np.array([schema.index(name) for name in known] or [0], dtype=np.int16)
     return places[coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)]
 
 
@@ -222,13 +242,55 @@ def _ranking(paths: np.ndarray, scores: np.ndarray, n_attributes: int) -> tuple[
     return tuple(np.argsort(-added, kind="stable").tolist())
 
 
-def _check_tree(tree: PolicyTree, schema: Schema, source: str) -> None:
-    levels = tuple(tuple(level.name for level in a.levels) for a in schema.attributes)
-    if (tree.names, tree.levels) != (schema.names, levels):
+def _places(
+    names: tuple[str, ...], levels: tuple[tuple[str, ...], ...], schema: Schema, what: str
+) -> np.ndarray:
+    """Return int64[n], the schema indices of a plan's attributes: all, or a part where they are too many."""
+    own = {a.name: tuple(level.name for level in a.levels) for a in schema.attributes}
+    ordered = tuple(name for name in schema.names if name in names)
+    whole_or_part = len(ordered) == len(schema) or len(schema) > MAX_ASKABLE
+    if not whole_or_part or (names, levels) != (ordered, tuple(own[name] for name in ordered)):
         raise UserError(
-            f"{source or 'trees'}: the policy tree of domain {tree.group!r} has other attributes or "
-            f"levels than the schema, expected the same in the same order"
+            f"{what} has other attributes or levels than the schema, expected the same in the same order"
         )
+    return np.array([schema.index(name) for name in ordered])
+
+
+def _levels(schema: Schema) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(level.name for level in a.levels) for a in schema.attributes)
+
+
+def _histories_on(plan: HistoryValues, schema: Schema, source: str) -> HistoryValues:
+    """Return `plan` over all attributes of `schema`; those that it does not know cannot be asked by it."""
+    what = f"{source or 'trees'}: the file of histories"
+    places = _places(plan.names, plan.levels, schema, what)
+    if len(places) == len(schema):
+        return plan
+    (m, _, d), n = plan.rest.shape, len(schema)
+    codes = np.full((m, n), NOT_ASKED, plan.codes.dtype)
+    rest, after = np.full((2, m, n, d), np.nan, plan.rest.dtype)
+    codes[:, places], rest[:, places], after[:, places] = plan.codes, plan.rest, plan.after
+    paths = np.where(plan.paths < 0, NO_ATTRIBUTE, places[plan.paths])
+    return replace(
+        plan, names=schema.names, levels=_levels(schema), codes=codes, rest=rest, after=after, paths=paths
+    )
+
+
+def _trees_on(trees: PolicyTrees, schema: Schema, source: str) -> PolicyTrees:
+    """Return `trees` over all attributes of `schema`."""
+    found = {}
+    for group, tree in trees.trees.items():
+        what = f"{source or 'trees'}: the policy tree of domain {tree.group!r}"
+        place = _places(tree.names, tree.levels, schema, what).tolist()
+        nodes = (n if n.attribute == STOP else replace(n, attribute=place[n.attribute]) for n in tree.nodes)
+        found[group] = replace(
+            tree,
+            names=schema.names,
+            levels=_levels(schema),
+            nodes=tuple(nodes),
+            fallback=tuple(place[a] for a in tree.fallback),
+        )
+    return replace(trees, trees=found)
 
 
 def _padded(lengths: np.ndarray, flat: np.ndarray, fill: float) -> np.ndarray:

@@ -1,8 +1,14 @@
 """The path rule: from scored sets to an ordered path, the same for every search.
 
 The set: the best objective (score - cost_weight * cost) among all scored sets; ties go to the set with fewer
-attributes, then the cheaper, then the first in schema order. The order: the highest mean objective of its
-prefixes, because an agent may stop early; ties in schema order.
+attributes, then the cheaper, then the first in schema order. The order: the highest expected objective when
+the person stops answering before each further question with chance d, the problem's `dropout`. With s_k the
+objective of the first k of L questions that is
+
+    sum_{0 <= k < L} d (1 - d)^k s_k + (1 - d)^L s_L
+
+where only 0 < k < L depends on the order, so sum (1 - d)^k s_k is what is compared: for d = 0 the limit of
+small d, the mean of the prefixes. Ties in schema order.
 
 Where scores are noisy, a searcher hands in `beliefs`, {mask: what it holds the true score to be}. They take
 the place of the scores, for the best of many lucky ones is not the best set. Only scored sets can be chosen.
@@ -27,14 +33,17 @@ _EXACT_ATTRIBUTES_SURFACE = 12
 
 def members(mask: int) -> list[int]:
     """Return the indices of the attributes in `mask`, ascending."""
-    return [i for i in range(64) if mask >> i & 1]
+    found = []
+    while mask:
+        lowest = mask & -mask
+        found.append(lowest.bit_length() - 1)
+        mask ^= lowest
+    return found
 
 
 def scored_sets(problem: Problem) -> dict[int, float]:
     """Return {mask: score} of every set with a score at sample 0."""
-    masks, samples, scores = problem.observations()
-    keep = (samples == 0) & ~np.isnan(scores)
-    return dict(zip(masks[keep].tolist(), scores[keep].tolist(), strict=True))
+    return {m: s for m, s in problem.evaluator.at_first_sample().items() if not math.isnan(s)}
 
 
 def best_set(problem: Problem, beliefs: Mapping[int, float] | None = None) -> int:
@@ -47,16 +56,25 @@ def best_set(problem: Problem, beliefs: Mapping[int, float] | None = None) -> in
     PlanningFailed
         stage `judge`: nothing known is unscored, or every set that was asked about is.
     """
-    scored = scored_sets(problem) if beliefs is None else beliefs
-    known, why = int(problem.known), problem.evaluator.told_reasons()
-    if known not in scored:
-        raise PlanningFailed("judge", f"the context with nothing asked is unscored{why}")
-    if len(scored) == 1 and any(mask != known for mask in problem.observations()[0].tolist()):
-        raise PlanningFailed("judge", f"every context with a question answered is unscored{why}")
-    objectives = {mask: problem.objective(mask, score) for mask, score in scored.items()}
-    top = max(objectives.values())
-    tied = [mask for mask, value in objectives.items() if value >= top - TIE]
+    if beliefs is None:
+        masks, samples, scores = problem.observations()
+        keep = (samples == 0) & ~np.isnan(scores)
+        masks, scores = masks[keep], scores[keep]
+    else:
+        masks = np.fromiter(beliefs, np.uint64, len(beliefs))
+        scores = np.fromiter(beliefs.values(), np.float64, len(beliefs))
+    _check_scored(problem, masks)
+    objectives = problem.objectives(masks, scores)
+    tied: list[int] = masks[objectives >= objectives.max() - TIE].tolist()
     return min(tied, key=lambda m: (m.bit_count(), round(problem.cost(m), 9), members(m)))
+
+
+def _check_scored(problem: Problem, scored: np.ndarray) -> None:
+    why = problem.evaluator.told_reasons()
+    if not (scored == problem.known).any():
+        raise PlanningFailed("judge", f"the context with nothing asked is unscored{why}")
+    if len(scored) == 1 and (problem.observations()[0] != problem.known).any():
+        raise PlanningFailed("judge", f"every context with a question answered is unscored{why}")
 
 
 def order(problem: Problem, target: int, beliefs: Mapping[int, float] | None = None) -> tuple[int, ...]:
@@ -78,18 +96,19 @@ def order(problem: Problem, target: int, beliefs: Mapping[int, float] | None = N
     ]
     values = _objectives(problem, subsets, beliefs)
     last = len(subsets) - 1
-    # to_go[code]: (prefixes without a score, -sum of objectives) of the best way from there to the target
+    stays = 1 - problem.dropout
+    # to_go[code]: (prefixes without a score, -discounted sum of objectives) of the best way on to the target
     to_go = [(0, 0.0)] * len(subsets)
     for code in range(last - 1, -1, -1):
         to_go[code] = min(
-            _through(values, to_go, code | 1 << i) for i in range(len(asked)) if not code >> i & 1
+            _through(values, to_go, code | 1 << i, stays) for i in range(len(asked)) if not code >> i & 1
         )
     path: list[int] = []
     code = 0
     while code != last:
         for i in range(len(asked)):
             if not code >> i & 1:
-                missing, negative = _through(values, to_go, code | 1 << i)
+                missing, negative = _through(values, to_go, code | 1 << i, stays)
                 if missing == to_go[code][0] and negative <= to_go[code][1] + TIE:
                     path.append(asked[i])
                     code |= 1 << i
@@ -97,9 +116,12 @@ def order(problem: Problem, target: int, beliefs: Mapping[int, float] | None = N
     return tuple(path)
 
 
-def _through(values: Sequence[float], to_go: Sequence[tuple[int, float]], code: int) -> tuple[int, float]:
+def _through(
+    values: Sequence[float], to_go: Sequence[tuple[int, float]], code: int, stays: float
+) -> tuple[int, float]:
     missing, negative = to_go[code]
     value = values[code]
+    negative *= stays
     return (missing + 1, negative) if math.isnan(value) else (missing, negative - value)
 
 
@@ -110,14 +132,13 @@ def _objectives(problem: Problem, subsets: Sequence[int], beliefs: Mapping[int, 
     """
     if beliefs is not None:
         return [problem.objective(m, beliefs.get(m, math.nan)) for m in subsets]
-    scored = scored_sets(problem)
+    scored = problem.evaluator.at_first_sample()
     left = math.inf if problem.calls_left is None else problem.calls_left
-    wanted = sorted({m for m in subsets if m not in scored}, key=lambda m: (m.bit_count(), m))
-    seen = {int(m) for m in problem.observations()[0]}
-    new = [m for m in wanted if m not in seen][: int(min(left, len(wanted)))]
+    new = sorted({m for m in subsets if m not in scored}, key=lambda m: (m.bit_count(), m))
+    new = new[: int(min(left, len(new)))]
     if new:
-        values = problem.evaluate(np.array(new, dtype=np.uint64))
-        scored.update(zip(new, values.tolist(), strict=True))
+        problem.evaluate(np.array(new, dtype=np.uint64))
+        scored = problem.evaluator.at_first_sample()
     return [problem.objective(m, scored.get(m, math.nan)) for m in subsets]
 
 
@@ -148,10 +169,13 @@ def best_plan(
 ) -> Plan:
     """Return the plan that the path rule makes of everything `problem` has scored, or of `beliefs`."""
     target = best_set(problem, beliefs)
+    scored = problem.judge_calls
     path = order(problem, target, beliefs)
-    # Without beliefs prefixes are scored for the order, and one of them may be better.
-    while beliefs is None and (better := best_set(problem)) != target:
-        target, path = better, order(problem, better)
+    # Prefixes are scored for the order, and one of them may be better.
+    while problem.judge_calls > scored:
+        scored = problem.judge_calls
+        if (better := best_set(problem)) != target:
+            target, path = better, order(problem, better)
     return plan_of_path(
         problem, path, simulations=simulations, stopped=stopped, alternatives=alternatives, beliefs=beliefs
     )
@@ -167,7 +191,7 @@ def plan_of_path(
     beliefs: Mapping[int, float] | None = None,
 ) -> Plan:
     """Return `path` with the scores (`beliefs`) of its prefixes and, unless given, of the alternatives."""
-    scored = scored_sets(problem) if beliefs is None else beliefs
+    scored = problem.evaluator.at_first_sample() if beliefs is None else beliefs
     mask = int(problem.known)
     prefixes = [mask]
     for a in path:

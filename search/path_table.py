@@ -11,13 +11,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 1
 FILE_NAME = "paths.parquet"
@@ -111,9 +113,10 @@ class PathTable:
             path = path / FILE_NAME
         try:
             table = pq.read_table(path)
+            table.validate(full=True)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file, expected a path table ({FILE_NAME})") from None
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise UserError(
                 f"{path}: not a readable Parquet file ({type(error).__name__}), expected a path table"
             ) from None
@@ -123,7 +126,11 @@ class PathTable:
             found = "none" if position < 0 else str(table.schema.field(position).type)
             if found.replace("element:", "item:") != str(field.type).replace("element:", "item:"):
                 raise UserError(f"{path}: column {field.name}: found {found}, expected {field.type}")
-        return cls(table.select(list(COLUMNS)).cast(_SCHEMA), provenance)
+        found_table = table.select(list(COLUMNS)).cast(_SCHEMA)
+        for name in COLUMNS:
+            if found_table[name].null_count:
+                raise UserError(f"{path}: column {name}: found nulls, expected a value in each row")
+        return cls(found_table, provenance)
 
     def save(self, path: str | Path) -> None:
         """Write to `path` at once: a reader sees the old file or the whole new one."""
@@ -154,7 +161,7 @@ def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
         raise UserError(f"{path}: a Parquet file without raise-planner's metadata, expected a path table")
     try:
         provenance = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{path}: metadata is not JSON, expected a path table") from None
     version = provenance.get("schema_version") if isinstance(provenance, dict) else None
     if version != SCHEMA_VERSION:
@@ -163,6 +170,24 @@ def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
             f"read it with the release that wrote it, or plan again"
         )
     return dict(provenance)
+
+
+_KINDS = {"string": (str,), "int64": (int,), "double": (int, float, type(None))}
+
+
+def fits(row: Mapping[str, Any]) -> bool:
+    """Tell whether the values of `row`, which has all columns, are of the kinds that the table wants."""
+    return all(
+        isinstance(row[field.name], list)
+        and all(_is(value, field.type.value_type) for value in row[field.name])
+        if pa.types.is_list(field.type)
+        else _is(row[field.name], field.type)
+        for field in _SCHEMA
+    )
+
+
+def _is(value: object, of: pa.DataType) -> bool:
+    return type(value) in _KINDS[str(of)] and (str(of) != "int64" or abs(cast(int, value)) < 2**63)
 
 
 def record_of(row: Mapping[str, Any]) -> PathRecord:

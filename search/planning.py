@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs import Judge, Scenario, UserError
-from envs.judges.protocol import Capabilities, describe
+from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Capabilities, describe
 from search.path_table import PathRecord
 from search.plans import Plan
 from search.problem import (
@@ -39,11 +39,13 @@ class PlanOptions:
 
     `report_samples`: fresh samples a prefix is reported on when the judge is stochastic. `max_judge_calls`:
     limit of the search's own calls a scenario; None = none. `cost_weight`: score points a unit of cost.
+    `dropout`: chance that a person stops answering before each further question, which orders the path.
     """
 
     budget: int = 4
     seed: int = 0
     cost_weight: float = 0.0
+    dropout: float = 0.1
     report_samples: int = 8
     max_judge_calls: int | None = None
     prior: Prior | None = None
@@ -62,6 +64,8 @@ class PlanOptions:
             )
         if not (math.isfinite(self.cost_weight) and self.cost_weight >= 0):
             raise UserError(f"cost_weight: found {self.cost_weight}, expected a finite number >= 0")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout: found {self.dropout}, expected a probability, 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Failure:
 def scenario_rng(seed: int, scenario_id: str) -> np.random.Generator:
     """Return the generator of one scenario: PCG64 seeded by (run seed, SHA-256 of the id)."""
     words = np.frombuffer(hashlib.sha256(scenario_id.encode()).digest(), dtype="<u4")
-    return np.random.default_rng(np.random.SeedSequence([seed, *words.tolist()]))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words.tolist()])))
 
 
 def plan_scenario(
@@ -119,12 +123,13 @@ def plan_scenario(
         the searcher returned something that is no plan for this problem.
     """
     told = describe(judge)
-    described = [told, describe(options.prior, "prior")]
+    described = [told] if options.prior is None else [told, describe(options.prior, "prior")]
     problem = scenario_problem(
         scenario,
         judge,
         options.budget,
         cost_weight=options.cost_weight,
+        dropout=options.dropout,
         max_judge_calls=options.max_judge_calls,
         prior=_prior_of(scenario, options.prior, before_call),
         before_call=before_call,
@@ -138,8 +143,7 @@ def plan_scenario(
     check_plan(plan, problem, f"search {who}, scenario {scenario.id}")
     search_calls = problem.judge_calls
     report = _Report(problem, options.report_samples)
-    scores = report.path_scores(plan)
-    full, full_calls = report.full_score()
+    scores, full = report.path_scores(plan), report.full_score()
     used = [after - was for after, was in zip(_counts(described), before, strict=True)]
     names = scenario.schema.names
     return ScenarioPlan(
@@ -151,16 +155,17 @@ def plan_scenario(
         score=scores[-1],
         score_stderr=report.stderr,
         n_samples=report.n_samples,
-        search_score=float(plan.scores[-1]),
+        # What a searcher believes may lie beyond what a judge can say; NaN stays NaN.
+        search_score=float(np.clip(plan.scores[-1], MIN_SCORE, MAX_SCORE)),
         budget=options.budget,
         num_simulations=plan.simulations,
         judge_calls=problem.judge_calls,
         search=who,
-        judge=told.name,
+        judge=told.current_name(),  # as of now: replies may have told what gave them
         seed=options.seed,
         score_full=full,
         search_calls=search_calls,
-        full_calls=full_calls,
+        full_calls=len(report.samples),
         requests=used[0],
         cache_hits=used[1],
         invalid_rankings=used[2],
@@ -171,30 +176,32 @@ def plan_scenario(
 
 
 class _Report:
-    """Scores of a chosen path on fresh samples, so that no lucky score of the search is reported."""
+    """Scores of a chosen path on fresh samples, so that no lucky score of the search is reported.
+
+    A deterministic judge says the same again: its sample 0 is the report, and what the search has asked is
+    not asked again; but what it took from the judge's compiled twin is, so that a false twin is found out.
+    """
 
     def __init__(self, problem: Problem, n_samples: int) -> None:
+        self.from_twin = problem.surface is not None
         self.known, self.everything = int(problem.known), int(problem.known | problem.askable)
         # What the search has scored is free here too; the limit is on the search's own calls.
         self.evaluator = problem.evaluator.without_limit()
         self.noisy = problem.noisy
-        # A deterministic judge says the same again: its sample 0 is the report.
         self.samples = list(range(REPORT_SAMPLE, REPORT_SAMPLE + n_samples)) if self.noisy else [0]
         self.n_samples = 0
         self.stderr = math.nan
+        self._full: float | None = None
 
     def path_scores(self, plan: Plan) -> list[float]:
+        """Return the mean score of each prefix; sets `n_samples` and `stderr`."""
         masks = [self.known]
         for a in plan.path:
             masks.append(masks[-1] | 1 << a)
-        evaluations = len(self.samples)
-        found = self.evaluator.evaluate(
-            np.repeat(np.array(masks, np.uint64), evaluations), self.samples * len(masks)
-        )
-        table = found.reshape(len(masks), evaluations)
+        table = self._asked(np.array(masks, np.uint64))
         last = table[-1][~np.isnan(table[-1])]
         if not len(last):
-            told = f"the path's context is unscored in {evaluations} of {evaluations} samples"
+            told = f"the path's context is unscored in {len(self.samples)} of {len(self.samples)} samples"
             raise PlanningFailed("report", told + self.evaluator.told_reasons())
         self.n_samples = len(last)
         if not self.noisy:
@@ -203,14 +210,29 @@ class _Report:
             self.stderr = float(last.std(ddof=1) / math.sqrt(len(last)))
         return [_mean(row) for row in table]
 
-    def full_score(self) -> tuple[float, int]:
-        """Return the mean score with everything known, and the judge calls it took."""
+    def _asked(self, masks: np.ndarray) -> np.ndarray:
+        """Return float64[B, S], the scores of `masks` (uint64[B]) at the report's S samples."""
+        samples = np.array(self.samples)
+        wanted = np.repeat(masks, len(samples)), np.tile(samples, len(masks))
+        found = self.evaluator.evaluate(*wanted)
+        if self.from_twin:
+            everything = np.full(1, self.everything, np.uint64)
+            found = self.evaluator.scores(np.concatenate([masks, everything]), np.zeros(len(masks) + 1, int))
+            self._full, found = float(found[-1]), found[:-1]
+        return found.reshape(-1, len(samples))
+
+    def full_score(self) -> float:
+        """Return the mean score with everything known."""
+        if self._full is not None:
+            return self._full
         # Beyond the budget: no set of the problem, so it is asked past the memo.
         masks = np.full(len(self.samples), self.everything, dtype=np.uint64)
-        return _mean(self.evaluator.scores(masks, np.array(self.samples))), len(self.samples)
+        return _mean(self.evaluator.scores(masks, np.array(self.samples)))
 
 
 def _mean(values: np.ndarray) -> float:
+    if len(values) == 1:
+        return float(values[0])
     kept = values[~np.isnan(values)]
     return float(kept.mean()) if len(kept) else math.nan
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Alternative:
+class Alternative(NamedTuple):
     """One question the search weighed at one step of the path.
 
     `step`: 0 = first question. `attribute`: schema index. `visits`: visit count of the edge, -1 where

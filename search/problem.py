@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from envs import UserError
+from envs.attribute import UNKNOWN
 from envs.declared import Declared
 from envs.judges.protocol import Surface
-from envs.schema import UNKNOWN
 from search.evaluator import Evaluator, JudgeCallsSpent, SetRules, SetScores
 from search.plans import Alternative, Plan
 
@@ -131,6 +131,7 @@ class Problem:
     prior : mask -> float64[n], how promising each attribute is next (any scale >= 0), or None = uniform
     surface : compiled twin of `evaluate` (sample 0), or None
     cost_weight : float; `objective = score - cost_weight * cost of what was asked`
+    dropout : float in [0, 1), chance that the person stops answering before each further question
     max_judge_calls : int or None, the most distinct (set, sample) pairs that `evaluate` will score
     noisy : bool, whether a set's score depends on the sample: a search may evaluate it again, and should not
         believe one score
@@ -156,6 +157,7 @@ class Problem:
     prior: SetPrior = uniform_prior
     surface: Surface | None = None
     cost_weight: float = 0.0
+    dropout: float = 0.0
     max_judge_calls: int | None = None
     noisy: bool = False
     names: tuple[str, ...] = _DEFAULT
@@ -168,6 +170,8 @@ class Problem:
             raise UserError(f"problem: found {n} attributes, expected 1 to 64")
         if self.budget < 1:
             raise UserError(f"budget: found {self.budget}, expected an integer >= 1")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout: found {self.dropout}, expected a probability, 0 to below 1")
         known = int(self.known)
         askable = (1 << n) - 1 if self.askable is None else int(self.askable)
         filled: dict[str, Any] = {
@@ -221,7 +225,11 @@ class Problem:
         """Return float64[B], `objective` of each of the sets `masks` (uint64[B]) and its score."""
         if not self.cost_weight:
             return scores
-        return scores - self.cost_weight * np.array([self.cost(mask) for mask in masks.tolist()])
+        asked = np.asarray(masks, np.uint64) & ~self.known
+        costs = np.zeros(len(asked))
+        for i, cost in enumerate(self.costs):  # added one by one, as `cost` does
+            costs += np.where(asked >> np.uint64(i) & np.uint64(1), cost, 0.0)
+        return scores - self.cost_weight * costs
 
     def on_surface(self, surface: Surface) -> Problem:
         """Return the same problem with the scores of `surface`, exact and in compiled code."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 
 from envs import Judge, Scenario, UserError
+from envs.scenario import within_one_plan
 from search.parallel.auto import Auto
 from search.parallel.ray_workers import Ray
 from search.parallel.workers import Parallel, Serial
@@ -28,6 +29,7 @@ def plan(
     parallel: Parallel | None = None,
     *,
     cost_weight: float = 0.0,
+    dropout: float = 0.1,
     report_samples: int = 8,
     max_judge_calls: int | None = None,
     prior: Prior | None = None,
@@ -42,6 +44,7 @@ def plan(
 
     Parameters
     ----------
+    scenarios : of a schema of over 64 attributes those are planned with that most of these scenarios have
     parallel : `Serial()` (None), `Ray(num_workers=..., address=...)`, or `Auto()`, which takes one of them
     max_judge_calls : limit of each scenario's search; the report's samples come on top
     wave : scenarios between two calls of `searcher.fit`, where it has one
@@ -58,6 +61,7 @@ def plan(
         budget=budget,
         seed=seed,
         cost_weight=cost_weight,
+        dropout=dropout,
         report_samples=report_samples,
         max_judge_calls=max_judge_calls,
         prior=prior,
@@ -65,6 +69,7 @@ def plan(
     )
     if isinstance(wave, bool) or not isinstance(wave, int) or wave < 1:
         raise UserError(f"search.wave: found {wave!r}, expected an integer >= 1")
+    scenarios = within_one_plan(scenarios)
     seen: set[str] = set()
     for scenario in scenarios:
         if scenario.id in seen:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from envs import Judge, Scenario, Score, UserError
-from envs.judges.protocol import describe, score_value
+from envs.judges.asking import checked_scores
+from envs.judges.protocol import MAX_SCORE, MIN_SCORE, describe, score_value
 from search.problem import Problem, SetPrior, uniform_prior
 
 
@@ -32,7 +33,8 @@ class JudgeScores:
         self.scenario = scenario
         self.judge = judge
         self.before_call = before_call
-        self.stochastic = describe(judge).stochastic
+        self.told = describe(judge)
+        self.stochastic = self.told.stochastic
         self.reasons: Counter[str] = Counter()
 
     def __call__(self, masks: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -45,31 +47,37 @@ class JudgeScores:
         """
         if self.before_call is not None:
             self.before_call()
+        if self.told.score_sets is not None:
+            return self._of_arrays(
+                np.asarray(self.told.score_sets(self.scenario, masks, samples)), len(masks)
+            )
         verdicts = self.judge.score(self.scenario, *self._contexts(masks, samples))
-        found = [score_value(verdict) for verdict in self._checked(verdicts, len(masks))]
-        self.reasons.update(reason for _, reason in found if reason not in (None, "unscored"))
-        return np.array([value for value, _ in found], dtype=np.float64)
+        checked = checked_scores(self.judge, self.scenario, verdicts, len(masks))
+        values = [score_value(verdict) for verdict in checked]
+        self.reasons.update(reason for _, reason in values if reason not in (None, "unscored"))
+        return np.array([value for value, _ in values], dtype=np.float64)
+
+    def _of_arrays(self, found: np.ndarray, expected: int) -> np.ndarray:
+        if found.shape != (expected,) or found.dtype.kind != "f":
+            raise UserError(
+                f"judge {type(self.judge).__name__}, scenario {self.scenario.id}: score_sets gave "
+                f"{found.dtype} of shape {found.shape}, expected floats of shape ({expected},)"
+            )
+        outside = (found < MIN_SCORE) | (found > MAX_SCORE)
+        if outside.any():
+            self.reasons["out_of_range"] += int(outside.sum())
+            return np.where(outside, np.nan, found)
+        return found
 
     def verdicts(self, masks: np.ndarray, samples: np.ndarray) -> Sequence[Score | float]:
         """Return what the judge says of each set, as it is; raises what a call does."""
-        return self._checked(self.judge.score(self.scenario, *self._contexts(masks, samples)), len(masks))
+        found = self.judge.score(self.scenario, *self._contexts(masks, samples))
+        return checked_scores(self.judge, self.scenario, found, len(masks))
 
     def _contexts(self, masks: np.ndarray, samples: np.ndarray) -> tuple[Any, ...]:
         """Return the judge's arguments after the scenario: the contexts, and the samples if it takes them."""
         contexts = [self.scenario.schema.names_of(mask) for mask in masks.tolist()]
         return (contexts, samples.tolist()) if self.stochastic else (contexts,)
-
-    def _checked(self, verdicts: Sequence[Score | float], expected: int) -> Sequence[Score | float]:
-        place = f"judge {type(self.judge).__name__}, scenario {self.scenario.id}"
-        if not isinstance(verdicts, (Sequence, np.ndarray)):
-            raise UserError(f"{place}: found a {type(verdicts).__name__}, expected {expected} scores")
-        if len(verdicts) != expected:
-            raise UserError(f"{place}: found {len(verdicts)} scores, expected {expected}, one a context")
-        for verdict in verdicts:
-            numeric = isinstance(verdict, (Score, int, float, np.floating, np.integer))
-            if not numeric or isinstance(verdict, bool):
-                raise UserError(f"{place}: found a {type(verdict).__name__}, expected a Score or a number")
-        return verdicts
 
 
 def scenario_problem(
@@ -78,6 +86,7 @@ def scenario_problem(
     budget: int,
     *,
     cost_weight: float = 0.0,
+    dropout: float = 0.0,
     max_judge_calls: int | None = None,
     prior: SetPrior = uniform_prior,
     before_call: Callable[[], None] | None = None,
@@ -87,7 +96,7 @@ def scenario_problem(
     `before_call` is called before each call of the judge.
     """
     scores = JudgeScores(scenario, judge, before_call)
-    make_surface = describe(judge).surface
+    make_surface = scores.told.surface
     return Problem(
         len(scenario.schema),
         budget,
@@ -99,6 +108,7 @@ def scenario_problem(
         prior=prior,
         surface=None if make_surface is None else make_surface(scenario),
         cost_weight=cost_weight,
+        dropout=dropout,
         max_judge_calls=max_judge_calls,
         noisy=scores.stochastic,
         names=scenario.schema.names,

@@ -21,13 +21,16 @@ CONTRACT = (
     *("envs", "search.plans", "search.problem", "search.evaluator"),
     *("search.scenario_problem", "search.path_rule", "search.path_table"),
 )
+AGENT = ("policies.agent", "policies.chat", "policies.dialogue", "policies.understanding")
+SESSIONS = ("policies.serving.sessions.open_questions", "policies.serving.sessions.session_store")
+SERVED = ("policies.serving.openai_errors", "policies.serving.serve_settings")
 MAY_IMPORT = {
     "envs": ("envs",),
-    "envs/llm": ("envs.errors", "envs.validation", "envs.llm"),
+    "envs/llm": ("envs.appended", "envs.errors", "envs.interrupts", "envs.validation", "envs.llm"),
     "search": (*CONTRACT, "search.planning", "search.parallel", "search.surrogate.reallocate"),
     "search/mcts.py": ("search.algorithms.mcts",),
     "search/bayes.py": ("search.algorithms.bayes",),
-    "search/core": ("search.core",),
+    "search/core": ("envs.bit_scan", "search.core"),
     "search/surrogate": (*CONTRACT, "search.core", "search.surrogate"),
     "search/algorithms": (*CONTRACT, "search.core", "search.surrogate", "search.algorithms"),
     "search/population": (*CONTRACT, "search.core", "search.algorithms.exhaustive", "search.population"),
@@ -39,8 +42,14 @@ MAY_IMPORT = {
         "search.path_table",
         "search.population.policy_tree",
         "search.population.policy_tree_file",
+        "search.population.history_values",
     ),
-    "policies/understanding": ("envs", "policies.understanding"),
+    "policies/understanding": ("envs", "policies.embeddings", "policies.understanding"),
+    "policies/serving": ("envs", "policies"),
+    "policies/serving/questions": ("envs", *AGENT, "policies.serving.questions"),
+    "policies/serving/upstreams": ("envs", *SERVED, "policies.serving.upstreams"),
+    "policies/serving/sessions": ("envs", *SERVED, "policies.serving.questions", "policies.serving.sessions"),
+    "policies/serving/mcp_tools": ("envs", *AGENT, *SESSIONS, "policies.serving.mcp_tools"),
     "experiments": ("envs", "search", "policies", "experiments", "conf"),
     "conf": (),
 }
@@ -48,15 +57,28 @@ MAY_IMPORT = {
 SURFACES = ("envs/judges/simulated/compiled_surface.py", "search/surrogate/pair_surface.py")
 """Modules of compiled judges and surfaces; add yours. They are imported lazily."""
 ONLY_IN = {
-    "numba": ("search/core/", "search/population/", *SURFACES),
+    "numba": ("envs/bit_scan.py", "envs/vector/", "search/core/", "search/population/", *SURFACES),
     "ray": ("search/parallel/",),
-    "openai": ("envs/llm/",),
+    "openai": ("envs/llm/", "experiments/benchmark_serve.py", "experiments/serve_conversations.py"),
     "xllamacpp": ("envs/llm/",),
+    "fastapi": ("policies/serving/", "experiments/serve.py", "experiments/judging/labelling/label_app.py"),
+    "starlette": ("policies/serving/", "experiments/viewer/"),
+    "uvicorn": ("experiments/serve.py", "experiments/view.py", "experiments/label.py"),
+    "httpx2": ("policies/serving/",),
+    "prometheus_client": ("policies/serving/",),
+    "cryptography": ("policies/serving/",),
+    "mcp": ("policies/serving/mcp_tools/", "experiments/serve_mcp.py"),
+    "mcp_types": ("policies/serving/mcp_tools/mcp_server.py",),
+    "langgraph": ("policies/serving/integrations/langgraph_node.py",),
+    "litellm": ("policies/serving/integrations/litellm_guardrail.py",),
+    "open_webui": ("policies/serving/integrations/open_webui_pipe.py",),
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
     "pomdp_py": ("experiments/benchmarks/pomdp_py_model.py",),
     "matplotlib": ("experiments/",),
+    "jinja2": ("experiments/pages/",),
+    "inspect_ai": ("experiments/penguin/inspect_tasks/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
 CALLS_FORBIDDEN = {"eval", "exec", "builtins.eval", "builtins.exec"}
@@ -117,7 +139,7 @@ def _within(module, prefix):
 MAY_PROBE = (
     "envs/declared.py",  # what a plug-in may declare is read here, once
     "envs/schema.py",  # a YAML error has a place, or none
-    "envs/users.py",  # readline differs from system to system
+    "envs/users/user.py",  # readline differs from system to system
     "envs/validation.py",  # pydantic models are told from plain classes
     "search/parallel/cores.py",  # affinity is not on every system
     "experiments/console/command_keys.py",  # the fast YAML loader is not everywhere
@@ -322,7 +344,7 @@ def test_checker_lets_pass(check, path, source):
     ("modules", "heavy"),
     [
         ("envs", "numba ray torch openai pydantic hydra wandb"),
-        ("policies", "numba ray torch hydra wandb"),
+        ("policies", "numba ray torch hydra wandb fastapi uvicorn httpx2 cryptography"),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
         (
             "search.population.policy_tree_file",

@@ -3,7 +3,9 @@ member of every config group composes, instantiates and has no key without a con
 """
 
 import ast
+import functools
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -16,12 +18,12 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_module
 from hydra.errors import ConfigCompositionException
-from hydra.utils import get_class
+from hydra.utils import get_object
 
 from envs import UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.llm import ReplyCache
-from envs.llm.local_server import missing
+from envs.llm.local.local_server import missing
 from envs.loading import load_bundled
 from experiments.comparison.settings_schema import CompareConfig
 from experiments.runs import build
@@ -31,12 +33,16 @@ from experiments.runs.config import (
     BenchmarkConfig,
     BenchmarkLlmConfig,
     EvaluateConfig,
+    GenerateScenariosConfig,
     JudgeFiguresConfig,
     PlanPopulationConfig,
     ScenariosConfig,
+    ServeConfig,
+    ServeMcpConfig,
     TrainConfig,
     register,
 )
+from policies.understanding.detectors.first_alarm import FirstAlarm
 from search.algorithms.greedy import GreedySearch
 from search.path_table import PathTable
 from search.rollouts import plan
@@ -75,11 +81,30 @@ ASK_BUILDERS = {
     "embedding": build.build_embedding,
     "users": build.build_users,
     "target": build.build_target,
+    "reader": build.build_reader,
+    "detector": build.build_detector,
 }
 """Groups of the conversation; those inside `policy` are tested in tests/policies/test_configuration.py."""
-BUILDERS |= ASK_BUILDERS
-ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai"), ("search", "auto")}
-"""Members that need an extra or an endpoint (tests/policies has both), or a judge (test_commands)."""
+SERVE_BUILDERS = {
+    "gate": build.build_gate,
+    **{
+        group: functools.partial(build.build_settings, group=group)
+        for group in ("ask", "service", "session", "upstream")
+    },
+}
+WRITE_BUILDERS = {"writer": build.build_writer, "profiles": build.build_profiles}
+BUILDERS |= ASK_BUILDERS | SERVE_BUILDERS | WRITE_BUILDERS
+CONFIGURATIONS = {
+    "ask": ASK_BUILDERS,
+    "serve": SERVE_BUILDERS,
+    "generate_scenarios": WRITE_BUILDERS,
+    "evaluate": {"chat"},
+}
+"""Which groups are those of which command; of the others `train_mcts` has them."""
+ELSEWHERE = {("embedding", "minilm"), ("embedding", "openai"), ("search", "auto"), ("policy", "sb3")}
+ELSEWHERE |= {("detector", "moderation"), ("detector", "several"), ("judge", "panel"), ("session", "none")}
+"""Members that need an extra or an endpoint (tests/policies has both), a judge (test_commands), other judges
+(tests/experiments/judging), and the one that is nothing at all."""
 HARNESS = {"search": set(build.HARNESS_KEYS)}
 
 
@@ -92,6 +117,15 @@ class AnyPlugIn:
     def plan(self, problem, rng):
         raise NotImplementedError
 
+    def opens(self, text):
+        raise NotImplementedError
+
+    def make(self, situations):
+        raise NotImplementedError
+
+    def write(self, *arguments):
+        raise NotImplementedError
+
     def decide(self, dialogue):
         raise NotImplementedError
 
@@ -99,6 +133,12 @@ class AnyPlugIn:
         raise NotImplementedError
 
     def answer(self, scenario, attribute, question):
+        raise NotImplementedError
+
+    def read(self, text, schema, asked=None, dialogue=None):
+        raise NotImplementedError
+
+    def check(self, text, asked=None, dialogue=None):
         raise NotImplementedError
 
     def __call__(self, scenario, mask):
@@ -136,7 +176,7 @@ def test_sdist_holds_the_sources_and_the_papers(distributions):
     (sdist,) = distributions[0].glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    papers = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"}
+    papers = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md"}
     assert {*FILES, *papers, "setup.py", "pyproject.toml"} <= names
 
 
@@ -149,7 +189,22 @@ def test_metadata(distributions):
     assert "Requires-Python: >=3.11" in head
     assert {line for line in head if line.startswith("Provides-Extra")} == {
         f"Provides-Extra: {extra}"
-        for extra in ("test", "dev", "benchmark", "rl", "local-llm", "minilm", "sweep", "tensorboard")
+        for extra in (
+            "test",
+            "dev",
+            "benchmark",
+            "datasets",
+            "docs",
+            "inspect",
+            "rl",
+            "local-llm",
+            "mcp",
+            "minilm",
+            "serve",
+            "sweep",
+            "tensorboard",
+            "train",
+        )
     }
 
 
@@ -184,9 +239,7 @@ def _compose(*overrides, config="train_mcts"):
 
 
 def _of(group):
-    if group == "chat":
-        return "evaluate"
-    return "ask" if group in ASK_BUILDERS else "train_mcts"
+    return next((name for name, groups in CONFIGURATIONS.items() if group in groups), "train_mcts")
 
 
 def test_every_command_of_hydra_has_its_configuration_and_it_composes():
@@ -205,6 +258,12 @@ NEEDED = {
     "openai": ("judge.model=m",),
     ("target", "openai"): ("target.chat.model=m",),
     ("chat", "openai"): ("chat.model=m",),
+    ("users", "openai"): ("users.model=m",),
+    ("reader", "llm"): ("reader.model=m",),
+    ("gate", "llm"): ("gate.model=m",),
+    ("writer", "openai"): ("writer.model=m",),
+    ("profiles", "openai"): ("profiles.model=m",),
+    ("detector", "llm"): ("detector.model=m",),
     "replay": ("judge.model=m", "judge.cache={replies}"),
     "llm": ("prior.model=m",),
     "surface": ("prior.paths={paths}",),
@@ -235,17 +294,19 @@ def _with_needed(group, member, replies, paths):
 
 def test_every_group_has_a_builder_and_a_default():
     assert {group for group, _ in MEMBERS} == set(BUILDERS)
-    assert {f.name for f in (*fields(TrainConfig), *fields(AskConfig), *fields(EvaluateConfig))} >= set(
-        BUILDERS
-    )
+    schemas = (TrainConfig, AskConfig, EvaluateConfig, ServeConfig, GenerateScenariosConfig)
+    assert {f.name for schema in schemas for f in fields(schema)} >= set(BUILDERS)
 
 
 @pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m not in ELSEWHERE])
-def test_member_composes_and_instantiates(group, member, replies, paths):
+def test_member_composes_and_instantiates(group, member, replies, paths, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
     if (group, member) == ("judge", "local") and missing() is not None:
         pytest.skip(str(missing()))
     thing = BUILDERS[group](_with_needed(group, member, replies, paths))
-    if member == "custom":
+    if (group, member) == ("detector", "custom"):
+        assert isinstance(thing, FirstAlarm)  # the rules stand beside it
+    elif member == "custom":
         assert isinstance(thing, AnyPlugIn)
     elif group == "prior":
         assert (thing is None) == (member == "uniform")
@@ -268,15 +329,22 @@ def test_the_keys_of_auto_are_arguments_of_both_searches_it_may_stand_for():
 
 @pytest.mark.parametrize(("group", "member"), [m for m in MEMBERS if m != ("search", "auto")])
 def test_keys_are_arguments(group, member):
-    """Of each class of ours: no key without an argument, no argument without a key."""
+    """Of each class of ours: no key without an argument, no argument without a key in its group."""
     node = yaml.safe_load((ROOT / "conf" / group / f"{member}.yaml").read_text(encoding="utf-8"))
     target = node.get("_target_", "???")
     if target in (None, "???"):
         assert set(node) - {"defaults"} - HARNESS.get(group, set()) <= {"_target_"}
         return
-    arguments = set(inspect.signature(get_class(target)).parameters)
+    signature = inspect.signature(get_object(target)).parameters.values()
+    arguments = {p.name for p in signature if p.kind is not p.VAR_KEYWORD} | HARNESS.get(group, set())
     parts = {key for part in node.pop("defaults", []) if isinstance(part, dict) for key in part}
-    assert set(node) - {"_target_"} | parts == arguments | HARNESS.get(group, set())
+    keys = set(node) - {"_target_"} | parts
+    siblings = [
+        set(yaml.safe_load(path.read_text(encoding="utf-8")))
+        for path in (ROOT / "conf" / group).glob("*.yaml")
+        if f"_target_: {target}\n" in path.read_text(encoding="utf-8")
+    ]
+    assert keys <= arguments <= keys.union(*siblings)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +355,7 @@ def test_keys_are_arguments(group, member):
         (JudgeFiguresConfig, "cfg"),
         (PlanPopulationConfig, "cfg"),
         (AskConfig, "cfg"),
+        (ServeMcpConfig, "cfg"),
         (BenchmarkAgentConfig, "cfg"),
         (BenchmarkConfig, "cfg"),
         (CompareConfig, "cfg"),
@@ -302,6 +371,8 @@ def test_keys_of_the_schema_are_read(schema, holder):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == holder
     }
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        read |= set(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")))
     wanted = {f.name for f in fields(schema)} - set(BUILDERS)
     assert wanted <= read
 

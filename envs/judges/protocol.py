@@ -20,6 +20,7 @@ from envs.declared import Declared
 from envs.scenario import Scenario
 
 if TYPE_CHECKING:
+    from envs.llm.books import Accounts
     from envs.llm.costs import RequestCost
     from envs.llm.endpoint import Limits
     from envs.llm.engine import Spent
@@ -79,6 +80,13 @@ class Judge(Protocol):
         ...
 
 
+class Answered(NamedTuple):
+    """What a target model wrote, or the reason why it is no answer (`envs.llm.ModelReply`)."""
+
+    text: str
+    reason: str | None = None
+
+
 class Counts(NamedTuple):
     """What a judge or prior has counted so far for the calling thread, in which a plan stays."""
 
@@ -102,12 +110,19 @@ class Capabilities:
         makes as many plans at once. A judge of 1 is never called from two threads at a time
     ranking_depth : sets of fewer questions than this are ranked by a request of their own (a prior)
     resume_ignored : names of settings that cannot change a score, so that a run may be resumed under others
+    score_sets : (scenario, masks uint64[B], samples int64[B]) -> float64[B], what `score` says of these sets
+        (bit i = attribute i of the schema is known), NaN = unscored; for a judge that computes in arrays.
+        Neither this nor `surface` is taken of a subclass that has its own `score` alone
     surface : (scenario) -> the same scores as compiled code, or None; for a judge that is cheap and exact
-    shard : (workers) -> the same judge for one of as many processes, with its share of what may be spent
+    shard : (workers) -> the same judge for one of as many processes
     preflight : (run's folder, first scenario), called once before a run: finds out what cannot work
     provenance : () -> what else determines a score, as plain data
     warm_up : () -> compiles, or loads what is compiled, before workers start
     request_costs : (scenario, names of a context) -> the requests that one call takes, sending none
+    rate : (scenario, answers) -> a score for each answer written elsewhere; with `samples` as third argument
+        where the judge is stochastic, and with `attributes=` where it is to read a part of the profile
+    rate_costs : (scenario, answer) -> the requests that rating it takes, sending none
+    respond : (scenario, contexts) -> what its target model answers in each context, unrated
     limits : what its requests may take together; None = it has no `request_costs`
     """
 
@@ -118,14 +133,22 @@ class Capabilities:
     concurrent_plans: int
     ranking_depth: int
     resume_ignored: tuple[str, ...]
+    score_sets: Callable[[Scenario, np.ndarray, np.ndarray], np.ndarray] | None
     surface: Callable[[Scenario], Surface | None] | None
     shard: Callable[[int], Any] | None
     preflight: Callable[[Path, Scenario], None] | None
     provenance: Callable[[], Any] | None
     warm_up: Callable[[], None] | None
     request_costs: Callable[[Scenario, Sequence[str]], list[RequestCost]] | None
+    rate: Callable[..., Sequence[Score | float]] | None
+    rate_costs: Callable[[Scenario, str], list[RequestCost]] | None
+    respond: Callable[[Scenario, Sequence[tuple[str, ...]]], Sequence[Answered]] | None
     limits: Limits | None
     _declared: Declared = field(repr=False)
+
+    def current_name(self) -> str:
+        """Return `name` as of now: what gave a model's replies is known after them."""
+        return self._declared.name()
 
     def counts(self) -> Counts:
         """Return the attributes `requests`, `cache_hits` and `invalid_rankings` as of now, 0 where absent."""
@@ -136,6 +159,11 @@ class Capabilities:
         from envs.llm.engine import Spent
 
         found: Spent | None = self._declared.of_type("spent", Spent)
+        return found
+
+    def books(self) -> Accounts | None:
+        """Return the attribute `books` as of now: the run's, of all sessions; None where none are kept."""
+        found: Accounts | None = self._declared.any("books")
         return found
 
 
@@ -157,12 +185,16 @@ def describe(part: object, role: str = "judge") -> Capabilities:
         concurrent_plans=declared.whole("concurrent_plans", 1, least=1),
         ranking_depth=declared.whole("ranking_depth", 1, least=1),
         resume_ignored=declared.names("resume_ignored"),
-        surface=declared.method("surface", "(scenario)"),
+        score_sets=declared.twin("score_sets", "score", "(scenario, masks, samples)"),
+        surface=declared.twin("surface", "score", "(scenario)"),
         shard=declared.method("shard", "(workers)"),
         preflight=declared.method("preflight", "(folder, scenario)"),
         provenance=declared.method("provenance", "()"),
         warm_up=declared.method("warm_up", "()"),
         request_costs=costs,
+        rate=declared.method("rate", "(scenario, answers)"),
+        rate_costs=declared.method("rate_costs", "(scenario, answer)"),
+        respond=declared.method("respond", "(scenario, contexts)"),
         limits=None if costs is None else _limits(declared),
         _declared=declared,
     )

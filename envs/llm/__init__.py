@@ -3,10 +3,10 @@
 Importing this package does not import `openai`; the first request does.
 """
 
+from envs.llm.cache.reply_cache import ReplyCache
 from envs.llm.client import Client
 from envs.llm.endpoint import Endpoint, EndpointError, LimitReached, Limits
-from envs.llm.messages import ChatRequest, Reply, TokenChoice
-from envs.llm.reply_cache import ReplyCache
+from envs.llm.messages import ChatRequest, ModelReply, TokenChoice
 
 __all__ = [
     "ChatRequest",
@@ -15,7 +15,7 @@ __all__ = [
     "EndpointError",
     "LimitReached",
     "Limits",
-    "Reply",
+    "ModelReply",
     "ReplyCache",
     "TokenChoice",
 ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
+from envs.llm.books import Tokens
 from envs.llm.messages import ChatRequest
 from envs.validation import FileModel, read_yaml
 
@@ -19,10 +22,30 @@ BYTES_A_TOKEN, LEAST_BYTES_A_TOKEN = 4.0, 2.0
 """UTF-8 bytes of a token: on average in English text, and at least, as an average over a prompt."""
 
 
+UNTOLD_REPLY = 131_072
+"""Tokens of the longest reply where a request sets no limit; no endpoint that we know of gives more."""
+
+
+class Bill(NamedTuple):
+    """What requests take: their number, tokens of prompts and replies together, dollars."""
+
+    requests: int = 0
+    tokens: float = 0.0
+    dollars: float = 0.0
+
+    def plus(self, other: Bill) -> Bill:
+        """Return the sum."""
+        return Bill(self.requests + other.requests, self.tokens + other.tokens, self.dollars + other.dollars)
+
+    def __str__(self) -> str:
+        cost = f", {in_dollars(self.dollars)}" if self.dollars else ""
+        return f"{self.requests:,} requests, {self.tokens:,.0f} tokens{cost}"
+
+
 class RequestCost(NamedTuple):
     """One kind of request: tokens of prompt and reply, as expected and at most (inf: nothing limits it).
 
-    `price`: None = not known.
+    `price`: sent directly, None = not known. `in_batch`: it goes with a batch; `may_wait`: it could.
     """
 
     model: str
@@ -31,6 +54,8 @@ class RequestCost(NamedTuple):
     most_input_tokens: float
     most_output_tokens: float
     price: Price | None
+    in_batch: bool = False
+    may_wait: bool = False
 
     @property
     def tokens(self) -> tuple[float, float]:
@@ -39,17 +64,33 @@ class RequestCost(NamedTuple):
 
     @property
     def dollars(self) -> tuple[float, float]:
-        """(expected, at most), NaN where there is no price."""
-        if self.price is None:
+        """(expected, at most) in the way it goes, NaN where there is no price."""
+        return self.batch_dollars if self.in_batch else self.direct_dollars
+
+    @property
+    def direct_dollars(self) -> tuple[float, float]:
+        """(expected, at most) sent directly."""
+        return self._dollars(self.price)
+
+    @property
+    def batch_dollars(self) -> tuple[float, float]:
+        """(expected, at most) in a batch, where it may wait for one."""
+        price = self.price if self.price is None or not self.may_wait else self.price.in_batch()
+        return self._dollars(price)
+
+    def _dollars(self, price: Price | None) -> tuple[float, float]:
+        if price is None:
             return math.nan, math.nan
-        inputs, outputs = self.price.input / 1e6, self.price.output / 1e6
+        inputs, outputs = price.input / 1e6, price.output / 1e6
         most = inputs * self.most_input_tokens
         if outputs:  # nothing of infinitely many free tokens is nothing
             most += outputs * self.most_output_tokens
         return inputs * self.input_tokens + outputs * self.output_tokens, most
 
 
-def request_cost(client: Client, request: ChatRequest, output_tokens: float) -> RequestCost:
+def request_cost(
+    client: Client, request: ChatRequest, output_tokens: float, may_wait: bool = False
+) -> RequestCost:
     """Return what `request` takes; `output_tokens`: what such a reply has on average."""
     size = sum(len(content.encode()) for _, content in request.messages)
     limit = request.max_output_tokens
@@ -60,21 +101,55 @@ def request_cost(client: Client, request: ChatRequest, output_tokens: float) -> 
         size / LEAST_BYTES_A_TOKEN,
         math.inf if limit is None else float(limit),
         client.price,
+        client.batch,
+        may_wait,
     )
+
+
+def worst_case(body: Mapping[str, Any], price: Price | None) -> Bill:
+    """Return what the request `body` takes at most.
+
+    No tokenizer makes more tokens of a text than it has bytes. What a chat template or a
+    server's wording of a schema adds is less than the JSON around them.
+    """
+    inputs = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+    outputs = 0
+    if "messages" in body:
+        given = [body[name] for name in ("max_tokens", "max_completion_tokens") if name in body]
+        outputs = int(given[0]) if given else UNTOLD_REPLY
+    return bill_of(Tokens(inputs, outputs), price)
+
+
+def bill_of(tokens: Tokens, price: Price | None) -> Bill:
+    """Return what one request took."""
+    return Bill(1, float(tokens.input + tokens.output), 0.0 if price is None else price.of(tokens))
 
 
 PACKAGED = Path(__file__).parent / "prices.yaml"
 
 
 class Price(FileModel):
-    """Dollars for a million tokens of prompt and of reply."""
+    """Dollars for a million tokens of prompt and of reply.
+
+    `cached_input`: of what the endpoint's own cache had of a prompt; None = as `input`.
+    `batch`: what a request of a batch costs, as a share of that; None = no less.
+    """
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+    batch: float | None = Field(default=None, gt=0, le=1)
 
-    def of(self, input_tokens: int, output_tokens: int) -> float:
+    def of(self, tokens: Tokens) -> float:
         """Return the dollars of one request."""
-        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+        cached = self.input if self.cached_input is None else self.cached_input
+        fresh = tokens.input - tokens.cached_input
+        return (fresh * self.input + tokens.cached_input * cached + tokens.output * self.output) / 1e6
+
+    def in_batch(self) -> Price:
+        """Return the price of the same in a batch; what the endpoint's own cache has is not less there."""
+        share = 1.0 if self.batch is None else self.batch
+        return Price(input=share * self.input, output=share * self.output)
 
 
 def in_dollars(amount: float) -> str:
@@ -89,7 +164,7 @@ def read_prices(path: str | None) -> dict[str, Price]:
     Raises
     ------
     UserError
-        the file cannot be read or an entry is not {input, output} of numbers >= 0.
+        the file cannot be read or an entry is not {input, output} (and cached_input) of numbers >= 0.
     """
     file = PACKAGED if path is None else Path(path).expanduser()
     found: dict[str, Price] = read_yaml(file, dict[str, Price], "`model: {input: $, output: $}`", "prices=")

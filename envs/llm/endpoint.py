@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -13,7 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from envs.errors import OutsideError, UserError
-from envs.llm.reply_cache import default_path
+from envs.llm.cache.reply_cache import default_path
+from envs.llm.messages import ChatRequest
 from envs.validation import Count, MaybeCount, accepted_keys, settings
 
 DEFAULT_URL = "https://api.openai.com/v1"
@@ -62,7 +62,15 @@ class Endpoint:
     )
     timeout_s: float = Field(default=120.0, gt=0, description="seconds a request may take")
     max_retries: int = Field(
-        default=6, ge=0, description="repetitions of a request that timed out, was dropped, or got 429 or 5xx"
+        default=6, ge=0, description="repetitions of a request that fails while others are answered"
+    )
+    give_up_after: float = Field(
+        default=600.0, gt=0, description="seconds without any answer after which the endpoint counts as down"
+    )
+    cache_as: str | None = Field(
+        default=None,
+        description="whose replies the cache holds; null: the endpoint's host and path. The same name at "
+        "another URL goes on with what was paid for; another name at the same URL asks anew",
     )
     place: str = "judge"
 
@@ -110,6 +118,15 @@ class Endpoint:
         if not right:
             raise UserError(f"{place}: found {url!r}, expected http://HOST[:PORT]/v1 or https")
         return url
+
+    @property
+    def identity(self) -> str:
+        """Whose replies these are, in the cache: `cache_as`, or host, port and path of the URL."""
+        if self.cache_as:
+            return self.cache_as
+        parts = urlsplit(self.url)
+        port = "" if parts.port is None else f":{parts.port}"
+        return f"{parts.hostname}{port}{parts.path.rstrip('/')}"
 
     @property
     def is_local(self) -> bool:
@@ -164,41 +181,23 @@ class Endpoint:
 
 @settings
 class Limits:
-    """What the requests of one run may take together; None = no limit.
+    """What the requests of one run may take together, in all its workers and sessions; None = no limit.
 
-    With several workers each has an equal share (`shard`), and the run stops when one has used up its own:
-    so no limit is ever passed, whatever the machines the workers are on.
+    Each request takes its worst case out of what is left before it is sent, so that no limit is ever passed.
     """
 
     max_in_flight: Count = Field(default=32, description="requests at one time; workers share all limits")
     max_requests: MaybeCount = Field(default=None, description="HTTP requests sent, repetitions included")
     max_tokens: MaybeCount = Field(default=None, description="of prompts and replies together")
     max_cost: float | None = Field(default=None, gt=0, description="dollars, by the file prices")
+    max_requests_per_minute: MaybeCount = Field(
+        default=None, description="of each model; null: what the endpoint says, or is found to take"
+    )
+    max_tokens_per_minute: MaybeCount = Field(
+        default=None, description="of each model, prompts and replies together; null: as above"
+    )
     prices: str | None = Field(default=None, description="YAML file; null: envs/llm/prices.yaml")
     place: str = "judge"
-
-    def shard(self, workers: int) -> Limits:
-        """Return the share of one of `workers` processes.
-
-        Raises
-        ------
-        UserError
-            a limit that is smaller than the number of workers.
-        """
-        for name in ("max_requests", "max_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < workers:
-                raise UserError(
-                    f"{self.place}.{name}: found {value}, which {workers} workers cannot share; "
-                    f"parallel=serial has one"
-                )
-        return replace(
-            self,
-            max_in_flight=max(1, self.max_in_flight // workers),
-            max_requests=None if self.max_requests is None else self.max_requests // workers,
-            max_tokens=None if self.max_tokens is None else self.max_tokens // workers,
-            max_cost=None if self.max_cost is None else self.max_cost / workers,
-        )
 
 
 def _as_given(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -219,6 +218,10 @@ class Sampling:
     top_p: TopP = Field(default=None, description="null: not sent")
     max_output_tokens: MaybeCount = Field(default=800, description="of one reply; null: not sent")
     place: str = "judge"
+
+    def request(self, messages: tuple[tuple[str, str], ...], **more: Any) -> ChatRequest:
+        """Return the request whose reply is drawn so; `more`: further fields of `ChatRequest`."""
+        return ChatRequest(messages, self.temperature, self.top_p, self.max_output_tokens, **more)
 
 
 @settings
@@ -247,7 +250,7 @@ class EndpointError(UserError):
 
 
 class EndpointDown(EndpointError):
-    """The endpoint did not answer within all retries."""
+    """The endpoint answers nothing, or wants to be left alone for longer than we are patient."""
 
     exit_code = OutsideError.exit_code
 

@@ -1,4 +1,4 @@
-"""Event loop of all requests in a process, with their shared slots and spending meter."""
+"""Event loop of all requests in a process, with the gate of those that share limits."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import uuid
 import weakref
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
+from envs.llm.admission.gate import LocalGate, RequestGate
 from envs.llm.costs import in_dollars
-from envs.llm.endpoint import LimitReached, Limits
+from envs.llm.driver_link import Address
+from envs.llm.endpoint import Limits
+from envs.llm.holdings import Holdings
 
 T = TypeVar("T")
 
 _ENGINES: weakref.WeakValueDictionary[str, Engine] = weakref.WeakValueDictionary()
 _ENGINES_LOCK = threading.Lock()
+_LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
+"""The loop of this process, by its id."""
 
 
 @dataclass
@@ -36,110 +42,92 @@ class Spent:
 
 
 class Meter:
-    """Counts requests, tokens and dollars against `limits`; used on the loop's thread alone.
+    """Counts what requests took in this process; used on the loop's thread alone."""
 
-    Requests are counted before they are sent, so that `max_requests` is exact. What a request takes is known
-    afterwards, so a request also stops the run where those in flight, at the mean of all before, would pass
-    a limit: it is passed by no more than the replies in flight are longer than usual.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self) -> None:
         self.spent = Spent()
-        self._settled = 0
-        self._in_flight = 0
 
     def begin(self) -> None:
-        """Count a request about to be sent.
-
-        Raises
-        ------
-        LimitReached
-            it would pass a limit; nothing was counted.
-        """
-        spent, limits = self.spent, self.limits
-        share = (self._in_flight + 1) / max(1, self._settled)
-        tokens = spent.input_tokens + spent.output_tokens
-        for name, used, more in (
-            ("max_requests", spent.requests, 1.0),
-            ("max_tokens", tokens, tokens * share),
-            ("max_cost", spent.cost, spent.cost * share),
-        ):
-            limit = getattr(limits, name)
-            if limit is not None and used + more > limit:
-                raise LimitReached(
-                    f"{limits.place}.{name}={limit}: reached after {spent}; what was paid for is saved, a "
-                    f"higher limit and resume=true go on from there"
-                )
-        spent.requests += 1
-        self._in_flight += 1
+        """Count a request about to be sent."""
+        self.spent.requests += 1
 
     def end(self, input_tokens: int, output_tokens: int, cost: float) -> None:
-        """Settle a request that was begun; zeros where nothing came back."""
-        self._in_flight -= 1
-        self._settled += 1
+        """Count what it took; zeros where nothing came back."""
         self.spent.input_tokens += input_tokens
         self.spent.output_tokens += output_tokens
         self.spent.cost += cost
 
 
 class Engine:
-    """One event loop in a background thread, shared by all clients that are given it.
+    """What all clients that are given it share: their gate, and the loop of this process.
 
     Copies by pickle in another process are one engine again there: each knows the token it was made under.
+    They ask the engine that they are copies of for what it owns (`Holdings`).
 
     Parameters
     ----------
-    limits : what all its clients may take together, in each process
+    limits : what all its clients may take together
+    driver : where the engine listens that this is a copy of
     """
 
-    def __init__(self, limits: Limits, token: str | None = None) -> None:
+    def __init__(self, limits: Limits, token: str | None = None, driver: Address | None = None) -> None:
         self.limits = limits
         self.token = token or uuid.uuid4().hex
-        self.meter = Meter(limits)
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots: asyncio.Semaphore | None = None
-        self._pid = 0
+        self.meter = Meter()
+        self.holdings = self._shown = Holdings(lambda: self.loop, driver, limits)
         with _ENGINES_LOCK:
             _ENGINES[self.token] = self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _engine_of, (self.token, self.limits)
+        return _engine_of, (self.token, self.limits, self._shown.address())
 
     def shard(self, workers: int) -> Engine:
-        """Return the engine of one of `workers` processes, with its share of the limits."""
-        return _engine_of(f"{self.token}/{workers}", self.limits.shard(workers))
+        """Return the engine of one of `workers` processes; limits are those of all together."""
+        share = max(1, self.limits.max_in_flight // workers)
+        found = _engine_of(f"{self.token}/{workers}", replace(self.limits, max_in_flight=share), None)
+        found._shown = self._shown  # its copies ask this engine
+        return found
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self.holdings.books.keep(folder, self.limits.place)
+        self.run([self._keep(folder)])
+
+    async def _keep(self, folder: Path) -> None:
+        if isinstance(self.gate, LocalGate):
+            self.gate.keep(folder)
 
     def run(self, tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         """Run `tasks` on the loop at once and return their results in order; callable from any thread.
 
         All are run to their end, so that nothing paid for is lost, before the first error is raised.
         """
-        futures = [asyncio.run_coroutine_threadsafe(task, self.loop) for task in tasks]
+        loop = self.loop
+        futures = [asyncio.run_coroutine_threadsafe(task, loop) for task in tasks]
         wait(futures)
         return [future.result() for future in futures]
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop, started now if need be; a forked child gets its own."""
-        with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._loop = asyncio.new_event_loop()
-                self._pid = os.getpid()
-                self._slots = None
-                threading.Thread(target=self._loop.run_forever, name="llm-requests", daemon=True).start()
-            return self._loop
+        """The loop of all engines of this process, started now if need be; a forked child gets its own."""
+        return _loop_of(os.getpid())
 
     @property
-    def slots(self) -> asyncio.Semaphore:
-        """The slots of requests in flight; used on the loop's thread alone."""
-        if self._slots is None:
-            self._slots = asyncio.Semaphore(self.limits.max_in_flight)
-        return self._slots
+    def gate(self) -> RequestGate:
+        """Where requests wait until they may be sent; used on the loop's thread alone."""
+        return self._shown.gate
 
 
-def _engine_of(token: str, limits: Limits) -> Engine:
+def _loop_of(pid: int) -> asyncio.AbstractEventLoop:
+    with _ENGINES_LOCK:
+        if pid not in _LOOPS:
+            _LOOPS.clear()  # a parent's
+            _LOOPS[pid] = asyncio.new_event_loop()
+            threading.Thread(target=_LOOPS[pid].run_forever, name="llm-requests", daemon=True).start()
+        return _LOOPS[pid]
+
+
+def _engine_of(token: str, limits: Limits, driver: Address | None) -> Engine:
     with _ENGINES_LOCK:
         found = _ENGINES.get(token)
-    return Engine(limits, token) if found is None else found
+    return Engine(limits, token, None if driver is None else Address(*driver)) if found is None else found

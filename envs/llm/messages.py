@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -31,6 +31,8 @@ class ChatRequest:
     top_logprobs : alternatives wanted for each token, 0 = no log probabilities
     sample : index of the look: the same request with another index is another draw
     seeded : send a `seed` that follows from the rest of the request
+    takes_cut : a reply that the limit of tokens cut is one, where the caller's check takes it
+    shared : characters at the head of the last message that other requests begin with as well
     """
 
     messages: tuple[tuple[str, str], ...] = field(repr=False)
@@ -41,11 +43,14 @@ class ChatRequest:
     top_logprobs: int = 0
     sample: int = 0
     seeded: bool = True
+    takes_cut: bool = False
+    shared: int = 0
 
     def key(self, model: str, extra_body: Mapping[str, object]) -> str:
         """Return the cache key: SHA-256 of model, full prompt, schema, sampling settings, sample index.
 
-        No time, no endpoint, no hidden state: the same question to the same model is the same key anywhere.
+        No time, no hidden state: the same question to the same model is the same key anywhere. Whose reply it
+        is stands beside it in the cache (`Endpoint.identity`).
         """
         return hashlib.sha256(self._text(model, extra_body, self.sample)).hexdigest()
 
@@ -61,7 +66,7 @@ class ChatRequest:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ModelReply:
     """What a model answered.
 
     Attributes
@@ -75,6 +80,7 @@ class Reply:
         anything: a reasoning model's tokens were used up), `broken` (the server says that it failed midway),
         `refused`, `filtered`, `empty`, `malformed`, `unavailable`, or what the caller's check said
     requests : HTTP requests that this call sent; 0 = from the cache, or from another call of the same request
+    simulated : the endpoint said that no model gave it
     """
 
     text: str = field(repr=False)
@@ -85,9 +91,10 @@ class Reply:
     output_tokens: int = 0
     reason: str | None = None
     requests: int = 0
+    simulated: bool = False
 
     def to_json(self) -> str:
-        """Return the reply as the cache keeps it."""
+        """Return the reply as the cache keeps it: as it came, whatever a caller's check says."""
         row: dict[str, Any] = {
             "text": self.text,
             "finish_reason": self.finish_reason,
@@ -96,10 +103,12 @@ class Reply:
         }
         if self.tokens is not None:
             row["tokens"] = self.tokens
+        faults = {"refused": self.refused, "reason": self.reason, "simulated": self.simulated}
+        row |= {name: value for name, value in faults.items() if value}
         return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> Reply:
+    def from_json(cls, text: str) -> ModelReply:
         """Return the reply that `to_json` wrote.
 
         Raises
@@ -112,6 +121,9 @@ class Reply:
         return cls(
             text=row["text"],
             finish_reason=row["finish_reason"],
+            refused=bool(row.get("refused", False)),
+            reason=row.get("reason"),
+            simulated=bool(row.get("simulated", False)),
             input_tokens=int(row["input_tokens"]),
             output_tokens=int(row["output_tokens"]),
             tokens=None
@@ -119,6 +131,17 @@ class Reply:
             else tuple(TokenChoice(t, tuple((a, float(p)) for a, p in top)) for t, top in tokens),
         )
 
-    def unusable(self, reason: str | None) -> Reply:
+    def unusable(self, reason: str | None) -> ModelReply:
         """Return the reply with the reason why it cannot be used."""
         return replace(self, reason=reason)
+
+
+Check = Callable[[ModelReply], "str | None"]
+"""Returns why a reply cannot be used, or None."""
+
+
+def checked(request: ChatRequest, reply: ModelReply, check: Check | None) -> ModelReply:
+    """Return `reply` with the reason why it cannot be used as an answer to `request`, if there is one."""
+    if reply.reason == "length" and request.takes_cut:
+        reply = reply.unusable(None)
+    return reply if reply.reason is not None or check is None else reply.unusable(check(reply))

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from envs.errors import UserError
-from envs.llm.messages import Reply, TokenChoice
+from envs.llm.books import Tokens
+from envs.llm.messages import ModelReply, TokenChoice
+from envs.llm.thoughts import without_thoughts
 
 CHARACTERS_A_TOKEN = 4
 """For estimates where a server does not say what it counted."""
@@ -21,7 +23,7 @@ _LENGTH = ("length", "max_tokens", "model_length")
 _BROKEN = ("error", "abort", "cancelled")
 
 
-def read_reply(text: str, wants_logprobs: bool, place: str) -> Reply:
+def read_reply(text: str, wants_logprobs: bool, place: str) -> ModelReply:
     """Return the reply in the body of a chat completion; `reason` says why it cannot be used.
 
     Raises
@@ -33,10 +35,10 @@ def read_reply(text: str, wants_logprobs: bool, place: str) -> Reply:
     message = choice.get("message")
     content = _content(message.get("content")) if isinstance(message, dict) else None
     if not isinstance(message, dict) or content is None:
-        return Reply("", reason="malformed")
+        return ModelReply("", reason="malformed")
     finish = choice.get("finish_reason")
-    reply = Reply(
-        text=_said(content),
+    reply = ModelReply(
+        text=without_thoughts(content),
         finish_reason=finish if isinstance(finish, str) else "stop",
         refused=bool(message.get("refusal")),
         tokens=_tokens(choice) if wants_logprobs else None,
@@ -64,18 +66,7 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _said(text: str) -> str:
-    """Return `text` without a reasoning model's thoughts before it; thoughts that do not end are all it is.
-
-    Some chat templates open the block in the prompt, so that a reply has its end alone.
-    """
-    thoughts, end, rest = text.partition("</think>")
-    if end:
-        return rest.lstrip()
-    return "" if thoughts.lstrip().startswith("<think>") else text
-
-
-def _reason(reply: Reply) -> str | None:
+def _reason(reply: ModelReply) -> str | None:
     finish = reply.finish_reason.lower()
     if finish in _FILTERED:
         return "filtered"
@@ -109,21 +100,61 @@ def _tokens(choice: dict[str, Any]) -> tuple[TokenChoice, ...] | None:
         return None
 
 
-def billed_tokens(text: str, body: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the (prompt, completion) tokens of an answer `text` to `body`, as it says or else estimated."""
+def billed_tokens(text: str, body: Mapping[str, Any]) -> Tokens:
+    """Return the tokens of an answer `text` to `body`, as it says or else estimated."""
     try:
         usage = json.loads(text)["usage"]
-        found = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        found = []
-    counts = [int(n) if isinstance(n, (int, float)) and math.isfinite(n) and n > 0 else 0 for n in found]
-    if any(counts):
-        # Some servers (Gemini's) count hidden reasoning, which is billed, in the total alone.
-        return counts[0], max(counts[1], counts[2] - counts[0])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        usage = None
+    prompt, completion, total = (_count(usage, *names) for names in _COUNTED)
+    if prompt or completion or total:
+        # Some servers (Gemini's, xAI's) count hidden reasoning, which is billed, in the total alone.
+        output = max(completion, total - prompt)
+        reasoning = max(_count(_part(usage, "completion", "output"), "reasoning_tokens"), output - completion)
+        cached = _count(_part(usage, "prompt", "input"), "cached_tokens") or _count(usage, *_CACHED)
+        return Tokens(prompt, output, min(cached, prompt), min(reasoning, output))
     content = _choice(text).get("message")
     asked = json.dumps(body.get("messages") or body.get("input") or "", ensure_ascii=False)
     said = json.dumps(content, ensure_ascii=False) if content else ""
-    return len(asked) // CHARACTERS_A_TOKEN, len(said) // CHARACTERS_A_TOKEN
+    return Tokens(len(asked) // CHARACTERS_A_TOKEN, len(said) // CHARACTERS_A_TOKEN)
+
+
+# OpenAI's names in chat completions and in responses; how DeepSeek and Anthropic name what a cache served.
+_COUNTED = (
+    ("prompt_tokens", "input_tokens"),
+    ("completion_tokens", "output_tokens"),
+    ("total_tokens",),
+)
+_CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens")
+
+
+def _count(usage: Any, *names: str) -> int:
+    """Return the first of the counts `names` that is one, else 0."""
+    found = [usage.get(name) for name in names] if isinstance(usage, dict) else []
+    kept = (n for n in found if isinstance(n, (int, float)) and math.isfinite(n) and n > 0)
+    return int(next(kept, 0))
+
+
+def _part(usage: Any, *names: str) -> Any:
+    """Return the details of the first of `names` that has some."""
+    found = [usage.get(f"{name}_tokens_details") for name in names] if isinstance(usage, dict) else []
+    return next((part for part in found if isinstance(part, dict)), None)
+
+
+def says_simulated(text: str) -> bool:
+    """Tell whether an answer says that no model gave it, as the scripted server's do."""
+    try:
+        return '"simulated"' in text and json.loads(text).get("simulated") is True
+    except (ValueError, AttributeError, RecursionError):
+        return False
+
+
+def says_usage(text: str) -> bool:
+    """Tell whether an answer counts its tokens."""
+    try:
+        return '"usage"' in text and isinstance(json.loads(text).get("usage"), dict)
+    except (ValueError, AttributeError, RecursionError):
+        return False
 
 
 def read_embeddings(text: str, n: int) -> np.ndarray | None:
@@ -135,3 +166,14 @@ def read_embeddings(text: str, n: int) -> np.ndarray | None:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None
     return found if found.ndim == 2 and found.shape[1] and bool(np.all(np.isfinite(found))) else None
+
+
+def read_moderation(text: str) -> dict[str, float] | None:
+    """Return {category: score} of the one text that was rated, None where the body is anything else."""
+    try:
+        scores = json.loads(text)["results"][0]["category_scores"]
+        # A category that a model does not rate is null at some servers.
+        found = {str(name): float(score) for name, score in scores.items() if score is not None}
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return None
+    return found if found and all(0 <= score <= 1 for score in found.values()) else None

@@ -1,74 +1,129 @@
-"""Send requests over HTTP with the `openai` package; retry, adapt, classify answers."""
+"""Send requests over HTTP with the `openai` package; repeat, adapt, classify answers."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import math
-import os
-from collections.abc import Sequence
-from dataclasses import replace
-from email.utils import parsedate_to_datetime
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import openai
 
-from envs.llm import refusals
-from envs.llm.costs import Price
-from envs.llm.endpoint import Endpoint, EndpointDown, EndpointError
+from envs.llm.admission.hints import signal_of, wait_of
+from envs.llm.admission.lane import PaceSignal
+from envs.llm.books import Account, Tokens
+from envs.llm.costs import Bill, Price, bill_of, worst_case
+from envs.llm.dialects import refusals
+from envs.llm.dialects.dialect import CHAT, RESPONSES, Dialect
+from envs.llm.dialects.event_text import put_together
+from envs.llm.dialects.refusals import Refusal
+from envs.llm.dialects.responses_route import as_chat, responses_body
+from envs.llm.endpoint import Endpoint, EndpointDown, EndpointError, SchemaRefused
 from envs.llm.engine import Engine
-from envs.llm.messages import ChatRequest, Reply
-from envs.llm.replies import billed_tokens, read_embeddings, read_reply
+from envs.llm.http_client import AS_IT_COMES, absence, make_client, no_endpoint
+from envs.llm.messages import ChatRequest, ModelReply
+from envs.llm.repetition import EXPECTED, Outcome, Patience
+from envs.llm.replies import (
+    billed_tokens,
+    read_embeddings,
+    read_moderation,
+    read_reply,
+    says_simulated,
+    says_usage,
+)
 
-CONNECT_S = 3.0
-"""Seconds to open a connection: a wrong URL is told within five."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
-UNANSWERED_RETRIES = 2
-"""Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none."""
-DOWN_AFTER = 3
-"""Requests in a row that fail with all their repetitions before the endpoint counts as down."""
-_UNANSWERED = ("ConnectError", "ConnectTimeout")
-_LIMITS = ("max_tokens", "max_completion_tokens")
+Keep = Callable[[ModelReply], Awaitable[None]]
+"""Stores a reply that came."""
+Take = Callable[[str], Awaitable[None]]
+"""Takes the body of a good answer."""
+
 _FILTERED = '{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}'
-AT_ONCE = -1.0
-"""Instead of seconds to wait: the body was changed, and sending it is no repetition."""
+_NO_ANSWER, _NO_TOKENS = PaceSignal("failed"), Tokens()
+
+
+@dataclass
+class Outgoing:
+    """A request on its way.
+
+    `left_out`: what was taken out of `body` to try without; `by_responses`: the other route is tried;
+    `refused`: what to raise if that does not help. `route`: by which it was sent.
+    """
+
+    path: str
+    body: dict[str, Any]
+    worst: Bill
+    left_out: tuple[str, ...] = ()
+    refused: EndpointError | None = None
+    by_responses: bool = False
+    route: str = CHAT
+
+
+@dataclass
+class Sent:
+    """A request that was sent, and what is handed back with its ticket.
+
+    `took`: what it surely took, None = maybe its worst case; `tokens`: what its answer took, for the books;
+    `signal`: what it says of the pace.
+    """
+
+    ticket: int
+    took: Bill | None = None
+    tokens: Tokens = _NO_TOKENS
+    signal: PaceSignal = _NO_ANSWER
 
 
 class Connection:
-    """Connections of one process to one endpoint; used on the engine's loop alone."""
+    """Connections of one process to one endpoint; used on the engine's loop alone.
 
-    def __init__(self, endpoint: Endpoint, engine: Engine, price: Price | None) -> None:
+    `kind`: what its requests are for, in the books.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, engine: Engine, price: Price | None, kind: str, dialect: Dialect
+    ) -> None:
         self.endpoint = endpoint
         self.engine = engine
         self.price = price
+        self.kind = kind
+        self.dialect = dialect
+        self.lane = f"{endpoint.model} at {endpoint.url}"
         self._client = make_client(endpoint)
-        self._answered = False
-        self._failed_in_a_row = 0
-        # OpenAI's newer models take the new name alone, many servers only know the old one.
-        own = endpoint.api == "azure" or f".{urlsplit(endpoint.url).hostname}".endswith(".api.openai.com")
-        self._limit = _LIMITS[own]
-        self._limit_changed = False
-        self._left_out: set[str] = set()
-        self._system = True
+        self.answered = False
+        self._absence, self._looked_until = "", 0.0
 
-    async def chat(self, request: ChatRequest, attempt: int, key: str) -> Reply:
+    async def chat(
+        self, request: ChatRequest, attempt: int, key: str, keep: Keep | None = None
+    ) -> ModelReply:
         """Send one chat completion; `attempt` counts earlier replies to it that could not be used.
+
+        A reply that came is handed to `keep` while its request still counts as under way: so what a kill can
+        lose, and has to be asked for again, is never more than what may be in flight.
 
         Raises
         ------
         EndpointError, LimitReached
-            what no repetition mends; `EndpointDown` after `DOWN_AFTER` requests that failed for good.
+            what no repetition mends; `EndpointDown` after `give_up_after` seconds without an answer.
         """
-        body = self._chat_body(request, attempt)
-        text, sent = await self._sent("/chat/completions", body, f"{key}/{attempt}")
-        if text is None:
-            return Reply("", reason="unavailable", requests=sent)
-        counts = billed_tokens(text, body)
-        reply = read_reply(text, request.top_logprobs > 0, self.endpoint.place)
-        return replace(reply, input_tokens=counts[0], output_tokens=counts[1], requests=sent)
+        body = self.dialect.body(request, attempt)
+        reply = ModelReply("", reason="unavailable")
+
+        async def take(text: str) -> None:
+            nonlocal reply
+            counts = Tokens() if text == _FILTERED else billed_tokens(text, body)
+            reply = read_reply(text, request.top_logprobs > 0, self.endpoint.place)
+            reply = replace(reply, input_tokens=counts.input, output_tokens=counts.output)
+            reply = replace(reply, simulated=says_simulated(text))
+            if keep is not None:
+                await keep(reply)
+
+        _, sent = await self._sent(CHAT, body, f"{key}/{attempt}", take)
+        return replace(reply, requests=sent)
+
+    def kept(self, key: str, attempt: int) -> None:
+        """Hear that the reply to an attempt is in the cache."""
 
     async def embeddings(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32[len(texts), D]."""
@@ -81,204 +136,164 @@ class Connection:
             raise EndpointError(f"{self._where}: gave no embeddings for {len(texts)} texts")
         return found
 
-    async def _sent(self, path: str, body: dict[str, Any], key: str) -> tuple[str | None, int]:
-        """Return (body of a 2xx answer, None when every repetition failed; requests sent)."""
-        sent = failed = 0
-        while failed <= self._retries:
-            async with self.engine.slots:
-                text, wait = await self._once(path, body)
+    async def moderation(self, text: str) -> dict[str, float] | None:
+        """Return {category: score in [0, 1]} of `text`, None where none came."""
+        body: dict[str, Any] = {"model": self.endpoint.model, "input": text}
+        found, _ = await self._sent("/moderations", body, hashlib.sha256(text.encode()).hexdigest())
+        return None if found is None else read_moderation(found)
+
+    async def _sent(
+        self, path: str, body: dict[str, Any], key: str, take: Take | None = None
+    ) -> tuple[str | None, int]:
+        """Return (body of a good answer, None where it failed while others were answered; requests sent)."""
+        out = Outgoing(path, body, worst_case(body, self.price))
+        patience = Patience(self, key)
+        sent = 0
+        while True:
+            came = await self._once(out, take)
             sent += 1
-            if wait is None:
-                self._failed_in_a_row = 0
-                return text, sent
-            if wait == AT_ONCE:
-                continue
-            failed += 1
-            if failed <= self._retries:
-                await asyncio.sleep(pause(failed - 1, wait, key))
-        if not self._answered and failed > UNANSWERED_RETRIES:
-            raise EndpointDown(
-                f"{self._where}: {failed} connections to {self.endpoint.url} were dropped and nothing was "
-                f"answered, expected the base_url of an OpenAI-compatible endpoint"
-            )
-        self._failed_in_a_row += 1
-        if self._failed_in_a_row >= DOWN_AFTER:
-            raise EndpointDown(
-                f"{self._where}: {DOWN_AFTER} requests in a row failed with all {self.endpoint.max_retries} "
-                f"repetitions; what was paid for is saved, resume=true goes on from there"
-            )
-        return None, sent
+            if came.text is not None:
+                self._answered(out)
+                return came.text, sent
+            if came.signal is not None and not await patience.goes_on(came, came.signal):
+                return None, sent
 
-    async def _once(self, path: str, body: dict[str, Any]) -> tuple[str, float | None]:
-        """Send once. Return (body, None), or ("", seconds to wait at least) where a repetition may help.
-
-        ("", `AT_ONCE`): the endpoint refused a parameter that can be left out, and `body` has it no more.
-        """
-        meter = self.engine.meter
-        meter.begin()
-        tokens = (0, 0)
+    async def _once(self, out: Outgoing, take: Take | None) -> Outcome:
+        """Send once, as soon as it may be sent; an answer is booked, then taken, then its ticket is free."""
+        sent = await self._entered(out)
         try:
-            async with asyncio.timeout(self.endpoint.timeout_s):
-                # The package's typed methods walk through every field of a body that is plain data already,
-                # and make objects of replies that need not fit; text is cheaper, and read without trust.
-                text = await self._client.post(path, cast_to=str, body=body)
-            self._answered = True
-            tokens = billed_tokens(text, body)
-            return text, None
-        except TimeoutError:
-            self._answered = True  # not yet, but somebody listens
-            return "", 0.0
-        except openai.APIStatusError as error:
-            self._answered = True
-            return self._judged(error, body)
-        except openai.APIConnectionError as error:
-            self._answered |= type(error.__cause__).__name__ == "ReadTimeout"
-            found = None if self._answered else _no_endpoint(error.__cause__)
-            if found:
-                raise EndpointDown(
-                    f"{self._where}: {found} at {self.endpoint.url}, "
-                    f"expected the base_url of an OpenAI-compatible endpoint"
-                ) from None
-            return "", 0.0
+            came = await self._tried(out, sent)
+            if came.text is not None:
+                self._book_answer(sent.tokens, says_simulated(came.text))
+                if take is not None:
+                    await take(came.text)
+            return came
         finally:
-            meter.end(*tokens, 0.0 if self.price is None else self.price.of(*tokens))
+            self.engine.gate.leave(sent.ticket, sent.took, sent.signal)
 
-    def _judged(self, error: openai.APIStatusError, body: dict[str, Any]) -> tuple[str, float | None]:
-        """Return what `_once` does; raise where neither a repetition nor another body helps."""
-        if refusals.is_filtered(error):
-            return _FILTERED, None
-        if refusals.takes_no_system(error) and body.get("messages") != _merged(body.get("messages", [])):
-            body["messages"], self._system = _merged(body["messages"]), False
-            return "", AT_ONCE
-        if refusals.may_pass_later(error):
-            return "", retry_after(error.response.headers)
-        if self._adapted(refusals.parameter_not_taken(error), body):
-            return "", AT_ONCE
-        raise refusals.final(error, self.endpoint) from None
+    async def _tried(self, out: Outgoing, sent: Sent) -> Outcome:
+        """Return what came of sending; `sent` learns what it took and says of the pace."""
+        try:
+            text, headers = await self._posted(out)
+            error = refusals.in_good_answer(text)
+            if error is not None:
+                sent.took, sent.signal = Bill(1), PaceSignal("refused")
+                return self._after(replace(error, headers=headers), out, sent)
+            sent.tokens, sent.signal = billed_tokens(text, out.body), signal_of(headers)
+            sent.took = bill_of(sent.tokens, self.price) if says_usage(text) else None
+            return Outcome(text)
+        except (TimeoutError, openai.APIStatusError, openai.APIConnectionError) as failure:
+            return self._failed(failure, out, sent)
 
-    def _adapted(self, name: str, body: dict[str, Any]) -> bool:
-        """Send from now on what means the same without the parameter `name`; False where nothing does.
+    def _answered(self, out: Outgoing) -> None:
+        """Note that `out` was answered, and what could be left out of it."""
+        self.answered = True
+        if out.left_out:
+            self.dialect.remember(out.left_out)
 
-        Reasoning models take `max_completion_tokens` alone and many servers only the older `max_tokens`; a
-        temperature or top_p of 1 is the default; a seed changes no distribution, and replies are kept.
+    def _failed(
+        self,
+        failure: TimeoutError | openai.APIStatusError | openai.APIConnectionError,
+        out: Outgoing,
+        sent: Sent,
+    ) -> Outcome:
+        """Return what to do after a request that failed; `sent` learns what it took and says of the pace."""
+        if isinstance(failure, TimeoutError):
+            self.answered = True  # not yet, but somebody listens
+            return Outcome(None, sent.signal)
+        if isinstance(failure, openai.APIStatusError):
+            error = Refusal.of(failure)
+            sent.took = None if refusals.may_have_cost(error) else Bill(1)
+            sent.signal = PaceSignal("astray" if error.status in (404, 405) else "refused")
+            return self._after(error, out, sent)
+        sent.took = Bill(1) if no_endpoint(failure.__cause__) else None
+        sent.signal = PaceSignal("outage")
+        return Outcome(None, sent.signal, failure.__cause__)
+
+    def _after(self, error: Refusal, out: Outgoing, sent: Sent) -> Outcome:
+        """Return what to do after an error, as `_judged`; its signal, where it has one, is that of `sent`."""
+        came = self._judged(error, out)
+        sent.signal = came.signal or sent.signal
+        return came
+
+    async def _entered(self, out: Outgoing) -> Sent:
+        """Return the request with its ticket, once it may be sent."""
+        await self._met()
+        account = (self.endpoint.model, self.kind)
+        ticket = await self.engine.gate.enter(self.lane, out.worst, self.endpoint.give_up_after, account)
+        self.engine.meter.begin()
+        return Sent(ticket)
+
+    async def _met(self) -> None:
+        """Look whether there is an endpoint, where a request may take longer than somebody waits for none.
+
+        Raises
+        ------
+        EndpointDown
+            there is none; for a while this is known then.
         """
-        if name not in body or name in self.endpoint.extra_body:
-            return False
-        if name in _LIMITS:
-            if name == self._limit:
-                if self._limit_changed:
-                    return False
-                self._limit, self._limit_changed = next(n for n in _LIMITS if n != name), True
-            body[self._limit] = body.pop(name)
-            return True
-        if name == "seed" or (name in ("temperature", "top_p") and body[name] == 1):
-            self._left_out.add(name)
-            del body[name]
-            return True
-        return False
+        endpoint = self.endpoint
+        if self.answered or endpoint.timeout_s <= endpoint.give_up_after:
+            return
+        if time.monotonic() >= self._looked_until:
+            self._absence = await absence(self._client)
+            self._looked_until = time.monotonic() + endpoint.give_up_after
+        if self._absence:
+            raise self.no_answer(f"{self._absence} at {endpoint.url}, {EXPECTED}")
 
-    @property
-    def _retries(self) -> int:
-        most = self.endpoint.max_retries
-        return most if self._answered else min(most, UNANSWERED_RETRIES)
+    def _book_answer(self, tokens: Tokens, simulated: bool = False) -> None:
+        """Book what an answer took."""
+        dollars = None if self.price is None else self.price.of(tokens)
+        self.engine.meter.end(tokens.input, tokens.output, dollars or 0.0)
+        if tokens != Tokens():
+            self._book(Account.of(tokens, dollars, simulated))
+
+    def _book(self, account: Account) -> None:
+        self.engine.holdings.books.add(self.endpoint.model, self.kind, account)
+
+    async def _posted(self, out: Outgoing) -> tuple[str, Any]:
+        """Return (body of an answer as a chat completion has it, headers)."""
+        path, body = out.path, out.body
+        out.route = self.dialect.route
+        as_response = path == CHAT and out.route == RESPONSES
+        if as_response:
+            path, body = RESPONSES, responses_body(body)
+        async with asyncio.timeout(self.endpoint.timeout_s):
+            # The package's typed methods walk through every field of a body that is plain data already,
+            # and make objects of replies that need not fit; text is cheaper, and read without trust.
+            answer: Any = await self._client.post(path, cast_to=object, body=body, options=AS_IT_COMES)
+        text = put_together(answer.text) if body.get("stream") else answer.text
+        return as_chat(text) if as_response else text, answer.headers
+
+    def _judged(self, error: Refusal, out: Outgoing) -> Outcome:
+        """Return what to do after an error; raise where neither a repetition nor another body helps."""
+        if refusals.is_filtered(error):
+            return Outcome(_FILTERED)
+        passing = None if refusals.takes_no_system(error) else refusals.passing(error)
+        if passing is not None:
+            self.answered = True
+            return Outcome(None, PaceSignal(passing, wait_of(error.headers, error.body or error.message)))
+        if out.path == CHAT and self.dialect.adapt(error, out.body):
+            return Outcome(None)
+        if out.path == CHAT and out.route != self.dialect.route:
+            return Outcome(None)  # it was found out meanwhile
+        if out.refused is not None:
+            self.dialect.route = CHAT if out.by_responses else self.dialect.route
+            raise out.refused
+        final = refusals.final(error, self.endpoint, "response_format" in out.body)
+        if out.path == CHAT and refusals.is_unexplained(error, isinstance(final, SchemaRefused)):
+            out.left_out, out.refused = self.dialect.without_optional(out.body), final
+            if out.left_out:
+                return Outcome(None)
+        if out.path == CHAT and self.dialect.route == CHAT and refusals.may_lack_route(error):
+            out.by_responses, out.refused, self.dialect.route = True, final, RESPONSES
+            return Outcome(None)
+        raise final from None
 
     @property
     def _where(self) -> str:
         return f"{self.endpoint.place}: model {self.endpoint.model}"
 
-    def _chat_body(self, request: ChatRequest, attempt: int) -> dict[str, Any]:
-        endpoint = self.endpoint
-        body: dict[str, Any] = {
-            "model": endpoint.model,
-            "messages": [{"role": role, "content": content} for role, content in request.messages],
-        }
-        if not self._system:
-            body["messages"] = _merged(body["messages"])
-        if request.temperature is not None:
-            body["temperature"] = request.temperature
-        if request.top_p is not None:
-            body["top_p"] = request.top_p
-        if request.max_output_tokens is not None:
-            body[self._limit] = request.max_output_tokens
-        if request.schema is not None:
-            shape = {"name": "verdict", "strict": True, "schema": dict(request.schema)}
-            body["response_format"] = {"type": "json_schema", "json_schema": shape}
-        if request.top_logprobs:
-            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-        if request.seeded:
-            body["seed"] = request.seed(endpoint.model, attempt)
-        for name in self._left_out:
-            if name == "seed" or body.get(name) == 1:
-                body.pop(name, None)
-        if endpoint.extra_body:
-            body |= endpoint.extra_body
-        return body
-
-
-def _merged(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return `messages` with a system message at the head of the user's, for models that know none."""
-    if len(messages) < 2 or messages[0]["role"] != "system":
-        return messages
-    text = "\n\n".join(message["content"] for message in messages[:2])
-    return [{"role": messages[1]["role"], "content": text}, *messages[2:]]
-
-
-def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    """Return the package's client of `endpoint`; it repeats nothing by itself."""
-    for name in ("httpx", "httpx2"):
-        # A line for each request at level INFO, which a run's root logger would print.
-        logging.getLogger(name).setLevel(logging.WARNING)
-    timeout = openai.Timeout(endpoint.timeout_s, connect=min(CONNECT_S, endpoint.timeout_s))
-    headers = endpoint.sent_headers()
-    if endpoint.api == "azure":
-        endpoint.check_api_version()
-        return openai.AsyncAzureOpenAI(
-            azure_endpoint=endpoint.url,
-            # The package takes a token of Entra ID from the environment, in place of a key.
-            api_key=None if os.environ.get("AZURE_OPENAI_AD_TOKEN") else endpoint.key(),
-            api_version=endpoint.api_version,
-            timeout=timeout,
-            max_retries=0,
-            default_headers=headers,
-        )
-    return openai.AsyncOpenAI(
-        base_url=endpoint.url, api_key=endpoint.key(), timeout=timeout, max_retries=0, default_headers=headers
-    )
-
-
-def _no_endpoint(cause: BaseException | None) -> str:
-    """Return what a first connection found instead of an endpoint, "" where it may have been an accident."""
-    if type(cause).__name__ in _UNANSWERED:
-        return (
-            "no TLS connection (its certificate, or it is http)" if "SSL" in str(cause) else "nothing answers"
-        )
-    garbled = type(cause).__name__ == "RemoteProtocolError" and "illegal" in str(cause)
-    return "something that does not speak HTTP answers" if garbled else ""
-
-
-def pause(retry: int, at_least: float, key: str) -> float:
-    """Return seconds to wait: 0.5 * 2^retry, at least what the server asked for, at most 60.
-
-    The jitter of up to a half follows from `key` and `retry`: requests spread, and nothing random is shared.
-    """
-    digest = hashlib.sha256(f"{key}/{retry}".encode()).digest()
-    jitter = int.from_bytes(digest[:4], "big") / 2**32
-    backoff = FIRST_WAIT_S * 2**retry * (1.0 - 0.5 * jitter)
-    return min(LONGEST_WAIT_S, max(backoff, at_least * (1.0 + 0.1 * jitter)))
-
-
-def retry_after(headers: Any) -> float:
-    """Return the seconds that `Retry-After` (or `retry-after-ms`) asks for, 0 where it says none."""
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        try:
-            seconds = float(text) * unit
-        except ValueError:
-            continue
-        return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
-    try:
-        then = parsedate_to_datetime(headers.get("retry-after", ""))
-        now = parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
+    def no_answer(self, what: str) -> EndpointDown:
+        """Return what to raise where the endpoint is none, or is down."""
+        return EndpointDown(f"{self._where}: {what}")

@@ -31,7 +31,7 @@ _UNSCHEMED = {
 """Meanings of groups that no field of a schema stands for."""
 _TARGET = "dotted path of your class or function, in any module that can be imported"
 _LINE = re.compile(
-    r"(?P<indent> *)(?P<key>[\w-]+):(?: (?:[^#\"']|\"[^\"]*\"|'[^']*')*?)?(?:\s# (?P<comment>.*))?$"
+    r"(?P<indent> *)(?P<key>[\w/-]+):(?: (?:[^#\"']|\"[^\"]*\"|'[^']*')*?)?(?:\s# (?P<comment>.*))?$"
 )
 _OVERRIDE = re.compile(r"[+]*(?P<key>[\w./-]+)(?:@[\w.]+)?=(?P<value>.*)", re.DOTALL)
 
@@ -145,8 +145,18 @@ class _Reader:
             if member.name in chosen:
                 node = _load(member.path)
                 known = {key.name for key in group.keys}
-                group.keys += [key for key in self._keys(member, node, name) if key.name not in known]
+                keys = itertools.chain(self._keys(member, node, name), self._keys_of_parts(group, node))
+                group.keys += [key for key in keys if key.name not in known]
                 yield from self._groups(node.get("defaults", []), f"{name}/")
+
+    def _keys_of_parts(self, group: Group, node: Mapping[str, Any]) -> Iterator[Key]:
+        """Yield the keys of the members of `group` that one of them is made of: "MEMBER@PLACE"."""
+        files = {member.name: member for member in group.members}
+        for item in node.get("defaults", []):
+            part, _, place = item.partition("@") if isinstance(item, str) else ("", "", "")
+            if place:
+                member = files[part]
+                yield from self._keys(member, _load(member.path), f"{group.name}/{place}")
 
     def _members(self, group: str) -> list[Member]:
         found = {path.stem: path for folder in self.folders for path in (folder / group).glob("*.yaml")}

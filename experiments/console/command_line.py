@@ -11,7 +11,6 @@ import argparse
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,10 +28,12 @@ from hydra.core.utils import run_job
 from hydra.errors import ConfigCompositionException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from envs import UserError
-from experiments.console.keys import check_config, unknown_key
+from experiments.console.keys import check_config, unknown_key, unknown_to_schema
+from experiments.console.plain_errors import one_of
+from experiments.console.shown_config import print_config
+from experiments.runs.folders import refuse_no_folder
 
 Task = Callable[[DictConfig], Any]
 
@@ -57,13 +58,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def only_shows(options: argparse.Namespace) -> bool:
-    """Tell whether nothing is to be run: help, completion, information."""
-    shows = (options.help, options.hydra_help, options.cfg, options.info, options.shell_completion)
+    """Tell whether Hydra is to show something: its help, completion, information."""
+    shows = (options.help, options.hydra_help, options.info, options.shell_completion)
     return any(shows) or options.experimental_rerun is not None
 
 
-def run(task: Task, config_name: str, options: argparse.Namespace) -> None:
+def run(task: Task, prepare: Task, config_name: str, options: argparse.Namespace) -> None:
     """Compose and check all jobs of the command line, then call `task` with the configuration of each.
+
+    `prepare` is called for every job of a sweep before the first; a single task does so itself. With `--cfg`
+    the configuration is printed instead.
 
     Raises
     ------
@@ -75,8 +79,14 @@ def run(task: Task, config_name: str, options: argparse.Namespace) -> None:
         hydra = _hydra(config_name, options)
         command = CommandLine(hydra, options.config_name or config_name, options.overrides, options.multirun)
         if options.cfg:
-            return  # checked; Hydra shows it
-        command.sweep(task) if command.multirun else command.run(task, command.jobs[0])
+            print_config(hydra, command.jobs[0], options)
+        elif command.multirun:
+            for job in command.jobs:
+                HydraConfig.instance().set_config(job)
+                prepare(job)
+            command.sweep(task)
+        else:
+            command.run(task, command.jobs[0])
     finally:
         GlobalHydra.instance().clear()
 
@@ -105,14 +115,14 @@ class CommandLine:
         mode = [o.value() for o in self.overrides if o.key_or_group == "hydra.mode"]
         self.multirun = multirun or "MULTIRUN" in mode
         try:
-            self.jobs = self._checked()
+            self.jobs = self._jobs()
         except ConfigCompositionException:
             # Hydra wants `+` for a new key and none for an old one; here either is right, if the key exists.
             try:
                 self.overrides = self._parsed(self._either_way())
-                self.jobs = self._checked()
+                self.jobs = self._jobs()
             except ConfigCompositionException as error:
-                unknown = _unknown_to_schema(error)
+                unknown = unknown_to_schema(error)
                 if unknown is None:
                     raise
                 raise unknown from None
@@ -173,11 +183,10 @@ class CommandLine:
             )
         return folders.pop()
 
-    def _checked(self) -> list[DictConfig]:
+    def _jobs(self) -> list[DictConfig]:
         base = self._composed([_values(o)[0] if self.multirun else _line(o) for o in self.overrides])
         if not self.multirun:
-            check_config(base)
-            return [base]
+            return [_checked(base)]
         every = self._all(base)
         lines = [_values(override) for override in every]
         groups = [self._is_group(override) for override in every]
@@ -187,11 +196,7 @@ class CommandLine:
             if not groups[i]:
                 last = values[-1:] if every[i].is_range_sweep() else values[1:]
                 found += [[*found[0][:i], value, *found[0][i + 1 :]] for value in last]
-        jobs = [self._composed(job) for job in found]
-        for job in jobs:
-            HydraConfig.instance().set_config(job)
-            check_config(job)
-        return jobs
+        return [_checked(self._composed(job)) for job in found]
 
     def _all(self, base: DictConfig) -> list[Override]:
         """Return the overrides, and those that the sweeper adds from its own configuration."""
@@ -225,7 +230,15 @@ class CommandLine:
         return [lines.get(id(o), _line(o)) for o in self.overrides if o not in ours or id(o) in lines]
 
     def _parsed(self, overrides: Sequence[str]) -> list[Override]:
-        return OverridesParser.create(self.hydra.config_loader).parse_overrides(list(overrides))
+        found = OverridesParser.create(self.hydra.config_loader).parse_overrides(list(overrides))
+        for override in filter(self._is_group, found):
+            value: Any = override.value()
+            names = value if isinstance(value, list) else [value]
+            free = override.is_delete() or override.is_sweep_override()
+            if not (free or all(isinstance(name, str) for name in names)):
+                members = self.hydra.config_loader.get_group_options(override.key_or_group)
+                raise UserError(f"{_line(override)}: found no name, {one_of(members)}")
+        return found
 
     def _is_group(self, override: Override) -> bool:
         options = self.hydra.config_loader.get_group_options(override.key_or_group)
@@ -250,15 +263,10 @@ class CommandLine:
         return cfg
 
 
-def _unknown_to_schema(error: ConfigCompositionException) -> UserError | None:
-    """Return what to say of a key that a schema does not have, None where the error is of another kind."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and is_dataclass(cause.object_type):
-            schema: Any = OmegaConf.structured(cause.object_type)
-            return unknown_key(str(cause.full_key), set(map(str, schema)), schema)
-        cause = cause.__cause__ or cause.__context__
-    return None
+def _checked(job: DictConfig) -> DictConfig:
+    check_config(job)
+    refuse_no_folder(job)
+    return job
 
 
 def _line(override: Override) -> str:

@@ -23,6 +23,21 @@ _raise_planner() {
 }
 complete -o default -o nospace -F _raise_planner raise-planner
 """
+ZSH = """\
+#compdef raise-planner
+_raise_planner() {
+    local word
+    local -a whole begun
+    for word in "${(@f)$(${~words[1]} --complete "${(j: :)words[1,CURRENT-1]} $PREFIX" 2>/dev/null)}"; do
+        if [[ $word == *' ' ]]; then whole+=("${word% }"); elif [[ -n $word ]]; then begun+=("$word"); fi
+    done
+    (( $#whole )) && compadd -Q -- "${whole[@]}"
+    (( $#begun )) && compadd -Q -S '' -- "${begun[@]}"
+    (( $#whole + $#begun )) || { compset -P '*='; _files }
+}
+compdef _raise_planner raise-planner
+"""
+SHELLS = {"bash": BASH, "zsh": ZSH}
 _OPTIONS = ("--help", "-m", "--multirun", "--config-dir", "--cfg", "--resolve", "--hydra-help")
 _SIGN = re.compile(r"[+~]*")
 

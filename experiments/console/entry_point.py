@@ -24,7 +24,8 @@ from envs import OutsideError, UserError
 from experiments.console import command_line
 from experiments.console.help_text import gives_help
 from experiments.console.keys import check_config
-from experiments.console.signals import sigterm_interrupts
+from experiments.console.plain_errors import plain
+from experiments.console.signals import signals_interrupt
 from experiments.runs.config import register
 from experiments.runs.folders import closed_log
 
@@ -33,26 +34,6 @@ class NothingPlannedError(UserError):
     """Everything failed, each part for a reason of its own that was told."""
 
     exit_code = 1
-
-
-_NOISE = re.compile(
-    r",? ?set env var HYDRA_FULL_ERROR=1 [^.]*\.?|full_key: *$|Check that it's in your config search path\.?"
-    r"|To append to your default list use \S+",
-    re.IGNORECASE | re.MULTILINE,
-)
-
-
-def one_line(error: BaseException) -> str:
-    """Return what `error` and its causes say, in one line without Hydra's list of search paths."""
-    parts: list[str] = []
-    current: BaseException | None = error
-    while current is not None:
-        text = _NOISE.sub("", str(current).split("Config search path")[0])
-        line = " ".join(part.strip() for part in text.splitlines() if part.strip())
-        if line and not any(line in part for part in parts):
-            parts.append(line)
-        current = current.__cause__
-    return ": ".join(parts)
 
 
 _SECRET = re.compile(
@@ -76,10 +57,16 @@ def _refuse_secrets(arguments: Sequence[str]) -> None:
             )
 
 
-def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Return a decorator that makes a task of a composed config into a program's `main`."""
+def entry_point(
+    config_name: str, prepare: command_line.Task = check_config
+) -> Callable[[command_line.Task], Callable[[], None]]:
+    """Return a decorator that makes a task of a composed config into a program's `main`.
 
-    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+    `prepare`: builds and checks all that the task needs and writes nothing; of a sweep it is called with the
+    configuration of every job before the first is run.
+    """
+
+    def decorate(task: command_line.Task) -> Callable[[], None]:
         @functools.wraps(task)
         def one_line_errors(cfg: DictConfig) -> Any:
             # Before Hydra sees it: Hydra would print the overrides first, a second line.
@@ -96,9 +83,9 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             with mistakes_in_one_line():
                 _refuse_secrets(sys.argv[1:])
                 options = command_line.parse(sys.argv[1:])
-                if options.cfg or not command_line.only_shows(options):
-                    command_line.run(one_line_errors, config_name, options)
-                if command_line.only_shows(options):
+                if not command_line.only_shows(options):
+                    command_line.run(one_line_errors, prepare, config_name, options)
+                else:
                     hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(task)()
 
         return main
@@ -113,13 +100,13 @@ def mistakes_in_one_line(resumable: bool = False) -> Iterator[None]:
     `resumable`: `resume=true` goes on with what was stopped, so that messages may say so.
     """
     try:
-        with sigterm_interrupts():
+        with signals_interrupt():
             yield
     except UserError as error:
         message = str(error) if resumable else _RESUMES.sub("", str(error))
         _stop(message, error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
-        _stop(one_line(error), UserError.exit_code)
+        _stop(plain(error), UserError.exit_code)
     except KeyboardInterrupt:
         _stop("interrupted" + (f"; {_GOES_ON}" if resumable else ""), 130)
     except OSError as error:
@@ -131,7 +118,7 @@ def mistakes_in_one_line(resumable: bool = False) -> Iterator[None]:
 
 _GOES_ON = "what was finished is saved, resume=true goes on from there"
 _RESUMES = re.compile(r";[^;]*\bresume=true\b[^;]*")
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
 """What a disk says that is full or gone."""
 
 

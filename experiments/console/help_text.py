@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -44,14 +43,15 @@ def about(module: str) -> str:
 def gives_help(module: str, arguments: Sequence[str]) -> bool:
     """Print the help of `experiments.MODULE` where `arguments` ask for it, and tell whether they do.
 
-    Hydra's own (`--hydra-help`), and that of commands without a configuration, is another matter.
+    Hydra's own (`--hydra-help`), and that of a command whose parser is its own, is another matter.
     """
-    if not any(argument in HELP for argument in arguments) or not (CONF / f"{module}.yaml").is_file():
+    from experiments.console.arguments import has_arguments, parser
+
+    composed = (CONF / f"{module}.yaml").is_file()
+    if not any(argument in HELP for argument in arguments) or not (composed or has_arguments(module)):
         return False
-    try:
-        print(help_text(program(module), module, arguments), flush=True)
-    except BrokenPipeError:  # `--help | head`: nobody reads on, and Python must not try again at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    text = help_text(program(module), module, arguments) if composed else parser(module).format_help()
+    print(text.rstrip("\n"))
     return True
 
 
@@ -98,7 +98,7 @@ def _further(group: Group, place: str, target: str) -> Iterator[Key]:
 def _rows(keys: Sequence[Key], width: int) -> Iterator[str]:
     """Yield a line (or more) for each key: name=default, type, meaning."""
     shown = [explained(key) for key in keys]
-    heads = [f"{key.name}={_value(key.default)}" for key in shown]
+    heads = [f"{key.name}={shown_value(key.default)}" for key in shown]
     longest = min(max(map(len, heads), default=0), 40)
     types = min(max((len(key.type) for key in shown), default=0), 14)
     for key, head in zip(shown, heads, strict=True):
@@ -136,7 +136,7 @@ def _kind(value: Any) -> str:
     return "" if value is None or value == MISSING else type(value).__name__
 
 
-def _value(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """Return a default as it would be typed."""
     if value == MISSING:
         return "(required)"

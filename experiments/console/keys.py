@@ -15,8 +15,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra._internal.utils import _locate  # `get_object` would log an error beside the one line
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from envs import UserError
+from experiments.judging.panel_members import write_out_members
 from experiments.runs.config import FREE, budget_of
 
 HARNESS_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"search": {"max_judge_calls": None, "wave": 50}}
@@ -28,6 +30,7 @@ _WITHOUT_CLASS: Mapping[str, tuple[str, ...]] = {
     "prior": (),
     "target": (),
     "chat": (),
+    "session": (),
 }
 """Groups with a member whose `_target_` is null, and the classes that it may stand for."""
 _PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
@@ -58,6 +61,7 @@ def check_config(cfg: DictConfig) -> None:
         missing or of another type.
     """
     schema = OmegaConf.get_type(cfg)
+    write_out_members(cfg)
     if not is_dataclass(schema):
         raise UserError("--config-name: expected a configuration whose defaults begin with one of ours")
     choices = OmegaConf.select(cfg, "hydra.runtime.choices") or {}
@@ -149,6 +153,9 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
         known = _accepted_without_class(place) | harness | {"_target_"}
         member = OmegaConf.select(cfg, "hydra.runtime.choices").get(place) if "hydra" in cfg else None
         _refuse_unknown(node, known, place, cfg, of=f"{place}={member}" if member else "")
+        given = {str(key): node[key] for key in node if key not in harness and node[key] is not None}
+        for path in _WITHOUT_CLASS[place]:
+            check_class_types(_locate(path), given, place)
         return
     target = find_class(str(node._target_), place)
     accepted = keyword_names(target)
@@ -226,6 +233,17 @@ def unknown_key(key: str, siblings: Collection[str], cfg: DictConfig, of: str = 
     more = ", ..." if len(offered) > _MOST_SHOWN else ""
     expected = f"expected one of {', '.join(offered[:_MOST_SHOWN])}{more}" if offered else "it takes none"
     return UserError(f"{key}: no such key{whose}, {expected}")
+
+
+def unknown_to_schema(error: Exception) -> UserError | None:
+    """Return what to say of a key that a schema does not have, None where the error is of another kind."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and is_dataclass(cause.object_type):
+            schema: Any = OmegaConf.structured(cause.object_type)
+            return unknown_key(str(cause.full_key), set(map(str, schema)), schema)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _paths(node: DictConfig, before: str = "") -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from experiments.console.import_path import refuse_what_is_in_the_way
+from experiments.console.lost_readers import readers_may_leave
 
 
 def before_the_module() -> None:
@@ -12,6 +13,7 @@ def before_the_module() -> None:
     if sys.argv[:1] != ["-m"]:  # what it is while Python looks for the module
         return
     refuse_what_is_in_the_way()
+    readers_may_leave()
     arguments = sys.argv[1:]
     name = sys.orig_argv[-1 - len(arguments)].removeprefix("-m")
 

@@ -16,12 +16,15 @@ from typing import Any
 from envs import Scenario
 from envs.judges.protocol import Capabilities, describe
 from envs.llm.costs import RequestCost
+from envs.users import User
+from envs.users.played_user import PlayedUser
 from experiments.evaluation.methods.baselines import RANDOM_ORDERS, STATIC_SETS
 from experiments.evaluation.methods.cached_chat import MOST_REQUESTS, CachedChat
 from experiments.evaluation.methods.compared_methods import MethodOptions
 from experiments.evaluation.methods.conversations import chats_of
+from experiments.evaluation.methods.greedy_sets import GREEDY_PEOPLE, greedy_sets
 from experiments.evaluation.variations import MANNERS, RATES, SIZES
-from experiments.runs.cost_estimate import ATTEMPTS, Amount, Spending, limited, passed
+from experiments.runs.cost_estimate import ATTEMPTS, DOLLARS, Amount, Spending, limited, passed
 from policies.chat import Messages, known_block, prompt, query_block
 
 _LOOKED_AT = 50
@@ -53,6 +56,7 @@ def parts(
     options: MethodOptions,
     judges: Sequence[Any],
     planning: Spending | None,
+    user: User | None = None,
 ) -> list[Part]:
     """Return what is paid for, in the order in which it is; nothing where nobody is paid."""
     found = []
@@ -61,6 +65,11 @@ def parts(
         found.append(
             Part("judge calls to plan", most.judge_calls, planning.expected, most, planning.ended_by)
         )
+    if isinstance(user, PlayedUser):
+        names = [s.schema.names_of(s.askable) for s in test]
+        costs = [[user.cost(s, own[0])] for s, own in zip(test, names, strict=True) if own]
+        what = f"replies of the model {user.name} that plays the users"
+        found.append(_part(what, sum(map(len, names)), costs, user.limits, ATTEMPTS))
     for chat in options.chats:
         n = sum(_prompts(s, budget, options, chat) for s in test) * len(judges)
         what = f"prompts of the model {chat.name} that chooses or rates"
@@ -71,14 +80,23 @@ def parts(
         samples = options.report_samples if told.stochastic else 1
         calls = 1 + samples * sum(_sets(s, budget, options) for s in test)
         found.append(_part("judge calls to score", calls, costs, told.limits, ATTEMPTS))
+        widest = max(greedy_sets(int(s.askable).bit_count(), budget) for s in test)
+        calls = widest * (len(test) + 2 * GREEDY_PEOPLE)  # static sets: with the domain told and not
+        found.append(_part("judge calls to search", len(judges) * calls, costs, told.limits, ATTEMPTS))
     return found
 
 
-def message(found: Sequence[Part], dry_run: bool) -> str:
-    """Say all of it in one line, or for `dry_run`, which does nothing, in one line each."""
+def message(found: Sequence[Part], dry_run: bool, uncounted: Sequence[str] = ()) -> str:
+    """Say all of it in one line, or for `dry_run`, which does nothing, in one line each.
+
+    `uncounted`: models that read or look for danger, whose requests are not counted.
+    """
+    parts = list(map(str, found))
+    if uncounted:
+        parts.append(f"requests to {' and '.join(uncounted)}, to read what users say, are not counted")
     if not dry_run:
-        return f"spending: {'; '.join(map(str, found))} (what is cached is free)"
-    lines = [f"{part}." for part in found] or ["Nothing would be spent."]
+        return f"spending: {'; '.join(parts)} (what is cached is free)"
+    lines = [f"{part}." for part in parts] or ["Nothing would be spent."]
     return "\n".join(["dry run: nothing was done.", *lines])
 
 
@@ -148,9 +166,11 @@ def _part(what: str, calls: float, costs: Sequence[Sequence[RequestCost]], limit
 
     def amount(which: int, times: int, of: Callable[[Sequence[float]], float]) -> Amount:
         tokens = of([sum(one.tokens[which] for one in cost) for cost in costs])
-        dollars = of([sum(one.dollars[which] for one in cost) for cost in costs])
         n = calls * times
-        return Amount(requests=requests * times, tokens=n * tokens, dollars=n * dollars)
+        dollars = {
+            key: n * of([sum(getattr(one, key)[which] for one in cost) for cost in costs]) for key in DOLLARS
+        }
+        return Amount(requests=requests * times, tokens=n * tokens, **dollars)
 
     expected, most = amount(0, 1, fmean), limited(amount(1, repeats, max), limits)
     return Part(what, calls, expected, most, tuple(passed(expected, limits)))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario, Schema, UserError
+from envs.loading import load_scenarios
 from policies.plan_index import SHIPPED
 from search.parallel.workers import Parallel
+from search.path_table import FILE_NAME as PATHS
 from search.path_table import PathTable
-from search.planning import Failure
+from search.planning import Failure, ScenarioPlan
 from search.population.policy_tree_file import FILE_NAME as TREES
 from search.population.policy_tree_file import PolicyTrees, load_trees
 from search.problem import Searcher
@@ -22,20 +26,18 @@ from search.rollouts import plan
 
 
 class Table(NamedTuple):
-    """A path table for one draw of the judge. `source`: where it comes from; `trees`: those beside it."""
+    """A path table for one draw of the judge.
+
+    `source`: where it comes from; `trees`: those beside it; `overlap`: a line on rows about test people,
+    "" where it was planned here.
+    """
 
     table: PathTable
     source: str
     n_left_out: int
     failures: tuple[Failure, ...] = ()
     trees: PolicyTrees | None = None
-
-
-def spread(scenarios: Sequence[Scenario], size: int | None) -> list[Scenario]:
-    """Return `size` scenarios evenly spaced over the list (None: all): each domain keeps its share."""
-    if size is None or size >= len(scenarios):
-        return list(scenarios)
-    return [scenarios[int(i)] for i in np.linspace(0, len(scenarios) - 1, size).round()]
+    overlap: str = ""
 
 
 def plan_table(
@@ -45,22 +47,28 @@ def plan_table(
     budget: int,
     seed: int,
     parallel: Parallel,
-    on_plan: Callable[[], None] = lambda: None,
+    on_plan: Callable[[ScenarioPlan], None] = lambda plan: None,
+    done: Mapping[str, ScenarioPlan] | None = None,
     **options: Any,
 ) -> Table:
     """Plan a path for each of `scenarios`, in their order whatever the workers.
+
+    `done`: plans that an earlier session has finished, by scenario id; they are taken as they are.
 
     Raises
     ------
     UserError
         nothing could be planned, or a plug-in's mistake.
     """
-    plans, failures = {}, list[Failure]()
-    for planned in plan(
-        scenarios, judge, searcher, budget, seed, parallel, on_failure=failures.append, **options
-    ):
-        plans[planned.scenario_id] = planned
-        on_plan()
+    plans, failures = dict(done or {}), list[Failure]()
+    seen = {name: planned.observations for name, planned in plans.items()}
+    running = plan(
+        scenarios, judge, searcher, budget, seed, parallel, done=seen, on_failure=failures.append, **options
+    )
+    with closing(running):  # an interrupt must stop the workers as well
+        for planned in running:
+            on_plan(planned)
+            plans[planned.scenario_id] = planned
     rows = [plans[s.id] for s in scenarios if s.id in plans]
     if not rows:
         raise UserError(
@@ -101,21 +109,60 @@ def planned_once(
 
 
 def without_test_people(
-    table: PathTable, source: str, test: Sequence[Scenario], trees: PolicyTrees | None = None
+    table: PathTable,
+    source: str,
+    test: Sequence[Scenario],
+    trees: PolicyTrees | None = None,
+    people: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Table:
-    """Return `table` without the rows of test scenarios, whose paths were planned for the very people asked.
+    """Return `table` without the rows about test people, whose paths were planned for the very people asked.
+
+    They are found by what they ask, whatever their ids, and by their profiles where `people`, {id: profile}
+    of the table's scenarios, is at hand.
 
     Raises
     ------
     UserError
         no row is left.
     """
-    ids = {scenario.id for scenario in test}
-    keep = [i for i, name in enumerate(table.table["scenario_id"].to_pylist()) if name not in ids]
+    queries = {plain_text(scenario.query) for scenario in test}
+    profiles = {scenario.profile for scenario in test}
+    ids, asked = (table.table[column].to_pylist() for column in ("scenario_id", "query"))
+    same_query = [plain_text(query) in queries for query in asked]
+    same_profile = [people is not None and people.get(name) in profiles for name in ids]
+    keep = [i for i in range(len(ids)) if not same_query[i] and not same_profile[i]]
     if not keep:
         raise UserError(f"{source}: every row is about a person of the test side, expected others too")
     kept = PathTable(table.table.take(pa.array(keep)), table.provenance)
-    return Table(kept, source, len(table) - len(keep), trees=trees)
+    n, by_query = len(ids) - len(keep), sum(same_query)
+    overlap = (
+        f"{source}: {n:,} of {len(ids):,} rows are about test people and were left out ({by_query:,} found "
+        f"by the query, {n - by_query:,} more by the profile)."
+    )
+    if people is None:
+        overlap += (
+            " The table's own scenario file is not at hand: the same people under other queries would stay."
+        )
+    return Table(kept, source, n, trees=trees, overlap=overlap)
+
+
+def plain_text(query: str) -> str:
+    """Return `query` as its words alone: NFKC, no case, no punctuation, one space between them."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", query).casefold())
+    return " ".join(re.findall(r"\w+", folded)) or folded.strip()
+
+
+def people_of(table: PathTable, schema: Schema) -> dict[str, Mapping[str, str]] | None:
+    """Return {id: profile} of whom `table` was planned for, None where that file is not at hand."""
+    config, file = table.provenance.get("config"), table.provenance.get("scenarios")
+    made = config.get("scenarios") if isinstance(config, Mapping) else None
+    if not isinstance(made, Mapping) or not isinstance(file, Mapping):
+        return None
+    try:
+        whole = load_scenarios(made.get("path"), schema)
+    except UserError:
+        return None  # moved, or of other attributes
+    return {s.id: s.profile for s in whole.scenarios} if whole.sha256 == file.get("sha256") else None
 
 
 class Stored(NamedTuple):
@@ -125,6 +172,14 @@ class Stored(NamedTuple):
     source: str
     trees: PolicyTrees | None = None
     about_trees: str = ""
+
+
+def files_of(paths: str | None) -> list[Path]:
+    """Return the files that `stored_plans` reads for `paths`."""
+    if paths is None:
+        return []
+    source = Path(paths)
+    return [source / PATHS, source / TREES] if source.is_dir() else [source, source.parent / TREES]
 
 
 def stored_plans(cfg: DictConfig, budget: int, sha256: str) -> Stored | None:
@@ -141,9 +196,8 @@ def stored_plans(cfg: DictConfig, budget: int, sha256: str) -> Stored | None:
     if cfg.paths is not None and cfg.folds > 1:
         raise UserError(f"folds: found {cfg.folds} with a stored table, expected 1 or paths=null")
     if cfg.paths is not None:
-        source = Path(cfg.paths)
-        table = PathTable.load(source)
-        file = (source if source.is_dir() else source.parent) / TREES
+        table = PathTable.load(cfg.paths)
+        file = files_of(cfg.paths)[1]
         if not file.exists():
             return Stored(table, str(cfg.paths))
         trees = load_trees(file)

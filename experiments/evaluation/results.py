@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from experiments.evaluation.at_once import at_once
 from experiments.evaluation.methods.baselines import FULL, ORACLE
-from experiments.evaluation.methods.trajectories import Method, Trajectory
+from experiments.evaluation.methods.trajectories import Known, Method, Trajectory
 from experiments.evaluation.setting import Setting
 
 DIMENSIONS = ("risk_sensitivity", "emotional_empathy", "personalization")
@@ -43,6 +44,7 @@ def converse(setting: Setting, methods: Sequence[Method], n_at_once: int = 1) ->
 
     Those of methods that ask a model are held with `n_at_once` people at one time.
     """
+    setting.answers.fill()
     slow = [method for method in methods if method.asks_a_model]
     people = range(len(setting.test))
 
@@ -54,10 +56,13 @@ def converse(setting: Setting, methods: Sequence[Method], n_at_once: int = 1) ->
     return {m.name: of_slow[m.name] if m.asks_a_model else [m.converse(i) for i in people] for m in methods}
 
 
-def needed(talks: Talks, n_people: int) -> list[list[int]]:
-    """Return the sets of each person that scores are needed of, nothing known first, each once."""
-    answered = [[c.answered for held in talks.values() for c in held[i]] for i in range(n_people)]
-    return [list(dict.fromkeys([0, *masks])) for masks in answered]
+def needed(talks: Talks, n_people: int, exact: bool = False) -> list[list[Known]]:
+    """Return what is known of each person where scores are needed, nothing first, each once."""
+    answered = [
+        [known for held in talks.values() for c in held[i] for known in c.outcomes(exact)]
+        for i in range(n_people)
+    ]
+    return [list(dict.fromkeys([Known(0), *of_person])) for of_person in answered]
 
 
 def evaluate(
@@ -73,7 +78,7 @@ def evaluate(
     """
     rows = []
     talks = converse(setting, methods) if talks is None else talks
-    setting.true.fill(needed(talks, len(setting.test)))
+    setting.true.fill(needed(talks, len(setting.test), setting.true.exact))
     references = _references(setting, talks)
     for method in methods:
         for i, scenario in enumerate(setting.test):
@@ -97,22 +102,29 @@ def evaluate(
 
 def _outcome(setting: Setting, i: int, conversations: Sequence[Trajectory]) -> tuple[float, ...]:
     """Return (score, three dimensions, questions asked, questions answered, disclosure): means."""
-    dimensions = setting.true.dimensions(i, [c.answered for c in conversations]).mean(axis=0)
+    exact = setting.true.exact
+    each = [_mean(setting.true.dimensions(i, c.outcomes(exact))) for c in conversations]
+    dimensions = _mean(np.array(each))
     asked = [len(c.asked) for c in conversations]
-    answered = [c.answered.bit_count() for c in conversations]
+    told = [c.answered | c.partly for c in conversations]
+    answered = [mask.bit_count() for mask in told]
     costs = setting.disclosure
-    disclosed = [sum(costs[a] for a in range(len(costs)) if c.answered >> a & 1) for c in conversations]
-    score = float(dimensions.mean())
+    disclosed = [sum(costs[a] for a in range(len(costs)) if mask >> a & 1) for mask in told]
     means = (float(np.mean(asked)), float(np.mean(answered)), float(np.mean(disclosed)))
-    return (score, *dimensions.tolist(), *means)
+    return (float(np.mean(dimensions)), *dimensions, *means)
+
+
+def _mean(rows: np.ndarray) -> list[float]:
+    """Return the mean of float64[N, 3] over N, rounded once: that of equal rows is the row, exactly."""
+    return [math.fsum(column) / len(column) for column in rows.T.tolist()]
 
 
 def _references(setting: Setting, talks: Talks) -> list[tuple[float, float, float]]:
     oracle, full = talks.get(ORACLE), talks.get(FULL)
     found = []
     for i in range(len(setting.test)):
-        masks = [0, *(held[i][0].answered for held in (oracle, full) if held is not None)]
-        scores = setting.true.dimensions(i, masks).mean(axis=1).tolist()
+        wanted = [Known(0), *(Known(held[i][0].answered) for held in (oracle, full) if held is not None)]
+        scores = [float(np.mean(row)) for row in setting.true.dimensions(i, wanted).tolist()]
         empty = scores.pop(0)
         best = scores.pop(0) if oracle is not None else float("nan")
         found.append((empty, best, scores.pop(0) if full is not None else float("nan")))

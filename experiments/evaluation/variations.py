@@ -1,20 +1,21 @@
 """Robustness checks: other answers, fewer plans, and domains that no plan was made for.
 
-The simulated judge reads the profile: an answer that was given in part counts as given, an evasive one as
-none. What a partial answer costs shows in the questions that follow, where its words name no level.
+Under the simulated judge what was told in part is known half of the time; what a reader does not find in the
+words, or finds where nothing was told, is not known.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from envs import UserError
-from envs.users import ScriptedUser, User
+from envs.users import User
+from envs.users.spoken_user import SpokenUser
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, ORACLE, VANILLA
 from experiments.evaluation.methods.compared_methods import (
     CHOSEN,
@@ -26,21 +27,26 @@ from experiments.evaluation.methods.compared_methods import (
 )
 from experiments.evaluation.methods.population_plans import POPULATION, cost_name, seen_trees
 from experiments.evaluation.methods.trajectories import Method
-from experiments.evaluation.setting import Answers, Setting, TrainScores
-from experiments.plots.svg import Drawing, Line, canvas, draw_lines, to_svg
+from experiments.evaluation.setting import Setting, TrainScores
+from experiments.plots.svg import Drawing, Line, draw_lines, drawing, name_lines
 from policies.plan_index import PlanIndex
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 VARIATIONS = ("unanswered", "answers", "table_sizes", "domains")
 """In the order in which they are run."""
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Probabilities that a question is not answered."""
+MIXED = "mixed: 4 in 10 in other words, 2 partial, 1 evasive, half a one off topic, 1 declining"
 MANNERS = {
-    "half of the answers partial": (0.5, 0.0, 0.0),
-    "all answers partial": (1.0, 0.0, 0.0),
-    "three in ten evasive": (0.0, 0.3, 0.0),
-    "three in ten partial, two evasive, one refused": (0.3, 0.2, 0.1),
+    "in other words": {"paraphrased": 1.0},
+    "in part": {"partial": 1.0},
+    "evasive": {"evasive": 1.0},
+    "off topic": {"off_topic": 1.0},
+    MIXED: {"paraphrased": 0.4, "partial": 0.2, "evasive": 0.1, "off_topic": 0.05, "declining": 0.1},
 }
-"""(partial, evasive, refusing) of the scripted user."""
+"""Shares of the spoken user; the rest of the answers are the profile's values."""
 SIZES = (10, 30, 100, 300, 1000, 3000)
 """Numbers of stored plans, beside all of them."""
 
@@ -81,17 +87,16 @@ def variations(
             yield _answered(
                 f"{rate:.0%}",
                 "unanswered",
-                ScriptedUser(0.0, 0.0, rate, setting.seed),
+                SpokenUser(declining=rate, seed=setting.seed),
                 setting,
                 scores,
                 plan_index,
                 narrow,
             )
     if "answers" in names:
-        for manner, rates in MANNERS.items():
-            yield _answered(
-                manner, "answers", ScriptedUser(*rates, setting.seed), setting, scores, plan_index, narrow
-            )
+        for manner, shares in MANNERS.items():
+            user = SpokenUser(**shares, seed=setting.seed)
+            yield _answered(manner, "answers", user, setting, scores, plan_index, narrow)
     if "table_sizes" in names:
         yield from _smaller(setting, scores, plan_index, narrow)
     if "domains" in names:
@@ -107,7 +112,7 @@ def _answered(
     plan_index: PlanIndex,
     options: MethodOptions,
 ) -> Variation:
-    changed = dataclasses.replace(setting, answers=Answers(user, setting.test))
+    changed = dataclasses.replace(setting, answers=setting.answers.said_by(user))
     return Variation(
         variation,
         value,
@@ -199,7 +204,9 @@ def _along(key: str, rows: Sequence[Mapping[str, Any]], place: str, unit: str, s
             Line(name, x, [s.estimate for s in scores], [s.low for s in scores], [s.high for s in scores])
         )
     title = _along_title(lines, place, unit)
-    with canvas(8.6, 3.8) as (figure, ((axes,),)):
+
+    def paint(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots()
         draw_lines(axes, lines)
         if min(x) > 0 and max(x) / min(x) > 10:
             axes.set_xscale("log")
@@ -207,9 +214,9 @@ def _along(key: str, rows: Sequence[Mapping[str, Any]], place: str, unit: str, s
         axes.set_xticks(x, [setting.rstrip("%") for setting in settings])
         axes.set_xlabel(f"{place} ({unit})" if unit else place)
         axes.set_ylabel(_label(simulated))
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
-        svg = to_svg(figure, key, title)
-    return Drawing(key, title, "Vertical bars: intervals.", svg)
+        name_lines(figure, axes, narrow)
+
+    return drawing(key, title, "Vertical bars: intervals.", paint, 3.8, 5.0)
 
 
 def _along_title(lines: Sequence[Line], place: str, unit: str) -> str:
@@ -240,13 +247,14 @@ def _domains(rows: Sequence[Mapping[str, Any]], simulated: bool) -> Drawing:
     means = {line.label: float(np.mean(line.y)) for line in lines}
     best = max(means, key=lambda name: means[name])
     title = f"With no plan for the own domain, {best} scores highest on average: {means[best]:.2f}"
-    with canvas(8.8, 3.8) as (figure, ((axes,),)):
-        draw_lines(axes, lines)
-        for drawn in axes.lines:
-            drawn.set_linestyle("none")
-        axes.set_xticks(range(len(domains)), domains)
+
+    def paint(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots()
+        draw_lines(axes, lines, joined=False)
+        axes.set_xticks(range(len(domains)), domains, rotation=45 if narrow else 0)
         axes.set_ylabel(_label(simulated))
         axes.grid(axis="x", visible=False)
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
-        svg = to_svg(figure, "left-out", title)
-    return Drawing("left-out", title, "Plans of every other domain only. Vertical bars: intervals.", svg)
+        name_lines(figure, axes, narrow)
+
+    note = "Plans of every other domain only. Vertical bars: intervals."
+    return drawing("left-out", title, note, paint, 3.8, 5.4)

@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from experiments.plots.palette import INK, PAPER, RULE, SOFT, family_of, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GREYS = ("#111111", "#c2571a", "#1f6f9c", "#7a9a2e", "#8b5a9c", "#b08d57", "#5c5c5c", "#3aa08d")
-"""Line colours of different lightness; markers and dashes tell them apart in grey as well."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+WIDE, NARROW = 8.6, 3.7
+"""Inches across of a figure on a screen of 1280 px and on a phone of 390 px."""
 _STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "raise-planner",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.facecolor": "none",
+    "axes.titlesize": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "legend.frameon": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "hatch.color": INK,
     "hatch.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 5.0,
 }
+Paint = Callable[["Figure", bool], None]
+"""Draws into a figure; True for a narrow screen."""
 
 
 class Line(NamedTuple):
@@ -45,28 +62,52 @@ class Line(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A figure for the report: its title says what is seen, `svg` is complete in itself."""
+    """A figure of a page: its title says what is seen, `svg` is complete in itself.
+
+    `narrow`: the same for a phone, drawn anew. `panels`: small ones of equal size in place of both, which
+    the page sets side by side as its width allows.
+    """
 
     key: str
     title: str
     note: str
     svg: str
+    narrow: str = ""
+    panels: tuple[str, ...] = ()
 
 
-@contextmanager
-def canvas(
-    width: float, height: float, rows: int = 1, columns: int = 1
-) -> Iterator[tuple[Figure, np.ndarray]]:
-    """Yield (figure, axes[rows, columns]) of `width` x `height` inches in the common style."""
+def drawing(
+    key: str, title: str, note: str, paint: Paint, height: float, narrow_height: float | None = None
+) -> Drawing:
+    """Return the figure that `paint` draws, wide and narrow; heights in inches."""
+    wide = painted(paint, WIDE, height, key, title)
+    narrow = painted(paint, NARROW, narrow_height or height, f"{key}-narrow", title, narrow=True)
+    return Drawing(key, title, note, wide, narrow)
+
+
+def painted(paint: Paint, width: float, height: float, key: str, title: str, narrow: bool = False) -> str:
+    """Return one rendering of `width` x `height` inches as an SVG element."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure, figure.subplots(rows, columns, squeeze=False)
+        paint(figure, narrow)
+        return _to_svg(figure, key, title)
 
 
-def to_svg(figure: Figure, key: str, title: str) -> str:
+def save_png(paint: Paint, width: float, height: float, path: Path) -> None:
+    """Write one rendering on white paper to `path`."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({**_STYLE, "savefig.facecolor": "white"}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        paint(figure, False)
+        figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def _to_svg(figure: Figure, key: str, title: str) -> str:
     """Return `figure` as an SVG element whose ids begin with `key`, so that many fit in one page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -82,23 +123,50 @@ def to_svg(figure: Figure, key: str, title: str) -> str:
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def draw_lines(axes: Axes, lines: Sequence[Line], intervals: bool = True) -> None:
-    """Draw `lines`, each with its own colour, marker and dashes."""
+def draw_lines(axes: Axes, lines: Sequence[Line], intervals: bool = True, joined: bool = True) -> None:
+    """Draw `lines`, each with the colour, marker and dashes of its name; `joined`: not its points alone."""
+    from matplotlib.transforms import ScaledTranslation
+
+    styles = looks(family_of(line.label) for line in lines)
     for k, line in enumerate(lines):
-        style: dict[str, Any] = {"color": GREYS[k % len(GREYS)], "marker": MARKERS[k % len(MARKERS)]}
-        dashes: Any = DASHES[k % len(DASHES)] if len(line.x) > 1 else "none"
-        axes.plot(line.x, line.y, linestyle=dashes, label=line.label, markersize=5, linewidth=1.4, **style)
+        look = styles[family_of(line.label)]
+        # Side by side, so that intervals at one place can be told apart.
+        aside = 3.0 / 72.0 * (k - (len(lines) - 1) / 2) if intervals and joined else 0.0
+        placed = axes.transData + ScaledTranslation(aside, 0.0, axes.figure.dpi_scale_trans)
+        dashes: Any = look.linestyle if joined and len(line.x) > 1 else "none"
+        artists: list[Any] = axes.plot(
+            line.x, line.y, label=line.label, color=look.color, marker=look.marker, linestyle=dashes
+        )
         if intervals and line.low is not None and line.high is not None:
-            axes.vlines(line.x, line.low, line.high, color=style["color"], linewidth=0.8, alpha=0.7)
+            artists.append(axes.vlines(line.x, line.low, line.high, color=look.color, lw=0.9, alpha=0.7))
+        for artist in artists:  # moved when the limits of the axes are known from the data
+            artist.set_transform(placed)
+
+
+def name_lines(figure: Figure, axes: Axes, narrow: bool) -> None:
+    """Name what is drawn: beside the ends of the lines, highest first; below the axes on a narrow screen."""
+    handles, labels = axes.get_legend_handles_labels()
+    drawn = {line.get_label(): float(np.asarray(line.get_ydata())[-1]) for line in axes.get_lines()}
+    last = [drawn[label] for label in labels]
+    order = sorted(range(len(labels)), key=lambda i: -last[i])
+    shown = [handles[i] for i in order], [labels[i] for i in order]
+    if narrow:
+        figure.legend(*shown, loc="outside lower left", ncols=1 if max(map(len, labels)) > 22 else 2)
+        return
+    axes.legend(*shown, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
 
 
 def draw_heat(axes: Axes, shares: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
-    """Draw `shares` (float64[len(rows), len(columns)], in [0, 1]) in grey, the larger ones as numbers."""
-    axes.imshow(shares, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
+    """Draw `shares` (float64[len(rows), len(columns)], in [0, 1]) as ink, the larger ones as numbers."""
+    from matplotlib.patches import Rectangle
+
+    for (i, j), share in np.ndenumerate(shares):
+        axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=INK, alpha=float(share), linewidth=0))
+        if share >= 0.095:
+            color = PAPER if share > 0.55 else INK
+            axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", size=7, color=color)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.grid(False)
     axes.tick_params(length=0)
-    for i, j in np.argwhere(shares >= 0.095).tolist():
-        dark = shares[i, j] > 0.55
-        axes.text(j, i, f"{shares[i, j]:.0%}", ha="center", va="center", size=7, color="w" if dark else "k")

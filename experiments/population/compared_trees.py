@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs import DOMAINS, UserError
+from envs import UserError
 from search.algorithms.mcts import MCTSSearch
 from search.planning import scenario_rng
 from search.population.exact import Solution, States, best_fixed_path, fixed_tree
@@ -28,6 +28,7 @@ class PopulationOptions:
 
     cost_weight: float = 0.0
     decline_rate: float = 0.0
+    dropout: float = 0.1
     min_profiles: int = 10
     other_domains: float = 0.3
     solver: str = "exact"
@@ -36,7 +37,7 @@ class PopulationOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(1, self.cost_weight, self.decline_rate)
+        check_numbers(1, self.cost_weight, self.decline_rate, self.dropout)
         if self.solver not in SOLVERS:
             raise UserError(f"solver: found {self.solver!r}, expected one of {', '.join(SOLVERS)}")
         lows = (("min_profiles", 0), ("num_simulations", 1), ("folds", 0), ("seed", 0))
@@ -53,7 +54,7 @@ def groups(population: Population) -> dict[str, np.ndarray]:
     """Return {domain: int64[M] rows that can be used} of the domains that occur, then `all`."""
     usable = population.scored()
     domains = np.array(population.domains)
-    found = {d: np.flatnonzero(usable & (domains == d)) for d in DOMAINS}
+    found = {d: np.flatnonzero(usable & (domains == d)) for d in population.schema.domains}
     found = {d: rows for d, rows in found.items() if len(rows)}
     return {**found, EVERYBODY: np.flatnonzero(usable)} if found else {}
 
@@ -72,6 +73,7 @@ def problem_of(
         weights=weights,
         cost_weight=options.cost_weight,
         decline_rate=options.decline_rate,
+        dropout=options.dropout,
         group=domain,
         merge=merge,
     )
@@ -106,7 +108,7 @@ def plans(
     `pooled`: the same with people of other domains, for the one with minimum support.
     """
     states = States(problem) if options.solver == "exact" else None
-    path = best_fixed_path(problem, searcher=_fixed_searcher(options))
+    path = best_fixed_path(problem, searcher=fixed_searcher(options))
     found = {
         FIXED: fixed_tree(problem, path),
         STOPPING: Solution(problem, states=States(problem, order=path), fallback=path).tree(),
@@ -119,10 +121,17 @@ def plans(
     return {**found, MIN_SUPPORT: min_support_tree(pooled, options)}
 
 
+def domain_tree(
+    population: Population, rows: np.ndarray, options: PopulationOptions, domain: str
+) -> PolicyTree:
+    """Return the tree to follow in `domain`, whose scenarios are `rows`."""
+    return min_support_tree(pooled(population, rows, options, domain), options)
+
+
 def min_support_tree(problem: PopulationProblem, options: PopulationOptions) -> PolicyTree:
     """Return the tree to follow: the best among those without a branch for a few people."""
     states = States(problem) if options.solver == "exact" else None
-    path = best_fixed_path(problem, searcher=_fixed_searcher(options))
+    path = best_fixed_path(problem, searcher=fixed_searcher(options))
     if states is not None:
         min_support = Solution(problem, states=states, fallback=path, min_profiles=options.min_profiles)
         return min_support.tree()
@@ -137,5 +146,6 @@ def _searched(
     return search.plan(problem, rng, fallback=path, min_profiles=min_profiles)
 
 
-def _fixed_searcher(options: PopulationOptions) -> Searcher | None:
+def fixed_searcher(options: PopulationOptions) -> Searcher | None:
+    """Return what searches the best fixed path; None = all sets."""
     return None if options.solver == "exact" else MCTSSearch(options.num_simulations)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -74,20 +75,28 @@ class _Held(NamedTuple):
     held_stderr: float = math.nan
 
 
+GroupGains = tuple[list[Gain], dict[str, np.ndarray]]
+"""The rows of one domain; {plan: float64[2, people], held-out objective and questions}."""
+KeepGains = Callable[[str, Callable[[], GroupGains]], GroupGains]
+"""(domain, what makes its rows) -> the rows, made now or by an earlier session."""
+
+
 def gains(
     population: Population,
     options: PopulationOptions,
     model_seed: int | None = None,
     on_group: Callable[[], None] = lambda: None,
+    keep: KeepGains = lambda domain, make: make(),
 ) -> list[Gain]:
     """Return a row for each plan of each domain, of all domains together, and of one plan for all.
 
-    `on_group` is called when the rows of one of them are finished.
+    `on_group` is called when the rows of one of them are finished; `keep`: where they are kept.
     """
     found: list[Gain] = []
     held: list[dict[str, np.ndarray]] = []
     for domain, rows in groups(population).items():
-        own, apart = _group_gains(population, domain, rows, options, model_seed)
+        make = partial(_group_gains, population, domain, rows, options, model_seed)
+        own, apart = keep(domain, make)
         if domain == EVERYBODY:
             found += _together(found, held)
         held.append(apart)
@@ -98,8 +107,7 @@ def gains(
 
 def _group_gains(
     population: Population, domain: str, rows: np.ndarray, options: PopulationOptions, model_seed: int | None
-) -> tuple[list[Gain], dict[str, np.ndarray]]:
-    """Return (the rows of one domain, {plan: float64[2, people] held-out objective and questions})."""
+) -> GroupGains:
     problem = problem_of(population, rows, options, domain)
     trees = plans(problem, pooled(population, rows, options, domain), options)
     values = {name: worth(problem, tree) for name, tree in trees.items()}

@@ -21,7 +21,7 @@ from experiments.population.gains import BY_DOMAIN, ORACLE, Gain
 from experiments.stats import Z95, normal_interval
 
 GAINS, MARKDOWN = "gains.parquet", "gains.md"
-_COLUMNS = (
+COLUMNS = (
     "domain",
     "people",
     "fixed path",
@@ -132,8 +132,8 @@ def notes(rows: Sequence[Gain]) -> str:
 
 def markdown(rows: Sequence[Gain], judge: str, simulated: bool) -> str:
     """Return the table as Markdown."""
-    lines = [f"**{_title(rows, judge, simulated)}**", "", _line(_COLUMNS)]
-    lines.append(_line(["---", *["---:"] * (len(_COLUMNS) - 1)]))
+    lines = [f"**{_title(rows, judge, simulated)}**", "", _line(COLUMNS)]
+    lines.append(_line(["---", *["---:"] * (len(COLUMNS) - 1)]))
     lines += [_line(cells) for cells in table_rows(rows)]
     return "\n".join([*lines, "", notes(rows).replace("\n", "\n\n"), ""])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, TypeGuard
 
@@ -11,20 +13,24 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from envs import Judge, UserError, load_schema
+from envs import Judge, Schema, UserError, load_schema
 from envs.declared import Declared
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
-from experiments.console.entry_point import one_line
-from experiments.console.keys import HARNESS_DEFAULTS, check_class_types
+from experiments.console.keys import HARNESS_DEFAULTS
+from experiments.console.plain_errors import one_line
 from experiments.console.sweeps import workers_of_a_job
+from experiments.runs.config import with_budget
 from policies import Agent
-from policies.agent import Responder
+from policies.dialogue import Responder
 from policies.dialogue_state import Policy
 from policies.embeddings import Embedding
-from policies.understanding.detector import Detector
-from policies.understanding.reader import Reader
+from policies.plan_index import schema_of_run
+from policies.serving.questions.gates import QuestionGate
+from policies.understanding.detectors.first_alarm import BesideRules, FirstAlarm
+from policies.understanding.detectors.rules_detector import RulesDetector
+from policies.understanding.reading import Detector, Reader
 from search.planning import Prior
 from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel
@@ -38,12 +44,22 @@ def build_scenarios(cfg: DictConfig) -> ScenarioSet:
     node = cfg.scenarios
     return load_scenarios(
         node.path,
-        None if node.attributes is None else load_schema(node.attributes),
+        build_schema(cfg),
         limit=node.limit,
         split=node.split,
         test_fraction=node.test_fraction,
         split_seed=node.split_seed,
+        mapping=node.mapping,
     )
+
+
+def build_schema(cfg: DictConfig) -> Schema | None:
+    """Return the schema in `scenarios.attributes`, else that of the run `paths`, else None: PENGUIN's."""
+    node = cfg.scenarios
+    if node.attributes is not None:
+        return load_schema(node.attributes)
+    paths = cfg.get("paths")
+    return None if paths is None else schema_of_run(paths)
 
 
 def build_judge(cfg: DictConfig) -> Judge:
@@ -51,6 +67,24 @@ def build_judge(cfg: DictConfig) -> Judge:
     judge: Judge = _build(cfg, "judge", "score")
     describe(judge)  # a capability of a wrong type is told before anything runs
     return judge
+
+
+def further_draws(cfg: DictConfig, n: int) -> Iterator[tuple[int, Judge]]:
+    """Yield (model seed, judge) of the `n - 1` draws of a simulated judge that follow the configured one."""
+    for k in range(1, n):
+        other = copy.deepcopy(cfg)
+        other.judge.model_seed += k
+        yield other.judge.model_seed, build_judge(other)
+
+
+def build_profiles(cfg: DictConfig) -> Any:
+    """Return who makes profiles (`penguin.generating.profile_makers`); any object with `make`."""
+    return _build(cfg, "profiles", "make")
+
+
+def build_writer(cfg: DictConfig) -> Any:
+    """Return who writes queries (`penguin.generating.query_writers`); any object with `write`."""
+    return _build(cfg, "writer", "write")
 
 
 def build_searcher(cfg: DictConfig) -> Searcher:
@@ -91,6 +125,15 @@ def with_search(cfg: DictConfig, judge: Judge, prior: Prior | None) -> DictConfi
     found = cfg.copy()
     with open_dict(found):
         found.search = {**chosen, **own}
+    return found
+
+
+def as_it_runs(cfg: DictConfig) -> DictConfig:
+    """Return `cfg` with its budget, and with what `search=auto` stands for where the judge can be built."""
+    found = with_budget(cfg)
+    if "judge" in cfg and "search" in cfg:
+        with suppress(UserError):  # a key that is not there, say: a configuration can be looked at without it
+            found = with_search(found, build_judge(cfg), build_prior(cfg) if "prior" in cfg else None)
     return found
 
 
@@ -136,6 +179,20 @@ def build_embedding(cfg: DictConfig) -> Embedding:
     return _build(cfg, "embedding", "embed")
 
 
+def build_reader(cfg: DictConfig) -> Reader:
+    """Return who reads what people write; any object with `read`."""
+    reader: Reader = _build(cfg, "reader", "read")
+    return reader
+
+
+def build_detector(cfg: DictConfig) -> Detector:
+    """Return who looks for acute danger: any object with `check`, and the rules beside it in any case."""
+    detector: Detector = _build(cfg, "detector", "check")
+    if isinstance(detector, RulesDetector | BesideRules):
+        return detector
+    return FirstAlarm(cfg.crisis, custom=detector)
+
+
 def build_users(cfg: DictConfig) -> User:
     """Return who answers; any object with `answer`."""
     return _build(cfg, "users", "answer")
@@ -155,17 +212,26 @@ def build_chat(cfg: DictConfig) -> Any:
 
 def build_agent(cfg: DictConfig) -> Agent:
     """Return the agent of `cfg.policy` and `cfg.embedding` over the table `cfg.paths`."""
-    attributes = cfg.scenarios.attributes
     return Agent.load(
         cfg.paths,
         build_policy(cfg),
         embedding=build_embedding(cfg),
-        schema=None if attributes is None else load_schema(attributes),
+        schema=build_schema(cfg),
         index=cfg.index,
-        detector=None if cfg.crisis is None else Detector.load(cfg.crisis),
-        reader=None if cfg.reading is None else Reader.load(cfg.reading),
-        respond=build_target(cfg),
+        detector=build_detector(cfg),
+        reader=build_reader(cfg),
     )
+
+
+def build_gate(cfg: DictConfig) -> QuestionGate:
+    """Return which messages may get questions; any object with `opens`."""
+    gate: QuestionGate = _build(cfg, "gate", "opens")
+    return gate
+
+
+def build_settings(cfg: DictConfig, group: str) -> Any:
+    """Return the settings of a group that is nothing but settings."""
+    return _build(cfg, group, "__init__")
 
 
 def _build(cfg: DictConfig, group: str, method: str) -> Any:
@@ -177,7 +243,6 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     node = {key: value for key, value in container.items() if key not in HARNESS_DEFAULTS.get(group, ())}
     try:
         target = get_object(node["_target_"])
-        _check_parts(node, group)
         # A function is the thing itself: its keys are bound, and it is not called yet.
         plain = method == "__call__" and inspect.isfunction(target)
         thing = instantiate({**node, "_partial_": plain}, _convert_="all")
@@ -191,15 +256,6 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     if not callable(Declared(thing, group).any(method)):
         raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
     return thing
-
-
-def _check_parts(node: Mapping[str, Any], place: str) -> None:
-    """Check the types of a class's keys, and of the classes among them."""
-    for key, value in node.items():
-        if isinstance(value, Mapping) and "_target_" in value:
-            _check_parts(value, f"{place}.{key}")
-    own = {key: value for key, value in node.items() if not key.startswith("_")}
-    check_class_types(get_object(node["_target_"]), own, place)
 
 
 def _raised_inside(error: BaseException | None) -> TypeGuard[BaseException]:

@@ -8,8 +8,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Any
 
+from experiments.benchmarks.benchmark_keys import BenchmarkAgentConfig, BenchmarkConfig, BenchmarkLlmConfig
 from experiments.comparison.settings_schema import CompareConfig
-from experiments.runs.schema_fields import key, output_dir
+from experiments.judging.judging_schema import AuditConfig, CalibrateConfig, LabelConfig, RateConfig
+from experiments.penguin.settings_schemas import (
+    BenchmarkModelsConfig,
+    CheckScenariosConfig,
+    GenerateScenariosConfig,
+    SensitivityConfig,
+)
+from experiments.runs.schema_fields import (
+    CRISIS,
+    DETECTOR,
+    DRY_RUN,
+    EMBEDDING,
+    JUDGE,
+    POLICY,
+    READER,
+    READING,
+    SCENARIOS,
+    ScenariosConfig,
+    key,
+    output_dir,
+)
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -19,26 +40,13 @@ FREE = "vars"
 DEFAULT_BUDGET = 4
 """It is not in the schemas: only where a key is missing do `+budget=4` and `budget=4` both work."""
 
-_SCENARIOS = "whom is planned for"
 _BUDGET = "questions that may be asked"
+_RESUME = "go on with the stopped run in output_dir"
 _COST_WEIGHT = "score points a unit of cost: what asking takes off the objective"
 _SEARCH, _TRACKING = "which sets are scored to plan a path", "where figures are logged beside the folder"
-_PARALLEL, _JUDGE = "how the plans are shared out", "who scores an answer given in a context"
-_POLICY, _EMBEDDING = "what to ask next and when to stop", "vectors by which similar queries are found"
-_DRY_RUN = "say what the run would take, and run nothing"
+_PARALLEL = "how the plans are shared out"
+_DROPOUT = "chance that a person stops answering before the next question"
 _OTHER_DOMAINS = "how much a person of another domain counts; 0: not at all, 1: as the domain's own"
-
-
-@dataclass
-class ScenariosConfig:
-    """Which scenarios."""
-
-    path: str | None = key("JSON Lines or the PENGUIN layout, plain or gzipped; null: the bundled ones", None)
-    attributes: str | None = key("YAML file of attributes; null: the ten of PENGUIN", None)
-    limit: int | None = key("the first so many scenarios; null: all", None)
-    split: str = key("train, test or all: a part of the people, never of their queries", "all")
-    test_fraction: float = key("share of the people who are in test", 0.2)
-    split_seed: int = key("seed of the split", 0)
 
 
 @dataclass
@@ -48,12 +56,13 @@ class TrainConfig:
     budget: int = key(_BUDGET, shown=str(DEFAULT_BUDGET))
     seed: int = key("seed of the run; a scenario's own follows from it and the scenario's id", 0)
     output_dir: str = output_dir()
-    resume: bool = key("go on with the stopped run in output_dir", False)
-    dry_run: bool = key(_DRY_RUN, False)
+    resume: bool = key(_RESUME, False)
+    dry_run: bool = key(DRY_RUN, False)
     cost_weight: float = key(_COST_WEIGHT, 0.0)
+    dropout: float = key(_DROPOUT, 0.1)
     report_samples: int = key("fresh samples of a noisy judge that a path is reported on", 8)
-    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
-    judge: Any = key(_JUDGE)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    judge: Any = key(JUDGE)
     prior: Any = key("what is worth asking next, before any score is known; mcts reads it")
     search: Any = key(_SEARCH)
     parallel: Any = key(_PARALLEL)
@@ -65,8 +74,8 @@ class JudgeFiguresConfig:
     """Configuration of `python -m experiments.judge_figures`."""
 
     seed: int = key("seed of the judge's noise", 0)
-    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
-    judge: Any = key(_JUDGE)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    judge: Any = key(JUDGE)
 
 
 @dataclass
@@ -76,9 +85,11 @@ class PlanPopulationConfig:
     budget: int = key(_BUDGET, shown=str(DEFAULT_BUDGET))
     seed: int = key("seed of folds, of solver=mcts and of the judge's noise", 0)
     output_dir: str = output_dir()
-    dry_run: bool = key(_DRY_RUN, False)
+    resume: bool = key(_RESUME, False)
+    dry_run: bool = key(DRY_RUN, False)
     cost_weight: float = key(_COST_WEIGHT, 0.0)
     decline_rate: float = key("chance that a question is declined", 0.0)
+    dropout: float = key(_DROPOUT, 0.1)
     min_profiles: int = key("people a branch of a stored tree stands for, at least", 10)
     other_domains: float = key(_OTHER_DOMAINS, 0.3)
     solver: str = key("exact, or mcts (with num_simulations)", "exact")
@@ -88,8 +99,9 @@ class PlanPopulationConfig:
     samples: int = key("evaluations of each set by a noisy judge", 1)
     pictures: str = key("png, svg or none: how each tree is drawn", "png")
     beside: str | None = key("run folder of train; the trees are stored beside its path table too", None)
-    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
-    judge: Any = key(_JUDGE)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    judge: Any = key(JUDGE)
+    tracking: Any = key(_TRACKING)
 
 
 @dataclass
@@ -104,6 +116,7 @@ class EvaluateConfig:
     seed: int = key("seed of the split's draws, of the users and of the bootstrap", 0)
     output_dir: str = output_dir()
     paths: str | None = key("run folder or Parquet file; null: the package's table, or planned here", None)
+    labels: str | None = key("what people said of answers (calibrate's file): corrects the means by it", None)
     model_seeds: int = key("draws of a simulated judge, from its own on", 1)
     folds: int = key("1: one split; more: each person is asked, by plans made for those of other folds", 1)
     variation_seeds: int = key("draws of the judge that are varied too", 1)
@@ -120,26 +133,21 @@ class EvaluateConfig:
     variations: list[str] = key("robustness checks", ["domains", "unanswered", "answers", "table_sizes"])
     draws: int = key("resamples of the bootstrap", 2000)
     level: float = key("level of the intervals", 0.95)
-    dry_run: bool = key(_DRY_RUN, False)
-    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
-    judge: Any = key(_JUDGE)
+    resume: bool = key(_RESUME, False)
+    dry_run: bool = key(DRY_RUN, False)
+    crisis: str | None = key(CRISIS, None)
+    reading: str | None = key(READING, None)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    judge: Any = key(JUDGE)
     search: Any = key(_SEARCH)
     parallel: Any = key(_PARALLEL)
-    policy: Any = key(_POLICY)
+    policy: Any = key(POLICY)
     chat: Any = key("a language model that chooses and rates: its methods join the others")
-    embedding: Any = key(_EMBEDDING)
+    embedding: Any = key(EMBEDDING)
+    reader: Any = key(READER)
+    detector: Any = key(DETECTOR)
     users: Any = key("who answers the questions")
     tracking: Any = key(_TRACKING)
-
-
-@dataclass
-class BenchmarkConfig:
-    """Configuration of `python -m experiments.benchmark`."""
-
-    simulations: int = key("simulations of one repeat, of each row", 20_000)
-    repeats: int = key("repeats, of which the fastest counts", 5)
-    seed: int = key("seed of the problem", 0)
-    output_dir: str = output_dir()
 
 
 @dataclass
@@ -149,44 +157,66 @@ class AskConfig:
     paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
     index: str | None = key("file to keep the queries' vectors in", None)
     query: str | None = key("what is asked first; null: it is asked for", None)
-    scenario: str | None = key("id of the scenario whose profile answers (users=profile or scripted)", None)
-    crisis: str | None = key("YAML file of signs of danger; null: the package's", None)
-    reading: str | None = key("YAML file of how answers are read; null: the package's", None)
+    scenario: str | None = key("id of the scenario whose profile answers (users=profile, mixed, ...)", None)
+    crisis: str | None = key(CRISIS, None)
+    reading: str | None = key(READING, None)
     store_answers: bool = key("write the conversation to output_dir when it ends; else nothing is", False)
     output_dir: str = key("folder of stored conversations", "outputs/conversations")
-    seed: int = key("seed of users=scripted", 0)
-    scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
-    policy: Any = key(_POLICY)
-    embedding: Any = key(_EMBEDDING)
+    seed: int = key("seed of the users who answer in sentences", 0)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    policy: Any = key(POLICY)
+    embedding: Any = key(EMBEDDING)
+    reader: Any = key(READER)
+    detector: Any = key(DETECTOR)
     users: Any = key("who answers the questions")
     target: Any = key("the model that answers the query in the end")
 
 
 @dataclass
-class BenchmarkAgentConfig:
-    """Configuration of `python -m experiments.benchmark_agent`."""
+class ServeConfig:
+    """Configuration of `python -m experiments.serve`."""
 
-    rows: list[int] = key("stored paths, each number of them in turn", [14_000])
-    decisions: int = key("decisions that are timed, of each kind", 1000)
-    seed: int = key("seed of the made-up table", 0)
-    output_dir: str = output_dir()
-    policy: Any = key(_POLICY)
-    embedding: Any = key(_EMBEDDING)
+    host: str = key("address to listen at; for others than this machine: keys, or clients' own", "127.0.0.1")
+    port: int = key("port to listen at", 8000)
+    workers: int = key("processes that serve", 1)
+    shutdown_s: int = key("seconds that streams may take to end when the service is stopped", 30)
+    trusted_proxies: list[str] = key("addresses whose X-Forwarded headers are believed", ["127.0.0.1"])
+    paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
+    index: str | None = key("file to keep the queries' vectors in", None)
+    crisis: str | None = key(CRISIS, None)
+    reading: str | None = key(READING, None)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    policy: Any = key(POLICY)
+    embedding: Any = key(EMBEDDING)
+    reader: Any = key(READER)
+    detector: Any = key(DETECTOR)
+    gate: Any = key("which messages may get questions before an answer")
+    upstream: Any = key("the endpoint that answers")
+    ask: Any = key("how questions are put")
+    session: Any = key("where conversations of clients that send only their last message are kept")
+    service: Any = key("who may speak to the service, its limits, its streams")
 
 
 @dataclass
-class BenchmarkLlmConfig:
-    """Configuration of `python -m experiments.benchmark_llm`: the judge is the scripted server."""
+class ServeMcpConfig:
+    """Configuration of `python -m experiments.serve_mcp`."""
 
-    n_scenarios: int = key("scenarios that are planned", 100)
-    in_flight: int = key("requests at one time", 64)
-    latency_s: float = key("seconds after which the server answers", 1.0)
-    mode: str = key("response or direct, as judge.mode", "direct")
-    judge_calls: int = key("judge calls of a search", 60)
-    report_samples: int = key("samples a path is reported on", 8)
-    budget: int = key(_BUDGET, 4)
-    seed: int = key("seed of the searches", 0)
-    output_dir: str = output_dir()
+    paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
+    index: str | None = key("file to keep the queries' vectors in", None)
+    transport: str = key("stdio: the client starts this command; http: clients connect to a port", "stdio")
+    host: str = key("address of transport=http", "127.0.0.1")
+    port: int = key("port of transport=http", 8001)
+    hosts: list[str] = key("names and ports clients call it by, NAME:PORT; none: this machine's own", [])
+    keys_variable: str | None = key("environment variable with keys that outlive a restart; null: none", None)
+    page: str | None = key("URL of raise-planner serve, for questions that no form may ask; null: none", None)
+    session: Any = key("the session store of that service, where such questions wait")
+    crisis: str | None = key(CRISIS, None)
+    reading: str | None = key(READING, None)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    policy: Any = key(POLICY)
+    embedding: Any = key(EMBEDDING)
+    reader: Any = key(READER)
+    detector: Any = key(DETECTOR)
 
 
 @dataclass
@@ -205,13 +235,23 @@ class AutoSearchKeys(HarnessKeys):
 
 
 SCHEMAS: dict[str, type] = {
+    "generate_scenarios_schema": GenerateScenariosConfig,
+    "check_scenarios_schema": CheckScenariosConfig,
+    "sensitivity_schema": SensitivityConfig,
+    "benchmark_models_schema": BenchmarkModelsConfig,
     "train_schema": TrainConfig,
     "judge_figures_schema": JudgeFiguresConfig,
+    "rate_schema": RateConfig,
+    "audit_schema": AuditConfig,
+    "calibrate_schema": CalibrateConfig,
+    "label_schema": LabelConfig,
     "plan_population_schema": PlanPopulationConfig,
     "evaluate_schema": EvaluateConfig,
     "benchmark_schema": BenchmarkConfig,
     "benchmark_agent_schema": BenchmarkAgentConfig,
     "ask_schema": AskConfig,
+    "serve_schema": ServeConfig,
+    "serve_mcp_schema": ServeMcpConfig,
     "benchmark_llm_schema": BenchmarkLlmConfig,
     "compare_schema": CompareConfig,
 }
@@ -245,3 +285,11 @@ def budget_of(cfg: DictConfig) -> int:
     if budget < 1:
         raise UserError(f"budget: found {budget}, expected an integer >= 1 (questions that may be asked)")
     return budget
+
+
+def with_budget(cfg: DictConfig) -> DictConfig:
+    """Return `cfg` with the budget that it runs with, where it has that key."""
+    found = cfg.copy()
+    if "budget" in found.keys():  # noqa: SIM118 - `in` is False for a missing value as well
+        found.budget = budget_of(cfg)
+    return found

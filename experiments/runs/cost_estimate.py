@@ -29,7 +29,10 @@ _LOOKED_AT = 100
 
 @dataclass(frozen=True)
 class Amount:
-    """Sums over a run; `dollars` NaN = a price is not known, inf = nothing limits the replies' length."""
+    """Sums over a run; `dollars` NaN = a price is not known, inf = nothing limits the replies' length.
+
+    `direct_dollars`, `batch_dollars`: with all sent directly, and with all that can wait sent in batches.
+    """
 
     search_calls: float = 0.0
     report_calls: float = 0.0
@@ -37,11 +40,21 @@ class Amount:
     requests: float = 0.0
     tokens: float = 0.0
     dollars: float = 0.0
+    direct_dollars: float = 0.0
+    batch_dollars: float = 0.0
 
     @property
     def judge_calls(self) -> float:
         """Calls of the search, of the report and with everything known."""
         return self.search_calls + self.report_calls + self.full_calls
+
+    def plus(self, other: Amount) -> Amount:
+        """Return the sums of both."""
+        return Amount(**{key: getattr(self, key) + getattr(other, key) for key in vars(self)})
+
+    def times(self, calls: float) -> Amount:
+        """Return what so many calls spend, each of them this; nothing for none of an unknown price."""
+        return Amount(**{key: getattr(self, key) * calls if calls else 0.0 for key in _SPENT})
 
     def spent(self) -> str:
         """Say requests, tokens and dollars."""
@@ -51,6 +64,10 @@ class Amount:
             tokens = "any number of tokens (max_output_tokens=null)"
         if math.isinf(self.dollars):
             dollars = "any number of dollars"
+        elif self.direct_dollars > self.batch_dollars == self.dollars:
+            dollars += f" in batches ({in_dollars(self.direct_dollars)} sent directly)"
+        elif self.batch_dollars < self.direct_dollars == self.dollars:
+            dollars += f" ({in_dollars(self.batch_dollars)} with judge.batch=true)"
         return f"{self.requests:,.0f} requests, {tokens}, {dollars}"
 
 
@@ -106,7 +123,7 @@ def spending(
     expected, most = Amount(), Amount()
     for scenario in scenarios:
         calls = _calls(scenario, options, told, judge_told.stochastic)
-        expected, most = _sum(expected, calls[0]), _sum(most, calls[1])
+        expected, most = expected.plus(calls[0]), most.plus(calls[1])
     rankings = [_rankings(s, options, told, prior_told) for s in scenarios]
     parts = [
         (judge_told, expected.judge_calls, most.judge_calls),
@@ -118,10 +135,10 @@ def spending(
         if costs is None:
             continue
         spends = True
-        wanted = _times(costs[0], calls_expected)
+        wanted = costs[0].times(calls_expected)
         ended_by += passed(wanted, part.limits)
-        expected = _sum(expected, wanted)
-        most = _sum(most, limited(_times(costs[1], calls_most * ATTEMPTS), part.limits))
+        expected = expected.plus(wanted)
+        most = most.plus(limited(costs[1].times(calls_most * ATTEMPTS), part.limits))
     return Spending(len(scenarios), expected, most, spends, tuple(ended_by))
 
 
@@ -184,23 +201,21 @@ def _costs(part: Capabilities, scenarios: Sequence[Scenario], budget: int) -> tu
     )
 
 
-_SPENT = ("requests", "tokens", "dollars")
+DOLLARS = ("dollars", "direct_dollars", "batch_dollars")
+_SPENT = ("requests", "tokens", *DOLLARS)
+
+
+def amount_of(costs: Sequence[Any]) -> Amount:
+    """Return what requests of these costs (`envs.llm.costs.RequestCost`) take together, as expected."""
+    return _amount(costs, 0)
 
 
 def _amount(costs: Sequence[Any], which: int) -> Amount:
     return Amount(
         requests=len(costs),
         tokens=sum(cost.tokens[which] for cost in costs),
-        dollars=sum(cost.dollars[which] for cost in costs),
+        **{key: sum(getattr(cost, key)[which] for cost in costs) for key in DOLLARS},
     )
-
-
-def _times(amount: Amount, calls: float) -> Amount:
-    return Amount(**{key: getattr(amount, key) * calls if calls else 0.0 for key in _SPENT})
-
-
-def _sum(one: Amount, other: Amount) -> Amount:
-    return Amount(**{key: getattr(one, key) + getattr(other, key) for key in vars(one)})
 
 
 def _limits(limits: Any) -> list[tuple[str, str, float]]:

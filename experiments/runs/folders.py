@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from envs import UserError
-from experiments.runs.config import budget_of
+from experiments.runs.config import with_budget
 from experiments.runs.provenance import versions
 
 SUBFOLDER = ".hydra"
@@ -42,10 +42,27 @@ def output_folder(output_dir: str | Path) -> Path:
     return folder
 
 
+def refuse_no_folder(cfg: DictConfig) -> None:
+    """Raise `UserError` where `output_dir` cannot become a folder: it is empty, a file, or below a file."""
+    if "output_dir" not in cfg:
+        return
+    folder = Path(cfg.output_dir)
+    if not str(cfg.output_dir).strip():
+        raise UserError("output_dir: found nothing, expected a folder")
+    first = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if first is not None and not first.is_dir():
+        raise UserError(f"{_key_of(folder)}={folder}: {first} is a file, expected a folder")
+
+
 def _key_of(folder: Path) -> str:
     """Return the key that names the folder: `output_dir`, or Hydra's where that follows it."""
     follows = HydraConfig.initialized() and Path(HydraConfig.get().run.dir).absolute() == folder
     return "hydra.run.dir" if follows else "output_dir"
+
+
+def is_finished(folder: Path) -> bool:
+    """Tell whether a run has come to its end in `folder`: its figures are the last that it writes."""
+    return any((folder / name).exists() for name in ("summary.json", "summary.csv"))
 
 
 def start_run(cfg: DictConfig, resumed: bool = False) -> Path:
@@ -62,16 +79,15 @@ def start_run(cfg: DictConfig, resumed: bool = False) -> Path:
     folder = output_folder(cfg.output_dir)
     if not HydraConfig.initialized():
         return folder  # called from Python, with a configuration of the caller's own
+    if resumed and is_finished(folder):
+        print(f"{folder}: the run here is finished; its tables are written again from what it has kept")
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     line = {"started": _now(), "command": hydra.job.name, "overrides": overrides, **versions()}
     try:
         (folder / SUBFOLDER).mkdir(exist_ok=True)
         if not (resumed and (folder / SUBFOLDER / OVERRIDES).exists()):
-            ran = cfg.copy()
-            if OmegaConf.is_missing(ran, "budget"):
-                ran.budget = budget_of(cfg)
-            OmegaConf.save(ran, folder / SUBFOLDER / CONFIG)
+            OmegaConf.save(with_budget(cfg), folder / SUBFOLDER / CONFIG)
             OmegaConf.save(OmegaConf.create({"hydra": hydra}), folder / SUBFOLDER / HYDRA)
             OmegaConf.save(OmegaConf.create(overrides), folder / SUBFOLDER / OVERRIDES)
         with (folder / SUBFOLDER / HISTORY).open("a", encoding="utf-8") as file:

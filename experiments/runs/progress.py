@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from envs.declared import Declared
+from envs.llm.books import Accounts, summed
 from experiments.runs.tracking import NoTracker, Tracker
 
 INTERVAL_S = 10.0
@@ -150,14 +151,31 @@ class Progress:
 
 
 def usage(*parts: object) -> dict[str, float]:
-    """Return requests, tokens and dollars that the models in `parts` have taken in this process so far."""
-    spent = [one for one in (Declared(part, "model").any("spent") for part in parts) if one is not None]
-    found: dict[str, float] = {
-        "requests": sum(one.requests for one in spent),
-        "tokens": sum(one.input_tokens + one.output_tokens for one in spent),
-        "dollars": float(sum(one.cost for one in spent)),
-    }
-    return {name: value for name, value in found.items() if value}
+    """Return requests, tokens and dollars that the models in `parts` have taken so far.
+
+    In all workers and sessions of a run, where a part keeps books; dollars by model and kind where there are
+    several.
+    """
+    found: dict[str, float] = {"requests": 0, "tokens": 0, "dollars": 0.0}
+    by_kind: dict[str, float] = {}
+    for (model, kind), account in booked(*parts).items():
+        found["requests"] += account.requests
+        found["tokens"] += account.input_tokens + account.output_tokens
+        found["dollars"] += account.dollars or 0.0
+        if account.dollars:
+            by_kind[f"dollars_{kind}_{model}"] = account.dollars
+    for part in parts:
+        one = Declared(part, "model").any("spent")
+        if one is not None and Declared(part, "model").any("books") is None:
+            found["requests"] += one.requests
+            found["tokens"] += one.input_tokens + one.output_tokens
+            found["dollars"] += one.cost
+    return {name: n for name, n in found.items() if n} | (by_kind if len(by_kind) > 1 else {})
+
+
+def booked(*parts: object) -> Accounts:
+    """Return the books of `parts` that keep some, as one."""
+    return summed(*(found for part in parts if (found := Declared(part, "model").any("books")) is not None))
 
 
 def _percent(done: int, total: int) -> int:

@@ -7,25 +7,33 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from envs.judges.protocol import describe
+from envs.llm.endpoint import WITHOUT_EFFECT
 
 _PACKAGES = ("raise-planner", "numpy", "numba", "ray", "pyarrow", "gymnasium", "hydra-core", "openai")
 _NOT_IN_FINGERPRINT = ("output_dir", "resume", "dry_run", "parallel", "tracking", "vars")
 """Keys that may differ between a run and its resumption: they cannot change a row."""
+_MAY_ASK_MODELS = {"chat", "policy", "users", "reader", "detector", "embedding"}
+"""Further parts whose endpoint and limits may differ as well."""
 
 
-def config_dict(cfg: DictConfig, budget: int) -> dict[str, Any]:
-    """Return the resolved configuration with the budget filled in."""
-    filled = OmegaConf.merge(cfg, {"budget": budget})
+def config_dict(cfg: DictConfig, budget: int | None = None) -> dict[str, Any]:
+    """Return the resolved configuration with the budget, where the command has one, filled in."""
+    filled = cfg if budget is None else OmegaConf.merge(cfg, {"budget": budget})
     container = OmegaConf.to_container(filled, resolve=True)
     assert isinstance(container, dict)  # noqa: S101 - a config's root is a mapping
     return {str(key): value for key, value in container.items()}
+
+
+def digest(files: Iterable[Path]) -> str:
+    """Return the SHA-256 of those of `files` that exist, "" where none does."""
+    return "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
 
 
 def fingerprint(
@@ -38,8 +46,12 @@ def fingerprint(
     """
     kept = {key: value for key, value in config.items() if key not in _NOT_IN_FINGERPRINT}
     for key, part in (("judge", judge), ("prior", prior)):
-        kept[key] = [_without(kept[key], describe(part, key).resume_ignored), part_provenance(part, key)]
-    kept["scenarios"] = {k: v for k, v in kept["scenarios"].items() if k not in ("path", "attributes")}
+        kept[key] = [_without(kept.get(key), describe(part, key).resume_ignored), part_provenance(part, key)]
+    for key in _MAY_ASK_MODELS & kept.keys():
+        kept[key] = _without_deep(kept[key], WITHOUT_EFFECT)
+    kept["scenarios"] = {
+        k: v for k, v in kept["scenarios"].items() if k not in ("path", "attributes", "mapping")
+    }
     text = json.dumps([kept, scenarios_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -51,9 +63,17 @@ def part_provenance(part: object, role: str = "judge") -> Any:
 
 
 def _without(keys: Any, names: Collection[str]) -> Any:
+    if isinstance(keys, list):
+        return [_without(value, names) for value in keys]
     if not isinstance(keys, dict):
         return keys
     return {key: _without(value, names) for key, value in keys.items() if key not in names}
+
+
+def _without_deep(keys: Any, names: Collection[str]) -> Any:
+    if isinstance(keys, dict):
+        return {key: _without_deep(value, names) for key, value in keys.items() if key not in names}
+    return [_without_deep(value, names) for value in keys] if isinstance(keys, list) else keys
 
 
 def provenance(

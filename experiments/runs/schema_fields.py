@@ -6,11 +6,19 @@ Nothing here or in the schemas imports Hydra or OmegaConf: `--help` and completi
 from __future__ import annotations
 
 import copy
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 MISSING: Any = "???"
 """What `omegaconf.MISSING` is: a key without a value."""
+
+SCENARIOS, JUDGE = "whom is planned for", "who scores an answer given in a context"
+DRY_RUN = "say what the run would take, and run nothing"
+POLICY, EMBEDDING = "what to ask next and when to stop", "vectors by which similar queries are found"
+READER, DETECTOR = "who reads what people write", "who looks for acute danger; the rules always do"
+CRISIS = "YAML file of signs of danger; null: the package's"
+READING = "YAML file of how the rules read answers; null: the package's"
+"""Meanings of keys that several schemas have."""
 
 
 def key(meaning: str, default: Any = MISSING, shown: str | None = None) -> Any:
@@ -33,3 +41,16 @@ def key(meaning: str, default: Any = MISSING, shown: str | None = None) -> Any:
 def output_dir() -> Any:
     """Return the field of `output_dir`, the same for all commands that write a run."""
     return key("folder of what the run writes", "${hydra:runtime.output_dir}", "outputs/DATE/TIME")
+
+
+@dataclass
+class ScenariosConfig:
+    """Which scenarios."""
+
+    path: str | None = key("a file, or folder, in any published layout; null: the bundled ones", None)
+    mapping: str | None = key("YAML file of what the file's keys mean; null: they are matched loosely", None)
+    attributes: str | None = key("YAML file of attributes; null: the ten of PENGUIN", None)
+    limit: int | None = key("the first so many scenarios; null: all", None)
+    split: str = key("train, test or all: a part of the people, never of their queries", "all")
+    test_fraction: float = key("share of the people who are in test", 0.2)
+    split_seed: int = key("seed of the split", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,20 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from envs import Schema
 from experiments.runs.summary import DomainRow
 
 _FIRST_SHOWN = 5
+
+
+def warn_of_left_out(schema: Schema) -> None:
+    """Say, in the terminal and in the run's log, which attributes of the file no plan weighs, if any."""
+    if schema.left_out:
+        logging.getLogger(__name__).warning(
+            "the schema has %d attributes; planned with are the %d that most scenarios have a value of. "
+            "Left out: %s",
+            len(schema.whole), len(schema), ", ".join(schema.left_out),
+        )  # fmt: skip
 
 
 def _score(value: float | None) -> str:

@@ -79,7 +79,7 @@ class MCTSSearch:
             stopped = "all simulations ran"
         else:
             stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
-        plan = finish(problem, simulations=ran, stopped=stopped)
+        plan = finish(problem, simulations=ran, stopped=stopped, alternatives=())
         return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
 
     def warm_up(self) -> None:
@@ -120,9 +120,11 @@ class MCTSSearch:
         self, problem: Problem, tree: Tree, rules: SelectionRules, rng: np.random.Generator, simulations: int
     ) -> int:
         ran = self.run_surface(problem, tree)
-        # What the plan relies on is asked of the judge as well: it counts as judge calls, and a surface
-        # that is not its judge's twin is found out by the scores of the report.
-        problem.evaluate(tree.mask[: tree.size[0]][tree.status[: tree.size[0]] == SCORED])
+        scored = np.flatnonzero(tree.status[: tree.size[0]] == SCORED)
+        if rules.costly:  # the tree has objectives, and a cost added again is a rounding away
+            problem.evaluate(tree.mask[scored])
+        else:  # a surface is its judge's twin; the report asks the judge itself, and would find out
+            problem.evaluator.keep(tree.mask[scored], tree.score[scored])
         return ran
 
     def run_surface(self, problem: Problem, tree: Tree) -> int:
@@ -226,19 +228,18 @@ def _complete(mask: int, problem: Problem, rules: SelectionRules, rng: np.random
 
 def _alternatives(tree: Tree, problem: Problem, path: tuple[int, ...]) -> tuple[Alternative, ...]:
     """Return visits and values of every question weighed along `path`, as far as the tree goes."""
-    from search.core import kernels
-
-    rows = []
+    rows: list[Alternative] = []
     mask = int(problem.known)
+    masks = tree.mask[: tree.size[0]]
     for step, chosen in enumerate(path):
-        size = int(tree.size[0])
-        node = kernels.find_or_add(tree, np.uint64(mask))
-        known_to_tree = 0 <= node < size
-        for a in members(int(problem.askable) & ~mask):
-            child = int(tree.child[node, a]) if known_to_tree else NO_CHILD
-            visits = int(tree.edge_visits[node, a]) if known_to_tree else 0
-            rows.append(
-                Alternative(step, a, visits, float(tree.value[child]) if child != NO_CHILD else math.nan)
-            )
+        asked = members(int(problem.askable) & ~mask)
+        found = np.flatnonzero(masks == np.uint64(mask))
+        if len(found):
+            children = tree.child[found[0]]
+            values = np.where(children == NO_CHILD, np.nan, tree.value[children]).tolist()
+            visits = tree.edge_visits[found[0]].tolist()
+            rows += [Alternative(step, a, visits[a], values[a]) for a in asked]
+        else:
+            rows += [Alternative(step, a, 0, math.nan) for a in asked]
         mask |= 1 << chosen
     return tuple(rows)

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numba import njit, typeof, types
 
+from envs.bit_scan import lowest_bit
 from search.core.tree import NEW, NO_CHILD, PENDING, ROOT, SCORED, UNSCORED, SelectionRules, new_tree
 
 COLLISION = -1
@@ -86,28 +87,26 @@ def _best_linked(
 ):
     """Return (the highest score of an edge that has been looked at, the lowest index that has it)."""
     best, chosen = -np.inf, -1
-    a = 0
     while linked:
-        if linked & _ONE:
-            value = selection_value[child[node, a]]
-            if np.isnan(value):
-                value = base
-            n = visits[node, a]
-            if flight:
-                flying = virtual[node, a]
-                if flying > 0:  # v (1 + n) / (1 + n) is not always v, and an edge would lose its tie
-                    value = (value * (1 + n) + low * flying) / (1 + n + flying)
-                    n += flying
-            if not uct:
-                score = value + bonus * prior[row, a] / (1 + n)
-            elif n > 0:
-                score = value + np.sqrt(bonus / n)
-            else:
-                score = value if value == -np.inf else np.inf
-            if score > best:
-                best, chosen = score, a
-        linked >>= _ONE
-        a += 1
+        a = lowest_bit(linked)
+        linked &= linked - _ONE
+        value = selection_value[child[node, a]]
+        if np.isnan(value):
+            value = base
+        n = visits[node, a]
+        if flight:
+            flying = virtual[node, a]
+            if flying > 0:  # v (1 + n) / (1 + n) is not always v, and an edge would lose its tie
+                value = (value * (1 + n) + low * flying) / (1 + n + flying)
+                n += flying
+        if not uct:
+            score = value + bonus * prior[row, a] / (1 + n)
+        elif n > 0:
+            score = value + np.sqrt(bonus / n)
+        else:
+            score = value if value == -np.inf else np.inf
+        if score > best:
+            best, chosen = score, a
     return best, chosen
 
 
@@ -148,18 +147,16 @@ def best_action(tree, rules, node, depth):
     )
     fresh = rules.askable & ~(tree.mask[node] | tree.linked[node])
     by_gain = not rules.uct and not rules.mean
-    a = 0
     while fresh:
-        if fresh & _ONE:
-            score = np.inf if rules.uct else base + bonus * tree.prior[row, a]
-            if by_gain:
-                score += tree.gain[a]
-            if score > best or (score == best and a < chosen):
-                best, chosen = score, a
-            if not by_gain and not rules.has_prior:
-                break  # the others score the same
-        fresh >>= _ONE
-        a += 1
+        a = lowest_bit(fresh)
+        fresh &= fresh - _ONE
+        score = np.inf if rules.uct else base + bonus * tree.prior[row, a]
+        if by_gain:
+            score += tree.gain[a]
+        if score > best or (score == best and a < chosen):
+            best, chosen = score, a
+        if not by_gain and not rules.has_prior:
+            break  # the others score the same
     return chosen if best > -np.inf else -1
 
 
@@ -303,9 +300,9 @@ def backup_batch(tree, rules, nodes, edges, depths, scores):
 @njit(**_FAST)
 def _penalty(penalty, asked):
     total = 0.0
-    for a in range(penalty.size):
-        if (asked >> np.uint64(a)) & _ONE:
-            total += penalty[a]
+    while asked:
+        total += penalty[lowest_bit(asked)]
+        asked &= asked - _ONE
     return total
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envs import UserError
+from envs.llm.driver_link import HOST_VARIABLE
 from search.parallel.cores import available_cores
 from search.parallel.worker_path import worker_options
 
@@ -49,6 +50,8 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
                 f"or none that takes our RAY_AUTH_TOKEN; "
                 f"start one with `ray start --head`, or take parallel.address=null"
             ) from None
+        # Workers on other machines ask this process for replies: it has to listen where they reach it.
+        os.environ.setdefault(HOST_VARIABLE, ray.util.get_node_ip_address())
         return
     with _own_sigterm():
         ray.init(

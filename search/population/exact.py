@@ -4,9 +4,11 @@ A state is (set asked, answers). States of one set are the classes of profiles t
 of N profiles has at most N states a set, whatever the number of levels. With
 
     W(S, g) = sum of w_u,   u in class g of set S
-    V(S, g) = max( sum_u w_u s(u) - W c(S),  max_a  sum_{g' in S + a, g' within g} V(S + a, g') )
+    V(S, g) = max( G(S, g),  d G(S, g) + (1 - d) max_a  sum_{g' in S + a, g' within g} V(S + a, g') )
+    G(S, g) = sum_u w_u s(u) - W c(S)
 
-V / W is the expected objective given the answers. A way u to come here is a profile, or with declines a
+d being the chance that the person stops answering before the next question (`dropout`). V / W is the expected
+objective given the answers. A way u to come here is a profile, or with declines a
 (profile, declined attributes) pair of weight w d^declined (1 - d)^told. Ties: stop, then the lowest
 attribute.
 """
@@ -199,7 +201,7 @@ class Solution:
         )
 
     def _back_up(self, mask: int) -> None:
-        layer = self._states.layers[mask]
+        layer, dropout = self._states.layers[mask], self._problem.dropout
         early = len(layer.asked) < self._min_questions
         value = np.full_like(layer.stop, -np.inf) if early else layer.stop.copy()
         action = np.full(len(value), STOP)
@@ -208,7 +210,9 @@ class Solution:
         forced = next((a for a in self._fallback if a not in layer.asked), STOP)
         for a in self._states.next_questions(layer.asked):
             parent = self._states.parents(mask, a)
-            asking = np.bincount(parent, self._values[mask | 1 << a], minlength=len(value))
+            asking: np.ndarray = np.bincount(parent, self._values[mask | 1 << a], minlength=len(value))
+            if dropout > 0:  # 0 times -inf would be NaN
+                asking = (1 - dropout) * asking + dropout * layer.stop
             better = (asking > value + tolerance) & ~few | (few & (a == forced))
             value[better] = asking[better]
             action[better] = a

@@ -16,7 +16,8 @@ N_CODES = 128
 class HistoryRules(NamedTuple):
     """What the kernels need to know of a problem.
 
-    `few`: probability below which a node goes on with the fallback; 0 = never.
+    `few`: probability below which a node goes on with the fallback; 0 = never. `dropout`: chance that the
+    person stops answering before a question.
     """
 
     budget: int
@@ -24,6 +25,7 @@ class HistoryRules(NamedTuple):
     exploration: float
     decline_rate: float
     few: float
+    dropout: float
 
 
 class People(NamedTuple):

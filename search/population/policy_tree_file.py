@@ -102,7 +102,7 @@ def load_trees(path: str | Path) -> PolicyTrees:
         raise UserError(f"{path}: line 1: found no provenance, expected an object")
     trees: dict[str, PolicyTree] = {}
     for number, row in enumerate(rows[1:], start=2):
-        tree = _tree(row, f"{path}: line {number}")
+        tree = tree_of(row, f"{path}: line {number}")
         if tree.group in trees:
             raise UserError(f"{path}: line {number}: a second tree for {tree.group!r}, expected one")
         trees[tree.group] = tree
@@ -149,15 +149,21 @@ def _rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UserError(f"{path}: line {number} is not JSON, expected policy trees") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {number}: found a {type(row).__name__}, expected an object")
         yield row
 
 
-def _tree(row: Mapping[str, Any], place: str) -> PolicyTree:
-    """Return the tree of one line; what it says of names, levels and nodes has to fit together."""
+def tree_of(row: Mapping[str, Any], place: str) -> PolicyTree:
+    """Return the tree of one line (`row_of`); what it says of names, levels and nodes has to fit together.
+
+    Raises
+    ------
+    UserError
+        it does not; `place` says where it was found.
+    """
     attributes = _list(row, "attributes", place)
     names = [_field(a, "name", str, f"{place}: attribute {i}") for i, a in enumerate(attributes)]
     levels = [tuple(_list(a, "levels", f"{place}: attribute {i}")) for i, a in enumerate(attributes)]

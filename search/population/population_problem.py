@@ -54,7 +54,9 @@ class PopulationProblem:
     n_profiles : how many people the rows stand for, where equal ones are merged; default: the rows
     cost_weight : float >= 0; objective = score - cost_weight * cost of what was asked
     decline_rate : float in [0, 1], probability that an answer is declined
+    dropout : float in [0, 1), chance that the person stops answering before each further question
     group : the domain
+    row_domains : the domain of each profile, where they are of several; default: `group`
 
     `budget` is at most n here.
 
@@ -77,9 +79,11 @@ class PopulationProblem:
         n_profiles: int | None = None,
         cost_weight: float = 0.0,
         decline_rate: float = 0.0,
+        dropout: float = 0.0,
         group: str = "all",
+        row_domains: Sequence[str] | None = None,
     ) -> None:
-        check_numbers(budget, cost_weight, decline_rate)
+        check_numbers(budget, cost_weight, decline_rate, dropout)
         codes = np.asarray(codes, dtype=np.int8).reshape(-1, len(schema))
         keep, self.weights = _weights(weights, len(codes))
         self.schema = schema
@@ -88,7 +92,9 @@ class PopulationProblem:
         self.n_profiles = len(self.codes) if n_profiles is None else int(n_profiles)
         self.cost_weight = float(cost_weight)
         self.decline_rate = float(decline_rate)
+        self.dropout = float(dropout)
         self.group = group
+        self.row_domains = np.array([group] * len(keep) if row_domains is None else row_domains)[keep]
         self._surfaces = scores.of(np.flatnonzero(keep)) if isinstance(scores, Surfaces) else None
         self._table = None if isinstance(scores, Surfaces) else self._kept(scores, keep)
         self._check_codes()
@@ -128,6 +134,22 @@ class PopulationProblem:
         found = np.empty(len(profiles))
         kernels.score_pairs(*self.surfaces, profiles.astype(np.int64), answered.astype(np.uint64), found)
         return found
+
+    def only(self, profiles: np.ndarray) -> PopulationProblem:
+        """Return the problem of a user who is one of `profiles` (int64[M]), weighed as here."""
+        scores = self.surfaces.of(profiles) if self._table is None else self._table[profiles]
+        return PopulationProblem(
+            self.schema,
+            self.budget,
+            self.codes[profiles],
+            scores,
+            weights=self.weights[profiles],
+            cost_weight=self.cost_weight,
+            decline_rate=self.decline_rate,
+            dropout=self.dropout,
+            group=self.group,
+            row_domains=self.row_domains[profiles].tolist(),
+        )
 
     def penalty(self, asked: int) -> float:
         """Return `cost_weight` times the cost of having asked for the set `asked`."""
@@ -189,6 +211,7 @@ class PopulationProblem:
             costs=self.schema.costs,
             group=self.group,
             cost_weight=self.cost_weight if cost_weight is None else cost_weight,
+            dropout=self.dropout,
             names=self.schema.names,
         )
 
@@ -219,7 +242,7 @@ def people_counted(weights: np.ndarray) -> int:
     return max(1, math.floor(weights.sum() + 1e-9))  # a hair above, for a sum that rounding left below
 
 
-def check_numbers(budget: int, cost_weight: float, decline_rate: float) -> None:
+def check_numbers(budget: int, cost_weight: float, decline_rate: float, dropout: float = 0.0) -> None:
     """Refuse what is out of range; `UserError` names the key."""
     if budget < 1:
         raise UserError(f"budget: found {budget}, expected an integer >= 1")
@@ -227,3 +250,5 @@ def check_numbers(budget: int, cost_weight: float, decline_rate: float) -> None:
         raise UserError(f"cost_weight: found {cost_weight}, expected a finite number >= 0")
     if not 0 <= decline_rate <= 1:
         raise UserError(f"decline_rate: found {decline_rate}, expected a probability, 0 to 1")
+    if not 0 <= dropout < 1:
+        raise UserError(f"dropout: found {dropout}, expected a probability, 0 to below 1")

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs import Judge, Scenario, Schema, UserError
 from envs.judges.protocol import Surface, describe
+from envs.scenario import within_one_plan
 from search.population.population_problem import PopulationProblem, check_numbers, people_counted
 from search.population.set_table import Surfaces, sets_within
 from search.scenario_problem import JudgeScores
@@ -43,6 +44,7 @@ class Population:
         check_numbers(budget, 0.0, 0.0)
         if samples < 1:
             raise UserError(f"samples: found {samples}, expected an integer >= 1")
+        scenarios = within_one_plan(scenarios)
         self.schema = common_schema(scenarios)
         self.budget = min(budget, len(self.schema))
         self.codes = np.array([scenario.codes for scenario in scenarios])
@@ -85,6 +87,7 @@ class Population:
         weights: Sequence[float] | np.ndarray | None = None,
         cost_weight: float = 0.0,
         decline_rate: float = 0.0,
+        dropout: float = 0.0,
         group: str | None = None,
         merge: bool = True,
     ) -> PopulationProblem:
@@ -92,7 +95,7 @@ class Population:
 
         `weights`: float64[M]; where people are counted (`min_profiles` of a plan) each counts as the greatest
         weight of their scenarios, at most 1. `group`: default, the domain that all share, else `all`.
-        `merge`: make one row of scenarios that neither an answer nor a score tells apart.
+        `merge`: make one row of scenarios of one domain that neither an answer nor a score tells apart.
 
         Raises
         ------
@@ -122,7 +125,9 @@ class Population:
             n_profiles=n_profiles,
             cost_weight=cost_weight,
             decline_rate=decline_rate,
+            dropout=dropout,
             group=group or (domains.pop() if len(domains) == 1 else "all"),
+            row_domains=[self.domains[row] for row in rows.tolist()],
         )
 
     def _merge(self, rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +139,7 @@ class Population:
 
     def _key(self, row: int) -> bytes:
         """Return all that the answers and scores of a row depend on."""
-        codes = self.codes[row].tobytes()
+        codes = self.domains[row].encode() + self.codes[row].tobytes()
         if not isinstance(self.scores, Surfaces):
             return codes + self.scores[row].tobytes()
         start, end = self.scores.starts[row : row + 2].tolist()

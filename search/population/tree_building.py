@@ -72,8 +72,9 @@ class _Branches:
             else:
                 children[code], below = self.add(answered, after)
             value += mass * below
-        self.nodes[position] = PolicyNode(attribute, here, value / here, stop, children)
-        return position, value / here
+        value = staying(self.problem, value / here, stop)
+        self.nodes[position] = PolicyNode(attribute, here, value, stop, children)
+        return position, value
 
     def _few(self, probability: float) -> bool:
         # A hair below, for sums of weights in another order differ by rounding.
@@ -91,13 +92,20 @@ def rest_value(
 ) -> float:
     """Return the expected objective of asking the rest of `fallback` after `answers`, then answering."""
     attribute = _next_of(problem, fallback, answers)
+    stop = problem.stop_value(belief, sum(1 << a for a in answers))
     if attribute == STOP:
-        return problem.stop_value(belief, sum(1 << a for a in answers))
+        return stop
     total = 0.0
     for code, after in problem.outcomes(belief, attribute):
         value = rest_value(problem, fallback, {**answers, attribute: code}, after)
         total += float(after.weight.sum()) * value
-    return total / float(belief.weight.sum())
+    return staying(problem, total / float(belief.weight.sum()), stop)
+
+
+def staying(problem: PopulationProblem, value: float, stop: float) -> float:
+    """Return the value of a question worth `value` to those who answer it, `stop` to those who leave."""
+    d = problem.dropout
+    return d * stop + (1 - d) * value if d > 0 else value  # 0 times -inf would be NaN
 
 
 def look_ahead(problem: PopulationProblem, answers: Mapping[int, int], belief: Belief) -> int:
@@ -119,7 +127,7 @@ def look_ahead(problem: PopulationProblem, answers: Mapping[int, int], belief: B
 
 @dataclass(frozen=True)
 class Worth:
-    """What following a tree brings each profile of a problem, in expectation over declined answers.
+    """What following a tree brings each profile of a problem, in expectation over who declines and leaves.
 
     `objective`, `score`, `questions`: float64[N]; NaN where a score is missing on the way.
     """
@@ -148,8 +156,11 @@ def worth(problem: PopulationProblem, tree: PolicyTree) -> Worth:
         answers, belief = waiting.pop()
         attribute = tree.next_attribute(answers)
         if attribute != STOP:
-            waiting += [({**answers, attribute: code}, b) for code, b in problem.outcomes(belief, attribute)]
-            continue
+            on = belief._replace(weight=belief.weight * (1 - problem.dropout))
+            waiting += [({**answers, attribute: code}, b) for code, b in problem.outcomes(on, attribute)]
+            if problem.dropout == 0:
+                continue
+            belief = belief._replace(weight=belief.weight * problem.dropout)
         found = problem.scores_of(belief.profile, belief.answered)
         np.add.at(score, belief.profile, belief.weight * found)
         np.add.at(cost, belief.profile, belief.weight * problem.penalty(sum(1 << a for a in answers)))

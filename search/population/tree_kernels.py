@@ -5,8 +5,10 @@ the profiles that agree with the answers, and so the exact probability of every 
 of stopping. With g(h) = the posterior mean score less the cost of what was asked,
 
     V(h) = max( g(h), max_a Q(h, a) )
-    Q(h, a) = E[ g(h a o) ]                      while a is not expanded (known when h is opened)
-    Q(h, a) = sum_o P(o | h, a) V(h a o)         afterwards
+    Q(h, a) = d g(h) + (1 - d) E[ g(h a o) ]                 while a is not expanded (known when h is opened)
+    Q(h, a) = d g(h) + (1 - d) sum_o P(o | h, a) V(h a o)    afterwards
+
+where d is the chance that the person stops answering (`dropout`).
 
 Each V is the value of a policy, a lower bound of the optimum that grows with the search. As in POMCP
 (Silver & Veness 2010) a simulation begins with a profile drawn from the belief at the root and sees its
@@ -33,7 +35,7 @@ _ONE = np.uint64(1)
 _FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 """See `search.core.kernels`: kernels may not allocate."""
 _HISTORIES = typeof(new_histories(1, 1, 1, 1))
-_RULES = typeof(HistoryRules(1, 1, 1.0, 0.0, 0.0))
+_RULES = typeof(HistoryRules(1, 1, 1.0, 0.0, 0.0, 0.0))
 _INTS = types.Array(types.int64, 1, "C")
 _MASKS = types.Array(types.uint64, 1, "C")
 _FLOATS = types.Array(types.float64, 1, "C")
@@ -114,14 +116,25 @@ def _bit_count(mask):
 @njit(**_FAST)
 def _rest_value(h, rules, function, people, node):
     """Return the expected objective of asking the rest of the fallback from `node` on, then stopping."""
-    d = rules.decline_rate
     rest = np.uint64(0)
     n_rest = 0
+    value, here = 0.0, 1.0
     for a in people.fallback:
         bit = _ONE << np.uint64(a)
         if n_rest + _bit_count(h.asked[node]) < rules.budget and not h.asked[node] & bit:
+            if rules.dropout > 0.0:
+                value += here * rules.dropout * _asked_value(h, rules, function, people, node, rest, n_rest)
+            here *= 1.0 - rules.dropout
             rest |= bit
             n_rest += 1
+    value += here * _asked_value(h, rules, function, people, node, rest, n_rest)
+    return -np.inf if np.isnan(value) else value
+
+
+@njit(**_FAST)
+def _asked_value(h, rules, function, people, node, rest, n_rest):
+    """Return the expected objective of asking exactly `rest`, `n_rest` attributes, from `node` on."""
+    d = rules.decline_rate
     total = 0.0
     for way in range(h.start[node], h.start[node] + h.length[node]):
         answered = rest
@@ -135,8 +148,7 @@ def _rest_value(h, rules, function, people, node):
             if answered == 0:
                 break
             answered = (answered - _ONE) & rest
-    value = total / h.weight[node] - _penalty(people.penalty, h.asked[node] | rest)
-    return -np.inf if np.isnan(value) else value
+    return total / h.weight[node] - _penalty(people.penalty, h.asked[node] | rest)
 
 
 @njit(**_FAST)
@@ -208,7 +220,8 @@ def _open(h, rules, function, people, node):
                 score = _score(function, people, u, answered)
                 total += h.mass[way] * d * score
         value = total / h.weight[node] - _penalty(people.penalty, asked | bit)
-        if not np.isnan(value):
+        value = _staying(h, rules, node, value)
+        if value > -np.inf:  # neither unscored nor left at an unscored set
             h.q[row, a] = value
             _widen(h, value)
     if _bit_count(asked) + 1 == rules.budget:
@@ -295,12 +308,20 @@ def _expand(h, rules, function, people, node, a):
             h.size[2] += 1
         h.counts[place] = 0
     if room:
-        _requestion(h, node, a)
+        _requestion(h, rules, node, a)
     return room
 
 
 @njit(**_FAST)
-def _requestion(h, node, a):
+def _staying(h, rules, node, value):
+    """Return the value of a question at `node` that is worth `value` to those who answer it."""
+    if rules.dropout > 0.0:  # 0 times -inf would be NaN
+        value = rules.dropout * h.stop[node] + (1.0 - rules.dropout) * value
+    return value
+
+
+@njit(**_FAST)
+def _requestion(h, rules, node, a):
     """Value the expanded question `a` at `node` by its outcomes."""
     row = h.row[node]
     total, done = 0.0, True
@@ -308,7 +329,7 @@ def _requestion(h, node, a):
         child = h.child[i]
         total += h.weight[child] * h.value[child]
         done = done and h.solved[child]
-    h.q[row, a] = total / h.weight[node]
+    h.q[row, a] = _staying(h, rules, node, total / h.weight[node])
     h.done[row, a] = done
 
 
@@ -374,18 +395,18 @@ def _simulate(h, rules, function, people, nodes, edges, profile, declines):
         if h.codes[child, a] != code:  # the walk goes on with a profile that gave this answer
             profile = h.profile[h.start[child] + profile % h.length[child]]
         node = child
-    _backup(h, nodes, edges, depth)
+    _backup(h, rules, nodes, edges, depth)
     return True
 
 
 @njit(**_FAST)
-def _backup(h, nodes, edges, depth):
+def _backup(h, rules, nodes, edges, depth):
     """Renew the values on the way of a simulation; `nodes` may end one before the last of `edges`."""
     for d in range(depth - 1, -1, -1):
         node = nodes[d]
         h.visits[node] += 1
         h.tries[h.row[node], edges[d]] += 1
-        _requestion(h, node, edges[d])
+        _requestion(h, rules, node, edges[d])
         _revalue(h, node)
 
 

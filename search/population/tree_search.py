@@ -75,7 +75,9 @@ class PopulationMCTS:
             surfaces.askable,
         )
         few = min_profiles / problem.n_profiles * (1 - 1e-9)
-        rules = HistoryRules(problem.budget, n, float(self.exploration), problem.decline_rate, few)
+        rules = HistoryRules(
+            problem.budget, n, float(self.exploration), problem.decline_rate, few, problem.dropout
+        )
         profiles, declines = _draws(problem, rng, size)
         nodes, edges = np.zeros(problem.budget + 1, np.int64), np.zeros(problem.budget, np.int64)
         nodes_room, rows, ways = ROOM

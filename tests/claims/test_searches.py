@@ -48,7 +48,7 @@ def test_close_to_the_best_without_noise(plans, landscape):
 @pytest.mark.parametrize("landscape", EXACT)
 def test_loses_less_than_greedy_without_noise(plans, landscape, known_not_to_hold):
     if landscape in ("published", "varied"):
-        known_not_to_hold("cannot be told apart on the presets, see the README")
+        known_not_to_hold("cannot be told apart on the presets, see docs/results/searches.md")
     ours, greedy = (plans.of(search, landscape, 0.0, GREEDY_CALLS) for search in (SUBJECT, "greedy"))
     claims.loses_less_than_greedy(ours, greedy)
 
@@ -65,14 +65,16 @@ def test_loses_less_than_a_rival_under_noise(plans, landscape, calls, rival):
 @pytest.mark.parametrize("calls", [60, 120])
 @pytest.mark.parametrize("landscape", NOISY)
 def test_loses_less_than_every_set_evaluated_once(plans, landscape, calls, known_not_to_hold):
-    known_not_to_hold("with an evaluation of every set, exhaustive is as good or better, see the README")
+    known_not_to_hold(
+        "with an evaluation of every set, exhaustive is as good or better, see docs/results/searches.md"
+    )
     every_set = plans.of("exhaustive", landscape, NOISE, ALL_SETS)
     claims.loses_less(plans.of(SUBJECT, landscape, NOISE, calls), every_set)
 
 
 @pytest.mark.parametrize(("calls", "share"), [(60, 0.06), (120, 0.04)])
 def test_loses_little_of_the_sketch_under_noise(plans, calls, share, known_not_to_hold):
-    known_not_to_hold("measured .073 at 60 calls and .050 at 120, see the README")
+    known_not_to_hold("measured .073 at 60 calls and .050 at 120, see docs/results/searches.md")
     claims.loses_at_most(plans.of(SUBJECT, "sketch", NOISE, calls), share)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from envs import Scenario, penguin_schema
 from envs.judges.llm import LLMJudge
 from envs.llm import ChatRequest, Client, Endpoint
-from envs.llm.scripted_server import Script, ScriptedServer
+from envs.llm.scripted.scripted_server import Script, ScriptedServer
 
 NAMES = penguin_schema().names
 MARK = "sk-test-0123456789abcdef"
@@ -29,7 +29,9 @@ def client(url, folder=None, **keys):
 
 
 def judge(url, folder, **keys):
-    return LLMJudge("m", url, cache=str(Path(folder) / "cache.sqlite"), **{"timeout_s": 5.0, **keys})
+    return LLMJudge(
+        keys.pop("model", "m"), url, cache=str(Path(folder) / "cache.sqlite"), **{"timeout_s": 5.0, **keys}
+    )
 
 
 def ask(text="hello", **keys):

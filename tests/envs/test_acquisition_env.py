@@ -56,7 +56,7 @@ def test_defaults(env_id):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("mode", ["sync", "async", "vector_entry_point"])
 def test_make_vec(env_id, mode):
     vector = gymnasium.make_vec(
         env_id, num_envs=2, vectorization_mode=mode, scenarios=SCENARIOS, judge=Additive(), budget=2

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from envs.attribute import UNKNOWN
 from envs.loading import load_bundled, load_scenarios
-from envs.records import situations
+from envs.loading.records import situations
 from envs.scenario import DOMAINS
-from envs.schema import UNKNOWN, is_missing, penguin_schema
+from envs.schema import is_missing, penguin_schema
 
 NAMES = penguin_schema().names
 FILE = Path(__file__).parents[2] / "envs/data/scenarios.jsonl"

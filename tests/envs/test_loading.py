@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from envs import loading
+from envs.attribute import Attribute
 from envs.errors import UserError
-from envs.loading import BadRecord, load_scenarios
-from envs.records import situations
+from envs.loading import BadRecord, load_scenarios, streams
+from envs.loading.records import situations
 from envs.scenario import DOMAINS
-from envs.schema import Attribute, Schema, load_schema, penguin_schema
+from envs.schema import Schema, load_schema, penguin_schema
 from tests.envs.scenario_files import failure, ids, jsonl, line, load, penguin
 
 ROOT = Path(__file__).parents[2]
@@ -115,10 +115,11 @@ def test_other_attributes(folder, tmp_path):
     assert scenario.profile == {"Budget": "tight", "Health Status": "good"}  # Age: left out on purpose
     assert scenario.schema is schema
     message = failure(folder, jsonl(line(profile={"Budgett": "tight"})), schema=schema)
-    assert message.endswith("line 1: field profile: unknown attribute 'Budgett', did you mean 'Budget'")
+    assert "line 1: field profile: unknown attribute 'Budgett', did you mean 'Budget' (" in message
     respelt = Schema([Attribute("marital status", "?"), Attribute("Age", "?")])
-    message = failure(folder, jsonl(line(profile={"Age": "34", "Marital Status": "x"})), schema=respelt)
-    assert "unknown attribute 'Marital Status', did you mean 'marital status'" in message
+    data = jsonl(line(profile={"Age": "34", "Marital Status": "x"}))
+    (scenario,) = load(folder, data, schema=respelt).scenarios
+    assert scenario.profile == {"marital status": "x", "Age": "34"}
 
 
 # ---- files that cannot be used
@@ -127,19 +128,19 @@ def test_other_attributes(folder, tmp_path):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "found no record, expected JSONL scenarios or a JSON list in the PENGUIN layout"),
+        (b"", "found no record, expected scenarios as JSON Lines, a JSON list, CSV or Parquet"),
         (b"\xef\xbb\xbf \n\n", "found no record"),
         (b"[]", "found no record"),
         (gzip.compress(b"", mtime=0), "found no record"),
         (b"\x1f\x8bnot gzip at all", "the gzip data is damaged or ends early"),
         (gzip.compress(jsonl(line()) * 50)[:-20], "the gzip data is damaged or ends early"),
-        (b"Age,Gender\n34,Male\n", "line 1: not valid JSON at column 1, expected one complete object"),
+        (b"Age,Gender\n34,Male\n", "line 2: field query: found nothing"),
         (json.dumps(line()).encode("utf-16"), "line 1: not UTF-8 at byte 1"),
         (json.dumps(line(), indent=1).encode(), "line 1: not valid JSON at column 2, expected one complete"),
         (b"\n[1,\n 2", "not valid JSON at line 3 column 3, expected a JSON list in the PENGUIN layout"),
         (b'[{"Scenario":\n "\xff"}]', "not UTF-8 at line 2 byte 3"),
         (b"[" * 100_000, "JSON nested too deeply"),
-        (json.dumps([line()]).encode(), "index 0: field Queries: found nothing"),
+        (json.dumps([{"id": "a"}]).encode(), "index 0: field Queries: found nothing"),
         (json.dumps({"data": [penguin()]}).encode(), "line 1: field id: found nothing"),
     ],
 )
@@ -154,9 +155,12 @@ def test_unusable_path(tmp_path):
         assert str(path) in str(caught.value)
 
 
-def test_oversized_list(folder, monkeypatch):
-    monkeypatch.setattr(loading, "MAX_LIST", 100)
-    assert "a JSON list of over 0 MiB" in failure(folder, json.dumps([penguin()] * 9).encode())
+def test_oversized_record_of_a_list(folder, monkeypatch):
+    data = b"[\n" + json.dumps([penguin(), penguin(Queries=["x" * 900])], indent=1).encode()[1:]
+    monkeypatch.setattr(streams, "CHUNK", 64)
+    assert len(load(folder, data).scenarios) == 3
+    monkeypatch.setattr(streams, "MAX_LINE", 300)
+    assert "a record of over 0 MiB" in failure(folder, data)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from envs import Scenario, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.llm.endpoint import CacheMiss, LimitReached
-from envs.llm.scripted_replies import Completion
+from envs.llm.scripted.scripted_replies import Completion
 from envs.loading import load_bundled
 from envs.priors import LLMPrior
 from envs.rankings import rank_weights, read_ranking
@@ -167,8 +167,9 @@ def test_profiles_with_one_query_share_a_ranking(tmp_path):
 def test_replay_answers_from_the_cache_alone(tmp_path):
     with server(rule=says(NAMES.index)) as running:
         first = prior(running.url, tmp_path)(scenario(0), 0)
-    again = prior("http://localhost:1/v1", tmp_path, replay=True)
-    assert again(scenario(0), 0).tolist() == first.tolist()
+    for url in (running.url, None):  # the server is gone; of None the file knows whose replies it has
+        again = prior(url, tmp_path, replay=True)
+        assert again(scenario(0), 0).tolist() == first.tolist()
     with pytest.raises(CacheMiss):
         again(scenario(1), 0)
 
@@ -181,11 +182,11 @@ def test_a_limit_stops_it(tmp_path):
             ask(scenario(1), 0)
 
 
-def test_workers_have_their_share_and_counts_of_their_own(tmp_path):
+def test_workers_have_the_limits_of_all_and_counts_of_their_own(tmp_path):
     with server(rule=says(NAMES.index)) as running:
         ask = prior(running.url, tmp_path, max_requests=4, max_in_flight=8)
         share = pickle.loads(pickle.dumps(ask.shard(2)))  # noqa: S301 - as a worker gets it
-        assert (share.client.engine.limits.max_requests, share.concurrent_plans) == (2, 4)
+        assert (share.client.engine.limits.max_requests, share.concurrent_plans) == (4, 4)
         share(scenario(0), 0)
         assert (share.requests, ask.requests) == (1, 0)
         seen = []

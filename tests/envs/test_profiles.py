@@ -6,9 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
+from envs.attribute import Attribute
 from envs.loading import load_bundled
 from envs.scenario import Profile, Scenario
-from envs.schema import Attribute, Schema, penguin_schema
+from envs.schema import Schema, penguin_schema
 
 
 def test_profile_is_an_immutable_mapping():

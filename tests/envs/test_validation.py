@@ -94,17 +94,21 @@ def test_a_temperature_keeps_its_place_in_files_of_replies():
         assert request.key("m", {}) == ChatRequest((), temperature=written).key("m", {})
 
 
+DRAWN = {"temperature": 0.7, "top_p": None, "max_output_tokens": 800}
+"""How a target answers under protocol=ours."""
+
+
 def test_a_target_is_as_the_judge_but_for_what_it_is_given():
     keys = {"key_variable": "MY_KEY", "headers": {"X-Id": "7"}, "timeout_s": 5.0, "extra_body": {"top_k": 1}}
     judge = JudgeSettings("m", "http://localhost/a", **keys, target={"model": "other", "base_url": None})
-    assert judge.target == Target("other", "http://localhost/a", **keys, place="judge.target")
-    assert JudgeSettings("m", **keys).target == Target("m", **keys)
+    assert judge.target == Target("other", "http://localhost/a", **keys, **DRAWN, place="judge.target")
+    assert JudgeSettings("m", **keys).target == Target("m", **keys, **DRAWN)
 
 
 def test_a_target_elsewhere_gets_neither_key_nor_headers_of_the_judge():
     keys = {"key_variable": "MY_KEY", "headers": {"X-Id": "7"}, "api": "azure", "api_version": "v"}
     judge = JudgeSettings("m", "http://localhost/a", **keys, target={"base_url": "http://localhost/b"})
-    assert judge.target == Target("m", "http://localhost/b", place="judge.target")
+    assert judge.target == Target("m", "http://localhost/b", **DRAWN, place="judge.target")
 
 
 def test_a_judges_own_mistake_is_told_before_its_targets():
@@ -134,9 +138,19 @@ MISTAKES = {
     "phrases or {min, max}",
     "- {name: A, levels: {x: {min: 5, max: 1}}}": "attribute 0 (A): levels.x.range: found min 5 above max 1, "
     "expected min <= max",
-    "- {name: A, levels: {x: {min: 5}}}": "attribute 0 (A): levels.x.range.max: found none, expected a value",
+    "- {name: A, levels: {x: {}}}": "attribute 0 (A): levels.x.range: found neither min nor max, "
+    "expected one of them or both",
+    "- {name: A, type: bool}": "attribute 0 (A): type: found 'bool', expected boolean",
+    "attributes: 3": "attributes: found 3, expected a list",
+    "{attributes: [{name: A}], domain: [x]}": "domain: there is no such key, did you mean domains",
+    "{attributes: [{name: A}], domains: []}": "domains: found 0, expected at least 1",
+    "{attributes: [{name: A}], domains: [x, x]}": "domains: the name 'x' occurs twice, expected distinct "
+    "names",
+    "{attributes: [{name: A}], domains: [x, all]}": "domains: found 'all', which stands for every domain, "
+    "expected another",
+    "{attributes: [{name: A}], missing: [5]}": "missing[0]: found 5, expected text",
     "- name: A\n- name: A": "attributes: the name 'A' occurs twice, expected distinct names",
-    "[]": "attributes: found 0, expected 1 to 64",
+    "[]": "attributes: found 0, expected at least 1",
 }
 
 

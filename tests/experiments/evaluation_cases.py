@@ -3,8 +3,8 @@
 import numpy as np
 
 from envs import Attribute, Scenario, Schema
+from envs.attribute import Level
 from envs.judges.simulated import SimulatedJudge
-from envs.schema import Level
 from envs.users import ProfileUser
 from experiments.evaluation.setting import Answers, Setting
 from search.path_table import PathRecord, PathTable

@@ -2,7 +2,7 @@
 
 import json
 
-from envs.llm.scripted_replies import Completion, default_completion
+from envs.llm.scripted.scripted_replies import Completion, default_completion
 
 DIMENSIONS = ("risk_sensitivity", "emotional_empathy", "personalization")
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,6 +85,20 @@ def run(cwd, *arguments, module=TRAIN):
     process = start(cwd, *arguments, module=module)
     out, err = process.communicate(timeout=120)
     return Done(process.returncode, out, err)
+
+
+def until(is_so, process):
+    """Wait for `is_so()` while `process` runs; the limit is against hanging."""
+    limit = time.monotonic() + 300
+    while not is_so():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def wait_for_lines(path, count, process):
+    """Wait until a file that `process` writes has so many lines."""
+    until(lambda: path.exists() and path.read_bytes().count(b"\n") >= count, process)
 
 
 def assert_one_line(done, code=2):

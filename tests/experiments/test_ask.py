@@ -19,16 +19,44 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from envs import UserError
-from envs.llm.scripted_server import ScriptedServer
+from envs.llm.local.local_server import missing
+from envs.llm.scripted.scripted_replies import Completion
+from envs.llm.scripted.scripted_server import Script, ScriptedServer
 from experiments.ask import ask as ask_command
 from experiments.ask import endpoints
 from experiments.runs.config import register
+from policies.understanding import Reading, RulesReader, Value
 from tests.experiments.run_cases import environment
 
 ASK = "experiments.ask"
 QUERY = "My brother wants the money back by Friday. Should I take a loan? I'm 34."
-ALL = ("policy/abstention=never",)
+ALL = (
+    "policy/abstention=never",
+    "reader=custom",
+    "reader._target_=tests.experiments.test_ask.Whole",
+)
 LEFT = "You have left. Nothing was kept."
+
+
+class Whole:
+    """Reads a query by rules, and keeps a reply as it is."""
+
+    def read(self, text, schema, asked=None, dialogue=None):
+        rules = RulesReader.load()
+        if asked is None or rules.tells_nothing(text):
+            return rules.read(text, schema, asked, dialogue)
+        return Reading({asked: Value(text)})
+
+
+class Typed(io.StringIO):
+    """Standard input of the given lines; a line is made when it is read."""
+
+    def __init__(self, lines):
+        super().__init__()
+        self.lines = iter(lines)
+
+    def readline(self, size=-1):
+        return next((line + "\n" for line in self.lines), "")
 
 
 @pytest.fixture
@@ -37,7 +65,7 @@ def ask(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def go(*arguments, lines=()):
-        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(line + "\n" for line in lines)))
+        monkeypatch.setattr(sys, "stdin", Typed(lines))
         register()
         with initialize_config_module("conf", version_base="1.3"):
             cfg = compose("ask", overrides=list(arguments))
@@ -57,7 +85,7 @@ def test_a_conversation(ask, tmp_path):
     assert "Age: 34 (from the query)" in out
     assert "Anxious, on tablets" in out
     assert "I feel cornered" in out
-    assert out.count("skip") == 0
+    assert not re.search(r"^  .*: skip$", out, re.M)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,6 +99,97 @@ def test_says_where_the_words_go_when_a_model_is_asked(ask, monkeypatch):
     assert "Scripted reply" in out
     assert "is sent to" not in ask(lines=[])
     assert endpoints({"chat": {"model": "m", "base_url": None}}) == ["m at https://api.openai.com/v1"]
+
+
+def at(server, *more):
+    return ("target=openai", "target.chat.model=m", f"target.chat.base_url={server.url}", *more)
+
+
+def test_a_follow_up_goes_to_the_model_with_what_was_said_before(ask):
+    rule = lambda body: Completion(f"Reply {len(body['messages'][-1]['content'])}.")  # noqa: E731
+    with ScriptedServer(Script(rule), keep_bodies=True) as server:
+        out = ask(*ALL, "policy.budget=1", *at(server), lines=[QUERY, "none", "And if he agrees to wait?"])
+        first, second = server.seen.bodies
+    assert first["stream"] is True
+    assert len(re.findall(r"^Reply \d+\.$", out, re.M)) == 2
+    said = second["messages"][-1]["content"]
+    assert "And if he agrees to wait?" in said
+    assert f"You: Reply {len(first['messages'][-1]['content'])}." in said
+    assert "Take a loan" not in said
+    assert out.rstrip().endswith(LEFT)
+
+
+@pytest.mark.parametrize("fault", ["server_error", "truncated_json", "empty"])
+def test_a_model_that_fails_is_told_in_a_line_and_an_empty_line_tries_again(ask, fault):
+    with ScriptedServer(Script(fault_rate=1.0, faults=(fault,))) as server:
+
+        def lines():
+            yield from (QUERY, "none")
+            server.script = Script()  # it is well again
+            yield from ("", "And then?")
+
+        options = at(server, "target.chat.max_retries=0", "target.chat.give_up_after=60")
+        out = ask(*ALL, "policy.budget=1", *options, lines=lines())
+    assert len(re.findall(r"^chat: model m: [^\n]+$", out, re.M)) == 1
+    assert len(re.findall(r"^Scripted reply \d+\.$", out, re.M)) == 2
+    assert "Traceback" not in out
+
+
+def test_no_model_is_said(ask):
+    assert "No model is configured to answer" in ask(*ALL, lines=[QUERY, "/answer"])
+
+
+def answer(query, context, dialogue):
+    """Answer as a callable of one's own."""
+    return f"{len(context)} known, {len(dialogue.turns)} said."
+
+
+def test_a_target_of_ones_own(ask):
+    own = ("target=custom", f"target._target_={__name__}.answer")
+    assert "2 known, 2 said." in ask(*ALL, *own, "policy.budget=1", lines=[QUERY, "none"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_the_small_local_model_answers(ask):
+    out = ask(
+        *ALL, "policy.budget=1", "target=local", "target.chat.max_output_tokens=12", lines=[QUERY, "none"]
+    )
+    assert out.rstrip().endswith(LEFT)
+    assert "No model" not in out
+    assert re.search(r"Known of you:[\s\S]*\n\n\S", out)
+
+
+def test_commands(ask):
+    lines = [QUERY, "/why", "none", "/undo", "/skip", "/known", "/forget", "/forget age", "/known", "/undo"]
+    out = ask(*ALL, lines=lines)
+    assert out.count("stored plans find it") + out.count("stored questions most like yours") == 1
+    assert out.count("Question 1 of at most 4") == 2
+    assert out.count("Question 2 of at most 4") == 3  # after the answer, the skip and the forgetting
+    assert out.count("Age: 34") == 2
+    assert "Forgotten: Age" in out
+    assert "Nothing is known of you." in out
+    assert "There is nothing to take back." in out
+
+
+def test_after_help_one_may_go_on(ask):
+    lines = [QUERY, "I just took a whole bottle of pills", "My sister is driving me to hospital", "/answer"]
+    out = ask(*ALL, lines=lines)
+    assert "911" in out
+    assert "Question 2 of at most 4" in out
+    assert "Known of you" in out
+
+
+def test_a_model_reads_and_looks_for_danger_and_it_says_where_the_words_go(ask):
+    scores = {"self-harm": 0.9, "self-harm/intent": 0.0, "self-harm/instructions": 0.0}
+    with ScriptedServer(
+        Script(moderation=lambda text: scores if "pans" in text else scores | {"self-harm": 0.0})
+    ) as server:
+        reads = ("reader=llm", "reader.model=r", f"reader.base_url={server.url}")
+        looks = ("detector=moderation", "detector.model=d", f"detector.base_url={server.url}")
+        out = ask(*reads, *looks, lines=["Which pans should I buy?", "/quit"])
+    assert f"What you write is sent to r at {server.url}, d at {server.url}" in out.replace("\n", " ")
+    assert "988" in out
 
 
 def test_text_with_markup_is_shown_as_it_is(ask):
@@ -133,21 +252,15 @@ def test_a_bundled_person_answers(ask, acquisition):
         f"policy/acquisition={acquisition}",
         "policy/abstention=fixed",
         "policy.abstention.k=2",
+        *ALL[1:],
     )
     assert "2 questions asked" in out
-    assert "spare room until spring" in out
-    assert len(re.findall(r"^  [A-Z][\w -]+: ", out, re.M)) == 2
+    known = re.findall(r"^  [A-Z][\w -]+: .*", out, re.M)
+    assert len([line for line in known if "(from the query)" not in line]) == 2
 
 
-def test_a_scripted_person_who_refuses_everything(ask):
-    out = ask(
-        *ALL,
-        "users=scripted",
-        "users.refusing=1",
-        "users.partial=0",
-        "users.evasive=0",
-        "scenario=relationship-breakup-divorce",
-    )
+def test_a_person_who_declines_everything(ask):
+    out = ask(*ALL, lines=["Should I go?", "", "", "", ""])
     assert "4 questions asked" in out
     assert "Nothing is known of you." in out
 
@@ -155,11 +268,12 @@ def test_a_scripted_person_who_refuses_everything(ask):
 def test_answers_are_stored_only_when_asked_for(ask, tmp_path):
     out = ask(*ALL, "store_answers=true", "output_dir=kept", lines=[QUERY, "none", "/answer"])
     assert "written to kept" in out
+    assert "Nothing was kept" not in out
     (path,) = (tmp_path / "kept").iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     row = json.loads(path.read_text(encoding="utf-8"))
     assert row["query"] == QUERY
-    assert "none" in row["context"].values()
+    assert "none" in [value["words"] for value in row["values"].values()]
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
 
 
@@ -229,6 +343,7 @@ def test_long_and_pasted_text_is_one_answer(tmp_path):
         _read_until(master, "/quit leaves", 20)
         os.write(master, b"/answer\n")
         seen = _read_until(master, "(from the query)", 20)
+        os.write(master, b"/quit\n")
         assert process.wait(timeout=60) == 0
     finally:
         process.kill()

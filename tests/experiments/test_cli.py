@@ -1,8 +1,11 @@
 """The console command, from outside: what it lists, refuses, completes, and imports."""
 
 import os
+import select
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -87,7 +90,15 @@ def test_unknown_command_is_one_line_with_the_nearest(tmp_path, name, nearest):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["train", "--help"], ["--completion", "bash"], ["--complete", "raise-planner train se"]]
+    "arguments",
+    [
+        [],
+        *([name, "--help"] for name in ("train", "collect", "show", "claims", "by-model")),
+        ["--completion", "bash"],
+        ["--completion", "zsh"],
+        ["--complete", "raise-planner train se"],
+    ],
+    ids=" ".join,
 )
 def test_help_and_completion_import_nothing_heavy_and_write_nothing(tmp_path, arguments):
     code = f"{CONSOLE}\nprint(*[m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
@@ -97,8 +108,8 @@ def test_help_and_completion_import_nothing_heavy_and_write_nothing(tmp_path, ar
 
 
 def test_help_is_the_same_both_ways(tmp_path):
-    called = console(tmp_path, "ask", "users=scripted", "--help").stdout
-    module = python_m(tmp_path, "experiments.ask", "users=scripted", "--help")
+    called = console(tmp_path, "ask", "users=mixed", "--help").stdout
+    module = python_m(tmp_path, "experiments.ask", "users=mixed", "--help")
     assert (module.returncode, module.stderr) == (0, "")
     assert module.stdout.replace("python -m experiments.ask", "raise-planner ask") == called
     assert "users.evasive=0.1" in called
@@ -120,8 +131,8 @@ def test_commands_with_arguments_call_themselves_as_they_were_called(tmp_path, n
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("raise-planner tr", ["train "]),
-        ("raise-planner bench", ["benchmark ", "benchmark-agent ", "benchmark-llm "]),
+        ("raise-planner tr", ["train ", "train-domain ", "train-gate ", "train-understanding "]),
+        ("raise-planner benchmark-", [f"benchmark-{name} " for name in ("agent", "llm", "models", "serve")]),
         ("raise-planner train sea", ["search="]),
         ("raise-planner train search=b", ["search=bayes ", "search=beam "]),
         ("raise-planner train -m search=mcts,gr", ["search=mcts,greedy "]),
@@ -175,6 +186,48 @@ def test_completion_in_bash(tmp_path, line, expected):
     assert "_raise_planner" in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_completion_in_zsh(tmp_path):
+    """TAB in a real shell: what then stands on its command line."""
+    script = tmp_path / "raise-planner"
+    script.write_text(f"#!{sys.executable} -P\n{CONSOLE}\n")
+    script.chmod(0o755)
+    (tmp_path / "runs-first").touch()
+    terminal, inner = os.openpty()
+    own = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PS1": "> ", "TERM": "dumb"}
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"], cwd=tmp_path, env={**environment(), **own},
+        stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
+    )  # fmt: skip
+    try:
+        press(terminal, "autoload -Uz compinit; compinit -D -u; "
+              'eval "$(raise-planner --completion zsh)"; echo re"ady"\n', "ready\r\n")  # fmt: skip
+        for typed, expected in [
+            ("raise-planner train-d", "raise-planner train-domain "),
+            ("raise-planner train sear", "raise-planner train search="),
+            ("raise-planner train -m search=mcts,gr", "raise-planner train -m search=mcts,greedy "),
+            ("raise-planner show runs-", "raise-planner show runs-first "),
+            ("raise-planner train scenarios.path=runs-", "raise-planner train scenarios.path=runs-first "),
+        ]:
+            press(terminal, f"{typed}\t", expected)
+            press(terminal, '\x15echo o"k"\n', "ok\r\n")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(terminal)
+        os.close(inner)
+
+
+def press(terminal, keys, expected):
+    """Write `keys` to a terminal, and read until `expected` is there."""
+    os.write(terminal, keys.encode())
+    seen, limit = "", time.monotonic() + 30
+    while expected not in seen:
+        assert time.monotonic() < limit, seen
+        if select.select([terminal], [], [], 0.1)[0]:
+            seen += os.read(terminal, 4096).decode(errors="replace")
+
+
 def test_both_ways_give_the_same_rows_and_configuration(tmp_path, command):
     done = console(tmp_path, "train", *QUICK, "budget=2", "parallel=serial", "output_dir=a")
     assert (done.returncode, done.stderr) == (0, "")
@@ -203,7 +256,8 @@ def run_in(folder, *arguments):
         folder, "train", "budget=1", "scenarios.limit=2", "judge=custom", "judge._target_=my_judges.MyJudge",
         "output_dir=out", *arguments,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    told = [line for line in done.stderr.splitlines() if not line.startswith("planned ")]
+    assert (done.returncode, told) == (0, [])  # progress is told where Ray takes long to start
     assert [row["path"] for row in rows(folder / "out")] == [["Age"], ["Age"]]
     assert summary(folder / "out")["n_failed"] == 0
 

@@ -124,7 +124,18 @@ def test_another_objective(command, home):
     assert (done.code, done.err) == (0, "")
     assert [row["seed"] for row in table_of(home / "m")] == [0, 1, 2]
     assert pq.read_schema(home / "m" / "sweep.parquet").metadata[b"objective"] == b"minus_regret"
-    assert_one_line(command("m", "--objective", "nope", module=COLLECT), code=1)
+
+
+def test_an_objective_that_no_job_has_is_refused_with_the_nearest(command, home):
+    make_job(home / "m" / "0", ["seed=1"], mean_score_path=2.0, mean_score_full=3.0, judge="name")
+    make_job(home / "m" / "1", ["seed=2"], summary=None)
+    done = command("m", "--objective", "mean_scor_full", module=COLLECT)
+    assert_one_line(done)
+    assert "no job has such a figure, the nearest is mean_score_full" in done.err
+    done = command("m", "--objective", "nope", module=COLLECT)
+    assert_one_line(done)
+    assert done.err.endswith("expected one of mean_score_full, mean_score_path\n")
+    assert sorted(path.name for path in (home / "m").iterdir()) == ["0", "1"]
 
 
 def test_sweeps_below_a_folder_are_one_table(command, home):

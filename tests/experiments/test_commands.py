@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.experiments.run_cases import (
     run,
     start,
     summary,
+    wait_for_lines,
     write_scenarios,
 )
 
@@ -92,8 +92,17 @@ BAD = [
     ("judge.preset=x", "judge.preset"),
     ("judge.noise_std=-1", "judge.noise_std"),
     ("tracking.mode=x", "tracking.mode"),
-    ("output_dir=file", "output_dir=file: found File exists"),
-    ("output_dir=file/below", "output_dir=file/below: found Not a directory"),
+    ("++budget=three", "budget: found 'three', expected an integer"),
+    ("seed=null", "seed: found null, expected a value"),
+    ("resume=maybe", "resume: found 'maybe', expected true or false"),
+    ("cost_weight=much", "cost_weight: found 'much', expected a number"),
+    ("output_dir=[a]", "output_dir: found 'list', expected text"),
+    ("search=bayess", "search=bayess: no such member of the group, the nearest is bayes\n"),
+    ("scenarios=3", "scenarios=3: found no name, expected one of bundled\n"),
+    ("search=[1,2]", "search=[1,2]: found no name, expected one of auto"),
+    ("output_dir=", "output_dir: found nothing, expected a folder"),
+    ("output_dir=file", "output_dir=file: file is a file, expected a folder"),
+    ("output_dir=file/below", "output_dir=file/below: file is a file, expected a folder"),
     ("output_dir=/proc/none", "output_dir=/proc/none"),
     ("hydra.run.dir=file/below", "hydra.run.dir"),
 ]
@@ -130,7 +139,7 @@ def test_the_benchmark_looks_at_its_folder_before_it_measures(command, tmp_path)
     (tmp_path / "file").touch()
     done = command("output_dir=file", module="experiments.benchmark")
     assert_one_line(done)
-    assert "output_dir=file: found File exists" in done.err
+    assert "output_dir=file: file is a file, expected a folder" in done.err
     assert done.out == ""
 
 
@@ -252,14 +261,6 @@ class Holding:
             time.sleep(0.02)
         return [3.0 + len(c) / 10 for c in contexts]
 """
-
-
-def wait_for_lines(path, count, process):
-    limit = time.monotonic() + 60
-    while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def interrupt(tmp_path, *arguments, stop=lambda process: os.killpg(process.pid, signal.SIGINT)):

@@ -13,9 +13,12 @@ import pytest
 
 from envs.loading import load_scenarios
 from experiments.evaluate import evaluate
+from experiments.evaluation.built_parts import judges_of
 from experiments.evaluation.results import COLUMNS
+from experiments.evaluation.sides import sides_of
 from experiments.runs.config import EvaluateConfig
-from policies.understanding.detector import default_detector
+from policies.understanding.detectors.rules_detector import default_detector
+from policies.understanding.readers.rules_reader import default_reader
 from tests.experiments.run_cases import SERIAL, assert_one_line, record, summary, write_scenarios
 from tests.experiments.runs.test_tracking import offline_records
 
@@ -80,18 +83,18 @@ def test_the_summary_is_made_of_the_rows(done):
     assert found["n_queries_escalated"] == sum(detector.check(s.query) is not None for s in test)
     for name, figures in found["methods"].items():
         own = rows[rows["method"] == name]
-        assert figures["score"][0] == pytest.approx(own["score"].mean())
-        assert figures["asked"][0] == pytest.approx(own["n_asked"].mean())
+        assert figures["score"]["estimate"] == pytest.approx(own["score"].mean())
+        assert figures["questions"]["estimate"] == pytest.approx(own["n_asked"].mean())
         gains = own["score"] - own["score_empty"]
-        assert figures["share"][0] == pytest.approx(
+        assert figures["share"]["estimate"] == pytest.approx(
             gains.sum() / (own["score_best"] - own["score_empty"]).sum()
         )
-        assert figures["worse"][0] == pytest.approx((gains < -1e-9).mean())
+        assert figures["worse"]["estimate"] == pytest.approx((gains < -1e-9).mean())
         for domain, values in figures["domains"].items():
-            assert values[0] == pytest.approx(own[own["domain"] == domain]["score"].mean())
-        low, high = figures["score"][1:]
-        assert low <= figures["score"][0] + 1e-9
-        assert high >= figures["score"][0] - 1e-9
+            assert values["estimate"] == pytest.approx(own[own["domain"] == domain]["score"].mean())
+        low, high = figures["score"]["low"], figures["score"]["high"]
+        assert low <= figures["score"]["estimate"] + 1e-9
+        assert high >= figures["score"]["estimate"] - 1e-9
     dimensions = ["risk_sensitivity", "emotional_empathy", "personalization"]
     assert np.allclose(rows[dimensions].mean(axis=1), rows["score"])
 
@@ -102,7 +105,7 @@ def test_differences_are_those_of_the_rows(done):
     plain = [pair for pair in found["pairs"] if pair["kind"] == "difference"]
     assert len(plain) >= 8
     for pair in plain:
-        assert pair["interval"][0] == pytest.approx(means[pair["name"]] - means[pair["other"]])
+        assert pair["interval"]["estimate"] == pytest.approx(means[pair["name"]] - means[pair["other"]])
 
 
 def test_references_bound_what_asking_can_do(done):
@@ -140,7 +143,14 @@ def test_every_variation_was_made(done):
     unanswered = rows[(rows["variation"] == "unanswered") & (rows["method"] == "best static set")]
     told = unanswered.groupby("setting", sort=False)["n_told"].mean()
     assert list(told.index) == ["0%", "10%", "20%", "30%", "40%", "50%"]
-    assert told.iloc[0] == 2.0
+    assert (unanswered["n_asked"] == 2).all()
+    # Everybody answers with the words of the profile; what the reader takes for an answer counts.
+    people, reader = {s.id: s for s in load_scenarios(split="test").scenarios}, default_reader()
+    for row in unanswered[unanswered["setting"] == "0%"].to_dict("records"):
+        person = people[row["scenario_id"]]
+        replies = [(name, person.profile[name]) for name in row["asked"]]
+        assert row["n_told"] == sum(n in reader.read(text, person.schema, n).values for n, text in replies)
+    assert 1.5 < told.iloc[0] <= 2.0
     assert 0.6 < told.iloc[-1] < 1.5
     left_out = rows[rows["variation"] == "domain left out"]
     assert (left_out["setting"] == left_out["domain"]).all()
@@ -149,7 +159,7 @@ def test_every_variation_was_made(done):
 @pytest.mark.slow
 def test_the_same_command_gives_the_same_rows(command, tmp_path):
     for folder in ("one", "two"):
-        assert command(*QUICK, *FEW, "users=scripted", f"output_dir={folder}", module=EVALUATE).code == 0
+        assert command(*QUICK, *FEW, "users=mixed", f"output_dir={folder}", module=EVALUATE).code == 0
     one, two = (results(tmp_path / folder) for folder in ("one", "two"))
     assert one.equals(two)
     first, second = (summary(tmp_path / folder) for folder in ("one", "two"))
@@ -180,19 +190,21 @@ def test_a_judge_without_a_surface_is_asked_only_what_is_needed(command, tmp_pat
     assert (done.code, done.err) == (0, "")
     found = summary(tmp_path / "out")
     assert found["judge_is_simulated"] is False
-    assert found["methods"]["vanilla"]["score"][0] == 2.0
-    assert found["methods"]["full context"]["score"][0] == pytest.approx(4.0)
-    assert "oracle path" not in found["methods"]
-    assert found["methods"]["vanilla"]["share"] == [None, None, None]
+    assert found["methods"]["vanilla"]["score"]["estimate"] == 2.0
+    assert found["methods"]["full context"]["score"]["estimate"] == pytest.approx(4.0)
+    assert found["methods"]["oracle path"]["score"]["estimate"] == pytest.approx(2.4)  # greedily, budget 2
+    assert found["methods"]["vanilla"]["share"]["estimate"] == 0.0
     assert "SIMULATED" not in (tmp_path / "out" / "report.html").read_text()
     sizes = [int(line) for line in (tmp_path / "asked.txt").read_text().split()]
     assert max(sizes) == 10
-    assert len(sizes) < 12 * 80
+    assert 24 * 20 >= found["n_searched"] > 12 * 19
+    assert len(sizes) - found["n_searched"] < 12 * 80
 
 
 def test_the_table_of_the_package_is_taken_where_it_fits(command, tmp_path):
     options = ("draws=50", "value_costs=[0.1]", *FEW)
-    for name, more in (("shipped", ()), ("planned", ("search=greedy", "judge.model_seed=1"))):
+    mean_of_draws = ("judge=simulated_varied", "judge.model_seed=1000", "judge.draws=20")
+    for name, more in (("shipped", mean_of_draws), ("planned", ("search=greedy", "judge.model_seed=1"))):
         assert command(*options, *more, f"output_dir={name}", module=EVALUATE).code == 0
     found = summary(tmp_path / "shipped")
     assert found["tables"] == ["the table that ships with the package"]
@@ -212,7 +224,9 @@ def test_a_sweep_returns_the_score_of_the_chosen_policy(command, tmp_path):
         module=EVALUATE,
     )
     assert done.code == 0
-    cheap, dear = (summary(tmp_path / "s" / n)["methods"]["chosen policy"]["asked"][0] for n in "01")
+    cheap, dear = (
+        summary(tmp_path / "s" / n)["methods"]["chosen policy"]["questions"]["estimate"] for n in "01"
+    )
     assert cheap > dear == 0
 
 
@@ -222,7 +236,7 @@ def test_an_offline_run_holds_figures_tables_and_drawings(command, tmp_path):
     config, figures, history = offline_records(tmp_path / "out")
     found = summary(tmp_path / "out")
     assert config["budget"] == 2
-    assert figures["score_chosen_policy"] == found["methods"]["chosen policy"]["score"][0]
+    assert figures["score_chosen_policy"] == found["methods"]["chosen policy"]["score"]["estimate"]
     assert figures["judge_is_simulated"] is True
     (logged,) = [row for row in history if "score_vanilla" in row]
     assert logged["methods._type"] == "table-file"
@@ -261,9 +275,11 @@ def test_mistakes_are_one_line(command, options, told):
 
 
 def test_every_key_is_read():
-    source = Path(inspect.getfile(evaluate)).read_text(encoding="utf-8")
+    files = {inspect.getfile(reads) for reads in (evaluate, judges_of, sides_of)}
+    source = "".join(Path(file).read_text(encoding="utf-8") for file in files)
     read = set(re.findall(r"\bcfg\.(\w+)", source)) | {"budget", "output_dir"}  # by budget_of, start_run
     groups = {"search", "parallel", "policy", "chat", "embedding", "users", "tracking"}  # by builders
+    groups |= {"scenarios", "reader", "detector", "reading", "crisis"}
     assert {f.name for f in fields(EvaluateConfig)} <= read | groups
 
 

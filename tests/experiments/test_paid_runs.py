@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from envs.llm.scripted_server import Script, ScriptedServer
+from envs.llm.scripted.scripted_server import Script, ScriptedServer
 from tests.experiments.run_cases import (
     SERIAL,
     json_lines,
@@ -15,9 +15,9 @@ from tests.experiments.run_cases import (
     rows,
     start,
     summary,
+    wait_for_lines,
     write_scenarios,
 )
-from tests.experiments.test_commands import wait_for_lines
 
 IN_FLIGHT = 8
 

@@ -184,8 +184,9 @@ def test_a_normal_interval_is_two_standard_errors_wide():
 
 
 def test_what_was_written_is_read_with_null_as_no_number():
-    assert Interval.from_json([1.0, 0.5, 2.0]) == (1.0, 0.5, 2.0)
-    assert all(math.isnan(value) for value in Interval.from_json([None] * 3))
+    written = {"estimate": 1.0, "low": 0.5, "high": 2.0}
+    assert Interval.from_json(written) == (1.0, 0.5, 2.0)
+    assert all(math.isnan(value) for value in Interval.from_json(dict.fromkeys(written)))
 
 
 @pytest.mark.parametrize(

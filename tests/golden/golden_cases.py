@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from envs.llm.scripted_server import ScriptedServer
+from envs.llm.scripted.scripted_server import ScriptedServer
 from policies import Agent
 from search.path_table import PathTable
 from tests.experiments.run_cases import Commands, json_lines
@@ -65,8 +65,8 @@ COMPARED = (
     "landscape", "noise_std", "calls", "search", "problems", "judges", "regret", "low", "high", "optimism",
     "belief_error", "judge_calls", "vs_greedy", "vs_greedy_low", "vs_greedy_high", "vs_greedy_verdict",
 )  # fmt: skip
-METHOD = ("score", "asked", "answered", "disclosure", "share", "worse")
-VARIED = ("variation", "setting", "method", "score", "asked", "share")
+METHOD = ("score", "questions", "answered", "disclosure", "share", "worse")
+VARIED = ("variation", "setting", "method", "score", "questions", "share")
 TURN = ("kind", "attribute", "path", "declined", "revealed", "signal")
 
 
@@ -215,7 +215,7 @@ def said(turn):
 def talked(query, domain=None, until=9, replies=REPLIES):
     """A conversation over the table of the package, saved and taken up again after each turn."""
     agent = Agent.load()
-    turns = [agent.start(query, domain)]
+    turns = [agent.start(query, domain=domain)]
     while turns[-1].kind == "ask":
         agent = Agent.from_json(agent.to_json(), agent)
         ask = turns[-1]

@@ -16,6 +16,12 @@ SCHEMA = Schema(
 )
 
 
+def level_of(attribute, words):
+    """Return the name of the level that `words` mean, None without one."""
+    code = attribute.code(words)
+    return None if code < 0 else attribute.levels[code].name
+
+
 class WordEmbedding:
     """Counts of the words one to eight: similarities can be worked out by hand."""
 
@@ -60,18 +66,28 @@ RECORDS = (
 )
 
 
-def plan_index(records=RECORDS, schema=SCHEMA, embedding=None, trees=None):
+def plan_index(records=RECORDS, schema=SCHEMA, embedding=None, trees=None, histories=None):
     table = PathTable.from_records(records, {})
     index = Index.build(embedding or WordEmbedding(), [r.query for r in records])
-    return PlanIndex(table, index, schema, "by hand", trees)
+    return PlanIndex(table, index, schema, "by hand", trees, histories)
 
 
 def dialogue(query="one two", context=(), declined=(), found=None, k=3, domain=None):
     found = found or plan_index()
     context = dict.fromkeys(context, "low") if not isinstance(context, dict) else context
     asked = (*context, *declined)
+    schema = found.schema
+    levels = {n: level_of(schema.attributes[schema.index(n)], words) for n, words in context.items()}
     return DialogueState(
-        found, query, context, asked, tuple(declined), found.neighbours(query, k), 3 - len(asked), domain
+        found,
+        query,
+        context,
+        asked,
+        tuple(declined),
+        found.neighbours(query, k),
+        3 - len(asked),
+        domain,
+        levels,
     )
 
 

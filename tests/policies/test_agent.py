@@ -17,12 +17,20 @@ from policies import Agent, Decision, converse
 from policies.abstention import FixedAbstention, NeverAbstention
 from policies.acquisition import NearestAcquisition
 from policies.composed import ComposedPolicy
-from policies.understanding.detector import Detector
+from policies.understanding import Reading, Value
+from policies.understanding.detectors.rules_detector import RulesDetector
 from search.path_table import PathTable
 from tests.policies.policy_cases import RECORDS, SCHEMA, WordEmbedding, plan_index, record
 
 NAME = "Bartholomew"
 ROOT = Path(__file__).parents[2]
+
+
+class Whole:
+    """A reader that takes each reply as it is."""
+
+    def read(self, text, schema, asked=None, dialogue=None):
+        return Reading({} if asked is None else {asked: Value(text)})
 
 
 def agent(**options):
@@ -77,7 +85,7 @@ def test_what_the_query_reveals_is_known_and_not_asked():
 def test_the_target_model_answers_in_the_context():
     seen = []
 
-    def respond(query, context):
+    def respond(query, context, dialogue):
         seen.append((query, dict(context)))
         return "Take care."
 
@@ -93,14 +101,12 @@ def test_danger_in_the_query_comes_before_any_question():
     assert turn.message
 
 
-def test_danger_in_a_reply_ends_the_questions():
-    one = agent(respond=lambda query, context: pytest.fail("answered"))
+def test_danger_in_a_reply_comes_before_the_next_question():
+    one = agent(respond=lambda query, context, dialogue: pytest.fail("answered"))
     one.start("one two")
     turn = one.reply("I just took a whole bottle of pills")
     assert (turn.kind, turn.path) == ("escalate", ("A",))
-    for act in (lambda: one.reply("low"), one.answer_now):
-        with pytest.raises(UserError, match="escalat"):
-            act()
+    assert one.reply("low").attribute == "B"
     assert one.start("one two").kind == "ask"
 
 
@@ -133,26 +139,41 @@ def test_from_json_alone_loads_what_the_conversation_was_begun_with(tmp_path):
 
 
 def test_the_answer_of_the_model_is_not_asked_for_again():
-    one = agent(respond=lambda query, context: "Take care.")
+    one = agent(respond=lambda query, context, dialogue: "Take care.")
     turn = converse(one, "one two", lambda turn: "low")
-    again = Agent.from_json(one.to_json(), agent(respond=lambda query, context: pytest.fail("asked again")))
+    again = Agent.from_json(
+        one.to_json(), agent(respond=lambda query, context, dialogue: pytest.fail("asked again"))
+    )
     assert again.turn == turn
 
 
 @pytest.mark.parametrize("change", ["queries", "embedding", "schema"])
-def test_json_of_another_table_is_refused(change):
+def test_over_a_table_planned_anew_it_goes_on_as_far_as_the_schema_has_the_attributes(change):
+    """Of the other schema only B, C and D are left: A is asked no more, and what was told of it is gone."""
     one = agent()
     one.start("one two")
+    one.reply("low")
     embedding = WordEmbedding()
     if change == "embedding":
         embedding.version = "2"
-    records = RECORDS[:-1] if change == "queries" else RECORDS
+    records = RECORDS[1:] if change == "queries" else RECORDS
     other = plan_index(records, embedding=embedding)
     if change == "schema":
         schema = type(SCHEMA)(SCHEMA.attributes[1:])
         other = plan_index([record(r.query, "B", (3.0, 4.0)) for r in RECORDS], schema)
-    with pytest.raises(UserError, match=r"^conversation: [^\n]+$"):
-        Agent.from_json(one.to_json(), agent(plan_index=other))
+    again = Agent.from_json(one.to_json(), agent(plan_index=other))
+    assert again.turn.attribute == "B"
+    assert "A" not in again.reply("high").path or change != "schema"
+    assert dict(again.answer_now().context) == ({} if change == "schema" else {"A": "low"}) | {"B": "high"}
+    assert set(again.neighbours.rows.tolist()) <= set(range(len(other)))
+
+
+def test_the_open_question_may_be_gone_from_the_schema():
+    one = agent()
+    assert one.start("one two").attribute == "A"
+    schema = type(SCHEMA)(SCHEMA.attributes[1:])
+    other = plan_index([record(r.query, "B", (3.0, 4.0)) for r in RECORDS], schema)
+    assert Agent.from_json(one.to_json(), agent(plan_index=other)).turn.attribute == "B"
 
 
 @pytest.mark.parametrize(
@@ -179,17 +200,18 @@ def test_json_of_another_version_says_which():
     one = agent()
     one.start("one two")
     text = json.dumps(json.loads(one.to_json()) | {"state_version": 7})
-    with pytest.raises(UserError, match=r"^conversation: found version 7, expected 1; [^\n]+$"):
+    with pytest.raises(UserError, match=r"^conversation: found version 7, expected 2; [^\n]+$"):
         Agent.from_json(text, agent())
 
 
+VALUE = {"words": "low", "level": None, "number": None, "certainty": 1.0}
 DAMAGED = [
     {"kind": "sing"},
     {"kind": [NAME]},
     {"attribute": None},
     {"attribute": "Z"},
     {"attribute": "A"},  # asked before
-    {"attribute": "C", "context": {"C": "low"}},  # known already
+    {"attribute": "C", "values": {"C": VALUE}},  # known already
     {"rows": [99, 0]},
     {"rows": [-1, 0]},
     {"rows": [True, 0]},
@@ -202,10 +224,10 @@ DAMAGED = [
     {"similarity": [10**400, 0.5]},
     {"similarity": [None, 0.5]},
     {"signal": 3},
-    {"context": []},
-    {"context": {"A": 3}},
-    {"context": {"A": {"B": NAME}}},
-    {"context": {NAME: "low"}},
+    {"values": []},
+    {"values": {"A": 3}},
+    {"values": {"A": {"B": NAME}}},
+    {"values": {NAME: VALUE}},
     {"asked": ["A", "A"]},
     {"asked": [NAME, "A"]},
     {"declined": ["A"]},  # and answered
@@ -287,8 +309,8 @@ def test_hundreds_of_conversations_in_threads_that_share_a_memory():
     alone = [hold(query) for query in queries]
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(hold, queries)) == alone
-    assert all(query in value for query, turn in zip(queries, alone, strict=True)
-               for name, value in turn.context.items() if name in turn.path)  # fmt: skip
+    for i, turn in enumerate(alone):
+        assert turn.context["Age"] == str(20 + i % 60)
 
 
 class Broken:
@@ -297,7 +319,7 @@ class Broken:
     def __init__(self, n):
         self.left = n
 
-    def __call__(self, query, context):
+    def __call__(self, query, context, dialogue):
         self.left -= 1
         if self.left >= 0:
             raise UserError("the endpoint is down")
@@ -341,7 +363,7 @@ def test_a_reply_is_text_or_none(reply):
 
 
 def test_halves_of_characters_are_replaced():
-    one = agent()
+    one = agent(reader=Whole())
     one.start("one two \ud83d")
     one.reply("low \ud83d and \ud83d\ude00")
     again = Agent.from_json(one.to_json().encode().decode(), agent())
@@ -352,22 +374,32 @@ def test_an_escalated_conversation_goes_on_showing_help_after_the_list_was_edite
     one = agent()
     one.start("one two and I want to kill myself tonight")
     text = json.dumps(json.loads(one.to_json()) | {"signal": f"once called {NAME}"})
-    again = Agent.from_json(text, agent(detector=Detector.load()))
+    again = Agent.from_json(text, agent(detector=RulesDetector.load()))
     assert again.turn.kind == "escalate"
     assert again.turn.message
     assert again.turn.resources
     assert NAME not in repr(again.turn)
-    with pytest.raises(UserError, match="escalat"):
-        again.reply("low")
+    assert again.reply("low").kind == "ask"
 
 
 def test_values_and_queries_stay_out_of_reprs():
-    one = agent(respond=lambda query, context: f"Dear {NAME}")
-    shown = [repr(one), repr(one.start(f"one two {NAME}")), repr(one), repr(one._dialogue(one._state))]
+    one = agent(respond=lambda query, context, dialogue: f"Dear {NAME}", reader=Whole())
+    shown = [
+        repr(one),
+        repr(one.start(f"one two {NAME}")),
+        repr(one),
+        repr(one._steps.dialogue_state(one._state)),
+    ]
     turn = one.turn
     while turn.kind == "ask":
         turn = one.reply(f"low {NAME}")
-        shown += [repr(turn), str(turn), repr(one), repr(one._state), repr(one._dialogue(one._state))]
+        shown += [
+            repr(turn),
+            str(turn),
+            repr(one),
+            repr(one._state),
+            repr(one._steps.dialogue_state(one._state)),
+        ]
     assert NAME in turn.context["A"]
     assert not any(NAME in text for text in shown)
     assert isinstance(turn.context, Profile)
@@ -386,13 +418,12 @@ def test_a_query_is_text(query):
         agent().start(query)
 
 
-def test_a_reply_needs_a_question():
+def test_a_reply_needs_a_conversation():
     with pytest.raises(UserError, match="start"):
         agent().reply("low")
-    done = agent(policy=ComposedPolicy(abstention=FixedAbstention(0)))
-    assert done.start("one two").kind == "answer"
-    with pytest.raises(UserError, match="open question"):
-        done.reply("low")
+    for act in (agent().answer_now, agent().undo, lambda: agent().forget("A")):
+        with pytest.raises(UserError, match="start"):
+            act()
 
 
 def test_answer_now():

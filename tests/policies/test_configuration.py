@@ -10,7 +10,8 @@ from hydra import compose, initialize_config_module
 from hydra.utils import get_class
 
 from envs import UserError
-from envs.llm.scripted_server import ScriptedServer
+from envs.llm.scripted.scripted_server import ScriptedServer
+from experiments.console.keys import check_config
 from experiments.runs import build
 from experiments.runs.config import register
 from policies import Agent
@@ -33,7 +34,9 @@ class Mine:
 def policy(*overrides):
     register()
     with initialize_config_module("conf", version_base="1.3"):
-        return build.build_policy(compose("ask", overrides=list(overrides)))
+        cfg = compose("ask", overrides=list(overrides))
+    check_config(cfg)  # as the command does before it builds anything
+    return build.build_policy(cfg)
 
 
 def test_default():
@@ -83,8 +86,8 @@ def test_an_endpoint_embeds_by_configuration(tmp_path):
         assert row["embedding"] == ["m", "at 127.0.0.1"]
         with pytest.raises(UserError, match=r"index\.npz: embedding: found 'm', expected 'other'; [^\n]+$"):
             embedding(*options, "embedding.model=other")
-    with pytest.raises(UserError, match=r"^conversation: begun with another embedding[^\n]+$"):
-        Agent.from_json(one.to_json(), Agent.load())
+    again = Agent.from_json(one.to_json(), Agent.load())  # another embedding: neighbours are found anew
+    assert (again.turn, len(again.neighbours.rows)) == (one.turn, 5)
 
 
 @pytest.mark.parametrize("model", ["", "embedding.model=/nowhere"])

@@ -99,6 +99,7 @@ TREES = PolicyTrees({"health": tree("health"), "all": tree("all", first=2, low=3
 
 def conditional(context, declined=(), query="one two", k=2, **options):
     found = plan_index(trees=TREES)
+    options = {"domain": "health", **options}
     return ConditionalAcquisition().choose(dialogue(query, context, declined, found, k, **options))
 
 
@@ -136,15 +137,10 @@ def test_conditional_starts_from_what_the_query_reveals():
     assert name(conditional({"A": "low", "C": "high"})) == "B"
 
 
-def test_the_tree_is_that_of_the_domain_the_neighbours_agree_on_else_of_all():
-    assert name(conditional({}, query="one two")) == "A"  # both neighbours are of health
-    assert name(conditional({}, query="one four", k=3)) == "C"  # two of health, one of social, alike
-    assert name(conditional({}, query="eight")) == "C"  # social has no tree
-
-
-def test_the_caller_may_know_the_domain():
+def test_without_histories_the_tree_is_that_of_the_domain_the_caller_knows_else_of_all():
     assert name(conditional({}, query="eight", domain="health")) == "A"
-    assert name(conditional({}, query="one two", domain="education")) == "C"
+    assert name(conditional({}, query="one two", domain="education")) == "C"  # education has no tree
+    assert name(conditional({}, query="one two", domain=None)) == "C"  # neighbours pick nobody's tree
 
 
 def test_conditional_reports_what_going_on_adds_net_of_costs():
@@ -156,17 +152,17 @@ def test_conditional_reports_what_going_on_adds_net_of_costs():
 
 @pytest.mark.parametrize("trees", [None, TREES])
 def test_auto_follows_trees_where_there_are_any_and_else_the_vote(trees):
-    there = dialogue("one two", {"A": "low"}, (), plan_index(trees=trees), 2)
+    there = dialogue("one two", {"A": "low"}, (), plan_index(trees=trees), 2, "health")
     wanted = VoteAcquisition() if trees is None else ConditionalAcquisition()
     assert AutoAcquisition().choose(there) == wanted.choose(there)
     assert VoteAcquisition().choose(there) != ConditionalAcquisition().choose(
-        dialogue("one two", {"A": "low"}, (), plan_index(trees=TREES), 2)
+        dialogue("one two", {"A": "low"}, (), plan_index(trees=TREES), 2, "health")
     )
 
 
-def test_conditional_without_a_tree_is_one_line():
+def test_conditional_without_a_plan_is_one_line():
     for trees in (None, PolicyTrees({"career": tree("career")}, {})):
-        with pytest.raises(UserError, match=r"^by hand: no policy tree for 'health'[^\n]*$"):
+        with pytest.raises(UserError, match=r"^by hand: no histories, nor a policy tree for 'all'[^\n]*$"):
             ConditionalAcquisition().choose(dialogue(found=plan_index(trees=trees), k=2))
 
 

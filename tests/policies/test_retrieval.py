@@ -81,9 +81,8 @@ def test_neighbours_by_hand():
     weights = found.weights(0.1)
     assert weights.sum() == pytest.approx(1)
     assert weights[0] / weights[1] == pytest.approx(np.exp((1 / np.sqrt(6)) / 0.1), rel=1e-5)
-    domain, share = found.domain(0.1)
-    assert domain == "health"
-    assert share == pytest.approx(weights[0] + weights[1])
+    shares = found.domain_shares(0.1)
+    assert shares == pytest.approx({"health": weights[0] + weights[1], "social": weights[2]})
 
 
 def test_more_neighbours_than_rows():

@@ -96,14 +96,19 @@ def policy_value(problem, table, policy):
     total = 0.0
     for u, declined, chance in worlds(problem):
         asked, now = [], policy
-        while now is not None:
+        while True:
+            told = sum(1 << a for a in asked if not declined >> a & 1)
+            ends = chance * (1.0 if now is None else problem.dropout)
+            if ends > 0:
+                value = score(problem, table, u, told)
+                if math.isnan(value):
+                    return -math.inf
+                total += ends * (value - cost(problem, asked))
+            if now is None:
+                break
+            chance *= 1 - problem.dropout
             asked.append(now[0])
             now = now[1][answer(problem, u, declined, now[0])]
-        told = sum(1 << a for a in asked if not declined >> a & 1)
-        value = score(problem, table, u, told)
-        if math.isnan(value):
-            return -math.inf
-        total += chance * (value - cost(problem, asked))
     return total
 
 
@@ -125,9 +130,9 @@ def best_value(problem, fallback=(), min_profiles=0):
             parts = {}
             for world in possible:
                 parts.setdefault(answer(problem, *world[:2], a), []).append(world)
-            values.append(
-                sum(sum(w[2] for w in part) / total * best(part, (*asked, a)) for part in parts.values())
-            )
+            value = sum(sum(w[2] for w in part) / total * best(part, (*asked, a)) for part in parts.values())
+            d = problem.dropout
+            values.append(value if d == 0 else d * stop + (1 - d) * value)
         return max(values)
 
     return best(list(worlds(problem)), ())
@@ -139,12 +144,18 @@ def follow(problem, tree):
     total = 0.0
     for u, declined, chance in worlds(problem):
         answers = {}
-        while (a := tree.next_attribute(answers)) != STOP:
+        while True:
+            a = tree.next_attribute(answers)
+            told = sum(1 << a for a in answers if not declined >> a & 1)
+            ends = chance * (1.0 if a == STOP else problem.dropout)
+            if ends > 0:
+                total += ends * (score(problem, table, u, told) - cost(problem, answers))
+            if a == STOP:
+                break
+            chance *= 1 - problem.dropout
             assert a not in answers
             answers[a] = answer(problem, u, declined, a)
         assert len(answers) <= problem.budget
-        told = sum(1 << a for a in answers if not declined >> a & 1)
-        total += chance * (score(problem, table, u, told) - cost(problem, answers))
     return total
 
 

@@ -42,6 +42,31 @@ def test_without_limit_shares_what_is_scored_and_leaves_the_other_limited():
         search.evaluate(masks(0b101))
 
 
+def test_what_a_search_has_scored_itself_counts_and_is_not_asked_again():
+    asked = []
+
+    def counted(sets, samples):
+        asked.extend(sets.tolist())
+        return scores(sets, samples)
+
+    found = Evaluator(counted, RULES, max_judge_calls=4)
+    found.evaluate(masks(0b1))
+    found.keep(masks(0b11, 0b101), np.array([2.5, np.nan]))
+    assert (found.judge_calls, found.calls_left) == (3, 1)
+    assert found.evaluate(masks(0b101, 0b11, 0b1001)).tolist()[1:] == [2.5, 1 + 0b1001 / 16]
+    assert asked == [0b1, 0b1001]
+    sets, samples, values = found.observations()
+    assert sets.tolist() == [0b1, 0b11, 0b101, 0b1001]
+    assert (samples.tolist(), np.isnan(values).tolist()) == ([0] * 4, [False, False, True, False])
+    with pytest.raises(JudgeCallsSpent):
+        found.evaluate(masks(0b111))
+
+
+def test_scores_that_are_too_few_are_no_scores():
+    with pytest.raises(ValueError, match="1 scores of 2 sets"):
+        Evaluator(lambda sets, samples: [2.0], RULES).evaluate(masks(0b1, 0b11))
+
+
 def test_the_rules_hold_without_a_limit_too():
     with pytest.raises(ValueError, match="budget of 2"):
         Evaluator(scores, RULES, 1).without_limit().evaluate(masks(0b1111))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def rows_on(processor):
 
 @pytest.mark.slow
 def test_every_search_plans_the_same_on_every_processor():
-    new, old = rows_on(NEW), rows_on(OLD)
+    with ThreadPoolExecutor() as both:  # each is a process of its own
+        new, old = both.map(rows_on, (NEW, OLD))
     assert len(new) > 60
     assert [name for name in new if json.dumps(old[name]) != json.dumps(new[name])] == []

@@ -280,3 +280,27 @@ def test_beliefs_without_the_start_or_about_it_alone_fail():
         best_set(problem, {1: 3.0})
     with pytest.raises(PlanningFailed, match="every context"):
         best_set(problem, {0: 3.0})
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1, 0.5, 0.95])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_order_is_that_of_the_highest_expected_score_when_people_stop_answering(seed, dropout):
+    table = np.random.default_rng(seed).uniform(1, 4, 1 << 4)
+    table[15] = 5.0
+    path = best_plan(score(table_problem(table, 4, dropout=dropout), range(16))).path
+
+    def expected(order, d):
+        scores = [table[mask_of(order[:k])] for k in range(5)]
+        return sum(d * (1 - d) ** k * scores[k] for k in range(4)) + (1 - d) ** 4 * scores[4]
+
+    d = dropout or 1e-6  # nobody stops: the limit of few who do
+    best = max(expected(order, d) for order in itertools.permutations(range(4)))
+    assert expected(path, d) == pytest.approx(best, abs=1e-12)
+
+
+def test_the_more_people_stop_the_more_the_first_question_counts():
+    """Prefixes of 0, 1, 2: early 3 then 2 then 2 again, or 2 then 3 then 3: sums 2 d^0 + ... by hand."""
+    table = np.array([1.0, 3.0, 2.0, 2.0, 2.0, 2.0, 3.2, 5.0])
+    # 0 first: 3 + s * 2; 1 first, then 2: 2 + s * 3.2, with s = 1 - dropout: equal at s = 5 / 6
+    assert order(score(table_problem(table, 3, dropout=0.1), range(8)), 7) == (1, 2, 0)
+    assert order(score(table_problem(table, 3, dropout=0.3), range(8)), 7)[0] == 0

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from envs import UserError
+from envs.judges.protocol import Surface
 from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.greedy import GreedySearch
 from search.algorithms.mcts import MCTSSearch
 from search.planning import PlanOptions, plan_scenario, scenario_rng
 from search.problem import Plan, PlanningFailed
 from tests.search.search_cases import TELLTALE, TableJudge, scenario_of
+from tests.search.surfaces import lookup
 
 NAN = math.nan
 SCENARIO = scenario_of(4, known_values=[0, 1, 2])
@@ -66,6 +68,12 @@ def test_what_is_a_plan_is_taken():
         )
         assert row.path == tuple(f"a{i:02d}" for i in path)
         assert row.path_scores == tuple(2.0 + 0.5 * d for d in range(len(path) + 1))
+
+
+@pytest.mark.parametrize(("believed", "stored"), [(7.5, 5.0), (-1.0, 1.0), (4.25, 4.25)])
+def test_what_a_searcher_believes_is_stored_within_the_range_of_scores(believed, stored):
+    plan = Plan((0,), [2.0, believed])
+    assert plan_scenario(SCENARIO, rising(), Returns(plan), PlanOptions(budget=2)).search_score == stored
 
 
 def test_the_search_never_asks_beyond_the_budget_and_the_report_asks_once_for_everything():
@@ -143,6 +151,59 @@ def test_no_scores_is_a_failure_of_the_judge(gaps):
     with pytest.raises(PlanningFailed) as failed:
         plan_scenario(SCENARIO, TableJudge(values), MCTSSearch(), PlanOptions(budget=2))
     assert failed.value.stage == "judge"
+
+
+class FalseTwin(TableJudge):
+    """Its surface says .5 more of every set with a question than it says itself."""
+
+    def surface(self, scenario):
+        table = [self.values[m] + (0.5 if m else 0.0) for m in range(1 << len(scenario.schema))]
+        return Surface(lookup, np.array(table))
+
+
+def test_the_report_asks_the_judge_itself_where_the_search_took_its_surface():
+    judge = FalseTwin({m: 2.0 + 0.5 * m.bit_count() for m in range(1 << 4)})
+    plan = plan_scenario(SCENARIO, judge, MCTSSearch(20), PlanOptions(budget=2))
+    assert (plan.search_score, plan.score, plan.path_scores) == (3.5, 3.0, (2.0, 2.5, 3.0))
+    assert (plan.score_full, plan.full_calls) == (3.5, 1)
+    assert plan.judge_calls == plan.search_calls == plan.num_simulations == 7
+    assert set(judge.asked) <= {0, 1, 2, 3, 4, 5, 6, 7}
+    assert len(judge.asked) == 4  # the path's three prefixes, and everything
+
+
+class InArrays(TableJudge):
+    """Scores sets as arrays; asked by names it would fail."""
+
+    score = None
+
+    def score_sets(self, scenario, masks, samples):
+        assert samples.tolist() == [0] * len(masks)
+        return np.array([self.values[m] for m in masks.tolist()])
+
+
+def test_a_judge_that_computes_in_arrays_is_asked_in_arrays():
+    values = {m: 2.0 + 0.5 * m.bit_count() for m in range(1 << 4)}
+    one, other = (
+        plan_scenario(SCENARIO, kind(values), MCTSSearch(20), PlanOptions(budget=2))
+        for kind in (InArrays, TableJudge)
+    )
+    assert (one.path, one.path_scores, one.judge_calls) == (other.path, other.path_scores, other.judge_calls)
+
+
+def test_arrays_out_of_range_are_unscored_and_arrays_of_another_shape_are_told():
+    values = {m: 2.0 + 0.5 * m.bit_count() for m in range(1 << 4)} | {0b11: 7.0}
+    plan = plan_scenario(SCENARIO, InArrays(values), ExhaustiveSearch(), PlanOptions(budget=2))
+    assert (plan.path, plan.score) == ((SCENARIO.schema.names[0], SCENARIO.schema.names[2]), 3.0)
+
+    class Short(InArrays):
+        def score_sets(self, scenario, masks, samples):
+            return np.ones(1, int)
+
+    told = (
+        r"judge Short, scenario case: score_sets gave int64 of shape \(1,\), expected floats of shape \(7,\)"
+    )
+    with pytest.raises(UserError, match=told):
+        plan_scenario(SCENARIO, Short(values), ExhaustiveSearch(), PlanOptions(budget=2))
 
 
 def test_the_generator_belongs_to_seed_and_id_alone():

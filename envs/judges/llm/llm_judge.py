@@ -10,18 +10,18 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Coroutine, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from envs.errors import UserError
-from envs.judges.llm.prompting import prompt_hashes
 from envs.judges.llm.rating import Opinion, Rater, append_transcripts
-from envs.judges.llm.settings import JudgeSettings
+from envs.judges.llm.settings import AUTO, JudgeSettings
 from envs.judges.llm.usage import Usage
-from envs.judges.protocol import Score
+from envs.judges.protocol import Answered, Score
 from envs.llm import Client, Limits
+from envs.llm.books import Accounts
 from envs.llm.costs import RequestCost
 from envs.llm.endpoint import WITHOUT_EFFECT
 from envs.llm.engine import Spent
@@ -29,6 +29,8 @@ from envs.scenario import Scenario
 from envs.validation import takes
 
 TRANSCRIPTS = "transcripts.jsonl"
+PLANS_IN_BATCHES = 500
+"""Plans at once whose requests go with batches: each waits in a thread, and adds to every batch."""
 
 
 class LLMJudge:
@@ -46,7 +48,7 @@ class LLMJudge:
         a value that is none of those offered, no model, or `max_cost` without a price.
     """
 
-    resume_ignored: tuple[str, ...] = (*WITHOUT_EFFECT, "concurrent_plans", "save_transcripts")
+    resume_ignored: tuple[str, ...] = (*WITHOUT_EFFECT, "batch", "concurrent_plans", "save_transcripts")
     """Settings that cannot change a score: a run may be resumed under others."""
 
     replay = False
@@ -56,9 +58,9 @@ class LLMJudge:
         self.rating = settings
         self.target = settings.target
         self.cache_path = settings.cache_path
-        client = Client(settings, settings, self.cache_path, replay=self.replay)
+        client = Client(settings, settings, self.cache_path, replay=self.replay, batch=settings.batch)
         self._serve(Rater(client, self._target_client(client), self.rating, self.target))
-        self.name = f"openai:{settings.model}"
+        self._name = f"openai:{settings.model}{self.protocol_label}"
         self.save_transcripts = settings.save_transcripts
         self._concurrent_plans = settings.concurrent_plans
         self._transcripts: str | None = None
@@ -69,7 +71,20 @@ class LLMJudge:
         self.unscored: Counter[str] = Counter()
 
     def _target_client(self, client: Client) -> Client:
-        return Client(self.target, None, self.cache_path, client.engine, self.replay)
+        rating, engine = self.rating, client.engine
+        return Client(self.target, None, self.cache_path, engine, self.replay, "target", rating.batch)
+
+    @property
+    def protocol_label(self) -> str:
+        """What a judge's name says of its protocol and prompts: nothing of `ours` as it comes."""
+        rating, own = self.rating, self._rater.files.digest
+        said = [
+            *([rating.protocol] if rating.protocol != "ours" else []),
+            *(["no-danger anchors"] if rating.no_danger_anchors else []),
+            *(["rationale"] if rating.rationale and not rating.marks else []),
+            *([f"prompts {own}"] if own else []),
+        ]
+        return f" ({', '.join(said)})" if said else ""
 
     @property
     def stochastic(self) -> bool:
@@ -77,9 +92,21 @@ class LLMJudge:
         return self.rating.drawn or (self.rating.mode == "response" and self.target.drawn)
 
     @property
+    def simulated(self) -> bool:
+        """Tell whether replies said that no model gave them (the scripted server's), even long ago."""
+        return self._rater.client.has_simulated or self._rater.target_client.has_simulated
+
+    @property
+    def name(self) -> str:
+        """What a table calls the judge; of simulated replies it says so."""
+        return f"simulated:{self._name}" if self.simulated else self._name
+
+    @property
     def concurrent_plans(self) -> int:
         """Plans that a worker makes at once."""
-        return self._concurrent_plans or self._rater.client.engine.limits.max_in_flight
+        if self._concurrent_plans is not None:
+            return self._concurrent_plans
+        return PLANS_IN_BATCHES if self.rating.batch else self._rater.client.engine.limits.max_in_flight
 
     @property
     def requests(self) -> int:
@@ -92,12 +119,17 @@ class LLMJudge:
         return self.usage.cache_hits
 
     @property
+    def books(self) -> Accounts:
+        """What requests to both models took, by model and kind, in all workers and sessions of the run."""
+        return self._rater.client.books
+
+    @property
     def spent(self) -> Spent:
         """What this process has taken, of both models together."""
         return self._rater.client.spent
 
     def shard(self, workers: int) -> LLMJudge:
-        """Return this judge for one of `workers` processes, with its share of the limits."""
+        """Return this judge for one of `workers` processes, under the limits of all."""
         judge = copy.copy(self)
         client = self._rater.client.shard(workers)
         judge._serve(self._rater.with_clients(client, self._target_client(client)))
@@ -113,6 +145,7 @@ class LLMJudge:
         UserError
             no key, a wrong URL, an unknown model, an endpoint that does not speak this API.
         """
+        self._rater.client.engine.keep(folder)
         (score,) = self.score(scenario, [()], [0])
         if score.reason is not None and score.reason.endswith("no_room"):
             place = "judge.target" if score.reason.startswith("target") else "judge"
@@ -138,8 +171,14 @@ class LLMJudge:
         return self._rater.client.engine.limits
 
     def provenance(self) -> dict[str, Any]:
-        """Return what determines scores beyond the configuration: the prompt files and their hashes."""
-        return {"prompts": prompt_hashes(self.rating.prompts), "stochastic": self.stochastic}
+        """Return what determines scores beyond the configuration: protocol, prompts, whose replies."""
+        files, clients = self._rater.files, (self._rater.client, self._rater.target_client)
+        return {
+            "protocol": self.rating.protocol,
+            "prompts": files.hashes(self.rating.prompt_names(files)),
+            "stochastic": self.stochastic,
+            "endpoints": [client.endpoint.identity for client in clients],
+        }
 
     def score(
         self,
@@ -149,8 +188,8 @@ class LLMJudge:
     ) -> list[Score]:
         """Return one `Score` for each context; all are asked at once.
 
-        An unscored one has the reason: `parse`, `low_mass`, `logprobs`, or one of `envs.llm.Reply`, after
-        "target: " where the target model's reply was at fault.
+        An unscored one has the reason: `parse`, `low_mass`, `logprobs`, or one of `envs.llm.ModelReply`,
+        after "target: " where the target model's reply was at fault.
 
         Raises
         ------
@@ -158,18 +197,85 @@ class LLMJudge:
             the run cannot go on.
         """
         looks = [0] * len(contexts) if samples is None else samples
-        rated = self._rater.client.engine.run(
+        return self._scores(
+            scenario,
             [
                 self._rater.opinion(scenario, names, sample)
                 for names, sample in zip(contexts, looks, strict=True)
-            ]
+            ],
         )
+
+    def rate(
+        self,
+        scenario: Scenario,
+        answers: Sequence[str],
+        samples: Sequence[int] | None = None,
+        attributes: Sequence[str] | None = None,
+    ) -> list[Score]:
+        """Return one `Score` for each of `answers`, whoever wrote them; all are asked at once.
+
+        The target model is not asked. `samples`: which look at each answer this is, default 0. `attributes`:
+        names of the profile's attributes that the judge reads, None = all. A blank answer is unscored, reason
+        `no_answer`, and takes no request.
+
+        Raises
+        ------
+        UserError
+            `judge.mode=direct`, which rates no answers; otherwise as `score`.
+        """
+        self._refuse_direct()
+        looks = [0] * len(answers) if samples is None else samples
+        return self._scores(
+            scenario,
+            [
+                self._rater.answer_opinion(scenario, answer, sample, attributes)
+                for answer, sample in zip(answers, looks, strict=True)
+            ],
+        )
+
+    def respond(self, scenario: Scenario, contexts: Sequence[tuple[str, ...]]) -> list[Answered]:
+        """Return what the target model writes knowing each of `contexts`; no judge is asked.
+
+        Raises as `score`.
+        """
+        replies = self._rater.client.engine.run([self._rater.answer(scenario, c, 0) for c in contexts])
+        return [Answered(reply.text, reply.reason) for reply in replies]
+
+    def variant(self, protocol: str | None = None, mode: str | None = None) -> LLMJudge:
+        """Return the same model under another protocol or mode, with the same cache and limits.
+
+        Replies are drawn as that protocol says.
+        """
+        changes: dict[str, Any] = {"mode": mode} if mode is not None else {}
+        if protocol is not None:
+            draw = dict.fromkeys(("temperature", "top_p", "max_output_tokens"), AUTO)
+            changes |= {"protocol": protocol, "output": "auto", **draw}
+        judge = copy.copy(self)
+        judge.rating = replace(self.rating, **changes)
+        client = self._rater.client
+        judge._serve(Rater(client, self._target_client(client), judge.rating, self.target))
+        judge._name = self._name.removesuffix(self.protocol_label) + judge.protocol_label
+        return judge
+
+    def rate_costs(self, scenario: Scenario, answer: str) -> list[RequestCost]:
+        """Return the requests that rating `answer` takes; nothing is sent. Raises as `rate`."""
+        self._refuse_direct()
+        return [] if self.replay or not answer.strip() else [self._rater.answer_cost(scenario, answer)]
+
+    def _refuse_direct(self) -> None:
+        if self.rating.mode == "direct":
+            raise UserError("judge.mode: found direct, expected response: direct rates contexts, not answers")
+
+    def _scores(self, scenario: Scenario, asked: Sequence[Coroutine[Any, Any, Opinion]]) -> list[Score]:
+        rated = self._rater.client.engine.run(asked)
         self.usage.add(sum(o.requests for o in rated), sum(o.cache_hits for o in rated))
         self.unscored.update(o.score.reason for o in rated if o.score.reason is not None)
         if self._transcripts is not None:
-            append_transcripts(self._transcripts, [_transcript(scenario, opinion) for opinion in rated])
+            append_transcripts(self._transcripts, [self._transcript(scenario, opinion) for opinion in rated])
         return [opinion.score for opinion in rated]
 
-
-def _transcript(scenario: Scenario, opinion: Opinion) -> dict[str, Any]:
-    return {"scenario_id": scenario.id, **asdict(opinion)}
+    def _transcript(self, scenario: Scenario, opinion: Opinion) -> dict[str, Any]:
+        row = {"scenario_id": scenario.id, **asdict(opinion)}
+        if self.rating.justified:  # the reasons stay in the cache
+            row["verdict"] = None
+        return row

@@ -1,7 +1,7 @@
 """Judge by a model on this machine (`judge=local`), served by llama.cpp during the run.
 
 The bundled model is there to try the whole chain over real HTTP, with structured output and log
-probabilities. Small models are no judges (see `envs.llm.local_server`): what they say means nothing.
+probabilities. Small models are no judges (see `envs.llm.local.local_server`): what they say means nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.settings import Rating
-from envs.llm.local_server import LocalServer
+from envs.llm.local.local_server import LocalServer
 from envs.validation import Count, MaybeCount, settings, takes
 
 
@@ -71,12 +71,13 @@ class LocalJudge(LLMJudge):
         super().__init__(
             model=self._server.name,
             base_url=self._server.url,
+            cache_as="local",
             extra_body={"cache_prompt": keys.pop("cache_prompt")},
             max_retries=1,
             max_in_flight=1,
             **keys,
         )
-        self.name = f"local:{self._server.name}"
+        self._name = f"local:{self._server.name}{self.protocol_label}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_server": None}  # the process stays with the one that started it

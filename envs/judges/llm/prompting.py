@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
 
+from envs.judges.llm.neutral_text import neutral_line
 from envs.scenario import Scenario
 
 FOLDER = Path(__file__).parent / "prompts"
@@ -26,31 +27,19 @@ NOTHING = "(nothing)"
 MAX_QUERY, MAX_VALUE, MAX_ANSWER = 4000, 1000, 8000
 """Characters of a query, an attribute's value and an answer that get into a prompt."""
 
-_REPLACED = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "{": "(", "}": ")", "`": "'"})
-_INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn")
-
 
 @functools.lru_cache(maxsize=4096)
 def neutral(text: str, limit: int) -> str:
     """Return `text` without what could be taken for structure, at most `limit` characters and `CUT`.
 
     Compatibility forms are folded first (NFKC: a full-width bracket is a bracket, as many tokenisers have
-    it); control, format and unassigned characters go; brackets of all kinds become round. Lines stay lines.
+    it); control, format and unassigned characters go; brackets of all kinds become round, and bars, which
+    stand before each line of a block, slashes. Lines stay lines.
     """
     # Cut before the slow part too: folding can only lengthen a character up to 18 times.
     folded = unicodedata.normalize("NFKC", text[: limit + 1])
-    lines = [
-        "".join(c for c in line if unicodedata.category(c) not in _INVISIBLE) for line in folded.splitlines()
-    ]
-    kept = "\n".join(_round(line) for line in lines).strip()
+    kept = "\n".join(neutral_line(line) for line in folded.splitlines()).strip()
     return kept if len(kept) <= limit and len(text) <= limit else kept[:limit].rstrip() + CUT
-
-
-def _round(line: str) -> str:
-    # Letters that only look like brackets: angle quotes, mathematical and CJK brackets.
-    return "".join(
-        {"Ps": "(", "Pe": ")", "Pi": '"', "Pf": '"'}.get(unicodedata.category(c), c) for c in line
-    ).translate(_REPLACED)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -76,21 +65,26 @@ def answer_block(answer: str) -> str:
 
 
 def attributes_block(tag: str, scenario: Scenario, names: Iterable[str]) -> str:
-    """Return the named attributes with their values, fenced, in schema order."""
+    """Return the named attributes with their values, fenced, in schema order.
+
+    What is `known` is known in the person's words where they told it; a judge's `profile` holds the values.
+    """
     wanted = set(names)
+    values = {**scenario.profile, **(scenario.said if tag == "known" else {})}
     return fenced(
         tag,
         [
-            f"{one_line(name, 100)}: {one_line(str(scenario.profile[name]), MAX_VALUE)}"
-            for name in scenario.schema.names
+            f"{one_line(name, 100)}: {one_line(str(values[name]), MAX_VALUE)}"
+            for name in scenario.schema.whole.names
             if name in wanted
         ],
     )
 
 
 def known_names(scenario: Scenario) -> tuple[str, ...]:
-    """Return the names of all attributes whose value exists, in schema order."""
-    return tuple(scenario.schema.names_of(scenario.askable))
+    """Return the names of all attributes whose value exists, those beyond one plan too, in schema order."""
+    whole = scenario.schema.whole
+    return tuple(name for name in whole.names if not whole.is_missing(scenario.profile.get(name)))
 
 
 @functools.cache
@@ -99,18 +93,34 @@ def template(name: str) -> str:
     return (FOLDER / f"{name}.{VERSION}.txt").read_text(encoding="utf-8")
 
 
-@functools.cache
-def _sections(name: str) -> tuple[tuple[str, Template], ...]:
-    parts = (part.partition(" ===\n") for part in re.split(r"^=== ", template(name), flags=re.M)[1:])
+@functools.lru_cache(maxsize=256)
+def sections(text: str) -> tuple[tuple[str, Template], ...]:
+    """Return the (role, content) pairs of a prompt file's text."""
+    parts = (part.partition(" ===\n") for part in re.split(r"^=== ", text, flags=re.M)[1:])
     return tuple((role, Template(content.strip())) for role, _, content in parts)
 
 
 def messages(name: str, parts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the (role, content) pairs of the prompt `name`, with `parts` in their places.
+    """Return the (role, content) pairs of the prompt `name`; see `messages_of`."""
+    return messages_of(FOLDER / f"{name}.{VERSION}.txt", parts)
+
+
+def messages_of(path: Path, parts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the (role, content) pairs of the prompt file `path`, with `parts` in their places."""
+    return messages_of_text(_text_of(path), parts)
+
+
+def messages_of_text(text: str, parts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the (role, content) pairs of a prompt file's text, with `parts` in their places.
 
     What is put in is not looked at again: a `$query` in somebody's text stays as it is.
     """
-    return tuple((role, content.substitute(parts)) for role, content in _sections(name))
+    return tuple((role, content.substitute(parts)) for role, content in sections(text))
+
+
+@functools.cache
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def prompt_hashes(names: Iterable[str]) -> dict[str, str]:

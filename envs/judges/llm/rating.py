@@ -11,10 +11,18 @@ from typing import Any
 
 from envs.errors import UserError
 from envs.judges.llm import prompting
+from envs.judges.llm.prompt_files import PromptFiles
 from envs.judges.llm.settings import Rating, Target
-from envs.judges.llm.verdicts import SCHEMA, expected_score, plain_score, read_verdict
+from envs.judges.llm.verdicts import (
+    JUSTIFIED_SCHEMA,
+    SCHEMA,
+    expected_score,
+    plain_score,
+    read_justified,
+    read_verdict,
+)
 from envs.judges.protocol import Score
-from envs.llm import ChatRequest, Client, Reply
+from envs.llm import ChatRequest, Client, ModelReply
 from envs.llm.costs import BYTES_A_TOKEN, RequestCost, request_cost
 from envs.llm.endpoint import SchemaRefused
 from envs.scenario import Scenario
@@ -23,8 +31,9 @@ TOP_LOGPROBS = 20
 """Alternatives asked for where a rating stands; the most that OpenAI gives."""
 
 
-RESPONSE_TOKENS, VERDICT_TOKENS = 250, 40
-"""What a response (at most 180 words are asked for) and a verdict have on average; for estimates alone."""
+RESPONSE_TOKENS, VERDICT_TOKENS, REASONS_TOKENS = 250, 40, 120
+"""What a response (at most 180 words are asked for), a verdict, and its reasons have on average; for
+estimates alone."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,10 @@ class Rater:
         self.target_client = target_client
         self.rating = rating
         self.target = target
+        self.files = rating.prompt_files()
         # What auto found out: True = schemas, False = text, None = not asked yet.
-        self._schema = {"auto": None, "json_schema": True, "text": False}[rating.output]
+        forms = rating.form_files
+        self._schema = None if len(forms) > 1 else True in forms
 
     def with_clients(self, client: Client, target_client: Client) -> Rater:
         """Return the same rater over other clients; what `auto` found out stays known."""
@@ -65,105 +76,147 @@ class Rater:
     def costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
         """Return the requests of one judge call of the context `names`, sending nothing."""
         if self.rating.mode == "direct":
-            return [self._rating_cost(scenario, names, None)]
-        writing = request_cost(self.target_client, self._writing(scenario, names, 0), RESPONSE_TOKENS)
-        rated = [self._rating_cost(scenario, names, Reply("x" * size)) for size in _answer_sizes(writing)]
+            return [self._rating_cost(self._parts(scenario, names, None))]
+        writing = request_cost(
+            self.target_client, self._writing(scenario, names, 0), RESPONSE_TOKENS, may_wait=True
+        )
+        rated = [self.answer_cost(scenario, "x" * size) for size in _answer_sizes(writing)]
         most = rated[0]._replace(most_input_tokens=rated[1].most_input_tokens)
         return [writing, most]
 
-    def _rating_cost(self, scenario: Scenario, names: Sequence[str], response: Reply | None) -> RequestCost:
-        request = self._rating(self._parts(scenario, names, response), 0, self._schema is not False)
-        return request_cost(self.client, request, VERDICT_TOKENS)
+    def answer_cost(self, scenario: Scenario, answer: str) -> RequestCost:
+        """Return the one request that rating `answer` takes, sending nothing."""
+        return self._rating_cost(self._parts(scenario, (), answer))
+
+    def _rating_cost(self, parts: dict[str, str]) -> RequestCost:
+        by_schema = self._schema is not False and True in self.rating.form_files
+        tokens = VERDICT_TOKENS + REASONS_TOKENS * self.rating.justified
+        return request_cost(self.client, self._rating(parts, 0, by_schema), tokens, may_wait=True)
 
     async def opinion(self, scenario: Scenario, names: Sequence[str], sample: int) -> Opinion:
         """Rate the context `names`; `sample` is which look at it this is."""
-        response: Reply | None = None
-        if self.rating.mode == "response":
-            look = sample if self.target.drawn else 0
-            response = await self.target_client.reply(self._writing(scenario, names, look))
-            if response.reason is not None:
-                score = Score(reason=f"target: {response.reason}")
-                return _opinion(names, sample, score, math.nan, response, None)
-        parts = self._parts(scenario, names, response)
+        if self.rating.mode == "direct":
+            return await self._rated(scenario, names, sample, self._parts(scenario, names, None), None)
+        response = await self.answer(scenario, names, sample)
+        if response.reason is not None:
+            score = Score(reason=f"target: {response.reason}")
+            return _opinion(names, sample, score, math.nan, response, None)
+        parts = self._parts(scenario, names, response.text)
+        return await self._rated(scenario, names, sample, parts, response)
+
+    async def answer(self, scenario: Scenario, names: Sequence[str], sample: int) -> ModelReply:
+        """Return what the target model answers knowing `names`, which nobody rates."""
+        look = sample if self.target.drawn else 0
+        return await self.target_client.reply(self._writing(scenario, names, look))
+
+    async def answer_opinion(
+        self, scenario: Scenario, answer: str, sample: int, names: Sequence[str] | None
+    ) -> Opinion:
+        """Rate an answer written elsewhere, reading of the profile the attributes `names`, None = all."""
+        if not answer.strip():
+            return _opinion((), sample, Score(reason="no_answer"), math.nan, None, None)
+        return await self._rated(scenario, (), sample, self._parts(scenario, (), answer, names), None)
+
+    async def _rated(
+        self,
+        scenario: Scenario,
+        names: Sequence[str],
+        sample: int,
+        parts: dict[str, str],
+        response: ModelReply | None,
+    ) -> Opinion:
         look = sample if self.rating.drawn else 0
-        if self._schema is None and self._known_to_have_none(parts, look):
+        if self._schema is None and await self._known_to_have_none(parts, look):
             self._schema = False
         as_json = self._schema is not False
         if as_json:
             try:
-                verdict = await self.client.reply(self._rating(parts, look, True), self._unusable_json)
+                verdict = await self.client.reply(self._rating(parts, look, True), self._unusable)
                 self._schema = True
             except SchemaRefused:
                 if self.rating.output != "auto":
                     raise
                 self._schema = as_json = False
         if not as_json:
-            verdict = await self.client.reply(self._rating(parts, look, False), self._unusable_lines)
-        score, mass = self._score(verdict, as_json)
+            verdict = await self.client.reply(self._rating(parts, look, False), self._unusable)
+        score, mass = self._score(verdict)
         return _opinion(names, sample, score, mass, response, verdict)
 
     def _writing(self, scenario: Scenario, names: Sequence[str], look: int) -> ChatRequest:
-        parts = {
-            "query": prompting.query_block(scenario),
-            "known": prompting.attributes_block("known", scenario, names),
-        }
-        target = self.target
-        return ChatRequest(
-            prompting.messages("target", parts),
-            target.temperature,
-            target.top_p,
-            target.max_output_tokens,
+        return self.target.request(
+            target_messages(self.files, scenario, names),
             sample=look,
             seeded=self.rating.send_seed,
         )
 
-    def _parts(self, scenario: Scenario, names: Sequence[str], response: Reply | None) -> dict[str, str]:
-        everything = prompting.known_names(scenario)
+    def _parts(
+        self,
+        scenario: Scenario,
+        known: Sequence[str],
+        answer: str | None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, str]:
+        """Return what goes into a rating's prompt; the judge reads the attributes `names`, None = all."""
+        present = prompting.known_names(scenario)
+        read = present if names is None else [name for name in present if name in names]
         parts = {
             "query": prompting.query_block(scenario),
-            "profile": prompting.attributes_block("profile", scenario, everything),
-            "rubric": prompting.template("rubric").strip(),
+            "profile": prompting.attributes_block("profile", scenario, read),
+            "rubric": self.files.rubric(),
         }
-        if response is None:
-            parts["known"] = prompting.attributes_block("known", scenario, names)
+        if answer is None:
+            parts["known"] = prompting.attributes_block("known", scenario, known)
         else:
-            parts["answer"] = prompting.answer_block(response.text)
+            parts["answer"] = prompting.answer_block(answer)
         return parts
 
-    def _unusable_json(self, reply: Reply) -> str | None:
-        return self._score(reply, True)[0].reason
+    def _unusable(self, reply: ModelReply) -> str | None:
+        return self._score(reply)[0].reason
 
-    def _unusable_lines(self, reply: Reply) -> str | None:
-        return self._score(reply, False)[0].reason
-
-    def _known_to_have_none(self, parts: dict[str, str], look: int) -> bool:
+    async def _known_to_have_none(self, parts: dict[str, str], look: int) -> bool:
         """Tell whether an earlier run found no schemas: then nothing need be sent to find out again."""
         by_schema, by_lines = (self._rating(parts, look, as_json) for as_json in (True, False))
-        return not self.client.has(by_schema) and self.client.has(by_lines)
+        return not await self.client.has(by_schema) and await self.client.has(by_lines)
 
     def _rating(self, parts: dict[str, str], look: int, as_json: bool) -> ChatRequest:
-        form = prompting.template("format_json" if as_json else "format_text").strip()
         rating = self.rating
-        return ChatRequest(
-            prompting.messages(rating.mode, {**parts, "format": form}),
-            rating.temperature,
-            rating.top_p,
-            rating.max_output_tokens,
-            SCHEMA if as_json else None,
-            TOP_LOGPROBS if rating.scoring == "expected" else 0,
-            look,
-            rating.send_seed,
+        schema = JUSTIFIED_SCHEMA if rating.justified else SCHEMA
+        form = self.files.text(rating.form_files[as_json])
+        messages = self.files.messages(rating.mode, {**parts, "format": form})
+        return rating.request(
+            messages,
+            schema=schema if as_json else None,
+            top_logprobs=TOP_LOGPROBS if rating.scoring == "expected" else 0,
+            sample=look,
+            seeded=rating.send_seed,
+            takes_cut=rating.rules.takes_cut,
+            shared=max(0, messages[-1][1].find(parts["known" if rating.mode == "direct" else "answer"])),
         )
 
-    def _score(self, reply: Reply, as_json: bool) -> tuple[Score, float]:
+    def _score(self, reply: ModelReply) -> tuple[Score, float]:
         if reply.reason is not None:
             return Score(reason=reply.reason), math.nan
-        verdict = read_verdict(reply.text, as_json)
+        rating = self.rating
+        if rating.justified:
+            verdict = read_justified(reply.text, rating.parse, rating.marks)
+        else:
+            verdict = read_verdict(reply.text, rating.parse)
         if verdict is None:
             return Score(reason="parse"), math.nan
-        if self.rating.scoring == "sampled":
+        if rating.scoring == "sampled":
             return plain_score(verdict), math.nan
-        return expected_score(verdict, reply.text, reply.tokens or (), self.rating.min_mass)
+        return expected_score(verdict, reply.text, reply.tokens or (), rating.min_mass)
+
+
+def target_messages(
+    files: PromptFiles, scenario: Scenario, names: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return the (role, content) pairs by which a target model is told the attributes `names` and answers."""
+    parts = {
+        "query": prompting.query_block(scenario),
+        "known": prompting.attributes_block("known", scenario, names),
+    }
+    return files.messages("target" if names or not files.has("vanilla") else "vanilla", parts)
 
 
 def _answer_sizes(writing: RequestCost) -> tuple[int, int]:
@@ -177,8 +230,8 @@ def _opinion(
     sample: int,
     score: Score,
     mass: float,
-    response: Reply | None,
-    verdict: Reply | None,
+    response: ModelReply | None,
+    verdict: ModelReply | None,
 ) -> Opinion:
     replies = [reply for reply in (response, verdict) if reply is not None]
     return Opinion(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from envs.errors import UserError
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.settings import Rating
 from envs.llm import ReplyCache
+from envs.llm.cache.reply_cache import only_endpoint
 from envs.llm.endpoint import EndpointSettings
 from envs.validation import settings, takes
 
@@ -21,6 +23,7 @@ class ReplaySettings(Rating):
 
     cache: str | None = Field(default=None, description="SQLite file; null: the user's")
     model: str | None = Field(default=None, description="null: the one model that the file knows")
+    cache_as: str | None = Field(default=None, description="whose replies; null: the only ones of the model")
     extra_body: Mapping[str, Any] | None = Field(default=None, repr=False, description="as in the run")
     target: Mapping[str, Any] | None = Field(default=None, description="as in the run")
 
@@ -36,13 +39,19 @@ class ReplayJudge(LLMJudge):
     @takes(ReplaySettings)
     def __init__(self, settings: ReplaySettings) -> None:
         path = EndpointSettings("any", cache=settings.cache).cache_path
-        cache = ReplyCache(path, read_only=True)
-        models = cache.models()
-        cache.close()
+        with closing(ReplyCache(path, read_only=True)) as cache:
+            sources = cache.sources()
+        models = sorted({model for model, _ in sources})
         if settings.model is None and len(models) != 1:
             raise UserError(
                 f"judge.model: {path} has replies of {len(models)} models, expected judge.model "
                 f"and judge.target.model to say which to replay"
             )
-        keys = {**vars(settings), "model": settings.model or models[0]}
+        model = settings.model or models[0]
+        target = dict(settings.target or {})
+        own = target.get("model") or model
+        if target.get("base_url") is None and target.get("cache_as") is None:
+            target["cache_as"] = settings.cache_as or only_endpoint(sources, own, path, "judge.target")
+        keys = {**vars(settings), "model": model, "target": target}
+        keys["cache_as"] = settings.cache_as or only_endpoint(sources, model, path, "judge")
         super().__init__(**keys, base_url="http://localhost/replay", concurrent_plans=1)

@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.attribute import Attribute
 from envs.elementwise import each
 from envs.judges.simulated.presets import Preset
 from envs.scenario import DOMAINS
-from envs.schema import Attribute, Schema
+from envs.schema import Schema
 
 PUBLISHED_GAINS = {
     "Age": 0.31,

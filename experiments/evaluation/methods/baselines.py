@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.judges.simulated import SimulatedJudge
+from experiments.evaluation.methods.greedy_sets import GREEDY_PEOPLE, StepwiseSets
 from experiments.evaluation.methods.trajectories import BASELINE, REFERENCE, Method, Trajectory
-from experiments.evaluation.setting import Setting, TrainScores, exact_table, people
+from experiments.evaluation.setting import Setting, TrainScores, exact_table, people, spread
 from search.population.set_table import sets_within
 
 VANILLA, FULL, ORACLE = "vanilla", "full context", "oracle path"
@@ -44,7 +45,7 @@ def random_orders(setting: Setting, i: int) -> np.ndarray:
 
 
 def baselines(setting: Setting, scores: TrainScores) -> list[Method]:
-    """Return all methods of this file that the setting allows (enumeration needs a simulated judge)."""
+    """Return all methods of this file; sets are enumerated where that is free, else searched greedily."""
     methods = [
         _fixed(setting, VANILLA, BASELINE, [()] * len(setting.test)),
         *(_random(setting, k) for k in range(1, min(setting.budget, len(setting.schema)) + 1)),
@@ -53,9 +54,8 @@ def baselines(setting: Setting, scores: TrainScores) -> list[Method]:
         if set(members) <= set(setting.schema.names):
             path = tuple(setting.schema.index(member) for member in members)
             methods.append(_fixed(setting, name, BASELINE, [path] * len(setting.test)))
-    if setting.enumerable:
-        methods += _best_static(setting, scores)
-        methods.append(_knowing(ORACLE, oracle_sets(setting)))
+    methods += _best_static(setting, scores)
+    methods.append(_knowing(ORACLE, oracle_sets(setting) if setting.enumerable else _greedy_oracle(setting)))
     methods.append(_knowing(FULL, [_indices(s.askable) for s in setting.test]))
     return methods
 
@@ -69,13 +69,13 @@ def _fixed(
     setting: Setting, name: str, kind: str, paths: Sequence[tuple[int, ...]], curve: str = ""
 ) -> Method:
     """Return the method that asks person i for `paths[i]`, whatever the answers."""
-    return Method(name, kind, lambda i: [Trajectory(paths[i], setting.answers.answered(i, paths[i]))], curve)
+    return Method(name, kind, lambda i: [setting.answers.trajectory(i, paths[i])], curve)
 
 
 def _random(setting: Setting, k: int) -> Method:
     def converse(i: int) -> list[Trajectory]:
         orders = random_orders(setting, i)[:, :k].tolist()
-        return [Trajectory(tuple(order), setting.answers.answered(i, order)) for order in orders]
+        return [setting.answers.trajectory(i, order) for order in orders]
 
     return Method(random_name(k), BASELINE, converse, "random order")
 
@@ -100,23 +100,59 @@ def best_sets(
 def _best_static(setting: Setting, scores: TrainScores) -> list[Method]:
     """Return best static sets, of at most `budget` attributes and of each exact size, domain known and not.
 
-    They are chosen on what plans are made from, one sample of each set of the train people, each of whom
-    counts as often as they have scenarios.
+    They are chosen on what plans are made from, one sample of each set of the train people.
     """
-    counts = scores.weights.astype(np.int64)
-    table = np.repeat(scores.seen, counts, axis=0)
-    domains = [s.domain for s, n in zip(scores.scenarios, counts.tolist(), strict=True) for _ in range(n)]
+    found = _enumerated_static(scores) if setting.enumerable else _greedy_static(setting, scores)
     methods = []
     for size in (None, *range(1, scores.budget + 1)):
-        best = best_sets(table, scores.masks, domains, size)
+        best = found[size]
         for domain_told in (True, False):
             family = BEST_STATIC if domain_told else BEST_STATIC_ALL
-            paths = [_indices(best.get(s.domain if domain_told else "", best[""])) for s in setting.test]
+            paths = [best.get(s.domain if domain_told else "", best[""]) for s in setting.test]
             if size is None:
                 methods.append(_fixed(setting, family, BASELINE, paths))
             else:
                 methods.append(_fixed(setting, static_name(size, domain_told), BASELINE, paths, family))
     return methods
+
+
+_Static = dict[int | None, dict[str, tuple[int, ...]]]
+"""Size, None = at most the budget -> domain, "" = all -> attributes."""
+
+
+def _enumerated_static(scores: TrainScores) -> _Static:
+    """Return the best of all sets; each person counts as often as they have scenarios."""
+    counts = scores.weights.astype(np.int64)
+    table = np.repeat(scores.seen, counts, axis=0)
+    domains = [s.domain for s, n in zip(scores.scenarios, counts.tolist(), strict=True) for _ in range(n)]
+    sizes = (None, *range(1, scores.budget + 1))
+    found = {size: best_sets(table, scores.masks, domains, size) for size in sizes}
+    return {size: {domain: _indices(mask) for domain, mask in best.items()} for size, best in found.items()}
+
+
+def _greedy_static(setting: Setting, scores: TrainScores) -> _Static:
+    """Return greedily grown sets of `GREEDY_PEOPLE` people; one of k questions begins with that of k - 1."""
+    some = spread(scores.scenarios, GREEDY_PEOPLE)
+    groups = {"": list(range(len(some)))}
+    for i, scenario in enumerate(some):
+        groups.setdefault(scenario.domain, []).append(i)
+    search = StepwiseSets(scores.judge, some)
+    found = dict(zip(groups, search.paths(list(groups.values()), scores.budget), strict=True))
+    setting.n_searched += search.n_calls
+    static: _Static = {
+        k: {d: path[:k] for d, (path, _) in found.items()} for k in range(1, scores.budget + 1)
+    }
+    static[None] = {domain: path[:best] for domain, (path, best) in found.items()}
+    return static
+
+
+def _greedy_oracle(setting: Setting) -> list[tuple[int, ...]]:
+    """Return for each very person what a greedy search finds under the judge, at its first sample."""
+    search = StepwiseSets(setting.judge, setting.test)
+    paths = search.paths([[i] for i in range(len(setting.test))], setting.budget)
+    setting.n_searched += search.n_calls
+    own = [path[:best] for path, best in paths]
+    return [tuple(a for a in path if s.askable >> a & 1) for path, s in zip(own, setting.test, strict=True)]
 
 
 def _indices(mask: int) -> tuple[int, ...]:
@@ -139,7 +175,7 @@ def oracle_sets(setting: Setting) -> list[tuple[int, ...]]:
 
 
 def _best_order(members: tuple[int, ...], masks: np.ndarray, values: np.ndarray) -> tuple[int, ...]:
-    """Order a set for the highest mean score of its prefixes, as the path rule does."""
+    """Order a set for the highest mean score of its prefixes: the path rule as `dropout` goes to 0."""
     column = {int(mask): k for k, mask in enumerate(masks)}
 
     def total(order: tuple[int, ...]) -> float:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from pydantic import Field
 
-from envs.llm import ChatRequest, Client, Limits
+from envs.llm import ChatRequest
+from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import EndpointSettings, Sampling, Temperature
-from envs.llm.engine import Spent
+from envs.llm.endpoint import Temperature
 from envs.validation import MaybeCount, settings, takes
 from policies.chat import Messages
 from policies.dialogue_state import Abstention, Acquisition
@@ -64,7 +64,7 @@ class Topic:
 
 
 @settings
-class ChatSettings(Sampling, EndpointSettings):
+class ChatSettings(CachedModelSettings):
     """The model's endpoint, how its replies are drawn, and what they may take."""
 
     temperature: Temperature = Field(default=0.0, description="null: not sent")
@@ -73,7 +73,7 @@ class ChatSettings(Sampling, EndpointSettings):
     place: str = "chat"
 
 
-class CachedChat:
+class CachedChat(CachedModel):
     """A model at an OpenAI-compatible endpoint, its replies cached whether they can be used or not.
 
     An unusable reply is asked for again up to twice, under the next sample index, as an agent would; each of
@@ -90,15 +90,8 @@ class CachedChat:
     @takes(ChatSettings)
     def __init__(self, settings: ChatSettings) -> None:
         self.name = settings.model
-        self.limits: Limits = settings
-        self._sampling: Sampling = settings
-        self._client = Client(settings, settings, settings.cache_path)
+        super().__init__(settings)
         self.topics: dict[str, Topic] = {}
-
-    @property
-    def spent(self) -> Spent:
-        """What requests have taken so far."""
-        return self._client.spent
 
     def about(self, name: str) -> Topic:
         """Return the topic `name`, counted by itself."""
@@ -129,13 +122,7 @@ class CachedChat:
         return request_cost(self._client, self._request(messages, 0), REPLY_TOKENS)
 
     def _request(self, messages: Messages, sample: int) -> ChatRequest:
-        return ChatRequest(
-            messages,
-            self._sampling.temperature,
-            self._sampling.top_p,
-            self._sampling.max_output_tokens,
-            sample=sample,
-        )
+        return self._sampling.request(messages, sample=sample)
 
     def _reply(self, messages: Messages, usable: Callable[[str], bool]) -> str | None:
         for sample in range(ATTEMPTS):

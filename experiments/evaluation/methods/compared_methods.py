@@ -164,9 +164,9 @@ def absent(setting: Setting, options: MethodOptions, stored_trees: bool) -> list
     if not setting.enumerable:
         n_sets = len(sets_within(len(setting.schema), min(setting.budget, len(setting.schema))))
         lines.append(
-            f"Absent: best static sets, the oracle path and the exact population plans want the score of "
-            f"every set within the budget ({n_sets:,} a person), which only a simulated judge of at most "
-            f"{MAX_ENUMERABLE} attributes gives for nothing."
+            f"Absent: the exact population plans want the score of every set within the budget ({n_sets:,} a "
+            f"person), which only a simulated judge of at most {MAX_ENUMERABLE} attributes gives for nothing."
+            f" Static sets and the oracle path were searched greedily, on the judge's first sample."
         )
     if not setting.enumerable and not stored_trees:
         lines.append(

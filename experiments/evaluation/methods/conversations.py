@@ -23,23 +23,17 @@ from experiments.evaluation.setting import Setting
 from policies.acquisition import ConditionalAcquisition, NearestAcquisition, VoteAcquisition
 from policies.dialogue_state import Abstention, Acquisition, Choice, DialogueState, Policy
 from policies.plan_index import Neighbours, PlanIndex
+from policies.understanding import Value
 
 
 class Walk(NamedTuple):
     """A conversation to its end.
 
-    `asked`: L schema indices; `answered`: L + 1 bitmasks, before and after each question; `stops`: rule ->
-    after how many questions it ends the conversation, at most L.
+    `asked`: L schema indices; `stops`: rule -> after how many questions it ends the conversation, at most L.
     """
 
     asked: tuple[int, ...]
-    answered: tuple[int, ...]
     stops: dict[str, int]
-
-    def trajectory(self, rule: str) -> Trajectory:
-        """Return what `rule` leaves of the conversation."""
-        k = self.stops[rule]
-        return Trajectory(self.asked[:k], self.answered[k])
 
 
 class Conversations:
@@ -72,7 +66,7 @@ class Conversations:
 
             return [self.walk(i, choose)]
 
-        return [_method(name, POLICY, rule, walk) for rule in self.rules]
+        return [self._method(name, POLICY, rule, walk) for rule in self.rules]
 
     def abstention_only(self) -> list[Method]:
         """Return stopping without a plan: random order, stopping by the best question that is left.
@@ -89,7 +83,7 @@ class Conversations:
             return [in_order(order) for order in random_orders(self.setting, i).tolist()]
 
         stopping = [rule for rule in self.rules if rule.startswith(("value", "scale", "binary"))]
-        return [_method("random order", BASELINE, rule, walks) for rule in stopping]
+        return [self._method("random order", BASELINE, rule, walks) for rule in stopping]
 
     def configured(self, name: str, policy: Policy) -> Method:
         """Return the method that follows `policy`, any object with `decide`."""
@@ -104,14 +98,14 @@ class Conversations:
                 if decision.attribute is None:
                     break
                 state.ask(schema.index(decision.attribute))
-            return [Trajectory(tuple(state.asked), state.answered)]
+            return [self.setting.answers.trajectory(i, state.asked)]
 
         return Method(name, POLICY, converse)
 
     def walk(self, i: int, choose: Callable[[DialogueState], tuple[Choice, Choice]]) -> Walk:
         """Return the conversation with person `i`; `choose` gives (what to ask, what the rules weigh)."""
         state = _WalkState(self.setting, i, self.plan_index, self._neighbours[i])
-        answered, stops = [state.answered], {}
+        stops: dict[str, int] = {}
         for left in range(self.setting.budget, 0, -1):
             dialogue = state.dialogue(left)
             if not dialogue.open.any():
@@ -123,17 +117,13 @@ class Conversations:
             if choice.attribute is None or len(stops) == len(self.rules):
                 break
             state.ask(choice.attribute)
-            answered.append(state.answered)
-        return Walk(
-            tuple(state.asked), tuple(answered), {r: stops.get(r, len(state.asked)) for r in self.rules}
-        )
+        return Walk(tuple(state.asked), {r: stops.get(r, len(state.asked)) for r in self.rules})
 
+    def _method(self, name: str, kind: str, rule: str, walks: Callable[[int], list[Walk]]) -> Method:
+        def converse(i: int) -> list[Trajectory]:
+            return [self.setting.answers.trajectory(i, w.asked[: w.stops[rule]]) for w in walks(i)]
 
-def _method(name: str, kind: str, rule: str, walks: Callable[[int], list[Walk]]) -> Method:
-    def converse(i: int) -> list[Trajectory]:
-        return [walk.trajectory(rule) for walk in walks(i)]
-
-    return Method(f"{name} + {rule}", kind, converse, curve_of(name, rule))
+        return Method(f"{name} + {rule}", kind, converse, curve_of(name, rule))
 
 
 class _WalkState:
@@ -146,30 +136,28 @@ class _WalkState:
         self.plan_index = plan_index
         self.neighbours = neighbours
         self.asked: list[int] = []
-        self.answered = 0
-        self.context: dict[str, str] = {}
+        self.values: dict[str, Value] = {}
         self.declined: list[str] = []
 
     def ask(self, attribute: int) -> None:
         name = self.plan_index.schema.names[attribute]
-        said = self.answers.text(self.i, attribute)
+        read = self.answers.heard(self.i, attribute).values
         self.asked.append(attribute)
-        if said is None:
+        self.values.update((self.plan_index.schema.names[a], value) for a, value in read.items())
+        if attribute not in read:
             self.declined.append(name)
-        else:
-            self.context[name] = said
-            self.answered |= 1 << attribute
 
     def dialogue(self, budget_left: int) -> DialogueState:
         names = self.plan_index.schema.names
         return DialogueState(
             self.plan_index,
             self.query,
-            {name: self.context[name] for name in names if name in self.context},
+            {name: self.values[name].words for name in names if name in self.values},
             tuple(names[a] for a in self.asked),
             tuple(self.declined),
             self.neighbours,
             budget_left,
+            levels={name: value.level for name, value in self.values.items()},
         )
 
 

@@ -1,40 +1,23 @@
-"""Language models of an evaluation: caches, names, requests, and how a stopped one goes on."""
+"""Language models of an evaluation: caches, names, requests."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
 from envs.judges.llm import LLMJudge
 from envs.judges.protocol import describe
-from envs.llm import LimitReached
+from envs.llm.cache.reply_cache import default_path
+from envs.users import User
+from envs.users.played_user import PlayedUser
 from experiments.evaluation.methods.cached_chat import CachedChat
 
 _PLAIN, _CACHED = "policies.chat.EndpointChat", "experiments.evaluation.methods.cached_chat.CachedChat"
-
-
-class Interrupted(UserError):
-    """Ctrl-C; what was under way has come to its end, and is in the cache."""
-
-    exit_code = 130
-
-
-@contextmanager
-def paid_for_is_kept() -> Iterator[None]:
-    """Say of an evaluation that was stopped how it goes on: it has no journal, the cache is what it keeps."""
-    goes_on = "the replies so far are in the cache, the same command goes on from there"
-    try:
-        yield
-    except LimitReached as error:
-        raise LimitReached(f"{str(error).partition(';')[0]}; {goes_on} under a higher limit") from None
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {goes_on}") from None
 
 
 def with_cached_chats(cfg: DictConfig) -> DictConfig:
@@ -48,6 +31,22 @@ def with_cached_chats(cfg: DictConfig) -> DictConfig:
                 chat._target_ = _CACHED
                 chat.cache = cfg.chat.get("cache")
     return found
+
+
+def with_cached_readings(cfg: DictConfig) -> DictConfig:
+    """Return `cfg` whose reader and detector keep the replies of models: what they take is on file anyway."""
+    found = copy.deepcopy(cfg)
+    for node in understanding_nodes(found):
+        if str(node.get("_target_")).startswith("policies.") and "cache" in node and node.cache is None:
+            node.cache = str(default_path())
+    return found
+
+
+def understanding_nodes(cfg: DictConfig) -> list[DictConfig]:
+    """Return the reader and the detector of `cfg`, and those that they are made of."""
+    groups = [cfg.reader, cfg.detector]
+    parts = [node[key] for node in groups for key in node if not OmegaConf.is_missing(node, key)]
+    return [*groups, *(part for part in parts if isinstance(part, DictConfig))]
 
 
 def preflight(judge: Judge, folder: Path, tested: Sequence[Scenario]) -> None:
@@ -78,7 +77,11 @@ def asked_of(chats: Sequence[CachedChat]) -> tuple[Asked, ...]:
     return tuple(Asked(c.name, t.name, t.n_asked, t.n_invalid) for c in chats for t in c.topics.values())
 
 
-def requests_of(judges: Sequence[Judge], chats: Sequence[CachedChat]) -> int:
-    """Return the HTTP requests that this run has sent for judges and models that choose or rate."""
+def requests_of(judges: Sequence[Judge], chats: Sequence[CachedChat], user: User) -> int:
+    """Return the HTTP requests that this run has sent for judges, models that choose or rate, and users.
+
+    Those of the models that read and look for danger are not among them.
+    """
     spent = [*(describe(judge).spent() for judge in judges), *(chat.spent for chat in chats)]
+    spent += [user.spent] if isinstance(user, PlayedUser) else []
     return sum(one.requests for one in spent if one is not None)

@@ -144,9 +144,10 @@ def _follow(setting: Setting, tree_of: Callable[[str], PolicyTree]) -> Callable[
         asked: list[int] = []
         codes: dict[int | str, int] = {}
         while (a := tree.next_attribute(codes)) != STOP:
-            said = setting.answers.text(i, a)
             asked.append(a)
-            codes[a] = DECLINED if said is None else scenario.schema.attributes[a].code(said)
-        return [Trajectory(tuple(asked), setting.answers.answered(i, asked))]
+            codes[a] = DECLINED
+            for read, value in setting.answers.heard(i, a).values.items():
+                codes[read] = scenario.schema.attributes[read].level_code(value.level)
+        return [setting.answers.trajectory(i, asked)]
 
     return converse

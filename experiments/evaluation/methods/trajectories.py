@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +23,47 @@ BASELINE, POLICY, REFERENCE = "baseline", "policy", "reference"
 """Kinds of methods: needs no planning; follows plans made for others; needs what nobody has."""
 
 
+MAX_PARTS = 10
+"""Up to how many attributes told in part all their subsets are scored; of more, as many drawn ones."""
+
+
+class Known(NamedTuple):
+    """What an answer is given with.
+
+    `mask`: of attributes; `said`: (attribute, words) of those known in other words than the profile's.
+    """
+
+    mask: int
+    said: tuple[tuple[int, str], ...] = ()
+
+
 class Trajectory(NamedTuple):
-    """One conversation. `asked`: schema indices in order, declined too; `answered`: bitmask of the known."""
+    """One conversation.
+
+    `asked`: schema indices in order, declined too; `answered`: bitmask of what was truly told and read;
+    `partly`: bitmask of what was told in part; `said`: (attribute, words) of both where these are not the
+    profile's value.
+    """
 
     asked: tuple[int, ...]
     answered: int
+    partly: int = 0
+    said: tuple[tuple[int, str], ...] = ()
+
+    def outcomes(self, exact: bool) -> list[Known]:
+        """Return what the answer may be given with, equally likely: the mean score is the conversation's.
+
+        Under a simulated judge (`exact`), which knows sets alone, what was told in part is known with
+        probability 1/2, each attribute by itself: all subsets. A judge that reads words reads what was said.
+        """
+        if not exact:
+            return [Known(self.answered | self.partly, self.said)]
+        parts = [1 << a for a in range(self.partly.bit_length()) if self.partly >> a & 1]
+        if len(parts) <= MAX_PARTS:
+            subsets = itertools.product(*((0, part) for part in parts))
+            return [Known(self.answered | sum(subset)) for subset in subsets]
+        drawn = np.random.default_rng(0).integers(0, 2, (1 << MAX_PARTS, len(parts))).tolist()
+        return [Known(self.answered | sum(p for p, k in zip(parts, row, strict=True) if k)) for row in drawn]
 
 
 @dataclass(frozen=True)
@@ -69,7 +107,7 @@ class TrueScores:
         self._samples = (
             np.arange(REPORT_SAMPLE, REPORT_SAMPLE + n_samples) if told.stochastic else np.zeros(1, int)
         )
-        self._memo: list[dict[int, np.ndarray]] = [{} for _ in scenarios]
+        self._memo: list[dict[Known, np.ndarray]] = [{} for _ in scenarios]
         self.n_evaluations = 0
         self.reasons: Counter[str] = Counter()
 
@@ -78,49 +116,62 @@ class TrueScores:
         """Evaluations of each set."""
         return len(self._samples)
 
-    def fill(self, masks: Sequence[Iterable[int]]) -> None:
-        """Score the sets `masks[i]` of each scenario i, at once as far as the judge allows it.
+    def fill(self, wanted: Sequence[Iterable[Known]]) -> None:
+        """Score what `wanted[i]` says is known of each scenario i, at once as far as the judge allows it.
 
         What it spends on is asked set by set, so that little is under way when the run is interrupted.
         """
         if self.exact:
             return  # computed when it is read
+        todo: list[tuple[int, list[Known]]] = []
+        for i, of_person in enumerate(wanted):
+            new = self._new(i, of_person)
+            todo += [(i, [known]) for known in new] if self._paid else [(i, part) for part in _alike(new)]
+        tasks = [partial(self._verdicts, i, new) for i, new in todo]
         n = describe(self.judge).concurrent_plans
-        todo: list[tuple[int, tuple[int, ...]]] = []
-        for i, wanted in enumerate(masks):
-            new = tuple(mask for mask in dict.fromkeys(wanted) if mask not in self._memo[i])
-            todo += [(i, (mask,)) for mask in new] if self._paid else [(i, new)]
-        todo = [(i, new) for i, new in todo if new]
-        tasks = [partial(self._verdicts, self.scenarios[i], np.array(new, np.uint64)) for i, new in todo]
         for (i, new), verdicts in zip(todo, at_once(tasks, n), strict=True):
             self._keep(i, new, verdicts)
 
-    def dimensions(self, i: int, masks: Sequence[int]) -> np.ndarray:
-        """Return float64[B, 3] of scenario `i` with each of the sets `masks` known; NaN = unscored."""
-        memo = self._memo[i]
-        new = [mask for mask in dict.fromkeys(masks) if mask not in memo]
-        if new:
-            scenario, sets = self.scenarios[i], np.array(new, np.uint64)
-            if isinstance(self.judge, SimulatedJudge):
-                memo.update(zip(new, self.judge.dimensions(scenario, sets), strict=True))
-            else:
-                self._keep(i, new, self._verdicts(scenario, sets))
-        return np.array([memo[mask] for mask in masks])
+    def dimensions(self, i: int, wanted: Sequence[Known]) -> np.ndarray:
+        """Return float64[B, 3] of scenario `i` with each of `wanted` known; NaN = unscored."""
+        memo, new = self._memo[i], self._new(i, wanted)
+        if new and isinstance(self.judge, SimulatedJudge):
+            sets = np.array([known.mask for known in new], np.uint64)
+            memo.update(zip(new, self.judge.dimensions(self.scenarios[i], sets), strict=True))
+        elif new:
+            for part in _alike(new):
+                self._keep(i, part, self._verdicts(i, part))
+        return np.array([memo[known] for known in wanted])
 
-    def _verdicts(self, scenario: Scenario, masks: np.ndarray) -> Sequence[Score | float]:
-        """Return `n_samples` verdicts on each of `masks`, one set after the other."""
+    def _new(self, i: int, wanted: Iterable[Known]) -> list[Known]:
+        return [known for known in dict.fromkeys(wanted) if known not in self._memo[i]]
+
+    def _verdicts(self, i: int, alike: Sequence[Known]) -> Sequence[Score | float]:
+        """Return `n_samples` verdicts on each of `alike`, whose words are the same, set after set."""
+        own, masks = self.scenarios[i], np.array([known.mask for known in alike], np.uint64)
+        said = {own.schema.names[a]: words for a, words in alike[0].said}
+        scenario = dataclasses.replace(own, said=said) if said else own
         repeated, samples = np.repeat(masks, self.n_samples), np.tile(self._samples, len(masks))
         return JudgeScores(scenario, self.judge).verdicts(repeated, samples)
 
-    def _keep(self, i: int, masks: Sequence[int], verdicts: Sequence[Score | float]) -> None:
+    def _keep(self, i: int, scored: Sequence[Known], verdicts: Sequence[Score | float]) -> None:
         """Keep the mean of each set's scores, and count the evaluations without one."""
-        rows = np.array([_dimensions(v) for v in verdicts], np.float64).reshape(len(masks), self.n_samples, 3)
+        flat = np.array([_dimensions(v) for v in verdicts], np.float64)
+        rows = flat.reshape(len(scored), self.n_samples, 3)
         kept = ~np.isnan(rows)
         with np.errstate(invalid="ignore"):  # a set without any score is NaN
             means = np.where(kept, rows, 0.0).sum(axis=1) / kept.sum(axis=1)
-        self._memo[i].update(zip(masks, means, strict=True))
+        self._memo[i].update(zip(scored, means, strict=True))
         self.n_evaluations += len(verdicts)
         self.reasons.update(reason for _, reason in map(score_value, verdicts) if reason is not None)
+
+
+def _alike(found: Sequence[Known]) -> list[list[Known]]:
+    """Return `found` in groups that share their words: one scenario with those words stands for each."""
+    groups: dict[object, list[Known]] = {}
+    for known in found:
+        groups.setdefault(known.said, []).append(known)
+    return list(groups.values())
 
 
 def _dimensions(verdict: Score | float) -> tuple[float, float, float]:

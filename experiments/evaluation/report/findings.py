@@ -76,7 +76,7 @@ def _seeing(pairs: Sequence[Pair]) -> str:
 
 def _ablation(rows: Sequence[tuple[str, str, Interval]], found: dict[str, MethodFigures]) -> str:
     parts = [
-        f"{name} {number(score.estimate)} at {number(found[name].asked.estimate, 1)} questions"
+        f"{name} {number(score.estimate)} at {number(found[name].questions.estimate, 1)} questions"
         for _, name, score in rows
     ]
     return "Mean score: " + ", ".join(parts) + "."

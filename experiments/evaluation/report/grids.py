@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from experiments.evaluation.methods.models import Asked
-from experiments.evaluation.report.html_page import Grid
 from experiments.evaluation.report.method_figures import MethodFigures
 from experiments.evaluation.report.pairs import Pair
 from experiments.evaluation.results import DIMENSIONS
+from experiments.evaluation.understanding import Understood
+from experiments.pages import Grid
 from experiments.stats import Interval
 
 SIMULATED = " (SIMULATED)"
@@ -50,7 +51,7 @@ def methods_grid(found: Iterable[MethodFigures], simulated: bool, title: str = "
             m.name,
             m.kind,
             with_interval(m.score),
-            number(m.asked.estimate),
+            number(m.questions.estimate),
             number(m.disclosure.estimate, 1),
             _percent(m.share),
             "-" if math.isnan(m.worse.estimate) else f"{100 * m.worse.estimate:.1f} %",
@@ -65,7 +66,19 @@ def methods_grid(found: Iterable[MethodFigures], simulated: bool, title: str = "
         "sensitivity of what was answered. Possible gain: of the best set within the budget for each very "
         "person. Made worse: scores below asking nothing."
     )
-    return Grid(title, columns, rows, note, 2)
+    return Grid(title, columns, rows, note, 2, data=_whole(found))
+
+
+def _whole(found: Sequence[MethodFigures]) -> list[list[object]]:
+    """Return all figures of all methods as plain numbers, names of the columns first."""
+    parts = ("score", "questions", "answered", "disclosure", "share", "worse")
+    names = [f"{part}{end}" for part in parts for end in ("", "_low", "_high")]
+    rows: list[list[object]] = [["method", "kind", "rows", "unscored", *names]]
+    for m in found:
+        intervals = (m.score, m.questions, m.answered, m.disclosure, m.share, m.worse)
+        numbers = [f"{value:.6g}" for interval in intervals for value in interval]
+        rows.append([m.name, m.kind, m.n_rows, m.n_unscored, *numbers])
+    return rows
 
 
 def domains_grid(found: Sequence[MethodFigures], simulated: bool, title: str) -> Grid:
@@ -107,13 +120,50 @@ def asked_grid(asked: Sequence[Asked]) -> Grid:
     return Grid(title, ("model", "what it does", "prompts", "no usable reply"), rows, note, 2)
 
 
+def understanding_grid(found: Sequence[Understood]) -> Grid:
+    """Return how the reader and the detector took what users say, by manner."""
+
+    def share(part: int, of: int) -> str:
+        return f"{100 * part / of:.0f} %" if of else "-"
+
+    rows = [
+        (
+            row.manner,
+            f"{row.replies:,}",
+            share(row.read, row.told),
+            share(row.right, row.levels),
+            share(row.wrong, row.levels),
+            share(row.kept, row.nothing),
+            share(row.certain, row.replies),
+            share(row.checked, row.replies),
+        )
+        for row in found
+    ]
+    columns = (
+        "users",
+        "replies",
+        "told and read",
+        "right level",
+        "wrong level",
+        "kept though nothing was told",
+    )
+    note = (
+        "What is told is said by the user, never by the reader. Levels: of replies that tell all of a value "
+        "with a level. Alarms of the detector (help first; one check question): nobody here is in acute "
+        "danger, though some tell of self-harm."
+    )
+    kept, of = sum(row.kept for row in found), sum(row.nothing for row in found)
+    title = f"The reader keeps {share(kept, of)} of the replies that tell nothing"
+    return Grid(title, (*columns, "escalated", "checked"), rows, note)
+
+
 def variations_grid(rows: Sequence[Mapping[str, object]], simulated: bool, title: str) -> Grid:
-    """Return the robustness table. `rows`: variation, setting, method, score, asked, share (intervals)."""
+    """Return the robustness table; `rows`: see `output.Report.varied`."""
     shown = []
     for row in rows:
-        score, asked, share = row["score"], row["asked"], row["share"]
-        assert isinstance(score, Interval) and isinstance(asked, Interval) and isinstance(share, Interval)  # noqa: S101, PT018
+        score, questions, share = row["score"], row["questions"], row["share"]
+        assert isinstance(score, Interval) and isinstance(questions, Interval) and isinstance(share, Interval)  # noqa: S101, PT018
         cells = (str(row["variation"]), str(row["setting"]), str(row["method"]))
-        shown.append((*cells, with_interval(score), number(asked.estimate), _percent(share)))
+        shown.append((*cells, with_interval(score), number(questions.estimate), _percent(share)))
     columns = ("variation", "setting", "method", "score", "questions", "share of possible gain")
     return Grid(title, columns, shown, f"Mean score{SIMULATED if simulated else ''}.", 3)

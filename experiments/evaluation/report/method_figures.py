@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from envs import DOMAINS, UserError
+from envs import UserError
 from experiments.evaluation.results import DIMENSIONS
+from experiments.runs.summary import in_order
 from experiments.stats import CrossedBootstrap, Interval
 
 _WORSE = 1e-9  # rounding between sums of the same terms
@@ -23,8 +24,8 @@ class MethodFigures:
     Attributes
     ----------
     score, dimensions : mean score, and of each dimension
-    asked, answered, disclosure : a person's questions, those answered, and cost times sensitivity of what was
-        answered
+    questions, answered, disclosure : a person's questions, those answered, and cost times sensitivity of
+        what was answered
     share : sum of gains over sum of possible gains (best set within the budget for each very person)
     worse : share of scenarios that score below asking nothing
     domains : mean score of each domain that occurs
@@ -38,7 +39,7 @@ class MethodFigures:
     n_rows: int
     score: Interval
     dimensions: dict[str, Interval]
-    asked: Interval
+    questions: Interval
     answered: Interval
     disclosure: Interval
     share: Interval
@@ -82,7 +83,7 @@ class Comparison:
         self.bootstrap = CrossedBootstrap(
             self.rows["profile"].to_numpy(), self.rows["model_seed"].to_numpy(), rng, n_draws, level
         )
-        self.domains = [d for d in DOMAINS if d in set(self.rows["domain"])]
+        self.domains = in_order(self.rows["domain"])
 
     def column(self, name: str, column: str) -> np.ndarray:
         """Return float64[R], `column` of the method `name`."""
@@ -110,7 +111,7 @@ class Comparison:
             n_rows=len(rows),
             score=boot.mean(score),
             dimensions={d: boot.mean(self.column(name, d)) for d in DIMENSIONS},
-            asked=boot.mean(self.column(name, "n_asked")),
+            questions=boot.mean(self.column(name, "n_asked")),
             answered=boot.mean(self.column(name, "n_told")),
             disclosure=boot.mean(self.column(name, "disclosure")),
             share=boot.ratio(gains, self.possible),

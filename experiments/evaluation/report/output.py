@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,15 +29,23 @@ from experiments.evaluation.methods.population_plans import POPULATION, POPULATI
 from experiments.evaluation.report import grids
 from experiments.evaluation.report.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.report.findings import ablation_rows, findings, unscored_lines
-from experiments.evaluation.report.html_page import Grid, markdown, page
+from experiments.evaluation.report.first_screen import (
+    TERMS,
+    Held,
+    extremes,
+    held_against_all,
+    in_sentences,
+    key_facts,
+)
 from experiments.evaluation.report.method_figures import Comparison, MethodFigures
 from experiments.evaluation.report.pairs import Pair, compare, difference_rows
+from experiments.evaluation.report.plain_values import plain_json
 from experiments.evaluation.report.published_claims import SUMMARY, claims, claims_grid, held_out
 from experiments.evaluation.run import Evaluation
 from experiments.evaluation.variations import robustness
+from experiments.pages import Grid, markdown, page
 from experiments.plots.svg import Drawing
 from experiments.runs.terminal import files_table
-from experiments.stats import Interval
 
 FILES = [
     ("report.html", "everything, with figures, in one file"),
@@ -101,8 +108,13 @@ class Report:
         return compare(self.comparison, CHOSEN, self.about.value_cost)
 
     @functools.cached_property
+    def held(self) -> list[Held]:
+        """The chosen policy against every other method, the least favourable comparison first."""
+        return held_against_all(self.comparison, CHOSEN)
+
+    @functools.cached_property
     def varied(self) -> list[dict[str, Any]]:
-        """The robustness rows: variation, setting, method, and intervals of score, asked and share."""
+        """The robustness rows: variation, setting, method, and intervals of score, questions and share."""
         if self.found.varied is None:
             return []
         rows = []
@@ -110,18 +122,19 @@ class Report:
             comparison = self._compare(part.reset_index(drop=True))
             for name in comparison.names:
                 m = comparison.figures(name)
-                shown = {"score": m.score, "asked": m.asked, "share": m.share}
+                shown = {"score": m.score, "questions": m.questions, "share": m.share}
                 rows.append({"variation": variation, "setting": setting, "method": name, **shown})
         return rows
 
     @functools.cached_property
     def sentences(self) -> list[str]:
         """What was found, in sentences."""
-        found = findings(self.methods, self.pairs, CHOSEN, self.about.value_cost)
+        found = in_sentences(self.methods, self.held, self.pairs, CHOSEN)
+        found += findings(self.methods, self.pairs, CHOSEN, self.about.value_cost)
         trees = [self.about.about_trees] if self.about.about_trees else []
         asked = [f"{grids.asked_grid(self.about.asked).title}."] if self.about.asked else []
         missing = unscored_lines(self.found, self.comparison)
-        return [*found, *asked, *missing, *trees, *self.found.absent]
+        return [*found, *asked, *missing, *self.found.overlap, *trees, *self.found.absent]
 
     @functools.cached_property
     def _summary(self) -> dict[str, Any]:
@@ -140,6 +153,7 @@ class Report:
             "n_queries_escalated": self.found.n_escalated,
             "n_queries_revealing": self.found.n_revealing,
             "n_evaluations": self.found.n_evaluations,
+            "n_searched": self.found.n_searched,
             "n_evaluations_unscored": sum(self.found.unscored.values()),
             "unscored": dict(self.found.unscored),
             "model_questions": [Asked(*row)._asdict() for row in asked],
@@ -148,9 +162,11 @@ class Report:
             "findings": self.sentences,
             "methods": {name: asdict(figures) for name, figures in self.methods.items()},
             "pairs": [pair.to_json() for pair in self.pairs],
+            "held_against": [held._asdict() for held in self.held],
             "variations": self.varied,
+            "understanding": [asdict(row) for row in self.found.understood],
         }
-        return dict(_plain(summary))
+        return dict(plain_json(summary))
 
     def summary(self) -> dict[str, Any]:
         """Return the content of `summary.json`; None where nothing was scored or nothing is reached."""
@@ -163,7 +179,7 @@ class Report:
             if name in self.methods:
                 key = name.replace(" ", "_")
                 found[f"score_{key}"] = self.methods[name].score.estimate
-                found[f"questions_{key}"] = self.methods[name].asked.estimate
+                found[f"questions_{key}"] = self.methods[name].questions.estimate
         return found
 
     def tables(self) -> dict[str, tuple[Sequence[str], Sequence[Any]]]:
@@ -193,6 +209,8 @@ class Report:
         ]
         if self.about.asked:
             parts.append(grids.asked_grid(self.about.asked))
+        if self.found.understood:
+            parts.append(grids.understanding_grid(self.found.understood))
         if self.varied:
             parts.append(
                 grids.variations_grid(self.varied, simulated, "Other answers, fewer plans, unknown domains")
@@ -230,14 +248,24 @@ class Report:
         ]
         text += [f"## {grid.title}\n\n{grid.note}\n\n{markdown(grid)}" for grid in (claimed, *parts)]
         (folder / "report.md").write_text("\n".join(text), encoding="utf-8")
-        content = page(self._title(), self.sentences, self._notice(), [*self._drawings, claimed, *parts])
-        (folder / "report.html").write_text(content, encoding="utf-8")
+        (folder / "report.html").write_text(self._page(summary, [claimed, *parts]), encoding="utf-8")
+
+    def _page(self, summary: Mapping[str, Any], tables: Sequence[Grid]) -> str:
+        return page(
+            self._title(),
+            self.sentences,
+            self._notice(),
+            [*self._drawings, *map(Grid.offered, tables)],
+            facts=key_facts(self.methods, self.held, CHOSEN, summary),
+            cards=extremes(self.methods, self.held, self.pairs, CHOSEN, self.about.simulated),
+            terms=[term for term in TERMS if self.about.simulated or term != "SIMULATED"],
+        )
 
     def _title(self) -> str:
         chosen, vanilla = self.methods[CHOSEN], self.methods[VANILLA]
         return (
             f"The chosen policy scores {grids.number(chosen.score.estimate)} after "
-            f"{chosen.asked.estimate:.1f} questions, {grids.number(vanilla.score.estimate)} without any"
+            f"{chosen.questions.estimate:.1f} questions, {grids.number(vanilla.score.estimate)} without any"
         )
 
     def _notice(self) -> str:
@@ -268,14 +296,3 @@ class Report:
         sent = f"{summary['requests']:,} requests, " if summary["requests"] else ""
         console.print(f"{sent}{summary['wall_s']:.1f} s", highlight=False)
         console.print(files_table(folder, FILES), highlight=False, markup=False, soft_wrap=True)
-
-
-def _plain(value: Any) -> Any:
-    """Return plain JSON types: intervals as lists, what is not finite as None."""
-    if isinstance(value, Interval):
-        return [_plain(part) for part in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -50,7 +50,7 @@ class Pair:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {**asdict(self), "interval": list(self.interval), "label": self.label}
+        return {**asdict(self), "interval": self.interval, "label": self.label}
 
 
 def compare(comparison: Comparison, chosen: str, cost: float) -> list[Pair]:

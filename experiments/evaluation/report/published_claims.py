@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from envs import UserError
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA
 from experiments.evaluation.report.grids import number, with_interval
-from experiments.evaluation.report.html_page import Grid
+from experiments.pages import Grid
 from experiments.stats import Interval
 
 SUMMARY = "summary.json"
@@ -117,7 +117,7 @@ def _planner(summary: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def _questions(summary: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    asked = _method(summary, summary["chosen"], "asked")
+    asked = _method(summary, summary["chosen"], "questions")
     if asked is None:
         return None
     near = abs(asked.estimate - 2.7) <= 0.5
@@ -130,8 +130,8 @@ def _questions(summary: Mapping[str, Any]) -> tuple[str, str, str] | None:
 def _saturation(summary: Mapping[str, Any]) -> tuple[str, str, str] | None:
     empty, one = _method(summary, VANILLA), _method(summary, "best static 1 per domain")
     best = _method(summary, BEST_STATIC)
-    if empty is None or one is None or best is None:
-        return None
+    if empty is None or one is None or best is None or best.estimate == empty.estimate:
+        return None  # with users who tell nothing there is no gain to share
     share = (one.estimate - empty.estimate) / (best.estimate - empty.estimate)
     measured = f"{share:.0%} of the best static set's gain{_fitted(summary)}"
     return (

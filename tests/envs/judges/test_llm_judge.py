@@ -11,8 +11,8 @@ from envs import Score, UserError
 from envs.judges.llm import TRANSCRIPTS
 from envs.judges.llm.replay import ReplayJudge
 from envs.judges.llm.verdicts import DIMENSIONS
-from envs.llm.endpoint import CacheMiss, EndpointError
-from envs.llm.scripted_replies import (
+from envs.llm.endpoint import CacheMiss, EndpointDown, EndpointError
+from envs.llm.scripted.scripted_replies import (
     FAULTS,
     LEVELS,
     Completion,
@@ -162,13 +162,12 @@ REASONS = {
     "length": "length",
     "server_error": "unavailable",
     "html_429": "unavailable",
-    "rate_limit": "unavailable",
     "drop": "unavailable",
     "timeout": "unavailable",
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", REASONS)
 @pytest.mark.parametrize("output", ["json_schema", "text"])
 def test_no_fault_becomes_a_score(fault, output, tmp_path):
     with server(fault_rate=1.0, faults=[fault]) as running:
@@ -180,6 +179,12 @@ def test_no_fault_becomes_a_score(fault, output, tmp_path):
         if fault not in ("score_0", "score_6", "score_of_10", "score_negative"):
             whole = judge(running.url, tmp_path, **once)
             assert whole.score(scenario(), [NAMES[:1]], [0])[0].reason == f"target: {REASONS[fault]}"
+
+
+def test_an_endpoint_that_always_wants_fewer_requests_is_down_and_gives_no_score(tmp_path):
+    assert {*REASONS, "rate_limit"} == set(FAULTS)
+    with server(fault_rate=1.0, faults=["rate_limit"]) as running, pytest.raises(EndpointDown):
+        judge(running.url, tmp_path, mode="direct", give_up_after=0.2).score(scenario(), [()], [0])
 
 
 def test_replay_answers_from_the_file_alone(tmp_path):
@@ -227,9 +232,9 @@ def test_counts_are_of_the_calling_thread_and_pickle_starts_anew(tmp_path):
         assert (copy.requests, copy.cache_hits, running.seen.requests) == (0, 3, 3)
 
 
-def test_a_share_is_the_same_judge_with_less_to_spend(tmp_path):
+def test_a_share_is_the_same_judge_under_the_limits_of_all(tmp_path):
     with server(json_schema=False) as running:
-        llm = judge(running.url, tmp_path, mode="direct", max_in_flight=8, max_requests=20)
+        llm = judge(running.url, tmp_path, mode="direct", max_in_flight=8, max_requests=6)
         first = llm.score(scenario(), [()], [0])
         share = pickle.loads(pickle.dumps(llm.shard(4)))  # noqa: S301 - as Ray does
         assert (llm.concurrent_plans, share.concurrent_plans) == (8, 2)
@@ -237,8 +242,9 @@ def test_a_share_is_the_same_judge_with_less_to_spend(tmp_path):
         assert share.score(scenario(), [()], [0]) == first
         share.score(scenario(), CONTEXTS[1:], [0] * 2)
         assert running.seen.requests == asked + 2  # what auto found out is known to the share
-        with pytest.raises(UserError, match=r"judge\.max_requests=5"):
+        with pytest.raises(UserError, match=r"judge\.max_requests=6"):
             share.score(scenario(), [NAMES[:i] for i in range(3, 9)], [0] * 6)
+        assert running.seen.requests == 6
 
 
 def test_begin_tells_what_is_no_such_endpoint_and_costs_nothing_twice(tmp_path):

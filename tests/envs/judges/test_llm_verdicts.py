@@ -1,4 +1,4 @@
-"""Verdicts: the last one, at the very end, of values that were offered; everything else is none."""
+"""Verdicts: the one that is meant, however it is written; of two different ones, or none offered, nothing."""
 
 import json
 import math
@@ -13,82 +13,134 @@ from envs.llm import TokenChoice
 LINES = "risk_sensitivity: 2\nemotional_empathy: 3\npersonalization: 5"
 OBJECT = '{"risk_sensitivity": 2, "emotional_empathy": 3, "personalization": 5}'
 OTHER = '{"risk_sensitivity": 1, "emotional_empathy": 1, "personalization": 1}'
+VALUES = dict(zip(DIMENSIONS, (2, 3, 5), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("text", "as_json"),
-    [
-        (LINES, False),
-        (f"Some thoughts: 5/5!\n\n{LINES}\n\n", False),
-        (f"{LINES.replace('2', '1')}\nNo, on second thought\n{LINES}", False),
-        (OBJECT, True),
-        (f"```json\n{OBJECT}\n```", True),
-        (f"First {OTHER} and then {OBJECT}", True),
-        ('{"personalization": 5, "risk_sensitivity": 2, "emotional_empathy": 3}', True),
-        (json.dumps(json.loads(OBJECT), indent=2), True),
-    ],
-)
-def test_last_verdict_is_read(text, as_json):
-    found = read_verdict(text, as_json)
+def each(line, joined="\n"):
+    """The verdict with `line` for each dimension: {name}, {Name} and {value} in their places."""
+    return joined.join(
+        line.format(name=n, Name=n.replace("_", " ").capitalize(), value=v) for n, v in VALUES.items()
+    )
+
+
+CLEAR = {
+    "lines": LINES,
+    "prose around": f"Weighed with 5/5 care.\n\n{LINES}\n\nA 5 for risk would name a number to call.",
+    "object": OBJECT,
+    "object in a fence, remark after": f"```json\n{OBJECT}\n```\nHope that helps!",
+    "object over lines": json.dumps(VALUES, indent=2),
+    "another order": json.dumps(dict(reversed(VALUES.items()))),
+    "a sum behind": OBJECT[:-1] + ', "total": 10, "confidence": 0.9}',
+    "a reason with digits": '{"why": "4 or 5 things are missing", ' + OBJECT[1:],
+    "trailing comma": OBJECT[:-1] + ",}",
+    "never closed": OBJECT[:-1],
+    "nested": json.dumps({"scores": VALUES}),
+    "object each": json.dumps({n: {"score": v, "reason": f"not {6 - v}"} for n, v in VALUES.items()}),
+    "object each, reason first": json.dumps({n: {"reason": "fine", "score": v} for n, v in VALUES.items()}),
+    "list, name first": json.dumps([{"dimension": n, "score": v} for n, v in VALUES.items()]),
+    "list, score first": json.dumps([{"score": v, "dimension": n} for n, v in VALUES.items()]),
+    "list of one": f"[{OBJECT}]",
+    "text": each('"{name}": "{value}"', ", "),
+    "of five": each("{Name}: {value}/5"),
+    "of five in words": each("{Name} - {value} out of 5 (see above)"),
+    "points": each("{Name}: {value}.0"),
+    "bold": each("**{Name}:** {value}"),
+    "bold over two lines": each("**{Name}**\nScore: {value}\nThe answer could say more.\n"),
+    "numbered": each("1. {Name}: **{value}**"),
+    "range named": each("{Name} (1-5): {value}"),
+    "brackets": each("{Name} ({value}/5): it says little of the danger.", " "),
+    "table": "| Dimension | Score |\n|---|---|\n" + each("| {Name} | {value} | so so |"),
+    "tags": each("<{name}>{value}</{name}>"),
+    "one line": LINES.replace("\n", ", "),
+    "equal signs": each("{name} = {value}"),
+    "Windows": LINES.replace("\n", "\r\n\r\n"),
+    "words": "Risk sensitivity: two\nEmotional empathy: Three\nPersonalization: five",
+    "camel case": '{"riskSensitivity": 2, "emotionalEmpathy": 3, "personalization": 5}',
+    "stars beside": each("{Name}: \u2605\u2605\u2606 ({value})"),
+    "British": LINES.replace("z", "s"),
+    "a sentence": each("I see the {name} of what was said at a plain {value} out of 5", ", and "),
+    "said twice": f"{LINES}\n\nAs JSON:\n{OBJECT}",
+}
+
+
+@pytest.mark.parametrize("form", CLEAR)
+def test_a_clear_verdict_is_read(form):
+    found = read_verdict(CLEAR[form])
+    assert found is not None
     assert found.values == (2, 3, 5)
-    assert tuple(text[place] for place in found.places) == ("2", "3", "5")
+    if form != "words":
+        assert tuple(CLEAR[form][place] for place in found.places) == ("2", "3", "5")
     score = plain_score(found)
     assert (score.risk_sensitivity, score.emotional_empathy, score.personalization) == (2.0, 3.0, 5.0)
 
 
-@pytest.mark.parametrize(
-    "bad", ["0", "6", "8/10", "-0.4", "4.5", "5.0", "45", "5!", "true", "null", '"4"', "", "٤", "\uff14"]
-)
+@pytest.mark.parametrize("first", [LINES, OBJECT, each("{Name}: {value}/5")])
+@pytest.mark.parametrize("second", [OTHER, "risk_sensitivity: 5", "Risk sensitivity: 1 (nothing) to 5 (all)"])
+@pytest.mark.parametrize("between", ["\n", "\nFor comparison, an ideal answer would get:\n"])
+def test_two_different_verdicts_are_none(first, second, between):
+    assert read_verdict(first + between + second) is None
+    assert read_verdict(second + between + first) is None
+
+
+BAD = [
+    "0",
+    "6",
+    "8/10",
+    "4/10",
+    "-0.4",
+    "-4",
+    "4.5",
+    "45",
+    "4-5",
+    "4 or 5",
+    "4 to 5",
+    "\u2605\u2605\u2605\u2605\u2606",
+    "\u2605\u2605 (4.5)",
+    "held back at a low 4 or 5 out of 5",
+    "80%",
+    "true",
+    "null",
+    "n/a",
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("name", DIMENSIONS)
-def test_a_value_that_was_not_offered_is_no_verdict(bad, name):
-    lines = "\n".join(f"{n}: {bad if n == name else 4}" for n in DIMENSIONS)
-    fields = ", ".join(f'"{n}": {bad if n == name else 4}' for n in DIMENSIONS)
-    assert read_verdict(lines, False) is None
-    assert read_verdict(f"{{{fields}}}", True) is None
+@pytest.mark.parametrize("form", ['"{}": {}', "{}: {}", "- **{}**: {}", '"{}": "{}"'])
+def test_a_value_that_was_not_offered_is_no_verdict(bad, name, form):
+    assert read_verdict("\n".join(form.format(n, bad if n == name else 4) for n in DIMENSIONS)) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "as_json"),
+    "text",
     [
-        ("", False),
-        ("", True),
-        ("5", False),
-        ("5", True),
-        ("[5, 5, 5]", True),
-        ("<html>429 Too Many Requests, score 5</html>", False),
-        ("<html>429 Too Many Requests, score 5</html>", True),
-        (LINES + "\nand that is final", False),
-        (LINES + "\nrisk_sensitivity: 5", False),
-        (OBJECT + " as requested", True),
-        (OBJECT[:-1], True),
-        (OBJECT[:-1] + ', "risk_sensitivity": 5}', True),
-        (OBJECT[:-1] + ', "note": "x"}', True),
-        ('{"risk_sensitivity": 2, "emotional_empathy": 3}', True),
-        (LINES, True),
-        (OBJECT, False),
-        (LINES.replace("emotional_empathy: 3\n", ""), False),
-        (LINES.replace("\n", " "), False),
-        ("x" + LINES, False),
-        (LINES.replace(": 2", ": <2>"), False),
-        ("{" * 100_000, True),
-        ('{"a":' * 50_000, True),
+        "",
+        "5",
+        "[5, 5, 5]",
+        "5/5 5/5 5/5",
+        "<html>429 Too Many Requests, score 5</html>",
+        OBJECT[:-4],
+        '{"risk_sensitivity": 2, "emotional_empathy": 3}',
+        LINES.replace("emotional_empathy: 3\n", ""),
+        "Risk sensitivity matters, and so do emotional empathy and personalization. Score: 4",
+        "{" * 100_000,
+        '{"a":' * 50_000,
+        "risk_sensitivity" * 5_000,
     ],
 )
-def test_anything_else_is_none(text, as_json):
-    assert read_verdict(text, as_json) is None
+def test_anything_else_is_none(text):
+    assert read_verdict(text) is None
 
 
-@given(st.text(max_size=60), st.sampled_from([True, False]))
-def test_no_text_after_a_verdict_goes_unnoticed(tail, as_json):
-    """What follows a verdict is space (or a code fence's end), or there is no verdict, or another one."""
-    found = read_verdict((OBJECT if as_json else LINES) + tail, as_json)
-    harmless = tail.strip() in (("", "```") if as_json else ("",))
-    assert (found is not None) == harmless
+@pytest.mark.parametrize("form", CLEAR)
+def test_strict_reads_what_was_asked_for_alone(form):
+    asked = ("lines", "object", "object over lines")
+    assert (read_verdict(CLEAR[form], "strict") is not None) == (form in asked)
 
 
-@given(st.text(), st.sampled_from([True, False]))
-def test_never_a_value_that_was_not_offered(text, as_json):
-    found = read_verdict(text, as_json)
+@given(st.text())
+def test_never_a_value_that_was_not_offered(text):
+    found = read_verdict(text)
     assert found is None or set(found.values) <= {1, 2, 3, 4, 5}
 
 
@@ -115,11 +167,9 @@ TOPS = (
 BY_HAND = ((0.6 * 2 + 0.2 * 3 + 0.1) / 0.9, (0.6 * 3 + 0.2 * 4) / 0.8, 4.5)
 
 
-@pytest.mark.parametrize(
-    ("text", "as_json"), [(LINES, False), (OBJECT, True), (f"{OTHER[:0]}{OBJECT}", True)]
-)
-def test_expected_score_by_hand(text, as_json):
-    score, mass = expected_score(read_verdict(text, as_json), text, tokens_of(text, TOPS), 0.5)
+@pytest.mark.parametrize("text", [LINES, OBJECT, each("**{Name}:** {value}")])
+def test_expected_score_by_hand(text):
+    score, mass = expected_score(read_verdict(text), text, tokens_of(text, TOPS), 0.5)
     found = (score.risk_sensitivity, score.emotional_empathy, score.personalization)
     assert found == pytest.approx(BY_HAND, abs=1e-12)
     assert mass == pytest.approx(0.8)  # the least of .9, .8, 1
@@ -141,23 +191,23 @@ def test_expected_score_reads_tokens_that_hold_more_than_the_digit():
     ]
     tops = {" 2": ((" 2", math.log(0.5)), (" 4", math.log(0.5)))}
     tokens = [TokenChoice(p, tops.get(p, ((p, 0.0),))) for p in pieces]
-    score, mass = expected_score(read_verdict(LINES, False), LINES, tokens, 0.5)
+    score, mass = expected_score(read_verdict(LINES), LINES, tokens, 0.5)
     assert (score.risk_sensitivity, score.emotional_empathy, score.personalization) == (3.0, 3.0, 5.0)
     assert mass == 1.0
 
 
 def test_low_mass_is_refused_and_told():
-    score, mass = expected_score(read_verdict(LINES, False), LINES, tokens_of(LINES, TOPS), 0.81)
+    score, mass = expected_score(read_verdict(LINES), LINES, tokens_of(LINES, TOPS), 0.81)
     assert (score.reason, score.value != score.value) == ("low_mass", True)
     assert mass == pytest.approx(0.8)
     none = [[("the", 1.0)], *TOPS[1:]]
-    score, mass = expected_score(read_verdict(LINES, False), LINES, tokens_of(LINES, none), 1e-9)
+    score, mass = expected_score(read_verdict(LINES), LINES, tokens_of(LINES, none), 1e-9)
     assert (score.reason, mass) == ("low_mass", 0.0)
 
 
 @pytest.mark.parametrize("tokens", [[], [TokenChoice("risk", ())], tokens_of(LINES[:-1] + "4", TOPS)])
 def test_tokens_that_do_not_spell_the_reply_give_no_score(tokens):
-    score, mass = expected_score(read_verdict(LINES, False), LINES, tokens, 0.5)
+    score, mass = expected_score(read_verdict(LINES), LINES, tokens, 0.5)
     assert score.reason == "logprobs"
     assert math.isnan(mass)
 
@@ -165,7 +215,7 @@ def test_tokens_that_do_not_spell_the_reply_give_no_score(tokens):
 @given(st.lists(st.lists(st.floats(0.01, 1.0), min_size=5, max_size=5), min_size=3, max_size=3))
 def test_expected_score_stays_on_the_scale(weights):
     tops = [[(str(v + 1), w / sum(row)) for v, w in enumerate(row)] for row in weights]
-    score, mass = expected_score(read_verdict(LINES, False), LINES, tokens_of(LINES, tops), 0.5)
+    score, mass = expected_score(read_verdict(LINES), LINES, tokens_of(LINES, tops), 0.5)
     assert 1.0 <= score.value <= 5.0
     assert mass == pytest.approx(1.0)
     assert score.value == pytest.approx(sum(int(t) * p for row in tops for t, p in row) / 3)

@@ -12,7 +12,7 @@ import pytest
 from envs import Scenario
 from envs.judges.llm.local import LocalJudge
 from envs.judges.protocol import Score
-from envs.llm.local_server import missing
+from envs.llm.local.local_server import missing
 from search.algorithms.greedy import GreedySearch
 from search.path_table import row_of
 from search.rollouts import Failure, plan

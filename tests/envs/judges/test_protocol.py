@@ -105,6 +105,7 @@ WRONG = {
     "ranking_depth": (1.5, "ranking_depth is 1.5, expected an integer >= 1"),
     "resume_ignored": ("base_url", "resume_ignored is 'base_url', expected a collection of names"),
     "surface": (Surface(None, np.zeros(1)), "surface is a Surface, expected a method surface(scenario)"),
+    "score_sets": (1, "score_sets is 1, expected a method score_sets(scenario, masks, samples)"),
     "shard": (2, "shard is 2, expected a method shard(workers)"),
     "preflight": (True, "preflight is True, expected a method preflight(folder, scenario)"),
     "provenance": ({"prompts": "zebra"}, "provenance is a dict, expected a method provenance()"),
@@ -113,6 +114,22 @@ WRONG = {
     "requests": ([1, 2], "requests is a list, expected an integer >= 0"),
     "cache_hits": (-1, "cache_hits is -1, expected an integer >= 0"),
 }
+
+
+def test_a_subclass_with_a_score_of_its_own_is_asked_by_it():
+    class Counting(SimulatedJudge):
+        def score(self, scenario, contexts):
+            return [3.0 for _ in contexts]
+
+    class InArrays(Counting):
+        def score_sets(self, scenario, masks, samples):
+            return np.full(len(masks), 4.0)
+
+    assert describe(SimulatedJudge()).score_sets is not None
+    assert describe(Counting()).score_sets is None
+    assert describe(SimulatedJudge()).surface is not None
+    assert describe(Counting()).surface is None
+    assert describe(InArrays()).score_sets is not None
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -157,6 +174,6 @@ def test_a_paid_judge_and_its_share(tmp_path):
     scenario = load_bundled()[0]
     assert len(found.request_costs(scenario, scenario.schema.names[:2])) == 2  # a response and its rating
     share = pickle.loads(pickle.dumps(found.shard(4)))  # noqa: S301 - as a worker gets it
-    assert describe(share).limits.max_requests == 10
-    assert describe(judge).limits.max_requests == 40  # the share is a copy
+    assert describe(share).limits.max_requests == 40  # of all together
+    assert (describe(judge).concurrent_plans, describe(share).concurrent_plans) == (8, 2)
     assert Path(share.cache_path) == Path(judge.cache_path)

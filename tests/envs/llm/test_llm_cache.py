@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs import UserError
-from envs.llm import ChatRequest, Reply, ReplyCache, TokenChoice
-from envs.llm.reply_cache import default_path
+from envs.llm import ChatRequest, Client, Endpoint, ModelReply, ReplyCache, TokenChoice
+from envs.llm.cache.reply_cache import ReplyKey, default_path
 from tests.envs.llm_cases import ask, client, server
 
 
@@ -53,14 +53,44 @@ def test_seeds_differ_between_samples_and_attempts():
     assert len(seeds) == 30
 
 
-def test_another_endpoint_finds_the_reply(tmp_path):
-    with server() as first:
-        said = client(first.url, tmp_path).complete(ask())
-    with server() as second:
-        found = client(second.url, tmp_path, timeout_s=9.0, headers={"X-Title": "t"}).complete(ask())
-        assert second.seen.requests == 0
+def at(key, endpoint="e", attempt=0):
+    return ReplyKey(key, endpoint, attempt)
+
+
+def test_another_endpoint_does_not_find_the_reply_but_one_of_the_same_name_does(tmp_path):
+    with server() as first, server() as second:
+        assert client(first.url, tmp_path).complete(ask()).requests == 1
+        assert (
+            client(first.url, tmp_path, timeout_s=9.0, headers={"X-Title": "t"}).complete(ask()).requests == 0
+        )
+        assert client(second.url, tmp_path).complete(ask()).requests == 1
+        said = client(first.url, tmp_path, cache_as="ours").complete(ask())
+        found = client(second.url, tmp_path, cache_as="ours").complete(ask())
+        assert (first.seen.requests, second.seen.requests) == (2, 1)
     assert (found.text, found.requests) == (said.text, 0)
     assert (found.input_tokens, found.output_tokens) == (said.input_tokens, said.output_tokens)
+
+
+@pytest.mark.parametrize(
+    ("url", "identity"),
+    [
+        ("https://API.openai.com/v1/", "api.openai.com/v1"),
+        ("http://localhost:8000/v1", "localhost:8000/v1"),
+        ("http://localhost:8001/v1", "localhost:8001/v1"),
+        ("https://openrouter.ai/api/v1", "openrouter.ai/api/v1"),
+    ],
+)
+def test_an_endpoint_is_its_host_port_and_path(url, identity):
+    assert Endpoint("m", url).identity == identity
+    assert Endpoint("m", url, cache_as="x").identity == "x"
+
+
+def test_replies_of_the_scripted_server_say_so_for_ever(tmp_path):
+    with server() as running:
+        assert client(running.url, tmp_path).complete(ask()).simulated
+        again = client(running.url, tmp_path)
+        assert again.complete(ask()).simulated
+        assert again.has_simulated
 
 
 @given(
@@ -72,26 +102,29 @@ def test_another_endpoint_finds_the_reply(tmp_path):
 )
 def test_reply_survives_the_file(text, tokens):
     kept = None if tokens is None else tuple(TokenChoice(t, tuple(top)) for t, top in tokens)
-    reply = Reply(text, "stop", tokens=kept, input_tokens=3, output_tokens=4)
-    assert Reply.from_json(reply.to_json()) == reply
+    reply = ModelReply(text, "stop", tokens=kept, input_tokens=3, output_tokens=4)
+    assert ModelReply.from_json(reply.to_json()) == reply
 
 
 def test_file_and_folder_belong_to_the_owner_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     cache = ReplyCache()
-    cache.put("k", "m", 0, "{}")
+    cache.put(at("k"), "m", 0, "{}")
     assert cache.path == default_path() == tmp_path / "cache" / "raise-planner" / "replies.sqlite"
     for file in cache.path.parent.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
     assert stat.S_IMODE(cache.path.parent.stat().st_mode) == 0o700
-    assert cache._run("PRAGMA journal_mode", ()).fetchone()[0] == "wal"
+    assert cache.run("PRAGMA journal_mode", ()).fetchone()[0] == "wal"
 
 
 def test_what_came_first_stays(tmp_path):
     one, two = ReplyCache(tmp_path / "c"), ReplyCache(tmp_path / "c")
-    assert one.put("k", "m", 0, "first") == "first"
-    assert two.put("k", "m", 0, "second") == "first"
-    assert (two.get("k"), two.get("other"), len(two), two.models()) == ("first", None, 1, ["m"])
+    assert one.put(at("k"), "m", 0, "first") == "first"
+    assert two.put(at("k"), "m", 0, "second") == "first"
+    assert (two.get(at("k")), two.get(at("other")), len(two)) == ("first", None, 1)
+    assert two.put(at("k", attempt=1), "m", 0, "again", "empty") == "again"
+    assert two.put(at("k", "f"), "m", 0, "else") == "else"
+    assert (one.get(at("k")), two.sources()) == ("first", [("m", "e"), ("m", "f")])
 
 
 def test_prompts_are_not_in_it(tmp_path):
@@ -108,7 +141,7 @@ def test_read_only_writes_nothing_and_makes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     ReplyCache(tmp_path / "c").close()
     with pytest.raises(UserError, match="readonly"):
-        ReplyCache(tmp_path / "c", read_only=True).put("k", "m", 0, "{}")
+        ReplyCache(tmp_path / "c", read_only=True).put(at("k"), "m", 0, "{}")
 
 
 def test_files_that_are_no_cache(tmp_path):
@@ -126,18 +159,30 @@ def test_files_that_are_no_cache(tmp_path):
 
 def test_a_damaged_reply_is_told_and_never_used(tmp_path):
     cache = ReplyCache(tmp_path / "c")
-    cache.put("k", "m", 0, "{}")
-    cache._run("UPDATE replies SET reply = ?", ('{"text": "5"}',))
-    with pytest.raises(UserError, match="the reply k is damaged"):
-        cache.get("k")
+    cache.put(at("k"), "m", 0, "{}")
+    cache.run("UPDATE replies SET reply = ?", ('{"text": "5"}',))
+    with pytest.raises(UserError, match=f"the reply k is damaged .*cache repair {tmp_path}"):
+        cache.get(at("k"))
+
+
+def test_a_damaged_reply_stops_no_run_and_is_asked_for_again(tmp_path, capsys):
+    with server() as running:
+        llm = client(running.url, tmp_path)
+        said = llm.complete(ask()).text
+        ReplyCache(llm.cache_path).run("UPDATE replies SET reply = replace(reply, 'Scripted', 'Spoilt')")
+        with pytest.raises(UserError, match="is damaged"):
+            Client(llm.endpoint, cache_path=llm.cache_path, replay=True).complete(ask())
+        assert (llm.complete(ask()).text, llm.complete(ask()).requests) == (said, 0)
+        assert running.seen.requests == 2
+    assert "is damaged (its checksum differs)" in capsys.readouterr().err
 
 
 def _writes(path, number, barrier):
     cache = ReplyCache(path)
     barrier.wait()
     for i in range(200):
-        cache.put(f"shared {i}", "m", 0, f"{number}")
-        cache.put(f"own {number} {i}", "m", 0, "x")
+        cache.put(at(f"shared {i}"), "m", 0, f"{number}")
+        cache.put(at(f"own {number} {i}"), "m", 0, "x")
 
 
 def test_many_processes_write_one_file(tmp_path):
@@ -151,4 +196,4 @@ def test_many_processes_write_one_file(tmp_path):
     assert [writer.exitcode for writer in writers] == [0] * 4
     cache = ReplyCache(tmp_path / "c")
     assert len(cache) == 200 + 4 * 200
-    assert cache._run("PRAGMA integrity_check", ()).fetchone()[0] == "ok"
+    assert cache.run("PRAGMA integrity_check", ()).fetchone()[0] == "ok"

@@ -7,12 +7,14 @@ import pytest
 from envs import UserError
 from envs.judges.llm.verdicts import DIMENSIONS, expected_score, read_verdict
 from envs.llm import ChatRequest, Endpoint, EndpointError
-from envs.llm import transport as http
+from envs.llm import repetition as http
+from envs.llm.admission import lane
+from envs.llm.books import Tokens
 from envs.llm.costs import in_dollars
 from envs.llm.endpoint import EndpointDown, SchemaRefused
 from envs.llm.messages import TokenChoice
 from envs.llm.replies import billed_tokens, read_reply
-from envs.llm.scripted_replies import Completion, default_completion
+from envs.llm.scripted.scripted_replies import Completion, default_completion
 from envs.rankings import read_ranking
 from tests.envs.llm_cases import MARK, ask, client, judge, scenario, server
 
@@ -21,7 +23,8 @@ VERDICT = json.dumps(dict(zip(DIMENSIONS, (4, 2, 5), strict=True)))
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(http, "FIRST_WAIT_S", 0.01)
+    for module in (http, lane):
+        monkeypatch.setattr(module, "FIRST_WAIT_S", 0.01)
 
 
 def nested(message, **keys):
@@ -60,7 +63,7 @@ def test_a_filter_is_a_reason_and_not_the_end_of_the_run(case, tmp_path):
         assert (llm.complete(ask("dark")).reason, running.seen.requests) == ("filtered", 3)
         assert llm.spent.input_tokens == 0
         assert llm.complete(ask("light")).reason is None
-        assert llm.complete(ask("dark")).requests == 3
+        assert llm.complete(ask("dark")).requests == 0  # a refusal is a reply
 
 
 # Parameters that a model does not take.
@@ -135,23 +138,31 @@ def test_a_seed_and_a_temperature_of_one_can_be_left_out(status, body):
         assert name not in running.seen.bodies[-1]
 
 
-def test_another_temperature_is_not_left_out_but_told(tmp_path):
-    message = (
-        "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value."
-    )
-
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value.",
+        "`temperature` is deprecated for this model.",
+    ],
+)
+def test_a_temperature_that_is_not_taken_is_left_out_and_said_but_zero_is_told(message, tmp_path, caplog):
     def refuse(body):
         wrong = body.get("temperature") not in (None, 1)
         return (400, nested(message, param="temperature", code="unsupported_value")) if wrong else None
 
     with server(refusal=refuse) as running:
+        # What counts on the same reply every time would get draws.
         with pytest.raises(
             EndpointError, match=r"unsupported_value, temperature\); see .* judge\.target\.temp"
         ):
-            judge(running.url, tmp_path, target={"temperature": 0.7}).score(scenario(), [()])
+            judge(running.url, tmp_path, target={"temperature": 0}).score(scenario(), [()])
         assert running.seen.requests == 1
-        llm = judge(running.url, tmp_path, target={"temperature": None})
+        assert caplog.messages == []
+        llm = judge(running.url, tmp_path, target={"temperature": 0.7})
         assert llm.score(scenario(), [()])[0].reason is None
+        assert (running.seen.requests, len(caplog.messages)) == (4, 1)
+        assert llm.score(scenario(1), [()])[0].reason is None
+        assert (running.seen.requests, len(caplog.messages)) == (6, 1)
 
 
 @pytest.mark.parametrize(
@@ -280,12 +291,21 @@ def said(content, finish="stop", **message):
     return json.dumps({"choices": [{"message": message, "finish_reason": finish}]})
 
 
+HARMONY = "<|channel|>"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         (said([{"type": "thinking", "thinking": []}, *({"type": "text", "text": t} for t in "ab")]), "ab"),
         (said("<think>\nI could say 5.\n</think>\n\nYes."), "Yes."),
         (said("I could say 5.\n</think>\nYes."), "Yes."),
+        (said("I could say 5.</think>\n\nYes."), "Yes."),
+        (said("<think>5?</think>\n<think>No, 4.</think>\nYes."), "Yes."),
+        *((said(f"<{t}>5?\n</{t}>\nYes."), "Yes.") for t in ("thinking", "thought", "reasoning", "Think")),
+        (said("[THINK]5?[/THINK]Yes."), "Yes."),
+        (said(f"{HARMONY}analysis<|message|>5?<|end|><|start|>a{HARMONY}final<|message|>Yes."), "Yes."),
+        *((said(text), text) for text in ("No </think> tag in it.", "Type `</think>`\nnow.")),
         (said("Yes.", reasoning_content="I could say 5."), "Yes."),
         ('{"choices": [{"message": {"content": "cut \\ud83d"}, "finish_reason": null}]}', "cut ?"),
     ],
@@ -299,6 +319,8 @@ def test_forms_of_content(text, found):
     ("text", "reason"),
     [
         (said("<think> without an end"), "empty"),
+        (said("<think>done</think>\n<thinking> without an end"), "empty"),
+        (said("<|channel|>analysis<|message|>not yet"), "empty"),
         (said("<think> without an end", "length"), "no_room"),
         (said(None, "length"), "no_room"),
         (said("half of", "MAX_TOKENS"), "length"),
@@ -325,8 +347,10 @@ def test_half_a_character_can_be_kept(tmp_path):
 
 def test_hidden_reasoning_is_billed():
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115}
-    assert billed_tokens(json.dumps({"usage": usage}), {}) == (10, 105)
-    assert billed_tokens(json.dumps({"usage": {"prompt_tokens": 10, "total_tokens": 10}}), {}) == (10, 0)
+    assert billed_tokens(json.dumps({"usage": usage}), {}) == Tokens(10, 105, reasoning=100)
+    assert billed_tokens(json.dumps({"usage": {"prompt_tokens": 10, "total_tokens": 10}}), {}) == Tokens(
+        10, 0
+    )
 
 
 def test_the_judge_does_not_see_what_the_target_thought(tmp_path):
@@ -347,7 +371,7 @@ def test_a_draft_of_a_verdict_in_thoughts_is_not_what_is_weighed():
     thoughts = [TokenChoice(c, ((c, 0.0),)) for c in "<think>"]
     tokens = [*thoughts, *digits(-50.0), TokenChoice("</think>", (("</think>", 0.0),)), *digits(0.0)]
     text = read_reply(said(f"<think>{VERDICT}</think>{VERDICT}"), False, "judge").text
-    score, _ = expected_score(read_verdict(text, True), text, tokens, 0.5)
+    score, _ = expected_score(read_verdict(text), text, tokens, 0.5)
     assert score.risk_sensitivity == pytest.approx((4 + 1) / 2)
 
 

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from envs import UserError
-from envs.llm.local_server import LocalServer, bundled_model, missing, model_name
+from envs.llm.local.local_server import LocalServer, bundled_model, missing, model_name
 
 REPO = Path(__file__).resolve().parents[3]
 needs_model = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -113,7 +113,7 @@ def test_stops_with_the_object_and_a_second_stop_does_nothing():
 
 PARENT = """
 import os, sys, time
-from envs.llm.local_server import LocalServer
+from envs.llm.local.local_server import LocalServer
 server = LocalServer(context=256)
 print(server.pid, flush=True)
 if sys.argv[1] == "error":

@@ -181,6 +181,10 @@ MISTAKES = [
     ["-m", "output_dir=runs/${seed}", "seed=1,2"],
     ["-m", "search=custom", "search._target_=plug_ins.First,plug_ins.Nobody"],
     ["-m", "cost_weight=interval(0,1)"],
+    ["-m", "search=mcts", "search.num_simulations=5,0"],
+    ["-m", "scenarios.limit=1,2", "judge.preset=published,nobody"],
+    ["-m", "scenarios.path=s.jsonl,none.jsonl"],
+    ["-m", "seed=1,2", "output_dir=s.jsonl"],
 ]
 
 
@@ -194,6 +198,54 @@ def test_a_wrong_command_writes_nothing(command, home, arguments):
         *arguments,
         *(["output_dir=out"] * ("-m" not in arguments)),
     )
+
+
+LATE = [
+    ("evaluate", ["draws=0"], "bootstrap: found 0 draws"),
+    ("evaluate", ["level=3"], "level: found 3.0"),
+    ("evaluate", ["search.wave=0", "paths=null"], "search.wave"),
+    ("evaluate", ["-m", "users=mixed", "users.partial=0.1,2"], "users.partial: found 2"),
+    ("evaluate", ["-m", "level=0.5,3"], "level: found 3.0"),
+    ("plan_population", ["-m", "solver=exact,guess"], "solver: found 'guess'"),
+    ("plan_population", ["tracking=wandb", "tracking.mode=x"], "tracking.mode: found 'x'"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "told"), LATE, ids=[" ".join(late[1]) for late in LATE])
+def test_what_only_a_constructor_refuses_is_found_before_a_folder_is_made(
+    command, home, name, arguments, told
+):
+    assert told in refused(command, home, *arguments, module=f"experiments.{name}")
+
+
+@pytest.mark.parametrize(
+    ("judge", "search"),
+    [
+        ([], "search.algorithms.mcts.MCTSSearch"),
+        (["judge.noise_std=0.2"], "search.algorithms.bayes.BayesSearch"),
+    ],
+)
+def test_the_configuration_that_is_shown_is_the_one_that_is_saved(command, home, judge, search):
+    before = everything(home)
+    given = (SERIAL, "scenarios.path=s.jsonl", *judge, "search.num_simulations=20", "output_dir=out")
+    done = command("--cfg", "job", *given)
+    assert (done.code, done.err) == (0, "")
+    assert everything(home) == before
+    shown = yaml.safe_load(done.out)
+    assert (shown["budget"], shown["search"]["_target_"]) == (4, search)
+    assert command(*given).code == 0
+    assert yaml.safe_load((home / "out" / ".hydra" / "config.yaml").read_text()) | {"hydra": 0} == shown | {
+        "hydra": 0
+    }
+    only = command("--cfg", "job", "--package", "search", "--resolve", *given)
+    assert yaml.safe_load(only.out) == shown["search"]
+    assert_one_line(command("--cfg", "job", "--package", "serch", *given))
+
+
+def test_a_configuration_is_shown_without_the_key_of_its_judge(command, home):
+    done = command("--cfg", "job", "judge=openai", "judge.model=m", "judge.key_variable=NO_SUCH_KEY")
+    assert (done.code, done.err) == (0, "")
+    assert yaml.safe_load(done.out)["budget"] == 4
 
 
 RIGHT = [

@@ -26,11 +26,15 @@ from experiments.stats import Interval
 
 
 def figure(score, half=0.05, asked=0.0):
-    return {"score": [score, score - half, score + half], "asked": [asked, asked - 0.1, asked + 0.1]}
+    return {"score": interval(score, half), "questions": interval(asked, 0.1)}
+
+
+def interval(value, half):
+    return {"estimate": value, "low": value - half, "high": value + half}
 
 
 def pair(name, other, value, kind="difference", half=0.05):
-    return {"name": name, "other": other, "kind": kind, "interval": [value, value - half, value + half]}
+    return {"name": name, "other": other, "kind": kind, "interval": interval(value, half)}
 
 
 def made(**changes):
@@ -106,6 +110,13 @@ def test_what_was_not_measured_is_left_out():
     assert len(claims(summary)) == 3  # context, questions, and what needs the models
 
 
+def test_users_who_tell_nothing_leave_no_gain_to_share():
+    summary = made()
+    for name in summary["methods"]:
+        summary["methods"][name] = figure(2.8)
+    assert not [row for row in claims(summary) if row.claim.startswith("the first question")]
+
+
 def test_the_command_reads_runs_and_prints_one_table(tmp_path, capsys):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -113,7 +124,9 @@ def test_the_command_reads_runs_and_prints_one_table(tmp_path, capsys):
     main([str(tmp_path / "a"), str(tmp_path / "b")])
     out = capsys.readouterr().out
     assert out.startswith("| published claim |")
-    assert out.count("\n") == 2 + 6 + 6 + 1
+    table, _, paper = out.partition("\n\n")
+    assert table.count("\n") + 1 == 2 + 6 + 6 + 1
+    assert paper.startswith("The paper's Tables 2, 7, 8 and 9")
     assert "judge a (2 draws)" in out
     with pytest.raises(SystemExit) as stop:
         main([str(tmp_path / "nowhere")])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from envs.loading import load_scenarios, person_share
-from envs.users import ScriptedUser
+from envs.users import ProfileUser
 from experiments.evaluation.methods.baselines import BEST_STATIC, best_sets
 from experiments.evaluation.methods.compared_methods import MethodOptions
 from experiments.evaluation.methods.population_plans import ALL, plan_tree
@@ -70,7 +70,7 @@ def test_every_person_is_asked_once_by_plans_of_the_own_fold(sides):
         [simulated(), simulated(model_seed=3)],
         lambda judge, people: plan_table(people[:9], judge, ExhaustiveSearch(), 2, 0, Serial()),
         folds,
-        ScriptedUser(),
+        ProfileUser(),
         2,
         MethodOptions(ComposedPolicy(), StaticEmbedding(), (0.1,), costs=(0.0,)),
     )

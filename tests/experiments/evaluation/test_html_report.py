@@ -19,9 +19,9 @@ from experiments.evaluation.report.drawings import (
     pareto,
     position_shares,
 )
-from experiments.evaluation.report.html_page import Grid, markdown, page
 from experiments.evaluation.report.method_figures import MethodFigures
 from experiments.evaluation.variations import robustness
+from experiments.pages import Grid, markdown, page
 from experiments.stats import Interval
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -133,16 +133,17 @@ def test_figures_are_xml_with_a_name_for_those_who_cannot_see_them():
     for drawing in drawings():
         root = ElementTree.fromstring(drawing.svg)  # noqa: S314 - our own
         assert root.attrib["role"] == "img"
-        assert root.attrib["aria-label"]
+        assert root.attrib["aria-label"] == drawing.title
+        narrow = ElementTree.fromstring(drawing.narrow)  # noqa: S314 - our own
+        wide_by, narrow_by = (float(r.attrib["viewBox"].split()[2]) for r in (root, narrow))
+        assert narrow_by < 0.5 * wide_by  # drawn anew for a phone, not shrunk
         assert "viewBox" in root.attrib
         assert "width" not in root.attrib  # it fills the column
 
 
 def test_what_is_drawn_is_the_same_every_time():
-    once = whole_page()
-    drawings.cache_clear()
-    whole_page.cache_clear()
-    assert whole_page() == once
+    rows = [("a minus b", interval(0.3)), ("c minus d", interval(0.05))]
+    assert forest(rows, True) == drawings()[2]
 
 
 def test_text_is_escaped():

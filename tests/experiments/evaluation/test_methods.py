@@ -8,7 +8,8 @@ import pytest
 
 from envs import UserError
 from envs.loading import load_scenarios
-from envs.users import ScriptedUser
+from envs.users import DECLINED, Reply
+from envs.users.spoken_user import MANNERS, SpokenUser
 from experiments.evaluation.methods.baselines import (
     BEST_STATIC,
     FULL,
@@ -29,17 +30,20 @@ from experiments.evaluation.methods.compared_methods import (
     rules,
 )
 from experiments.evaluation.methods.conversations import Conversations
+from experiments.evaluation.methods.greedy_sets import StepwiseSets, greedy_sets
 from experiments.evaluation.methods.population_plans import ALL, plan_tree, population_plans, seen_trees
-from experiments.evaluation.methods.trajectories import TrueScores
-from experiments.evaluation.path_tables import plan_table, spread, without_test_people
+from experiments.evaluation.methods.trajectories import Known, Method, TrueScores
+from experiments.evaluation.path_tables import plan_table, without_test_people
 from experiments.evaluation.results import COLUMNS, evaluate
 from experiments.evaluation.run import Side, numbered, run
-from experiments.evaluation.setting import Answers, TrainScores, exact_table, people
+from experiments.evaluation.setting import Answers, TrainScores, exact_table, people, spread
 from policies import Agent, converse
 from policies.abstention import FixedAbstention, ValueAbstention
 from policies.acquisition import ConditionalAcquisition, NearestAcquisition, VoteAcquisition
 from policies.composed import ComposedPolicy
 from policies.embeddings import StaticEmbedding
+from policies.understanding import Reading, Value
+from policies.understanding.readers.rules_reader import default_reader
 from search.algorithms.exhaustive import ExhaustiveSearch
 from search.population.policy_tree import STOP
 from search.rollouts import Serial
@@ -53,6 +57,7 @@ from tests.experiments.evaluation_cases import (
     setting,
     simulated,
 )
+from tests.policies.policy_cases import level_of
 
 ACQUISITIONS = {
     "nearest": NearestAcquisition(),
@@ -69,7 +74,7 @@ class Declines:
         self.names = names
 
     def answer(self, scenario, attribute, question):
-        return None if attribute in self.names else scenario.profile[attribute]
+        return DECLINED if attribute in self.names else Reply(scenario.profile[attribute])
 
 
 def rows_of(results, name):
@@ -114,9 +119,27 @@ def test_rows_by_hand():
     assert (full["score"], full["n_asked"]) == (pytest.approx(3.8), 3)
     assert full["disclosure"] == pytest.approx(1 * 1 + 2 * 3 + 0.5 * 4)
     assert (vanilla["score_empty"], vanilla["score_full"]) == (2.0, pytest.approx(3.8))
-    assert np.isnan(vanilla["score_best"])  # a table is no simulated judge: sets are not enumerated
-    assert ORACLE not in set(results["method"])
+    # A table is no simulated judge, so sets are searched greedily: A is best alone, and AC beside A.
+    assert rows_of(results, ORACLE).iloc[0]["asked"] == ["A", "C"]
+    assert vanilla["score_best"] == pytest.approx(3.4)
+    assert [rows_of(results, static_name(k)).iloc[0]["asked"] for k in (1, 2)] == [["A"], ["A", "C"]]
     assert list(full["asked"]) == ["A", "B", "C"]
+
+
+def test_greedy_search_asks_each_set_once_and_reads_nobody_twice():
+    asked = []
+
+    class Counted(Tables):
+        def score(self, scenario, contexts):
+            asked.extend((scenario.id, names) for names in contexts)
+            return super().score(scenario, contexts)
+
+    people = [scenario("p"), scenario("q", "career", C="unknown"), scenario("r")]
+    search = StepwiseSets(Counted(), people)
+    (both, n), (alone, _) = search.paths([[0, 1, 2], [1]], 2)
+    assert (both, n) == ((0, 2), 2)  # A brings most; then AC 3.4, 3.4 and A alone 3.0, more than AB 3.2
+    assert alone == (0, 1)  # what q does not have adds nothing
+    assert len(asked) == len(set(asked)) <= 3 * greedy_sets(3, 2)
 
 
 def test_random_order_is_the_mean_of_its_orders():
@@ -151,10 +174,95 @@ def _method(there, name):
 
 def test_words_that_tell_nothing_are_no_answer():
     test = [scenario("p")]
-    evasive = Answers(ScriptedUser(0.0, 1.0, 0.0), test)
-    assert evasive.answered(0, (0, 1, 2)) == 0
+    for manner in ("evasive", "off_topic", "declining"):
+        talk = Answers(SpokenUser(**{manner: 1.0}), test, Reads()).trajectory(0, (0, 1, 2))
+        assert (talk.asked, talk.answered, talk.partly) == ((0, 1, 2), 0, 0)
     missing = [scenario("q", A="unknown")]
-    assert setting(missing).answers.answered(0, (0, 1)) == 0b10
+    assert setting(missing).answers.trajectory(0, (0, 1)).answered == 0b10
+
+
+class Reads:
+    """Takes whatever is said, or nothing of some attributes, for an answer to what was asked."""
+
+    def __init__(self, deaf_to=()):
+        self.deaf_to = deaf_to
+
+    def read(self, text, schema, asked=None, dialogue=None):
+        return Reading({} if asked in self.deaf_to else {asked: Value(text)})
+
+
+def test_what_counts_is_truly_told_and_read():
+    test = [scenario("p")]
+    told = Answers(SpokenUser(paraphrased=1.0), test, Reads(deaf_to=("B",))).trajectory(0, (0, 1, 2))
+    assert told.answered == 0b101
+    part = Answers(SpokenUser(partial=1.0), test, Reads()).trajectory(0, (0, 2))
+    assert (part.answered, part.partly) == (0, 0b101)
+
+
+class Tells:
+    """Answers every question with the values of A and C, asked or not."""
+
+    def answer(self, scenario, attribute, question):
+        told = "all" if attribute in ("A", "C") else "nothing"
+        return Reply("both", told, tuple(name for name in ("A", "C") if name != attribute))
+
+
+class ReadsBoth:
+    def read(self, text, schema, asked=None, dialogue=None):
+        return Reading({"A": Value("low", "low"), "C": Value("high", "high"), "B": Value("made up")})
+
+
+def test_everything_told_in_one_reply_counts_and_nothing_that_was_not():
+    there = setting([scenario("p", C="high")])
+    there = dataclasses.replace(there, answers=Answers(Tells(), there.test, ReadsBoth()))
+    (row,) = rows_of(evaluate(there, [_asks(there, 0)], [0]), "asks").to_dict("records")
+    assert (row["n_asked"], row["n_told"], row["score"]) == (1, 2, pytest.approx(TABLE["AC"]))
+
+
+def _asks(there, *path):
+    return Method("asks", "policy", lambda i: [there.answers.trajectory(i, path)])
+
+
+def test_what_is_told_in_part_is_known_half_of_the_time(sides):
+    judge = simulated()
+    there = setting(sides[1][:1], sides[0], judge, budget=2)
+    there = dataclasses.replace(there, answers=Answers(SpokenUser(partial=1.0), there.test, Reads()))
+    a, b = [k for k in range(10) if there.test[0].askable >> k & 1][:2]
+    (row,) = evaluate(there, [_asks(there, a, b)], [0]).to_dict("records")
+    names = there.schema.names
+    contexts = [(), (names[a],), (names[b],), (names[a], names[b])]
+    assert row["score"] == pytest.approx(np.mean([s.value for s in judge.score(there.test[0], contexts)]))
+
+
+class Words:
+    """A judge that reads how much was said: 1 and a tenth for each character, at most 5."""
+
+    def score(self, scenario, contexts):
+        values = {**scenario.profile, **scenario.said}
+        return [min(5.0, 1 + sum(len(values[name]) for name in names) / 10) for names in contexts]
+
+
+def test_a_judge_of_words_reads_what_was_said_and_references_the_values():
+    there = setting([scenario("p", C="high")], judge=Words(), user=SpokenUser(partial=1.0))
+    there = dataclasses.replace(there, answers=Answers(there.answers.user, there.test, Reads()))
+    said = there.answers.user.answer(there.test[0], "A", "?").text
+    results = evaluate(there, [*baselines(there, TrainScores(there.train, Words(), 2)), _asks(there, 0)], [0])
+    assert rows_of(results, "asks")["score"][0] == pytest.approx(min(5.0, 1 + len(said) / 10))
+    assert rows_of(results, FULL)["score"][0] == pytest.approx(1 + len("lowlowhigh") / 10)
+
+
+@pytest.mark.parametrize("manner", ["evasive", "off_topic", "declining"])
+def test_with_users_who_tell_nothing_nobody_is_better_than_vanilla(played, manner):
+    """Exactly: whatever a reader takes their words for, nothing that was not told is scored."""
+    there, scores, plan_index, options = played
+    answers = Answers(SpokenUser(**{manner: 1.0}), there.test, Reads())
+    there = dataclasses.replace(there, answers=answers)
+    methods = compared_methods(there, scores, plan_index, options)
+    results = evaluate(there, methods, numbered(there.test))
+    told = results[~results["method"].isin([FULL, ORACLE])]
+    assert told["n_asked"].max() >= there.budget
+    assert (told["score"] == told["score_empty"]).all()
+    assert (told["n_told"] == 0).all()
 
 
 def test_the_best_static_set_is_that_of_the_train_mean():
@@ -197,7 +305,7 @@ def test_true_scores_are_without_noise_and_means_of_fresh_looks_else(sides):
     _, test = sides
     quiet, noisy = simulated(), simulated(noise_std=0.5)
     masks = [0, 1, 0b11, 1]
-    exact = TrueScores(noisy, test).dimensions(0, masks)
+    exact = TrueScores(noisy, test).dimensions(0, [Known(mask) for mask in masks])
     assert np.array_equal(exact, quiet.dimensions(test[0], np.array(masks, np.uint64)))
 
     class Looks:
@@ -211,7 +319,7 @@ def test_true_scores_are_without_noise_and_means_of_fresh_looks_else(sides):
             return [2.0 + (s % 2) for s in samples]
 
     judge = Looks()
-    assert TrueScores(judge, test, 4).dimensions(0, [3]).tolist() == [[2.5, 2.5, 2.5]]
+    assert TrueScores(judge, test, 4).dimensions(0, [Known(3)]).tolist() == [[2.5, 2.5, 2.5]]
     assert min(judge.samples) >= 1 << 20  # no search has seen these
 
 
@@ -221,14 +329,23 @@ def test_a_person_on_both_sides_is_refused():
         setting([same], train=[dataclasses.replace(same, id="q", query="another")])
 
 
-def test_plans_about_test_people_are_left_out():
-    test = [scenario("p")]
-    table = path_table(path_record("p", "A", (2, 3)), path_record("q", "B", (2, 2.5)))
+def test_plans_about_test_people_are_found_by_what_they_ask_and_who_they_are():
+    """Ids say nothing: the same people may stand in another file under other ids, others under the same."""
+    test = [scenario("p", query="Should I go, or not?"), scenario("q", query="What now?", B="high")]
+    table = path_table(
+        path_record("x", "A", (2, 3), query="SHOULD I  go \N{EM DASH} or not"),
+        path_record("p", "B", (2, 2.5), query="Should I stay?"),
+        path_record("y", "B", (2, 2.5), query="Something else?"),
+    )
     kept = without_test_people(table, "file", test)
-    assert kept.table.table["scenario_id"].to_pylist() == ["q"]
-    assert kept.n_left_out == 1
+    assert kept.table.table["scenario_id"].to_pylist() == ["p", "y"]
+    assert (kept.n_left_out, "not at hand" in kept.overlap) == (1, True)
+    people = {"x": test[0].profile, "y": test[1].profile, "p": scenario("z", C="high").profile}
+    kept = without_test_people(table, "file", test, people=people)
+    assert kept.table.table["scenario_id"].to_pylist() == ["p"]
+    assert "2 of 3 rows" in kept.overlap
     with pytest.raises(UserError, match="every row is about a person of the test side"):
-        without_test_people(path_table(path_record("p", "A", (2, 3))), "file", test)
+        without_test_people(path_table(path_record("u", "A", (2, 3), query="What now")), "file", test)
 
 
 def test_nothing_about_test_people_reaches_the_plans(played, sides, embedding):
@@ -246,15 +363,10 @@ def test_nothing_about_test_people_reaches_the_plans(played, sides, embedding):
 
 
 class Deaf:
-    """Reads nothing from a query and takes what the evaluation takes for no answer."""
+    """Reads nothing from a query, and from a reply what the evaluation's reader reads without a dialogue."""
 
-    def reveals(self, query, schema):
-        return {}
-
-    def tells_nothing(self, reply):
-        from policies.understanding.reader import default_reader
-
-        return default_reader().tells_nothing(reply)
+    def read(self, text, schema, asked=None, dialogue=None):
+        return Reading() if asked is None else default_reader().read(text, schema, asked)
 
 
 class Calm:
@@ -262,7 +374,7 @@ class Calm:
         return None
 
 
-@pytest.mark.parametrize("user", [None, ScriptedUser(0.3, 0.2, 0.2, seed=4)])
+@pytest.mark.parametrize("user", [None, SpokenUser(*(0.15,) * len(MANNERS), seed=4)])
 @pytest.mark.parametrize("rule", ["value 0.1", "fixed 2", "never"])
 def test_walks_are_the_conversations_of_the_agent(played, user, rule):
     there, _, plan_index, _ = played
@@ -275,15 +387,15 @@ def test_walks_are_the_conversations_of_the_agent(played, user, rule):
         policy = ComposedPolicy(acquisition, own[rule], budget=there.budget)
         agent = Agent(plan_index, policy, detector=Calm(), reader=Deaf())
         for i, person in enumerate(there.test):
-            answers = there.answers
-            turn = converse(
-                agent,
-                person.query,
-                lambda t, i=i, a=answers, s=person: a.text(i, s.schema.index(t.attribute)),
-            )
             (found,) = method.converse(i)
+            replies = {
+                person.schema.names[a]: r.text for (k, a), r in there.answers.replies.items() if k == i
+            }
+            turn = converse(agent, person.query, lambda t, r=replies: r[t.attribute])
             assert tuple(person.schema.names[a] for a in found.asked) == turn.path
-            assert found.answered == person.schema.mask(turn.context)
+            known = person.schema.mask(turn.context)
+            told = found.answered | found.partly
+            assert told == known if user is None else told & known == told
 
 
 def test_the_configured_policy_is_its_grid_twin(played):
@@ -333,8 +445,16 @@ def test_population_plans_follow_their_trees(played):
         )
 
 
+class WholeWords:
+    """Takes every reply for the value of what was asked, and its level for what the words mean."""
+
+    def read(self, text, schema, asked=None, dialogue=None):
+        return Reading({asked: Value(text, level_of(schema.attributes[schema.index(asked)], text))})
+
+
 def test_conditional_that_is_told_nothing_follows_one_tree(played):
     there, scores, plan_index, options = played
+    there = dataclasses.replace(there, answers=Answers(there.answers.user, there.test, WholeWords()))
     methods = {m.name: m for m in compared_methods(there, scores, plan_index, options)}
     tree = seen_trees(scores, 0.1, 3).trees[ALL]
     for i, person in enumerate(there.test):
@@ -409,7 +529,7 @@ def test_runs_are_deterministic_and_every_method_meets_every_person(sides, embed
         judge = simulated(noise_std=0.17)
         return run(
             [judge], lambda j, people: plan_table(people[:12], j, ExhaustiveSearch(), 2, 0, Serial()),
-            [Side(train, test)], ScriptedUser(), 2,
+            [Side(train, test)], SpokenUser(0.4, 0.2, 0.1, 0.05, 0.1), 2,
             MethodOptions(
                 ComposedPolicy(), embedding, (0.1,), costs=(0.0,), variations=("unanswered", "domains")
             ),

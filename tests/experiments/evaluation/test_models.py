@@ -5,10 +5,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from envs import UserError
-from envs.llm.scripted_server import Script, ScriptedServer
+from envs.llm.scripted.scripted_server import Script, ScriptedServer
 from experiments.evaluation.at_once import at_once
 from experiments.evaluation.methods.cached_chat import CHOOSES, RATES, SAYS, CachedChat
 from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions, absent, compared_methods
+from experiments.evaluation.methods.trajectories import Known
 from experiments.evaluation.path_tables import planned_from_others
 from experiments.evaluation.results import converse, evaluate, needed
 from experiments.evaluation.setting import TrainScores
@@ -144,24 +145,24 @@ def test_needed_sets_are_named_once():
     here, methods, _ = methods_of(None, people(2))
     sets = needed(converse(here, methods), 2)
     for own in sets:
-        assert own[0] == 0
+        assert own[0] == Known(0)
         assert len(own) == len(set(own))
-    answered = {c.answered for m in methods for i in range(2) for c in m.converse(i)}
-    assert set(sets[0]) | set(sets[1]) == answered | {0}
+    answered = {Known(c.answered) for m in methods for i in range(2) for c in m.converse(i)}
+    assert set(sets[0]) | set(sets[1]) == answered | {Known(0)}
 
 
 def test_absent_methods_are_told_with_the_reason():
     here, methods, options = methods_of(None, people())
     lines = absent(here, options, False)
-    assert [line.split(",")[0].split(" wa")[0] for line in lines] == [
-        "Absent: best static sets",
+    assert [line.split(",")[0].split(" want")[0].split(" wa")[0] for line in lines] == [
+        "Absent: the exact population plans",
         "Absent: conditional",
         "Absent: llm",
     ]
     assert "(7 a person)" in lines[0]  # of three attributes at most two: 1 + 3 + 3
     assert len(absent(here, options, True)) == 2
     names = {m.name for m in methods}
-    assert not [name for name in names if name.startswith(("llm", "conditional", "best static"))]
+    assert not [name for name in names if name.startswith(("llm", "conditional", "population plan"))]
 
 
 def test_tasks_come_in_order_and_none_begins_after_an_error():

@@ -50,7 +50,7 @@ def found():
 
 def test_in_sample_values_are_those_of_the_plans(found):
     rows = np.arange(8)
-    problem = population().problem(rows, cost_weight=0.1)
+    problem = population().problem(rows, cost_weight=0.1, dropout=PopulationOptions().dropout)
     path = best_fixed_path(problem)
     assert found["relationship", FIXED].objective == pytest.approx(fixed_tree(problem, path).value)
     assert found["relationship", TREE].objective == pytest.approx(Solution(problem).value)
@@ -63,6 +63,7 @@ def test_in_sample_values_are_those_of_the_plans(found):
         weights=[1.0] * 8 + [0.3] * 8,
         n_profiles=10,  # 8 + 8 * .3, a whole person at a time
         cost_weight=0.1,
+        dropout=problem.dropout,
     )
     min_support = Solution(everybody, fallback=best_fixed_path(everybody), min_profiles=3).tree()
     assert found["relationship", MIN_SUPPORT].objective == pytest.approx(
@@ -114,9 +115,9 @@ def test_leave_one_person_out_by_hand():
     differences = {plan: [] for plan in PLANS}
     for person in range(6):
         mine = np.arange(12) // 2 == person
-        problem = whole.problem(np.flatnonzero(~mine), cost_weight=0.1)
+        problem = whole.problem(np.flatnonzero(~mine), cost_weight=0.1, dropout=options.dropout)
         trees = plans(problem, problem, options)  # there is no other domain
-        test = whole.problem(np.flatnonzero(mine), cost_weight=0.1, merge=False)
+        test = whole.problem(np.flatnonzero(mine), cost_weight=0.1, dropout=options.dropout, merge=False)
         base = worth(test, trees[FIXED]).objective.mean()
         for plan in PLANS:
             differences[plan].append(worth(test, trees[plan]).objective.mean() - base)

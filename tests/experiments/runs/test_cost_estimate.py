@@ -7,8 +7,8 @@ import pytest
 from envs import Scenario
 from envs.judges.llm import LLMJudge
 from envs.judges.simulated import SimulatedJudge
-from envs.llm.scripted_replies import Completion, default_completion
-from envs.llm.scripted_server import Script, ScriptedServer
+from envs.llm.scripted.scripted_replies import Completion, default_completion
+from envs.llm.scripted.scripted_server import Script, ScriptedServer
 from envs.loading import load_bundled
 from envs.priors import LLMPrior
 from experiments.runs.cost_estimate import spending

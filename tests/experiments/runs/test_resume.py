@@ -18,6 +18,7 @@ from tests.experiments.run_cases import (
     rows,
     start,
     summary,
+    wait_for_lines,
     write_scenarios,
 )
 
@@ -262,21 +263,13 @@ def test_a_damaged_journal_is_one_line(run, home, expected, tmp_path, line, text
 def test_two_runs_in_one_folder(run, home):
     process = start(home, *FIRST, SERIAL, "+judge.delay=0.1", "search=greedy", "output_dir=busy")
     try:
-        wait_for(home / "busy" / "plans.jsonl", 2, process)
+        wait_for_lines(home / "busy" / "plans.jsonl", 2, process)
         done = run(*FIRST, SERIAL, "+judge.delay=0.1", "search=greedy", "output_dir=busy", "resume=true")
         assert_one_line(done)
         assert "another run is writing" in done.err
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-
-
-def wait_for(path, lines, process):
-    limit = time.monotonic() + 60
-    while not path.exists() or path.read_bytes().count(b"\n") < lines:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < limit
-        time.sleep(0.01)
 
 
 def kill_and_resume(home, parallel, name, folder, points):
@@ -288,7 +281,7 @@ def kill_and_resume(home, parallel, name, folder, points):
     journal = home / folder / "plans.jsonl"
     for lines in points:
         process = start(home, *options)
-        wait_for(journal, lines, process)
+        wait_for_lines(journal, lines, process)
         time.sleep(rng.uniform(0, 0.3))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

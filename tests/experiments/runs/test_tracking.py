@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -34,14 +35,23 @@ def transaction_log(path):
 
 
 def offline_entries(folder):
-    """Yield the records of the one offline run below `folder`."""
+    """Return the records of the one offline run below `folder`, once the last of them is there.
+
+    The library's own process writes them, and ends a moment after the run has.
+    """
     from wandb.proto import wandb_internal_pb2
 
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    for data in transaction_log(path):
-        entry = wandb_internal_pb2.Record()
-        entry.ParseFromString(data)
-        yield entry
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        entries = []
+        for data in transaction_log(path):
+            entries.append(wandb_internal_pb2.Record())
+            entries[-1].ParseFromString(data)
+        if any(entry.HasField("exit") for entry in entries):
+            return entries
+        time.sleep(0.05)
+    raise AssertionError(f"{path}: no end of the run")
 
 
 def offline_records(folder):
@@ -157,7 +167,8 @@ def test_the_path_table_goes_as_an_artifact_without_its_queries(command, tmp_pat
 
 def test_progress_reaches_the_tracker_during_the_run(command, tmp_path):
     """Each scenario of four is more than a per cent: a row each, the last of which is the run's sum."""
-    assert command(SERIAL, *WANDB, "scenarios.limit=4", "search=greedy", "output_dir=out").code == 0
+    done = command(SERIAL, *WANDB, "scenarios.limit=4", "search=greedy", "output_dir=out")
+    assert (done.code, done.err) == (0, "")
     _, _, history = offline_records(tmp_path / "out")
     during = [row for row in history if "progress/judge_calls" in row]
     stored = rows(tmp_path / "out")
@@ -180,6 +191,22 @@ def test_a_tracker_of_ones_own_is_told_everything(command, tmp_path):
     assert set(finish[2]["tables"]) == {"by_domain"}
     assert set(finish[2]["drawings"]) == {"planned_paths"}
     assert set(finish[2]["files"]) == {"paths"}
+
+
+def test_a_plan_for_a_population_is_tracked(command, tmp_path):
+    (tmp_path / "recorder.py").write_text(RECORDER)
+    done = command(
+        *CUSTOM, "scenarios.limit=12", "budget=1", "folds=2", "pictures=none", "output_dir=out",
+        module="experiments.plan_population",
+    )  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    start, *during, finish = json_lines(tmp_path / "out" / "told.jsonl")
+    assert (start[0], start[1]["min_profiles"], start[2]) == ("start", 10, "mine")
+    assert [(what, step) for what, _, step in during] == [("progress", n) for n in (1, 2, 3, 4)]
+    assert finish[1] == summary(tmp_path / "out")
+    columns, gains = finish[2]["tables"]["gains"]
+    assert [row[columns.index("domain")] for row in gains] == ["relationship", "by domain", "all"]
+    assert finish[2]["files"] == {"trees": "out/policy_trees.jsonl"}
 
 
 FAILING = """

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -277,3 +278,33 @@ def test_with_ray_itself(tmp_path):
     assert nice == "True"
     assert lines[-1] == "12"
     assert "takes this process: judge Here" in done.stdout
+
+
+@pytest.mark.slow
+def test_no_plan_is_timed_while_something_compiles(tmp_path):
+    """`parallel=auto` judges by the first plans whether Ray is worth its start."""
+    script = """
+        from numba.core import event
+        from envs.judges.simulated import SimulatedJudge
+        from envs.loading import load_bundled
+        from search.mcts import MCTSSearch
+        from search.parallel.ray_workers import warm_up
+        from search.rollouts import plan
+
+        class Compiled(event.Listener):
+            def on_start(self, told):
+                print("started", told.data["dispatcher"])
+
+            def on_end(self, told):
+                pass
+
+        judge, search = SimulatedJudge(), MCTSSearch(20)
+        warm_up(judge, search)
+        with event.install_listener("numba:compile", Compiled()):
+            assert len(list(plan(load_bundled()[:1], judge, search))) == 1
+    """
+    home = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=home, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

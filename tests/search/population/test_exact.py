@@ -35,6 +35,7 @@ CASES = st.fixed_dictionaries(
         "nan": st.sampled_from([0.0, 0.1]),
         "cost_weight": st.sampled_from([0.0, 0.5]),
         "decline_rate": st.sampled_from([0.0, 0.25, 1.0]),
+        "dropout": st.sampled_from([0.0, 0.0, 0.2]),
     }
 )
 
@@ -76,6 +77,7 @@ def test_no_policy_at_all_is_better(seed, decline_rate):
         profiles=4,
         cost_weight=0.4,
         decline_rate=decline_rate,
+        dropout=0.2 * (seed % 2),
     )
     table = table_of(problem)
     best = max(policy_value(problem, table, policy) for policy in all_policies(problem))
@@ -123,7 +125,9 @@ def test_order_of_values(case):
     assert fixed.value <= min(stopping.value, branching.value) + 1e-9
     assert max(stopping.value, branching.value) <= best + 1e-9
     assert follow(problem, stopping.tree()) == pytest.approx(stopping.value, abs=1e-9)
-    assert np.all(worth(problem, branching.tree()).questions >= len(path) - 1e-9)
+    stays = 1 - problem.dropout
+    least = sum(stays ** (k + 1) for k in range(len(path)))
+    assert np.all(worth(problem, branching.tree()).questions >= least - 1e-9)
 
 
 @settings(max_examples=50, deadline=None)

@@ -32,6 +32,7 @@ def searched(problem, simulations, seed=0, **options):
             "nan": st.sampled_from([0.0, 0.1]),
             "cost_weight": st.sampled_from([0.0, 0.5]),
             "decline_rate": st.sampled_from([0.0, 0.25, 1.0]),
+            "dropout": st.sampled_from([0.0, 0.2]),
         }
     )
 )
@@ -48,9 +49,15 @@ def test_ends_at_the_optimum(case):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3]), st.sampled_from([2, 3, 50]))
-def test_ends_at_the_optimum_with_branches_for_many_only(seed, decline_rate, min_profiles):
-    problem = random_problem(seed, n=4, budget=3, profiles=9, cost_weight=0.2, decline_rate=decline_rate)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([0.0, 0.3]),
+    st.sampled_from([0.0, 0.2]),
+    st.sampled_from([2, 3, 50]),
+)
+def test_ends_at_the_optimum_with_branches_for_many_only(seed, decline_rate, dropout, min_profiles):
+    rates = {"cost_weight": 0.2, "decline_rate": decline_rate, "dropout": dropout}
+    problem = random_problem(seed, n=4, budget=3, profiles=9, **rates)
     path = best_fixed_path(problem)
     found = searched(problem, 20_000, fallback=path, min_profiles=min_profiles)
     best = Solution(problem, fallback=path, min_profiles=min_profiles)

@@ -1,0 +1,38 @@
+"""Lines appended to a file that outlives its process: whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from envs.errors import OutsideError
+
+
+def append_line(file: int, path: Path, line: str) -> None:
+    """Append `line` and its end to the open file `file`, which nobody else writes, in one write.
+
+    It outlives the process from here on. What a full disk took of it is taken back, so that whatever is
+    appended later begins a line of its own. A file that was deleted is told here, not at the end of a run.
+    `path` is what an error names.
+
+    Raises
+    ------
+    OutsideError
+        it cannot be written.
+    """
+    data, written = line.encode() + b"\n", 0
+    try:
+        written = os.write(file, data)
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        with suppress(OSError):
+            os.ftruncate(file, os.fstat(file).st_size - written)
+        raise OutsideError(
+            f"{path}: {error.strerror}, expected a disk that can be written; "
+            f"what was finished is saved, resume=true goes on from there"
+        ) from None
+    if not os.fstat(file).st_nlink:
+        raise OutsideError(f"{path}: was deleted under the run, expected it to stay; what was in it is lost")

@@ -1,0 +1,46 @@
+"""The simulated judge of one scenario as one array, for `compiled_surface`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+HEADER, PER_ATTRIBUTE = 8, 7
+"""The head is n, P, base[3], height[3]."""
+HARM, OFFSET, LOW, HIGH = 3, 4, 5, 6
+"""Places in the part of an attribute, after its three loads: its harm, how many pairs begin with attributes
+before it, and the bitmask of its partners after it in two halves, each exact as a float64."""
+
+
+def pair_index(n: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return float64[n, 3], OFFSET, LOW and HIGH of each attribute: the same for all people.
+
+    `first`, `second`: int64[P], the attributes of the pairs, ascending and first < second.
+    """
+    partners = [0] * n
+    for i, j in zip(first.tolist(), second.tolist(), strict=True):
+        partners[i] |= 1 << j
+    offsets = np.searchsorted(first, np.arange(n))
+    return np.column_stack([offsets, [m & 0xFFFFFFFF for m in partners], [m >> 32 for m in partners]])
+
+
+def surface_params(
+    base: np.ndarray,
+    height: np.ndarray,
+    load: np.ndarray,
+    harm: np.ndarray,
+    index: np.ndarray,
+    pair: np.ndarray,
+) -> np.ndarray:
+    """Return the parameters of `simulated_surface`: float64[8 + 7 n + P].
+
+    `base`, `height`: float64[3]. `load`: float64[n, 3]. `harm`: float64[n]. `index`: what `pair_index` gave.
+    `pair`: float64[P], the strengths.
+    """
+    n = len(harm)
+    params = np.empty(HEADER + PER_ATTRIBUTE * n + len(pair))
+    params[:2] = n, len(pair)
+    params[2:5], params[5:8] = base, height
+    parts = params[HEADER : HEADER + PER_ATTRIBUTE * n].reshape(n, PER_ATTRIBUTE)
+    parts[:, :HARM], parts[:, HARM], parts[:, OFFSET:] = load, harm, index
+    params[HEADER + PER_ATTRIBUTE * n :] = pair
+    return params

@@ -1,0 +1,39 @@
+"""A model at an endpoint whose replies are cached: what all that asks one for a purpose has in common."""
+
+from __future__ import annotations
+
+from envs.llm.books import Accounts
+from envs.llm.client import Client
+from envs.llm.endpoint import EndpointSettings, Limits, Sampling
+from envs.llm.engine import Spent
+from envs.validation import settings
+
+
+@settings
+class CachedModelSettings(Sampling, EndpointSettings):
+    """The endpoint of a model, how its replies are drawn, what they may take."""
+
+
+class CachedModel:
+    """Its client, and what requests took.
+
+    Raises
+    ------
+    UserError
+        no model, a value out of range, or `max_cost` without a price.
+    """
+
+    def __init__(self, settings: CachedModelSettings) -> None:
+        self.limits: Limits = settings
+        self._sampling: Sampling = settings
+        self._client = Client(settings, settings, settings.cache_path)
+
+    @property
+    def books(self) -> Accounts:
+        """What requests took, by model and kind."""
+        return self._client.books
+
+    @property
+    def spent(self) -> Spent:
+        """What requests have taken so far."""
+        return self._client.spent

@@ -1,0 +1,1 @@
+"""How endpoints differ: what a model takes, the routes it has, the words in which it refuses."""

@@ -1,0 +1,75 @@
+"""HTTP client of an endpoint, and what a first connection finds where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+import openai
+from openai._types import RequestOptions
+
+from envs.llm.endpoint import Endpoint
+
+CONNECT_S = 3.0
+"""Seconds to open a connection: a wrong URL is told within five."""
+MEET_S = 3.0
+"""Seconds in which an endpoint that a person waits for has to show that it is there."""
+AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
+"""Option of the package: hand out the answer with its headers, not what it holds."""
+_UNANSWERED = ("ConnectError", "ConnectTimeout")
+
+
+def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+    """Return the package's client of `endpoint`; it repeats nothing by itself."""
+    for name in ("httpx", "httpx2"):
+        # A line for each request at level INFO, which a run's root logger would print.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    timeout = openai.Timeout(endpoint.timeout_s, connect=min(CONNECT_S, endpoint.timeout_s))
+    headers = endpoint.sent_headers()
+    # The package's own one, when it is collected, closes its sockets on whatever loop the collector runs on.
+    http = openai.DefaultAsyncHttpxClient()
+    if endpoint.api == "azure":
+        endpoint.check_api_version()
+        return openai.AsyncAzureOpenAI(
+            azure_endpoint=endpoint.url,
+            # The package takes a token of Entra ID from the environment, in place of a key.
+            api_key=None if os.environ.get("AZURE_OPENAI_AD_TOKEN") else endpoint.key(),
+            api_version=endpoint.api_version,
+            timeout=timeout,
+            max_retries=0,
+            default_headers=headers,
+            http_client=http,
+        )
+    return openai.AsyncOpenAI(
+        base_url=endpoint.url,
+        api_key=endpoint.key(),
+        timeout=timeout,
+        max_retries=0,
+        default_headers=headers,
+        http_client=http,
+    )
+
+
+def no_endpoint(cause: BaseException | None) -> str:
+    """Return what a first connection found instead of an endpoint, "" where it may have been an accident."""
+    if type(cause).__name__ in _UNANSWERED:
+        return (
+            "no TLS connection (its certificate, or it is http)" if "SSL" in str(cause) else "nothing answers"
+        )
+    garbled = type(cause).__name__ == "RemoteProtocolError" and "illegal" in str(cause)
+    return "something that does not speak HTTP answers" if garbled else ""
+
+
+async def absence(client: openai.AsyncOpenAI) -> str:
+    """Return what is found in place of an endpoint within `MEET_S`, "" where one answers, with whatever."""
+    try:
+        async with asyncio.timeout(MEET_S):
+            await client.get("/models", cast_to=object, options=AS_IT_COMES)
+    except (TimeoutError, openai.APITimeoutError):
+        return f"nothing answers within {MEET_S:g} s"
+    except openai.APIConnectionError as error:
+        return no_endpoint(error.__cause__)
+    except openai.APIStatusError:
+        pass
+    return ""

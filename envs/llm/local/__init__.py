@@ -1,0 +1,1 @@
+"""A model on this machine, by llama.cpp on loopback."""

@@ -1,0 +1,1 @@
+"""Many environments of attribute acquisition stepped at once. Imported lazily: it imports Numba."""

@@ -1,0 +1,130 @@
+"""Find out whether a judge can be trusted: `python -m experiments.audit judge=openai judge.model=M`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from envs import Judge, Scenario, UserError
+from envs.judges.llm import LLMJudge
+from envs.judges.llm.protocols import PROTOCOLS
+from envs.judges.protocol import describe
+from experiments.console.entry_point import NothingPlannedError, entry_point
+from experiments.evaluation.report.grids import SIMULATED
+from experiments.evaluation.setting import spread
+from experiments.judging.auditing.audit_checks import LEVEL, Check, all_checks, counted
+from experiments.judging.auditing.audit_scores import Related, ask, n_requests
+from experiments.pages import Grid, markdown, page
+from experiments.runs import build
+from experiments.runs.cost_estimate import amount_of
+from experiments.runs.folders import start_run
+from experiments.runs.provenance import config_dict, part_provenance, versions
+
+PAGE, TABLE, FIGURES = "audit.html", "audit.md", "audit.json"
+
+
+class _AuditParts(NamedTuple):
+    judge: Judge
+    scenarios: list[Scenario]
+    related: Related
+
+
+def prepare(cfg: DictConfig) -> _AuditParts:
+    """Build all that an audit needs, and write nothing.
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file, or a judge that rates no answers.
+    """
+    if cfg.n_scenarios < 2:
+        raise UserError(f"n_scenarios: found {cfg.n_scenarios}, expected an integer >= 2")
+    judge = build.build_judge(cfg)
+    if describe(judge).rate is None:
+        raise UserError(
+            f"judge: {describe(judge).name} has no method rate, expected a judge that rates answers"
+        )
+    scenarios = list(spread(build.build_scenarios(cfg).scenarios, cfg.n_scenarios))
+    return _AuditParts(judge, scenarios, related_to(judge))
+
+
+def related_to(judge: Judge) -> Related:
+    """Return a language model's other protocols and modes; nothing for any other judge."""
+    if not isinstance(judge, LLMJudge) or judge.rating.prompts is not None:
+        return Related()
+    own = judge.rating.protocol
+    protocols = {name: judge if name == own else judge.variant(protocol=name) for name in PROTOCOLS}
+    ours = protocols["ours"]
+    return Related(protocols, {mode: ours.variant(mode=mode) for mode in ("response", "direct")})
+
+
+def audit(cfg: DictConfig) -> None:
+    """Audit the judge of `cfg`; write `audit.html`, `audit.md` and `audit.json`, and print the page.
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file; `NothingPlannedError` when nothing was scored.
+    """
+    console = Console(highlight=False)
+    judge, scenarios, related = prepare(cfg)
+    n, costs = n_requests(judge, scenarios, related)
+    takes = amount_of(costs).spent() if n else "nobody is asked for it"
+    console.print(f"spending: {len(scenarios):,} scenarios, {takes} (what is cached is free)", soft_wrap=True)
+    if cfg.dry_run:
+        return
+    folder = start_run(cfg)
+    told = describe(judge)
+    if told.preflight is not None:
+        told.preflight(folder, scenarios[0])
+    checks = all_checks(ask(judge, scenarios, related))
+    spent = told.spent()
+    about = {
+        "judge": told.name,
+        "judge_is_simulated": told.simulated,
+        "n_scenarios": len(scenarios),
+        "requests": 0 if spent is None else spent.requests,
+        "checks": [check.to_json() for check in checks],
+        "config": config_dict(cfg),
+        "provenance": part_provenance(judge),
+        **versions(),
+    }
+    text = write(folder, told.name, told.simulated, len(scenarios), checks, about)
+    console.print(text, markup=False, soft_wrap=True)
+    console.print(f"{folder / PAGE}, {folder / TABLE}, {folder / FIGURES}", markup=False, soft_wrap=True)
+    if all(check.n == 0 for check in checks if check.name != "unscored"):
+        raise NothingPlannedError(f"the judge scored nothing, see {folder / TABLE}")
+
+
+def write(
+    folder: Path, judge: str, simulated: bool, n: int, checks: Sequence[Check], about: dict[str, Any]
+) -> str:
+    """Write the page as HTML, Markdown and JSON into `folder`; return the Markdown."""
+    found = counted(checks)
+    kinds = ("fault", "undecided", "passed", "not run")
+    shares = ", ".join(f"{found[kind]} {kind}" for kind in kinds if found[kind])
+    title = f"Audit of {judge}{SIMULATED if simulated else ''}: {shares}"
+    notice = (
+        f"{n:,} scenarios, plain answers written for the audit, each with one thing changed. A fault: the "
+        f"whole {LEVEL:.0%} interval lies beyond the limit; passed: it lies within. What a judge thinks of "
+        f"its own model's style, beyond its name, and whether people agree with it, only human labels tell "
+        f"(experiments.calibrate)."
+    )
+    rows = [(c.name, c.outcome, c.question, c.evidence) for c in checks]
+    grid = Grid("Checks", ("check", "verdict", "question", "evidence"), rows, "", 4)
+    text = f"# {title}\n\n{notice}\n\n{markdown(grid)}"
+    (folder / TABLE).write_text(text, encoding="utf-8")
+    (folder / PAGE).write_text(page(title, (), notice, [grid]), encoding="utf-8")
+    (folder / FIGURES).write_text(json.dumps(about, indent=2, default=str) + "\n", encoding="utf-8")
+    return text
+
+
+main = entry_point("audit", prepare)(audit)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a judge is asked in an audit, and what its answers show."""

@@ -1,0 +1,1 @@
+"""PENGUIN as a benchmark: profiles and queries made, files checked, what single attributes are worth."""

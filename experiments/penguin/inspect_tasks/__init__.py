@@ -1,0 +1,1 @@
+"""PENGUIN for inspect_ai (extra `inspect`): task, solvers and scorer."""

@@ -1,0 +1,1 @@
+"""Target models under all conditions: scores, tables, figures."""

@@ -1,0 +1,89 @@
+"""What a benchmark of models leaves: rows, leaderboard as Parquet and JSON with its schema, page."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.pages import Grid, page
+from experiments.penguin.models.boards import Board, board_cells, corrected_board_grid, refusal_cells
+from experiments.penguin.models.leaderboard import leaderboard_grids, paper_grid
+from experiments.penguin.models.model_drawings import board_drawings
+from experiments.penguin.models.model_scores import ALL
+from experiments.penguin.models.over_refusals import refusal_grid
+from experiments.penguin.models.run_comparison import BOARD as BOARD_JSON
+from experiments.penguin.models.run_comparison import ROWS
+from experiments.penguin.published_values import DATA
+from experiments.plots.svg import Drawing
+
+BOARD, PAGE, SCHEMA = "leaderboard.parquet", "leaderboard.html", "leaderboard.schema.json"
+FILES = (ROWS, BOARD, BOARD_JSON, SCHEMA, PAGE)
+SCHEMA_VERSION = 2
+"""Of `leaderboard.json`, which `leaderboard.schema.json` describes."""
+
+
+def board_grids(boards: Sequence[Board]) -> list[Grid]:
+    """Return the tables of all protocols, one after the other, and then the paper's."""
+    grids: list[Grid] = []
+    for board in boards:
+        own = leaderboard_grids(board.means, board.differences, board.protocol, board.simulated)
+        own += [corrected_board_grid(board)] if board.corrected else []
+        own += [refusal_grid(board.refusals)] if board.refusals else []
+        named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""
+        grids += [grid._replace(title=named + grid.title) for grid in own]
+    return [*grids, paper_grid()]
+
+
+def write_boards(
+    folder: Path, boards: Sequence[Board], grids: Sequence[Grid], level: float, escalated: int
+) -> None:
+    """Write `FILES` into `folder`; they hold names of attributes, never a value of a profile."""
+    rows = [{"protocol": b.protocol, **row._asdict()} for b in boards for row in b.rows]
+    pd.DataFrame(rows).to_parquet(folder / ROWS, index=False)
+    cells = [cell for board in boards for cell in board_cells(board)]
+    pd.DataFrame(cells).to_parquet(folder / BOARD, index=False)
+    about: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "judge": boards[0].judge,
+        "simulated": any(board.simulated for board in boards),
+        "protocols": [board.protocol for board in boards],
+        "escalated": escalated,
+        "n_labels": boards[0].n_labels,
+        "level": level,
+        "cells": cells,
+        "refusals": [row for board in boards for row in refusal_cells(board)],
+    }
+    text = json.dumps(_without_nan(about), indent=1, allow_nan=False)
+    (folder / BOARD_JSON).write_text(text + "\n", encoding="utf-8")
+    shutil.copyfile(DATA / SCHEMA, folder / SCHEMA)
+    (folder / PAGE).write_text(_page(boards, grids), encoding="utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """Return plain data with null for what is no finite number."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _page(boards: Sequence[Board], grids: Sequence[Grid]) -> str:
+    whole = [m for m in boards[0].means if m.domain == ALL]
+    best = max(whole, key=lambda m: -math.inf if math.isnan(m.score.estimate) else m.score.estimate)
+    drawings: list[Drawing | Grid] = []
+    for board in boards:
+        named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""
+        found = board_drawings(board.means, board.protocol, board.simulated)
+        drawings += [drawing._replace(title=named + drawing.title) for drawing in found]
+    simulated = any(board.simulated for board in boards)
+    notice = "SIMULATED scores: a formula or a script judged, nobody was asked." if simulated else ""
+    notice = notice or f"Scores of {boards[0].judge}: a model's opinion, of no person's."
+    title = f"{best.model}, {best.condition}, has the highest mean score"
+    return page(title, (), notice, [*drawings, *grids])

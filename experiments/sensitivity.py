@@ -1,0 +1,134 @@
+"""What each attribute is worth to a judge: `python -m experiments.sensitivity judge=simulated`.
+
+Gains of a single reveal beside the paper's Fig. 6, Shapley values, pair interactions; over all and by domain.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+from rich.console import Console
+
+from envs import Judge, Scenario, UserError
+from envs.judges.protocol import describe
+from envs.judges.simulated.parameters import PUBLISHED_GAINS
+from experiments.console.entry_point import entry_point
+from experiments.evaluation.report.grids import with_interval
+from experiments.pages import Grid, markdown
+from experiments.penguin.attribution import Attribution, attribute, least_calls
+from experiments.penguin.sensitivity_tables import (
+    ALL,
+    PAIR,
+    SHAPLEY,
+    SINGLE,
+    MeanWorth,
+    draw_heat_maps,
+    mean_worths,
+)
+from experiments.runs import build
+from experiments.runs.folders import start_run
+from experiments.runs.progress import Progress
+from search.planning import scenario_rng
+from search.scenario_problem import JudgeScores
+
+TABLE, SUMMARY, FIGURE = "sensitivity.parquet", "summary.json", "sensitivity.png"
+_PAIRS_SHOWN = 5
+
+
+def prepare(cfg: DictConfig) -> tuple[Sequence[Scenario], Judge]:
+    """Build and check what is needed; write nothing."""
+    scenarios = build.build_scenarios(cfg).scenarios
+    most = max(s.askable.bit_count() for s in scenarios)
+    if cfg.max_judge_calls < least_calls(most):
+        raise UserError(
+            f"max_judge_calls: found {cfg.max_judge_calls}, expected at least {least_calls(most)} "
+            f"for {most} attributes"
+        )
+    if not 0.0 < cfg.level < 1.0:
+        raise UserError(f"level: found {cfg.level}, expected a number between 0 and 1")
+    return scenarios, build.build_judge(cfg)
+
+
+def run(cfg: DictConfig) -> None:
+    """Score, average, write and print.
+
+    Raises
+    ------
+    UserError
+        a mistake in the configuration or a file; an endpoint or a limit ends the run.
+    """
+    scenarios, judge = prepare(cfg)
+    console = Console(highlight=False)
+    asked = [s for s in scenarios if s.askable]
+    if cfg.dry_run:
+        console.print(f"{len(asked):,} scenarios, at most {len(asked) * cfg.max_judge_calls:,} judge calls.")
+        return
+    folder = start_run(cfg)
+    found: list[Attribution] = []
+    with Progress("scored", "scenarios", len(asked)) as progress:
+        for scenario in asked:
+            rng = scenario_rng(cfg.seed, scenario.id)
+            found.append(attribute(scenario, JudgeScores(scenario, judge), cfg.max_judge_calls, rng))
+            progress.advance(1, judge_calls=sum(f.calls for f in found))
+    rows = mean_worths(asked, found, cfg.level)
+    told = describe(judge)
+    title = f"What attributes are worth to judge {told.name}{': SIMULATED' if told.simulated else ''}"
+    _write(folder, rows, found, {"judge": told.name, "judge_is_simulated": told.simulated})
+    draw_heat_maps(rows, f"{title} ({len(asked):,} scenarios)", folder / FIGURE)
+    for grid in grids(rows, title):
+        console.print(f"{grid.title}\n\n{markdown(grid)}", markup=False, soft_wrap=True)
+    console.print(f"{folder}/: {TABLE}, {SUMMARY}, {FIGURE}", soft_wrap=True)
+
+
+def grids(rows: Sequence[MeanWorth], title: str) -> list[Grid]:
+    """Return the tables that are printed: attributes over all scenarios, and the strongest interactions."""
+    of = {(r.kind, r.attribute): r.worth for r in rows if r.domain == ALL and r.kind != PAIR}
+    names = sorted({name for _, name in of}, key=lambda name: -of[SHAPLEY, name].estimate)
+    lines = []
+    for name in names:
+        published = PUBLISHED_GAINS.get(name, math.nan)
+        shown = "-" if math.isnan(published) else f"{published:+.2f}"
+        gains = (with_interval(of[kind, name], signed=True) for kind in (SINGLE, SHAPLEY))
+        lines.append((name, *gains, shown))
+    pairs = [r for r in rows if r.kind == PAIR and r.domain == ALL and not math.isnan(r.worth.estimate)]
+    pairs.sort(key=lambda r: r.worth.estimate)
+    strong = dict.fromkeys([*pairs[:_PAIRS_SHOWN], *pairs[-_PAIRS_SHOWN:]])
+    shown_pairs = [
+        (f"{r.attribute}, {r.other}", with_interval(r.worth, signed=True), f"{r.n_scenarios:,}")
+        for r in strong
+    ]
+    return [
+        Grid(title, ("attribute", "alone", "Shapley value", "alone in the paper (Fig. 6)"), lines),
+        Grid(
+            "Pairs: strongest substitutes and complements", ("pair", "interaction", "scenarios"), shown_pairs
+        ),
+    ]
+
+
+def _write(
+    folder: Path, rows: Sequence[MeanWorth], found: Sequence[Attribution], about: dict[str, Any]
+) -> None:
+    frame = pd.DataFrame(
+        [{**r._asdict(), "worth": r.worth.estimate, "low": r.worth.low, "high": r.worth.high} for r in rows]
+    )
+    frame.to_parquet(folder / TABLE, index=False)
+    squares, freedom = (sum(f.noise[k] for f in found) for k in (0, 1))
+    summary = about | {
+        "n_scenarios": len(found),
+        "judge_calls": sum(f.calls for f in found),
+        "n_unscored": sum(f.unscored for f in found),
+        "noise_sd": math.sqrt(squares / freedom) if freedom else None,
+    }
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+main = entry_point("sensitivity", prepare)(run)
+
+if __name__ == "__main__":
+    main()

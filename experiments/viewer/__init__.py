@@ -1,0 +1,1 @@
+"""Browses the folder of a run: what `raise-planner view` serves."""

@@ -1,0 +1,1 @@
+"""Stored conversations and limits that all workers share."""

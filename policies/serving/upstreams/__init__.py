@@ -1,0 +1,1 @@
+"""The endpoint that answers, and what becomes of its answers on the way back."""

@@ -1,0 +1,250 @@
+"""Find what a message tells of its writer: {attribute: words, level, number}.
+
+How each attribute is read belongs to the schema: patterns (`Attribute.reads`), levels and their phrases,
+ranges of numbers. What belongs to the language is here: who a clause is about, what is denied, supposed or
+asked, what is over. What is not sure has no level, rather than a wrong one. All is linear in the text.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from envs import Schema
+from envs.attribute import Attribute, beginnings
+from envs.quantities import Quantity, fits, quantities
+from policies.understanding.key_words import KeyWords
+from policies.understanding.readers.clauses import DENIED, PART, SELF, SUPPOSED, THIRD, about_writer
+from policies.understanding.reading import LONGEST, Value
+
+_SENTENCE = re.compile(r"[^.!?;\n\u2026]+(?:\.(?=\w)[^.!?;\n\u2026]+)*")
+
+
+class Fact(NamedTuple):
+    """A match: where its words stand, the level they name, the quantity; `several`: more than one word."""
+
+    start: int
+    end: int
+    level: str | None
+    quantity: Quantity | None = None
+    several: bool = False
+
+
+def facts(text: str, schema: Schema, asked: str | None = None) -> dict[str, Value]:
+    """Return what `text` tells of each attribute, in schema order; `asked`: that of the open question.
+
+    The attribute that was asked is among them where words or a number tell it for sure; whether a reply
+    without such words answers the question is not decided here.
+    """
+    text = text[:LONGEST]
+    plain = _plain(text)
+    found = quantities(plain)
+    masked = list(plain)
+    for quantity in found:
+        masked[quantity.start : quantity.end] = "#" * (quantity.end - quantity.start)
+    whole = _Text("".join(masked), found, schema)
+    values = {}
+    for attribute in schema.attributes:
+        fact = _of(attribute, whole, attribute.name == asked)
+        if fact is not None:
+            number = None if fact.quantity is None else fact.quantity.number
+            words = text[fact.start : fact.end].strip(" ,:-")
+            if words:
+                values[attribute.name] = Value(words, fact.level, number, 0.9)
+    return values
+
+
+class _Pattern(NamedTuple):
+    """A pattern of an attribute; an `elliptic` one begins a part of a reply, without "I am".
+
+    `rank`: place of its level among those that the attribute reads.
+    """
+
+    rank: int
+    level: str
+    regex: re.Pattern[str]
+    elliptic: bool
+
+
+class _Row(NamedTuple):
+    """A pattern that may match a sentence, which begins at `start`."""
+
+    pattern: _Pattern
+    start: int
+    sentence: str
+
+
+@functools.lru_cache(maxsize=32)
+def _patterns(schema: Schema) -> tuple[list[tuple[str, _Pattern]], KeyWords]:
+    """Return all patterns of `schema` in order, with the names of their attributes, and their key words."""
+    rows, plain = [], []
+    for attribute in schema.attributes:
+        for rank, (level, texts) in enumerate(attribute.reads):
+            for text in texts:
+                plain.append(text.removeprefix("^"))
+                pattern = _Pattern(rank, level, re.compile(plain[-1]), text.startswith("^"))
+                rows.append((attribute.name, pattern))
+    return rows, KeyWords(plain)
+
+
+class _Text:
+    """A message in lower case, its numbers replaced by #, its sentences, and the patterns that may match."""
+
+    def __init__(self, masked: str, found: list[Quantity], schema: Schema) -> None:
+        self.quantities = {quantity.start: quantity for quantity in found}
+        self.sentences = [(m.start(), m[0]) for m in _SENTENCE.finditer(masked) if m[0].strip()]
+        patterns, words = _patterns(schema)
+        self._rows: dict[str, list[_Row]] = {}
+        candidates = words.candidates([sentence for _, sentence in self.sentences])
+        for (start, sentence), found_here in zip(self.sentences, candidates, strict=True):
+            for i in sorted(found_here):
+                name, pattern = patterns[i]
+                self._rows.setdefault(name, []).append(_Row(pattern, start, sentence))
+
+    @functools.cached_property
+    def own_parts(self) -> list[tuple[int, str, list[tuple[int, str]]]]:
+        """The parts of sentences that are not about somebody else: where they begin, they, their words."""
+        return [
+            (start + place, part, beginnings(part))
+            for start, sentence in self.sentences
+            for place, part in _parts(sentence)
+            if SELF.search(part) or not THIRD.search(part)
+        ]
+
+    def rows(self, attribute: Attribute) -> list[_Row]:
+        """Return the patterns of `attribute` to try: level by level, then in the order of the text."""
+        return sorted(self._rows.get(attribute.name, []), key=lambda row: (row.pattern.rank, row.start))
+
+
+def _of(attribute: Attribute, text: _Text, asked: bool) -> Fact | None:
+    if not attribute.reads:
+        fact = _by_name(attribute, text)
+    elif (fact := _by_patterns(attribute, text, asked)) is not None and fact.quantity is None:
+        fact = fact._replace(level=_agreed(fact, _phrases(attribute, text)))
+    if fact is None and asked:
+        fact = _bare_number(attribute, text) or _only(_phrases(attribute, text))
+    return fact
+
+
+def _agreed(fact: Fact, phrases: list[Fact]) -> str | None:
+    """Return the level of a pattern's match, unless the schema's phrases say another one.
+
+    Of phrases that stand in the match one of several words decides ("mild anxiety"); where all phrases beside
+    the match say another level, it is not clear which.
+    """
+    inside = [p for p in phrases if p.start < fact.end and fact.start < p.end]
+    for phrase in inside:
+        if phrase.several:
+            return phrase.level
+    agree = all(phrase in inside for phrase in phrases) or fact.level in {phrase.level for phrase in phrases}
+    return fact.level if agree else None
+
+
+def _only(phrases: list[Fact]) -> Fact | None:
+    """Return the first of `phrases` where all say the same level."""
+    return phrases[0] if len({phrase.level for phrase in phrases}) == 1 else None
+
+
+def _by_patterns(attribute: Attribute, text: _Text, asked: bool) -> Fact | None:
+    """Return the first fact that a pattern of the attribute finds, in the order of the schema."""
+    for row in text.rows(attribute):
+        if row.pattern.elliptic and not asked:
+            continue
+        for start, end in _elliptic(row) if row.pattern.elliptic else _anywhere(row, attribute, asked):
+            fact = _fact(attribute, text, row.start + start, row.start + end, row.pattern.level)
+            if fact is not None:
+                return fact
+    return None
+
+
+def _anywhere(row: _Row, attribute: Attribute, asked: bool) -> Iterator[tuple[int, int]]:
+    for match in row.pattern.regex.finditer(row.sentence):
+        if about_writer(row.sentence, match.start(), match.end(), attribute.past, asked):
+            yield match.span()
+
+
+def _elliptic(row: _Row) -> Iterator[tuple[int, int]]:
+    """Yield what a pattern finds where a part of the sentence begins."""
+    for place in (0, *(m.end() for m in PART.finditer(row.sentence))):
+        rest = row.sentence[place:].lstrip(" ,'\"-")
+        if match := row.pattern.regex.match(rest):
+            begin = len(row.sentence) - len(rest)
+            yield begin, begin + match.end()
+
+
+def _fact(attribute: Attribute, text: _Text, start: int, end: int, level: str) -> Fact | None:
+    if level != "number":
+        return Fact(start, end, level)
+    inside = [q for place, q in text.quantities.items() if start <= place < end]
+    if len(inside) != 1:
+        return None
+    return _number_fact(attribute, inside[0])
+
+
+def _number_fact(attribute: Attribute, quantity: Quantity) -> Fact | None:
+    """Return what `quantity` tells; None where it lies outside every level."""
+    if not any(level.low <= quantity.high and quantity.low <= level.high for level in attribute.levels):
+        return None
+    return Fact(quantity.start, quantity.end, attribute.level_within(quantity.low, quantity.high), quantity)
+
+
+@functools.lru_cache(maxsize=512)
+def _name(name: str) -> re.Pattern[str]:
+    words = map(re.escape, re.findall(r"\w+", name.lower()))
+    return re.compile(r"\b" + r"\W{0,3}".join(words) + r"\b")
+
+
+def _by_name(attribute: Attribute, text: _Text) -> Fact | None:
+    """Return what stands beside the name of an attribute without patterns: "my HbA1c is 8.2"."""
+    for start, sentence in text.sentences:
+        for match in _name(attribute.name).finditer(sentence):
+            near = [q for p, q in text.quantities.items() if 0 <= p - start - match.end() <= 30]
+            if attribute.numeric and near:
+                return _number_fact(attribute, near[0]) if fits(near[0], attribute.unit) else None
+            code = attribute.code(sentence[match.end() :])
+            if code >= 0 and not DENIED.search(sentence[: match.start()]):
+                return Fact(start + match.start(), start + len(sentence), attribute.levels[code].name)
+    return None
+
+
+def _bare_number(attribute: Attribute, text: _Text) -> Fact | None:
+    """Return the number of a reply to a question for one: the only one that can be meant."""
+    if not attribute.numeric:
+        return None
+    fitting = [q for q in text.quantities.values() if fits(q, attribute.unit)]
+    if len({(q.low, q.high) for q in fitting}) != 1:
+        return None
+    return _number_fact(attribute, fitting[0])
+
+
+def _phrases(attribute: Attribute, text: _Text) -> list[Fact]:
+    """Return the phrases of the schema in the parts that are about the writer, none denied or supposed."""
+    found = []
+    for start, part, words in text.own_parts:
+        for begin, end, level in attribute.phrases_in(part, words):
+            before = part[:begin]
+            if not DENIED.search(before) and not SUPPOSED.search(before):
+                several = bool(re.search(r"\w\W+\w", part[begin:end]))
+                found.append(Fact(start + begin, start + end, level, None, several))
+    return found
+
+
+def _parts(sentence: str) -> Iterator[tuple[int, str]]:
+    place = 0
+    for match in PART.finditer(sentence):
+        yield place, sentence[place : match.start()]
+        place = match.end()
+    yield place, sentence[place:]
+
+
+def _plain(text: str) -> str:
+    """Return `text` in lower case with straight apostrophes, character by character."""
+    straight = text.translate({0x2018: "'", 0x2019: "'", 0x02BC: "'", 0x60: "'", 0x201C: '"', 0x201D: '"'})
+    low = straight.lower()
+    return (
+        low
+        if len(low) == len(straight)
+        else "".join(c.lower() if len(c.lower()) == 1 else c for c in straight)
+    )

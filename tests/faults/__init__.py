@@ -1,0 +1,1 @@
+"""What happens when files are damaged, disks full, and processes killed."""

@@ -13,8 +13,6 @@ from envs.llm.endpoint import Endpoint
 
 CONNECT_S = 3.0
 """Seconds to open a connection: a wrong URL is told within five."""
-MEET_S = 3.0
-"""Seconds in which an endpoint that a person waits for has to show that it is there."""
 AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
 """Option of the package: hand out the answer with its headers, not what it holds."""
 _UNANSWERED = ("ConnectError", "ConnectTimeout")
@@ -61,13 +59,13 @@ def no_endpoint(cause: BaseException | None) -> str:
     return "something that does not speak HTTP answers" if garbled else ""
 
 
-async def absence(client: openai.AsyncOpenAI) -> str:
-    """Return what is found in place of an endpoint within `MEET_S`, "" where one answers, with whatever."""
+async def absence(client: openai.AsyncOpenAI, within_s: float) -> str:
+    """Return what is found in place of an endpoint, "" where one answers within `within_s`, with whatever."""
     try:
-        async with asyncio.timeout(MEET_S):
+        async with asyncio.timeout(within_s):
             await client.get("/models", cast_to=object, options=AS_IT_COMES)
     except (TimeoutError, openai.APITimeoutError):
-        return f"nothing answers within {MEET_S:g} s"
+        return f"nothing answers within {within_s:g} s"
     except openai.APIConnectionError as error:
         return no_endpoint(error.__cause__)
     except openai.APIStatusError:

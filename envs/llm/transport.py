@@ -236,7 +236,7 @@ class Connection:
         if self.answered or endpoint.timeout_s <= endpoint.give_up_after:
             return
         if time.monotonic() >= self._looked_until:
-            self._absence = await absence(self._client)
+            self._absence = await absence(self._client, endpoint.give_up_after)
             self._looked_until = time.monotonic() + endpoint.give_up_after
         if self._absence:
             raise self.no_answer(f"{self._absence} at {endpoint.url}, {EXPECTED}")

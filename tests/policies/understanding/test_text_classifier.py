@@ -1,6 +1,5 @@
 """Training and forward pass of the text classifier, against scikit-learn's own."""
 
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +13,7 @@ from envs import UserError
 from experiments.understanding.fitting import Example, FitOptions, fit_classifier, ngram_rows
 from policies.understanding.reading import LONGEST
 from policies.understanding.text_classifier import TextClassifier, embedded, ngrams
+from tests.cpu_time import cpu_seconds
 
 EXAMPLES = [
     Example("I am a carpenter", "tells", "work"),
@@ -143,15 +143,11 @@ def test_threads_read_as_one_does(classifier):
 
 def test_time_is_linear_and_bounded(classifier):
     def spent(text):
-        start = time.process_time()
-        for _ in range(5):
-            classifier.logits(text, "work")
-        return time.process_time() - start
+        return cpu_seconds(lambda: [classifier.logits(text, "work") for _ in range(5)])
 
-    spent("warm")
-    base = min(spent("xy- " * 500) for _ in range(3))
-    assert min(spent("xy- " * 5_000) for _ in range(2)) < 40 * base
-    assert min(spent("xy- " * 500_000) for _ in range(2)) < 80 * base
+    base = spent("xy- " * 500)
+    assert spent("xy- " * 5_000) < 40 * base
+    assert spent("xy- " * 500_000) < 80 * base
 
 
 def test_only_the_first_part_of_a_long_text_is_read(classifier):

@@ -27,7 +27,10 @@ SERVED = ("policies.serving.openai_errors", "policies.serving.serve_settings")
 MAY_IMPORT = {
     "envs": ("envs",),
     "envs/llm": ("envs.appended", "envs.errors", "envs.interrupts", "envs.validation", "envs.llm"),
-    "search": (*CONTRACT, "search.planning", "search.parallel", "search.surrogate.reallocate"),
+    "search": (
+        *(*CONTRACT, "search.planning", "search.batch_planning", "search.parallel"),
+        *("search.surrogate.reallocate", "search.core.surface_plans"),
+    ),
     "search/mcts.py": ("search.algorithms.mcts",),
     "search/bayes.py": ("search.algorithms.bayes",),
     "search/core": ("envs.bit_scan", "search.core"),

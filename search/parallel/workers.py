@@ -19,7 +19,14 @@ from typing import Protocol, TypeVar
 from envs import Judge, Scenario
 from envs.judges.protocol import describe
 from search.parallel.concurrency import CancelToken, RunStopped, in_order, in_turn
-from search.planning import Failure, PlanOptions, ScenarioPlan, plan_scenario
+from search.planning import (
+    Failure,
+    PlanOptions,
+    ScenarioPlan,
+    plan_scenario,
+    plan_scenarios,
+    plans_at_once,
+)
 from search.problem import PlanningFailed, Searcher
 
 Outcome = ScenarioPlan | Failure
@@ -95,8 +102,9 @@ class _SerialRun:
         self.options = options
 
     def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
-        for scenario in scenarios:
-            yield plan_or_failure(scenario, self.judge, searcher, self.options)
+        size = plans_at_once(self.judge, searcher, self.options)
+        for begin in range(0, len(scenarios), size):
+            yield from plan_scenarios(scenarios[begin : begin + size], self.judge, searcher, self.options)
 
     def stop(self) -> None:
         pass

@@ -98,10 +98,12 @@ def clear(tree):
     tree.bounds[0], tree.bounds[1] = np.inf, -np.inf
 
 
+_WEIGHTS = 1.0 / (1.0 + np.arange(1024))
+"""1 / (1 + n) of small n, looked up because divisions are slow."""
+
+
 @njit(**FAST, forceinline=True)
-def _best_linked(
-    selection_value, child, visits, virtual, prior, linked, node, row, base, low, bonus, uct, flight
-):
+def _best_linked(selection_value, child, visits, linked, node, base, bonus):
     """Return (the highest score of an edge that has been looked at, the lowest index that has it)."""
     best, chosen = -np.inf, -1
     while linked:
@@ -111,13 +113,30 @@ def _best_linked(
         if np.isnan(value):
             value = base
         n = visits[node, a]
-        if flight:
-            flying = virtual[node, a]
-            if flying > 0:  # v (1 + n) / (1 + n) is not always v, and an edge would lose its tie
-                value = (value * (1 + n) + low * flying) / (1 + n + flying)
-                n += flying
-        if not uct:
-            score = value + bonus * prior[row, a] / (1 + n)
+        score = value + bonus * (_WEIGHTS[n] if n < 1024 else 1.0 / (1 + n))
+        if score > best:
+            best, chosen = score, a
+    return best, chosen
+
+
+@njit(**FAST)
+def _best_of_all_kinds(tree, rules, node, row, base, low, bonus):
+    """Return what `_best_linked` does, by UCB1, with a prior or with leaves in flight as well."""
+    best, chosen = -np.inf, -1
+    linked = tree.linked[node]
+    while linked:
+        a = lowest_bit(linked)
+        linked &= linked - ONE
+        value = tree.selection_value[tree.child[node, a]]
+        if np.isnan(value):
+            value = base
+        n = tree.edge_visits[node, a]
+        flying = tree.virtual[node, a]
+        if flying > 0:  # v (1 + n) / (1 + n) is not always v, and an edge would lose its tie
+            value = (value * (1 + n) + low * flying) / (1 + n + flying)
+            n += flying
+        if not rules.uct:
+            score = value + bonus * tree.prior[row, a] * (1.0 / (1 + n))
         elif n > 0:
             score = value + np.sqrt(bonus / n)
         else:
@@ -147,33 +166,33 @@ def best_action(tree, rules, node, depth):
         bonus = rules.exploration * spread * np.sqrt(visits)
         if not rules.has_prior:
             bonus /= rules.n_askable - depth
-    best, chosen = _best_linked(
-        tree.selection_value,
-        tree.child,
-        tree.edge_visits,
-        tree.virtual,
-        tree.prior,
-        tree.linked[node],
-        node,
-        row,
-        base,
-        low,
-        bonus,
-        rules.uct,
-        tree.size[2] > 0,
-    )
+    if rules.uct or rules.has_prior or tree.size[2] > 0:
+        best, chosen = _best_of_all_kinds(tree, rules, node, row, base, low, bonus)
+    else:
+        best, chosen = _best_linked(
+            tree.selection_value, tree.child, tree.edge_visits, tree.linked[node], node, base, bonus
+        )
     fresh = rules.askable & ~(tree.mask[node] | tree.linked[node])
-    by_gain = not rules.uct and not rules.mean
-    while fresh:
-        a = lowest_bit(fresh)
-        fresh &= fresh - ONE
-        score = np.inf if rules.uct else base + bonus * tree.prior[row, a]
-        if by_gain:
-            score += tree.gain[a]
-        if score > best or (score == best and a < chosen):
-            best, chosen = score, a
-        if not by_gain and not rules.has_prior:
-            break  # the others score the same
+    if rules.uct or rules.mean or rules.has_prior:
+        by_gain = not rules.uct and not rules.mean
+        while fresh:
+            a = lowest_bit(fresh)
+            fresh &= fresh - ONE
+            score = np.inf if rules.uct else base + bonus * tree.prior[row, a]
+            if by_gain:
+                score += tree.gain[a]
+            if score > best or (score == best and a < chosen):
+                best, chosen = score, a
+            if not by_gain and not rules.has_prior:
+                break  # the others score the same
+    else:
+        base += bonus
+        while fresh:
+            a = lowest_bit(fresh)
+            fresh &= fresh - ONE
+            score = base + tree.gain[a]
+            if score > best or (score == best and a < chosen):
+                best, chosen = score, a
     return chosen if best > -np.inf else -1
 
 
@@ -186,6 +205,7 @@ def select(tree, rules, nodes, edges):
     """
     node = np.int64(ROOT)
     depth = 0
+    changed = False
     nodes[0] = ROOT
     while not tree.exhausted[ROOT]:
         if tree.status[node] == NEW or (depth == rules.budget and tree.status[node] == SCORED):
@@ -195,8 +215,11 @@ def select(tree, rules, nodes, edges):
         action = best_action(tree, rules, node, depth) if depth < rules.budget else -1
         if action < 0:
             _exhaust(tree, node)
-            depth = 0  # an edge that was new on the way has its child's value by now, and may not be the best
-            node = np.int64(ROOT)
+            # An edge that was new on the way has its child's value by now, and may not be the best. Where
+            # none was, all is as it was above the node that led here.
+            depth = 0 if changed or depth == 0 else depth - 1
+            changed = False
+            node = nodes[depth]
             continue
         bit = ONE << np.uint64(action)
         if tree.linked[node] & bit:
@@ -207,7 +230,7 @@ def select(tree, rules, nodes, edges):
                 return FINISHED
             tree.child[node, action] = child
             tree.edge_visits[node, action] = 0
-            tree.virtual[node, action] = 0
+            changed = True
             tree.linked[node] |= bit
             value = tree.value[child]  # a set first met on another way may be worth something already
             if not rules.mean and not np.isnan(value) and not value <= tree.value[node]:

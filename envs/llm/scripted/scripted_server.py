@@ -85,11 +85,14 @@ class Script:
 class Seen:
     """What the server has seen. `requests`: POSTs; `faults`: by kind; `most_at_once`: requests in flight.
 
-    `billed`: tokens of completions that were made, whether they arrived or not.
+    `billed`: tokens of completions that were made, whether they arrived or not; `replies`, `delivered`:
+    number and tokens of those that were sent whole to somebody who was still there.
     """
 
     requests: int = 0
     billed: int = 0
+    replies: int = 0
+    delivered: int = 0
     at_once: int = 0
     most_at_once: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -244,6 +247,9 @@ class ScriptedServer:
             return None
         if fault == "timeout":
             await asyncio.sleep(3600)
+        if fault != "truncated_json":
+            self.seen.replies += 1
+            self.seen.delivered += found["usage"]["total_tokens"]
         if body.get("stream"):
             is_cut = fault == "truncated_json"
             events = replies.stream_events(body, said, script.dialect or dict)

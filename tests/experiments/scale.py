@@ -1,9 +1,9 @@
 """What a training run over many scenarios takes: `python -m tests.experiments.scale 14000 --workers 2 budget=2`.
 
-Writes so many scenarios (the bundled people, other ids), plans them, and looks at the run's processes five
-times a second. CPU seconds are user and system together; wall time is not told, for it says nothing on a shared
-machine. `start` is what the driver has used when the first plan is in the journal: imports, compiling, and reading
-the whole file. The judge is simulated.
+Writes so many scenarios (the bundled people, ten queries each under other ids, over and over), plans them, and
+looks at the run's processes five times a second. CPU seconds are user and system together; wall time is not told,
+for it says nothing on a shared machine. The start is what was used when the first plan is in the journal:
+imports, compiling, reading the whole file. The judge is simulated.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def write(path, n):
     people = load_bundled()
     with path.open("w") as file:
         for i in range(n):
-            person = people[i % len(people)]
+            person = people[i // 10 % len(people)]
             row = {"id": f"{i:08d}", "domain": person.domain, "query": person.query}
             file.write(json.dumps({**row, "profile": dict(person.profile)}) + "\n")
 

@@ -1,9 +1,9 @@
-"""What a training run over many scenarios takes: `python -m tests.experiments.scale 14000 --workers 2 budget=2`.
+"""What a training run over many scenarios takes: `python -m tests.experiments.scale 14000 --workers 2`.
 
-Writes so many scenarios (the bundled people, ten queries each under other ids, over and over), plans them, and
-looks at the run's processes five times a second. CPU seconds are user and system together; wall time is not told,
-for it says nothing on a shared machine. The start is what was used when the first plan is in the journal:
-imports, compiling, reading the whole file. The judge is simulated.
+Writes so many scenarios (the bundled people, ten queries each under other ids, over and over), plans them,
+and looks at the run's processes five times a second. CPU seconds are user and system together; wall time is
+not told, for it says nothing on a shared machine. The start is what was used when the first plan is in the
+journal: imports, compiling, reading the whole file. The judge is simulated.
 """
 
 import argparse

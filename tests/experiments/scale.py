@@ -91,7 +91,7 @@ def main():
     parser.add_argument("scenarios", type=int)
     parser.add_argument("--workers", type=int, default=0, help="Ray workers; 0 = in one process")
     parser.add_argument("keys", nargs="*", help="of train, such as budget=2")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     way = ["parallel=serial"]
     if asked.workers:
         way = ["parallel=ray", f"parallel.num_workers={asked.workers}"]

@@ -76,14 +76,14 @@ class _Bucket:
         return table.take(first).drop_columns([_PLACE])
 
 
-def in_order(blocks: Iterable[bytes], keys: np.ndarray) -> Iterator[pa.Table]:
-    """Yield the rows of all `blocks` of lines in the order of `keys`, `ROW_GROUP` places at a time.
+def in_order(blocks: Iterable[bytes], keys: np.ndarray, size: int = ROW_GROUP) -> Iterator[pa.Table]:
+    """Yield the rows of all `blocks` of lines in the order of `keys`, `size` places at a time.
 
     `keys`: uint64[n], `key_of` each scenario's id; a row of no such scenario is left out.
     """
     order = np.argsort(keys)
     ranked = keys[order]
-    buckets = [_Bucket(len(keys) <= ROW_GROUP) for _ in range(0, len(keys), ROW_GROUP)]
+    buckets = [_Bucket(len(keys) <= size) for _ in range(0, len(keys), size)]
     for block in blocks:
         table = rows_of(block)
         own = np.array([key_of(name) for name in table["scenario_id"].to_pylist()], np.uint64)
@@ -91,8 +91,8 @@ def in_order(blocks: Iterable[bytes], keys: np.ndarray) -> Iterator[pa.Table]:
         there = ranked[at] == own
         places = order[at]
         table = table.append_column(_PLACE, pa.array(places))
-        for number in np.unique(places[there] // ROW_GROUP):
-            buckets[number].add(table.filter(pa.array(there & (places // ROW_GROUP == number))))
+        for number in np.unique(places[there] // size):
+            buckets[number].add(table.filter(pa.array(there & (places // size == number))))
     for number, bucket in enumerate(buckets):
         found = bucket.take()
         buckets[number] = _Bucket(True)  # its memory goes

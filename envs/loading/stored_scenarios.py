@@ -16,8 +16,6 @@ from envs.loading.seen_ids import key_of
 from envs.scenario import Profile, Scenario
 from envs.schema import Schema
 
-_IN_MEMORY = 8 << 20
-"""Bytes that are held in memory before they go to a file."""
 _AT_ONCE = 256
 """Scenarios that are read together."""
 
@@ -30,12 +28,12 @@ class StoredScenarios(Sequence[Scenario]):
 
     Attributes
     ----------
-    schema : Schema of all of them
+    schema : Schema of all of them; `in_memory`: bytes that are held before they go to the file
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, in_memory: int = 8 << 20) -> None:
         self.schema = schema
-        self._file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - gone with its owner
+        self._file: Any = tempfile.SpooledTemporaryFile(max_size=in_memory)  # noqa: SIM115 - gone with its owner
         self._end = 0
         self._starts, self._lengths, self._keys = array("Q"), array("L"), array("Q")
         self._askable = array("B")  # an attribute more than 64 is never askable

@@ -73,6 +73,7 @@ class LineJournal(Generic[T]):
                     f"{folder}: holds {held} already; resume=true goes on with it, "
                     f"another output_dir starts anew"
                 )
+            whole = self._mended(whole)
             for path in files:
                 self._read(path, fingerprint)
         else:
@@ -84,6 +85,10 @@ class LineJournal(Generic[T]):
     def _files(self) -> list[Path]:
         """Return the files of the journal in the order of writing, of which the last is `path`."""
         return [self.path]
+
+    def _mended(self, whole: int) -> int:
+        """Return the bytes of `path` to keep, at most `whole`; no line of it may be elsewhere too."""
+        return whole
 
     def _read(self, path: Path, fingerprint: str) -> None:
         lines = checked_lines(path)

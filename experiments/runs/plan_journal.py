@@ -81,16 +81,14 @@ class Journal(LineJournal[Observations | None]):
     def _files(self) -> list[Path]:
         return [*segments(self._folder), self.path]
 
-    def _read(self, path: Path, fingerprint: str) -> None:
-        if path == self.path and (sealed := segments(self._folder)):
-            self._take_off(sealed[-1])
-        super()._read(path, fingerprint)
-
-    def _take_off(self, segment: Path) -> None:
-        """Empty the file where a kill has kept it from that, after it had become `segment`."""
-        firsts = [dict(zip((1, 2), checked_lines(path), strict=False)) for path in (segment, self.path)]
-        if firsts[0] == firsts[1] and len(firsts[0]) > 1:
-            self._file.truncate(len(firsts[1][1][1]))
+    def _mended(self, whole: int) -> int:
+        """Empty the file where a kill has kept it from that, after it had become a segment."""
+        for segment in segments(self._folder)[-1:]:
+            old, new = (dict(zip((1, 2), checked_lines(p), strict=False)) for p in (segment, self.path))
+            if old == new and len(new) > 1:
+                whole = len(new[1][1])
+                self._file.truncate(whole)
+        return whole
 
     def _enter(self, path: Path, number: int, line: bytes) -> None:
         if self._learns or not is_summed(line):

@@ -78,6 +78,8 @@ ONLY_IN = {
     "hydra": ("experiments/",),
     "omegaconf": ("experiments/",),
     "wandb": ("experiments/",),
+    "botorch": ("experiments/comparison/botorch_search.py",),
+    "gpytorch": ("experiments/comparison/botorch_search.py",),
     "pomdp_py": ("experiments/benchmarks/pomdp_py_model.py",),
     "matplotlib": ("experiments/",),
     "jinja2": ("experiments/pages/",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class BoTorchSearch:
 
     name = "botorch"
 
-    def __init__(self, num_simulations: int = 60, refit: int = 6, draws: int = 128) -> None:
+    def __init__(self, num_simulations: int = 60, refit: int = 6, draws: int = 512) -> None:
         if importlib.util.find_spec("botorch") is None:
             raise UserError("botorch is not installed, expected pip install 'raise-planner[botorch]'")
         self.num_simulations = num_simulations
@@ -51,7 +52,8 @@ class BoTorchSearch:
         """Return the path of the looked-at set of the highest posterior mean (noise-free: score)."""
         import torch
 
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of matrices that took a jitter, which is dealt with
             torch.manual_seed(int(rng.integers(2**31)))
             return _Run(self, problem).plan()
 

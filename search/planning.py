@@ -185,7 +185,9 @@ def plans_at_once(judge: Judge, searcher: Searcher, options: PlanOptions) -> int
 
     1 unless many are planned faster together: an error of a plug-in costs the plans of its call.
     """
-    return 1
+    from search.batch_planning import TOGETHER, are_planned_together
+
+    return TOGETHER if are_planned_together(judge, searcher, options) else 1
 
 
 def plan_scenarios(
@@ -199,10 +201,13 @@ def plan_scenarios(
 
     `before_call` is called before each call of the judge and of the prior; what it raises ends the plans.
     """
+    from search.batch_planning import planned_together
+
     found: list[Outcome] = []
-    for scenario in scenarios:
+    together = planned_together(scenarios, judge, searcher, options, before_call)
+    for scenario, plan in zip(scenarios, together, strict=True):
         try:
-            found.append(plan_scenario(scenario, judge, searcher, options, before_call))
+            found.append(plan or plan_scenario(scenario, judge, searcher, options, before_call))
         except PlanningFailed as failed:
             found.append(Failure(scenario.id, failed.stage, failed.reason))
     return found

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from search.problem import Problem
 
 
+ALL_RAN, EVERY_SET = "all simulations ran", "every set is scored"
+"""Why a tree search ended."""
+
+
 class Alternative(NamedTuple):
     """One question the search weighed at one step of the path.
 

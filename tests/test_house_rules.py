@@ -27,14 +27,17 @@ SERVED = ("policies.serving.openai_errors", "policies.serving.serve_settings")
 MAY_IMPORT = {
     "envs": ("envs",),
     "envs/llm": ("envs.appended", "envs.errors", "envs.interrupts", "envs.validation", "envs.llm"),
-    "search": (*CONTRACT, "search.planning", "search.parallel", "search.surrogate.reallocate"),
+    "search": (
+        *(*CONTRACT, "search.plan_lines", "search.planning", "search.batch_planning", "search.parallel"),
+        *("search.surrogate.reallocate", "search.core.surface_plans"),
+    ),
     "search/mcts.py": ("search.algorithms.mcts",),
     "search/bayes.py": ("search.algorithms.bayes",),
     "search/core": ("envs.bit_scan", "search.core"),
     "search/surrogate": (*CONTRACT, "search.core", "search.surrogate"),
     "search/algorithms": (*CONTRACT, "search.core", "search.surrogate", "search.algorithms"),
     "search/population": (*CONTRACT, "search.core", "search.algorithms.exhaustive", "search.population"),
-    "search/parallel": (*CONTRACT, "search.planning", "search.parallel"),
+    "search/parallel": (*CONTRACT, "search.plan_lines", "search.planning", "search.parallel"),
     "policies": (
         "envs",
         "policies",

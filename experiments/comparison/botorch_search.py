@@ -41,7 +41,7 @@ class BoTorchSearch:
 
     name = "botorch"
 
-    def __init__(self, num_simulations: int = 60, refit: int = 6, draws: int = 512) -> None:
+    def __init__(self, num_simulations: int = 60, refit: int = 6, draws: int = 128) -> None:
         if importlib.util.find_spec("botorch") is None:
             raise UserError("botorch is not installed, expected pip install 'raise-planner[botorch]'")
         self.num_simulations = num_simulations

@@ -42,7 +42,7 @@ def offline_entries(folder):
     from wandb.proto import wandb_internal_pb2
 
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         entries = []
         for data in transaction_log(path):

@@ -104,6 +104,7 @@ def test_by_keyboard_alone_with_a_reload_in_the_middle(page, tmp_path):
         page.until("document.getElementById('progress').textContent === 'anna: 2 of 8 labelled'")
         pressed(page, "Backspace")
         page.until(f"document.getElementById('answer').textContent === {json.dumps(second)}")
+        page.until(f"{CHOSEN}.length === 3")
         assert page.js(CHOSEN) == [3, 1, 0]
         pressed(page, "Backspace")
         page.until(f"document.getElementById('answer').textContent === {json.dumps(first)}")

@@ -40,7 +40,8 @@ class Patience:
     """Decides of one request whether it is sent again, and waits before it is.
 
     A failure counts against `max_retries` where it may be of this request alone: others are answered
-    meanwhile, or it was the first and only one to fail. Else the endpoint fails, and `give_up_after` counts.
+    meanwhile, or it was the first and only one to fail. Else the endpoint (or this machine, too busy to open
+    a connection in time) fails, and `give_up_after` counts.
     """
 
     def __init__(self, connection: Connection, key: str) -> None:
@@ -70,7 +71,8 @@ class Patience:
             raise connection.no_answer(f"no answer for {health.failing_s:,.0f} s; {GOES_ON}")
         now = time.monotonic()
         self._first = self._first or now
-        if self._counts(signal, health, now - self._since):
+        # A connection that was not open in time says nothing of the request: it was never sent.
+        if not _is_late(came.dropped) and self._counts(signal, health, now - self._since):
             self._failed += 1
         self._seen = health
         if self._failed > endpoint.max_retries or now - self._first >= endpoint.give_up_after:
@@ -96,13 +98,17 @@ class Patience:
         url = connection.endpoint.url
         found = "" if connection.answered else no_endpoint(cause)
         self._unanswered += 1
-        is_late = type(cause).__name__ == "ConnectTimeout" and self._unanswered <= UNANSWERED_RETRIES
-        if found and not is_late:
+        if found and not (_is_late(cause) and self._unanswered <= UNANSWERED_RETRIES):
             raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
         if not connection.answered and self._unanswered > UNANSWERED_RETRIES:
             raise connection.no_answer(
                 f"{self._unanswered} connections to {url} were dropped and nothing was answered, {EXPECTED}"
             )
+
+
+def _is_late(cause: BaseException | None) -> bool:
+    """Tell whether a connection was not open in time."""
+    return type(cause).__name__ == "ConnectTimeout"
 
 
 def pause(retry: int, at_least: float, key: str) -> float:

@@ -26,6 +26,7 @@ from search.planning import ScenarioPlan
 from search.problem import Observations
 
 FILE_NAME = "plans.jsonl"
+_BEGINNING = b'{"scenario_id": '
 _BLOCK = 4 << 20
 """Bytes of lines that are handed on together."""
 
@@ -161,12 +162,12 @@ def read_plans(folder: Path) -> dict[str, ScenarioPlan]:
 
 
 def _plans(folder: Path, holding: bytes = b"") -> Iterator[ScenarioPlan]:
-    """Yield the plans of the lines that hold `holding`."""
+    """Yield the plans of the lines that hold `holding`; what is no line of a plan is told in any case."""
     path = folder / FILE_NAME
     files = [*segments(folder), *([path] if path.exists() else [])]
     for path in files:
         for number, line in checked_lines(path):
-            if number > 1 and holding in line:
+            if number > 1 and (holding in line or not line.startswith(_BEGINNING)):
                 yield _plan(path, number, line)
 
 

@@ -47,7 +47,7 @@ def children():
 def kind_of(pid, driver, name):
     if pid == driver:
         return "driver"
-    return "workers" if "StreamWorker" in name else "ray"
+    return "workers" if name.startswith("ray::") else "ray"
 
 
 def peak_mib(pid):

@@ -22,7 +22,7 @@ from envs.llm.scripted.scripted_server import Script, ScriptedServer
 from tests.experiments.run_cases import SERIAL, record, rows, run, start, summary, write_scenarios
 
 pytestmark = pytest.mark.slow
-N, IN_FLIGHT = 12, 8
+N, IN_FLIGHT = 8, 8
 FAULT_RATE = 0.2
 """Of transport; half as much of replies again: thirty of a hundred in all."""
 FAULTS = ("empty", "score_0", "score_6", "score_of_10", "refusal", "content_filter", "length")

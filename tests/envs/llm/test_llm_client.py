@@ -77,7 +77,7 @@ def test_a_connection_that_a_busy_loop_opened_late_is_no_sign_that_nobody_is_the
 
     monkeypatch.setattr(http.Patience, "goes_on", noted)
     with server() as running:
-        llm = client(running.url)
+        llm = client(running.url, max_retries=0)
 
         def busy():
             time.sleep(0.1)  # each step takes longer than a connection may

@@ -50,13 +50,13 @@ def planned_together(
     found: list[ScenarioPlan | None] = []
     if len(scenarios) < 2 or not are_planned_together(judge, searcher, options):
         return [None] * len(scenarios)
-    batch = _Batch(judge, searcher, options, before_call)
+    batch = _PlannedTogether(judge, searcher, options, before_call)
     for _, group in groupby(scenarios, lambda scenario: id(scenario.schema)):
         found += batch.planned(tuple(group))
     return found
 
 
-class _Batch:
+class _PlannedTogether:
     """Plans of many scenarios of one judge and searcher."""
 
     def __init__(

@@ -16,7 +16,7 @@ import numpy as np
 from envs import UserError
 from envs.attribute import UNKNOWN
 from envs.declared import Declared
-from envs.judges.protocol import Surface, Surfaces
+from envs.judges.protocol import ManySurfaces, Surface
 from search.evaluator import Evaluator, JudgeCallsSpent, SetRules, SetScores
 from search.plans import Alternative, Plan
 
@@ -89,7 +89,7 @@ class SearcherCapabilities:
     num_simulations: int | None
     fit: Callable[[Sequence[Observations]], Searcher] | None
     warm_up: Callable[[], None] | None
-    plan_surfaces: Callable[[Surfaces, np.ndarray, int, int, float], SurfacePlans | None] | None
+    plan_surfaces: Callable[[ManySurfaces, np.ndarray, int, int, float], SurfacePlans | None] | None
     most_judge_calls: Callable[[int, int], int] | None
     expected_judge_calls: Callable[[int, int], int] | None
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs import Judge, Scenario, Score, UserError
 from envs.judges.asking import checked_scores
-from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Capabilities, Surfaces, describe, score_value
+from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Capabilities, ManySurfaces, describe, score_value
 from search.problem import Problem, SetPrior, uniform_prior
 
 
@@ -105,7 +105,7 @@ def scores_of_many(
     return np.where((found < MIN_SCORE) | (found > MAX_SCORE), np.nan, found)
 
 
-def surfaces_of(scenarios: Sequence[Scenario], told: Capabilities) -> Surfaces | None:
+def surfaces_of(scenarios: Sequence[Scenario], told: Capabilities) -> ManySurfaces | None:
     """Return the surfaces of `scenarios`, None unless all have one, of one function."""
     if told.surfaces is not None:
         return told.surfaces(scenarios)
@@ -117,7 +117,7 @@ def surfaces_of(scenarios: Sequence[Scenario], told: Capabilities) -> Surfaces |
         return None
     params = [np.asarray(part.params, np.float64) for part in parts]
     starts = np.cumsum([0, *map(len, params)])
-    return Surfaces(parts[0].function, np.concatenate(params), starts)
+    return ManySurfaces(parts[0].function, np.concatenate(params), starts)
 
 
 def scenario_problem(

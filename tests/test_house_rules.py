@@ -105,6 +105,7 @@ LONG_FUNCTIONS = {
     "envs/judges/llm/local.py:__init__": "an argument for each key of its YAML",
     "envs/priors.py:__init__": "an argument for each key of its YAML",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
+    "search/batch_planning.py:_rows": "the same",
     "envs/judges/llm/llm_judge.py:__init__": "an argument for each key of judge=openai",
 }
 

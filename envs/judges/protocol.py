@@ -66,7 +66,7 @@ class Surface(NamedTuple):
     params: np.ndarray
 
 
-class Surfaces(NamedTuple):
+class ManySurfaces(NamedTuple):
     """A judge of K scenarios as compiled code, so that many searches run without Python between them.
 
     `function`: as of a `Surface`. `params`: float64[P], C-contiguous; those of scenario k are
@@ -128,7 +128,7 @@ class Capabilities:
     surface : (scenario) -> the same scores as compiled code, or None; for a judge that is cheap and exact
     score_many : (scenarios, owners int64[B], masks uint64[B], samples int64[B]) -> float64[B], what
         `score_sets` says of the set `masks[i]` of `scenarios[owners[i]]`; all of one schema
-    surfaces : (scenarios) -> `surface` of each of them as `Surfaces`, or None; all of one schema
+    surfaces : (scenarios) -> `surface` of each of them as `ManySurfaces`, or None; all of one schema
     shard : (workers) -> the same judge for one of as many processes
     preflight : (run's folder, first scenario), called once before a run: finds out what cannot work
     provenance : () -> what else determines a score, as plain data
@@ -151,7 +151,7 @@ class Capabilities:
     score_sets: Callable[[Scenario, np.ndarray, np.ndarray], np.ndarray] | None
     surface: Callable[[Scenario], Surface | None] | None
     score_many: Callable[[Sequence[Scenario], np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None
-    surfaces: Callable[[Sequence[Scenario]], Surfaces | None] | None
+    surfaces: Callable[[Sequence[Scenario]], ManySurfaces | None] | None
     shard: Callable[[int], Any] | None
     preflight: Callable[[Path, Scenario], None] | None
     provenance: Callable[[], Any] | None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs import UserError
-from envs.judges.protocol import Surfaces
+from envs.judges.protocol import ManySurfaces
 from search.core.tree import NO_CHILD, SCORED, SelectionRules, Tree, new_tree
 from search.path_rule import TIE, members
 from search.plans import ALL_RAN, EVERY_SET, Alternative, Plan
@@ -88,7 +88,7 @@ class MCTSSearch:
         return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
 
     def plan_surfaces(
-        self, surfaces: Surfaces, askable: np.ndarray, n_attributes: int, budget: int, dropout: float
+        self, surfaces: ManySurfaces, askable: np.ndarray, n_attributes: int, budget: int, dropout: float
     ) -> SurfacePlans | None:
         """Return what `plan` does of each of K exact problems without costs, limit and prior.
 

@@ -240,7 +240,7 @@ def plan_surfaces(tree, rules, function, params, starts, askable, num_simulation
     ----------
     tree : Tree, with a row for each simulation and for each set on the ways to a plan
     rules : SelectionRules, of which what is known and can be asked is nobody's
-    function, params, starts : as of `envs.judges.protocol.Surfaces`; they know no NaN
+    function, params, starts : as of `envs.judges.protocol.ManySurfaces`; they know no NaN
     askable : uint64[K], of each at least one
     num_simulations : int64
     stays : float64, chance that a person goes on answering

@@ -21,7 +21,7 @@ _REACH = 2.2  # sd: a person's z is squashed to +- this
 _DOMAINS = {name: i for i, name in enumerate(DOMAINS)}
 
 
-class People(NamedTuple):
+class JudgedPeople(NamedTuple):
     """The judge of K people, each in one domain; n attributes, P complementary pairs."""
 
     base: np.ndarray  # float64[K, 3], score of the empty set
@@ -68,7 +68,7 @@ def draw_of_schema(parameters: Parameters, schema: Schema) -> SchemaDraw:
     )
 
 
-def read_people(parameters: Parameters, draw: SchemaDraw, scenarios: Sequence[Scenario]) -> People:
+def read_people(parameters: Parameters, draw: SchemaDraw, scenarios: Sequence[Scenario]) -> JudgedPeople:
     """Return the judge of each of K `scenarios`, all of the schema of `draw`."""
     preset = parameters.preset
     codes = np.array([s.codes for s in scenarios], np.int64)
@@ -84,7 +84,7 @@ def read_people(parameters: Parameters, draw: SchemaDraw, scenarios: Sequence[Sc
     shares = np.maximum(height, 0.0)[:, None] * np.array(GAIN_SHARES)
     relevance = draw.relevance[rows, domain] * there
     pair = draw.strength * np.minimum(relevance[:, draw.first], relevance[:, draw.second])
-    return People(
+    return JudgedPeople(
         bases,
         np.clip(shares, 0.0, _CEILING - bases),
         draw.load[rows, domain] * there[:, :, None],

@@ -25,11 +25,11 @@ import numpy as np
 
 from envs.elementwise import each
 from envs.errors import UserError
-from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Score, Surface, Surfaces
+from envs.judges.protocol import MAX_SCORE, MIN_SCORE, ManySurfaces, Score, Surface
 from envs.judges.simulated.parameters import Parameters, normals
 from envs.judges.simulated.people import (
     GAIN_SHARES,
-    People,
+    JudgedPeople,
     SchemaDraw,
     draw_of_schema,
     in_order,
@@ -97,8 +97,8 @@ class SimulatedJudge:
         self._others = [SimulatedJudge(preset, self.model_seed + i) for i in range(1, self.draws)]
         self._parameters = Parameters(self.preset, self.model_seed, GAIN_SHARES)
         self._schemas: OrderedDict[Schema, SchemaDraw] = OrderedDict()
-        self._read: OrderedDict[tuple[object, ...], People] = OrderedDict()
-        self._latest: tuple[tuple[Scenario, ...], People] | None = None
+        self._read: OrderedDict[tuple[object, ...], JudgedPeople] = OrderedDict()
+        self._latest: tuple[tuple[Scenario, ...], JudgedPeople] | None = None
 
     @property
     def stochastic(self) -> bool:
@@ -172,7 +172,7 @@ class SimulatedJudge:
         found = self.surfaces((scenario,))
         return None if found is None else Surface(found.function, found.params)
 
-    def surfaces(self, scenarios: Sequence[Scenario]) -> Surfaces | None:
+    def surfaces(self, scenarios: Sequence[Scenario]) -> ManySurfaces | None:
         """Return the surfaces of `scenarios`, all of one schema, or None with noise."""
         if self.stochastic:
             return None
@@ -185,7 +185,7 @@ class SimulatedJudge:
             parts.insert(0, np.tile(head, (len(scenarios), 1)))
         params = np.concatenate(parts, axis=1) if self._others else parts[0]
         starts = params.shape[1] * np.arange(len(scenarios) + 1)
-        return Surfaces(mean_surface if self._others else simulated_surface, params.ravel(), starts)
+        return ManySurfaces(mean_surface if self._others else simulated_surface, params.ravel(), starts)
 
     def warm_up(self) -> None:
         """Compile the surface, where there is one."""
@@ -200,7 +200,7 @@ class SimulatedJudge:
         drawn = normals(3, "noise", self.seed, scenario_id, sorted(known), int(sample))
         return self.noise_std * math.sqrt(3.0) * drawn
 
-    def _people(self, scenarios: Sequence[Scenario]) -> People:
+    def _people(self, scenarios: Sequence[Scenario]) -> JudgedPeople:
         """Return what is made of `scenarios`, all of one schema; the latest ones are remembered."""
         latest = self._latest
         if latest is not None and len(latest[0]) == len(scenarios) and all(map(is_, latest[0], scenarios)):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from envs.attribute import Attribute, Level
 from envs.judges.simulated import SimulatedJudge
 from envs.judges.simulated.parameters import PUBLISHED_GAINS, REFERENCE, Parameters
-from envs.judges.simulated.people import People, draw_of_schema
+from envs.judges.simulated.people import JudgedPeople, draw_of_schema
 from envs.judges.simulated.presets import PRESETS
 from envs.loading import load_bundled
 from envs.scenario import DOMAINS, Scenario
@@ -37,7 +37,7 @@ def through_surface(judge, scenario, masks):
 
 def person_of(judge, scenario):
     """Return what the judge makes of one person, without the axis of people."""
-    return People(*(part[0] for part in judge._people([scenario])))
+    return JudgedPeople(*(part[0] for part in judge._people([scenario])))
 
 
 def digest():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from search.core import linear_algebra, saturating_link
+from search.core.surface_regression import total
 
 SHAPES = [(1, 1, 1), (2, 2, 3), (3, 7, 5), (2, 20, 300), (1, 65, 33)]
 
@@ -143,3 +144,10 @@ def test_what_is_read_only_gives_the_same(shape):
         array.setflags(write=False)
     for (function, given), wanted in zip(cases, expected, strict=True):
         np.testing.assert_array_equal(function(*given), wanted)
+
+
+def test_a_total_is_numpys_sum_to_the_last_bit():
+    rng = np.random.default_rng(8)
+    for size in (0, 1, 7, 8, 9, 60, 128, 129, 300, 1000):
+        row = rng.normal(size=size) * 10.0 ** rng.uniform(-8, 8, size)
+        assert total(row) == row.sum()

@@ -15,7 +15,7 @@ _OTHERS = (
     r"teacher|doctor|therapist|client|patients?|students?|pupils?|ex|best friend|in[- ]laws?|family"
 )
 _PARTNERS = r"husband|wife|partner|girlfriend|boyfriend|spouse|fianc[e\u00e9]e?|gf|bf|hubby|missus"
-SELF = re.compile(r"\b(?:i|i'm|im|i've|i'd|i'll|me|myself|mine|my own|we|we're|we've|us|our)\b")
+SELF = re.compile(r"\b(?:i|i'm|im|i've|i'd|i'll|me|myself|mine|my own|ah|ah'm|we|we're|we've|us|our)\b")
 THIRD = re.compile(
     rf"\b(?:he|she|they|he's|she's|they're|his|her|hers|their|someone|somebody|people|everyone|you|your|"
     rf"(?:my|our|his|her|their|a|the|an|some|one of my) (?:\w+ )?(?:{_OTHERS}|{_PARTNERS})(?:'s)?)\b"
@@ -59,6 +59,10 @@ _SAID = re.compile(
 )
 
 
+_FIRST = 40
+"""Characters before words that stand for "I am": "Nurse in Leeds, widowed"."""
+
+
 def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -> bool:
     """Tell whether `sentence[start:end]` is said of the writer, and neither denied nor supposed nor over.
 
@@ -76,12 +80,15 @@ def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -
         own = max((m.end() for m in SELF.finditer(clause)), default=-1)
         if third > own:
             return False
-        if not asked and (_ASKING.match(sentence) or _others_only(sentence)):
+        if not asked and (_ASKING.match(sentence) or not _speaks_of_self(sentence, start)):
             return False
     return past or not (_OVER.search(clause) or _LONG_AGO.match(sentence[end:]))
 
 
-def _others_only(sentence: str) -> bool:
-    """Tell whether `sentence` speaks of somebody else, and not of its writer."""
-    others = any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence))
-    return others and not SELF.search(sentence)
+def _speaks_of_self(sentence: str, start: int) -> bool:
+    """Tell whether `sentence` speaks of its writer; where it is of nobody, only its first words are theirs."""
+    if SELF.search(sentence):
+        return True
+    if any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence)):
+        return False
+    return start <= _FIRST or re.search(r"\bm[ay]\b", sentence) is not None

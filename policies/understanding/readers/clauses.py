@@ -43,6 +43,9 @@ _ASKING = re.compile(
     r"does|did|will|would|am|was|were|has|any|tips|ways|advice)\b"
 )
 _OWN = re.compile(r"(?:i\b|i'|im\b|am\b|my\b|we\b|our\b|me\b|the (?:wife|husband|missus))")
+_RELATIVE = re.compile(
+    rf"(?:my|our) (?:\w+ )?(?:{_OTHERS}) (?:is|are|was|were|has|had|have|gets|got|feels|keeps)\b"
+)
 _HAD = re.compile(
     r"(?:(?:my|our) (?:[\w'-]+ ){0,2}[\w'-]+|the (?:wife|husband|missus|mrs))"
     r"(?<! is)(?<! are)(?<! was)(?<! has)(?<! died)(?<! dead)(?<! passed)(?<! left)(?<! out)(?<! me)(?<! up)"
@@ -73,7 +76,13 @@ def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -
     said = sentence[start:end]
     if _HAD.fullmatch(said):
         return not _NOT_HAD.search(clause) and not (_SAID.search(before) and before.rstrip(" ")[-1] in "\"'")
-    if said.startswith("am i ") or DENIED.search(clause) or SUPPOSED.search(clause) or _SAID.search(before):
+    if (
+        said.startswith("am i ")
+        or _RELATIVE.match(said)
+        or DENIED.search(clause)
+        or SUPPOSED.search(clause)
+        or _SAID.search(before)
+    ):
         return False
     if not _OWN.match(said):
         third = max((m.end() for m in THIRD.finditer(clause)), default=-1)
@@ -86,7 +95,7 @@ def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -
 
 
 def _speaks_of_self(sentence: str, start: int) -> bool:
-    """Tell whether `sentence` speaks of its writer; where it is of nobody, only its first words are theirs."""
+    """Tell whether `sentence` speaks of its writer; where it names nobody, its first words do."""
     if SELF.search(sentence):
         return True
     if any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence)):

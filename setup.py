@@ -44,7 +44,7 @@ setup(
         "pyarrow>=18",
         "pydantic>=2.7",
         "PyYAML>=6.0",
-        "ray>=2.40,<3",
+        "ray>=2.52,<3",
         "rich>=13.9",
         "wandb>=0.19",
         "wordllama>=0.4.0.post1,<0.5",
@@ -75,6 +75,7 @@ setup(
         "local-llm": ["xllamacpp>=2026.10"],
         "inspect": ["inspect-ai>=0.3.250"],
         "benchmark": ["pomdp-py>=1.3.5"],
+        "botorch": ["botorch>=0.18"],
         "datasets": ["datasets>=3"],
         "serve": [
             "cryptography>=44",

@@ -25,17 +25,21 @@ from rich.table import Table
 
 from envs import Attribute, Scenario, Schema, UserError
 from envs.judges.simulated import SimulatedJudge
+from envs.loading import load_bundled
 from experiments.benchmarks import pomcp
 from experiments.benchmarks.environment_rates import environment_rates, environment_table
 from experiments.console.entry_point import entry_point
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.problem import Problem
+from search.rollouts import plan
 from search.scenario_problem import scenario_problem
 
 FILE_NAME = "benchmark.json"
-TARGETS = {(10, 4): 2.0, (60, 10): 0.5}
-"""Millions of simulations a second that the compiled core is expected to reach on one core."""
+TARGETS = {(10, 4): 4.5, (60, 10): 1.4}
+"""Millions of simulations a second that the compiled core (puct, max) is to reach on one core."""
+PLAN_TARGET = 2.0
+"""The same for `plan()` over the bundled scenarios."""
 SEARCHES: dict[str, dict[str, Any]] = {
     "puct, max": {},
     "uct, max": {"selection": "uct"},
@@ -94,6 +98,20 @@ def _best(
     return min(times[1:]), ran
 
 
+def whole_plan_rate(budget: int, simulations: int, repeats: int, seed: int) -> Rate:
+    """Measure `search.rollouts.plan` over the bundled scenarios, as a run calls it: from profiles to rows.
+
+    The judge has drawn its numbers for the schema before, as in a run after its first scenarios.
+    """
+    judge, searcher = SimulatedJudge("varied", model_seed=seed), MCTSSearch(simulations)
+    times, ran = [], 0
+    for _ in range(repeats + 1):
+        started = time.thread_time()
+        ran = sum(row.num_simulations for row in plan(load_bundled(), judge, searcher, budget, seed))
+        times.append(time.thread_time() - started)
+    return Rate(10, budget, "puct, max", "plan(), bundled", ran, ran / min(times[1:]))
+
+
 def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size: int | None) -> Rate:
     """Measure `MCTSSearch.plan` as a run calls it: through the surface, or through `evaluate` in batches."""
     searcher = MCTSSearch(simulations, batch_size=batch_size or 1)
@@ -105,7 +123,7 @@ def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size
         started = time.thread_time()
         ran = searcher.plan(problem, np.random.default_rng(seed)).simulations
         times.append(time.thread_time() - started)
-    how = "plan()" if batch_size is None else f"plan(), by {batch_size}"
+    how = "one search" if batch_size is None else f"one, by {batch_size}"
     return Rate(10, budget, "puct, max", how, ran, ran / min(times[1:]))
 
 
@@ -118,6 +136,7 @@ def measure(simulations: int, repeats: int, seed: int) -> list[Rate]:
             ends = n <= 10 and keys.get("backup") != "mean"
             problems = [synthetic_problem(n, budget, seed + i) for i in range(32 if ends else 1)]
             rates += compiled_rates(problems, search, 386 if ends else simulations, repeats)
+    rates.append(whole_plan_rate(4, 300, repeats, seed))
     rates.append(plan_rate(4, 300, repeats, seed, None))
     rates.append(plan_rate(4, 300, repeats, seed, 8))
     return rates
@@ -152,7 +171,9 @@ def table(rates: Sequence[Rate], interpreted: float) -> Table:
     for name in ("M/s", "target", "x Py"):
         found.add_column(name, justify="right", no_wrap=True)
     for rate in rates:
-        target = TARGETS[rate.n_attributes, rate.budget] if rate.how == "core" else None
+        aimed_at = rate.how == "core" and rate.search == "puct, max"
+        target = TARGETS[rate.n_attributes, rate.budget] if aimed_at else None
+        target = PLAN_TARGET if rate.how.startswith("plan()") else target
         found.add_row(
             f"{rate.n_attributes}, {rate.budget}",
             rate.search,

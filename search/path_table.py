@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -52,7 +52,7 @@ class PathRecord:
     seed: int
 
 
-_SCHEMA = pa.schema(
+TABLE_SCHEMA = pa.schema(
     [
         ("scenario_id", pa.string()),
         ("domain", pa.string()),
@@ -71,7 +71,7 @@ _SCHEMA = pa.schema(
         ("seed", pa.int64()),
     ]
 )
-COLUMNS: tuple[str, ...] = tuple(_SCHEMA.names)
+COLUMNS: tuple[str, ...] = tuple(TABLE_SCHEMA.names)
 
 
 class PathTable:
@@ -96,7 +96,7 @@ class PathTable:
         names = [f.name for f in fields(PathRecord)]
         rows = [{name: getattr(record, name) for name in names} for record in records]
         return cls(
-            pa.Table.from_pylist(rows, schema=_SCHEMA), {**provenance, "schema_version": SCHEMA_VERSION}
+            pa.Table.from_pylist(rows, schema=TABLE_SCHEMA), {**provenance, "schema_version": SCHEMA_VERSION}
         )
 
     @classmethod
@@ -121,12 +121,12 @@ class PathTable:
                 f"{path}: not a readable Parquet file ({type(error).__name__}), expected a path table"
             ) from None
         provenance = _provenance(path, table.schema.metadata or {})
-        for field in _SCHEMA:
+        for field in TABLE_SCHEMA:
             position = table.schema.get_field_index(field.name)
             found = "none" if position < 0 else str(table.schema.field(position).type)
             if found.replace("element:", "item:") != str(field.type).replace("element:", "item:"):
                 raise UserError(f"{path}: column {field.name}: found {found}, expected {field.type}")
-        found_table = table.select(list(COLUMNS)).cast(_SCHEMA)
+        found_table = table.select(list(COLUMNS)).cast(TABLE_SCHEMA)
         for name in COLUMNS:
             if found_table[name].null_count:
                 raise UserError(f"{path}: column {name}: found nulls, expected a value in each row")
@@ -134,17 +134,7 @@ class PathTable:
 
     def save(self, path: str | Path) -> None:
         """Write to `path` at once: a reader sees the old file or the whole new one."""
-        path = Path(path)
-        metadata = {_METADATA_KEY: json.dumps(self.provenance, sort_keys=True).encode()}
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                pq.write_table(self.table.replace_schema_metadata(metadata), file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_groups([self.table], self.provenance, path)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a DataFrame, one row a scenario, lists as NumPy arrays."""
@@ -153,6 +143,29 @@ class PathTable:
     def records(self) -> list[PathRecord]:
         """Return the rows as records, in file order."""
         return [record_of(row) for row in self.table.to_pylist()]
+
+
+def save_groups(groups: Iterable[pa.Table], provenance: Mapping[str, Any], path: str | Path) -> int:
+    """Write a path table to `path` at once, a row group for each of `groups`; return the number of rows.
+
+    One group is in memory at a time.
+    """
+    path, n_rows = Path(path), 0
+    stamped = {**provenance, "schema_version": SCHEMA_VERSION}
+    schema = TABLE_SCHEMA.with_metadata({_METADATA_KEY: json.dumps(stamped, sort_keys=True).encode()})
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            with pq.ParquetWriter(file, schema) as writer:
+                for group in groups:
+                    writer.write_table(group.cast(TABLE_SCHEMA).replace_schema_metadata(schema.metadata))
+                    n_rows += group.num_rows
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return n_rows
 
 
 def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -182,7 +195,7 @@ def fits(row: Mapping[str, Any]) -> bool:
         and all(_is(value, field.type.value_type) for value in row[field.name])
         if pa.types.is_list(field.type)
         else _is(row[field.name], field.type)
-        for field in _SCHEMA
+        for field in TABLE_SCHEMA
     )
 
 
@@ -202,5 +215,4 @@ def record_of(row: Mapping[str, Any]) -> PathRecord:
 
 def row_of(record: PathRecord) -> dict[str, Any]:
     """Return the columns of `record` (of a subclass, too) as plain JSON types."""
-    row = asdict(record)
-    return {name: list(v) if isinstance(v := row[name], tuple) else v for name in COLUMNS}
+    return {name: list(v) if isinstance(v := getattr(record, name), tuple) else v for name in COLUMNS}

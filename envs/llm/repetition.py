@@ -17,7 +17,11 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 GOES_ON = "what was paid for is saved, resume=true goes on from there"
 EXPECTED = "expected the base_url of an OpenAI-compatible endpoint"
 UNANSWERED_RETRIES = 2
-"""Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none."""
+"""Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none.
+
+Of one whose connection was not open in time as well: on a busy machine, or beside thousands of replies that
+come at once, that is no sign that nobody is there.
+"""
 
 
 class Outcome(NamedTuple):
@@ -36,7 +40,8 @@ class Patience:
     """Decides of one request whether it is sent again, and waits before it is.
 
     A failure counts against `max_retries` where it may be of this request alone: others are answered
-    meanwhile, or it was the first and only one to fail. Else the endpoint fails, and `give_up_after` counts.
+    meanwhile, or it was the first and only one to fail. Else the endpoint (or this machine, too busy to open
+    a connection in time) fails, and `give_up_after` counts.
     """
 
     def __init__(self, connection: Connection, key: str) -> None:
@@ -66,7 +71,8 @@ class Patience:
             raise connection.no_answer(f"no answer for {health.failing_s:,.0f} s; {GOES_ON}")
         now = time.monotonic()
         self._first = self._first or now
-        if self._counts(signal, health, now - self._since):
+        # A connection that was not open in time says nothing of the request: it was never sent.
+        if not _is_late(came.dropped) and self._counts(signal, health, now - self._since):
             self._failed += 1
         self._seen = health
         if self._failed > endpoint.max_retries or now - self._first >= endpoint.give_up_after:
@@ -91,13 +97,18 @@ class Patience:
         connection.answered = type(cause).__name__ == "ReadTimeout"
         url = connection.endpoint.url
         found = "" if connection.answered else no_endpoint(cause)
-        if found:
-            raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
         self._unanswered += 1
+        if found and not (_is_late(cause) and self._unanswered <= UNANSWERED_RETRIES):
+            raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
         if not connection.answered and self._unanswered > UNANSWERED_RETRIES:
             raise connection.no_answer(
                 f"{self._unanswered} connections to {url} were dropped and nothing was answered, {EXPECTED}"
             )
+
+
+def _is_late(cause: BaseException | None) -> bool:
+    """Tell whether a connection was not open in time."""
+    return type(cause).__name__ == "ConnectTimeout"
 
 
 def pause(retry: int, at_least: float, key: str) -> float:

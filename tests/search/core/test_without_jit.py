@@ -13,6 +13,7 @@ FILES = (
     "core/test_golden.py",
     "core/test_linear_algebra.py",
     "test_path_rule.py",
+    "test_batch_planning.py",
     "population/test_tree_search.py",
 )
 

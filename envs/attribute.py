@@ -49,8 +49,9 @@ class Attribute:
     `question`: blank, the name makes one. `reworded`: the question in other words, for somebody who did not
     understand it. `cost`: burden of answering, in units of `cost_weight`. `sensitivity`: 1 (small talk) to 5.
     `reads`: how people tell it, (level, patterns) in the order in which they count; level `number`: patterns
-    around a number, whose characters are # there. `unit`: of the ranges of levels. `past`: what is over tells
-    it too.
+    around a number, whose characters are # there; one behind a `?` counts only in a reply to its question,
+    one behind a `^` only where a part of such a reply begins. `unit`: of the ranges of levels. `past`: what
+    is over tells it too.
     """
 
     name: str

@@ -131,7 +131,7 @@ class _AttributeRow(FileModel):
                 raise ValueError(f"reads: found {level!r}, expected number or one of {', '.join(names)}")
             for pattern in patterns:
                 try:
-                    re.compile(expanded(pattern))
+                    re.compile(expanded(pattern.removeprefix("?")))
                 except re.error:
                     raise ValueError(f"reads.{level}: a pattern is no regular expression") from None
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,9 +84,10 @@ def written_replies(path: Path = REPLIES) -> list[WrittenReply]:
 def tells_examples(replies: Iterable[WrittenReply], seed: int = 0) -> list[Example]:
     """Return what each reply tells of the attribute that was asked: labels `yes` and `no`.
 
-    An answer about one attribute is also a reply that tells nothing of another, drawn among those it is not
-    near. A reply to anything is one to eight attributes. Each example comes twice, with and without its
-    attribute, so that the features alone can speak for attributes that were never trained.
+    An answer about one attribute is also a reply that tells nothing of three others, drawn among those it is
+    not near and of which it holds no fact; so is talk past one question, of three other ones. A reply to
+    anything is one to eight attributes. Each example comes twice, with and without its attribute, so that the
+    features alone can speak for attributes that were never trained.
     """
     rng = np.random.default_rng(seed)
     schema = penguin_schema()
@@ -105,6 +107,10 @@ def _of_attributes(reply: WrittenReply, schema: Schema, rng: np.random.Generator
         seen = cues(reply.text, attribute, facts(reply.text, schema, name))
         return Example(reply.text, label, name, seen, weight)
 
+    def elsewhere(names: Sequence[str], weight: float) -> Iterator[Example]:
+        others = (example(str(name), "no", weight) for name in rng.permutation(names))
+        return itertools.islice((other for other in others if "a fact" not in other.cues), 3)
+
     if reply.kind == "correct":
         return
     if reply.attribute is None:
@@ -112,10 +118,11 @@ def _of_attributes(reply: WrittenReply, schema: Schema, rng: np.random.Generator
             yield example(str(name), "no", 3 / 8)
     elif KINDS[reply.kind] == "answer":
         yield example(reply.attribute, "yes")
-        far = [name for name in schema.names if not _near(name, reply.attribute)]
-        yield example(str(rng.choice(far)), "no")
+        yield from elsewhere([name for name in schema.names if not _near(name, reply.attribute)], 0.5)
     else:
         yield example(reply.attribute, "no")
+        if reply.kind in ("off_topic", "evasive"):
+            yield from elsewhere([name for name in schema.names if name != reply.attribute], 0.4)
 
 
 def _near(one: str, other: str) -> bool:

@@ -15,7 +15,7 @@ _OTHERS = (
     r"teacher|doctor|therapist|client|patients?|students?|pupils?|ex|best friend|in[- ]laws?|family"
 )
 _PARTNERS = r"husband|wife|partner|girlfriend|boyfriend|spouse|fianc[e\u00e9]e?|gf|bf|hubby|missus"
-SELF = re.compile(r"\b(?:i|i'm|im|i've|i'd|i'll|me|myself|mine|my own|we|we're|we've|us|our)\b")
+SELF = re.compile(r"\b(?:i|i'm|im|i've|i'd|i'll|me|myself|mine|my own|ah|ah'm|we|we're|we've|us|our)\b")
 THIRD = re.compile(
     rf"\b(?:he|she|they|he's|she's|they're|his|her|hers|their|someone|somebody|people|everyone|you|your|"
     rf"(?:my|our|his|her|their|a|the|an|some|one of my) (?:\w+ )?(?:{_OTHERS}|{_PARTNERS})(?:'s)?)\b"
@@ -43,6 +43,9 @@ _ASKING = re.compile(
     r"does|did|will|would|am|was|were|has|any|tips|ways|advice)\b"
 )
 _OWN = re.compile(r"(?:i\b|i'|im\b|am\b|my\b|we\b|our\b|me\b|the (?:wife|husband|missus))")
+_RELATIVE = re.compile(
+    rf"(?:my|our) (?:\w+ )?(?:{_OTHERS}) (?:is|are|was|were|has|had|have|gets|got|feels|keeps)\b"
+)
 _HAD = re.compile(
     r"(?:(?:my|our) (?:[\w'-]+ ){0,2}[\w'-]+|the (?:wife|husband|missus|mrs))"
     r"(?<! is)(?<! are)(?<! was)(?<! has)(?<! died)(?<! dead)(?<! passed)(?<! left)(?<! out)(?<! me)(?<! up)"
@@ -59,6 +62,10 @@ _SAID = re.compile(
 )
 
 
+_FIRST = 40
+"""Characters before words that stand for "I am": "Nurse in Leeds, widowed"."""
+
+
 def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -> bool:
     """Tell whether `sentence[start:end]` is said of the writer, and neither denied nor supposed nor over.
 
@@ -69,19 +76,28 @@ def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -
     said = sentence[start:end]
     if _HAD.fullmatch(said):
         return not _NOT_HAD.search(clause) and not (_SAID.search(before) and before.rstrip(" ")[-1] in "\"'")
-    if said.startswith("am i ") or DENIED.search(clause) or SUPPOSED.search(clause) or _SAID.search(before):
+    if (
+        said.startswith("am i ")
+        or _RELATIVE.match(said)
+        or DENIED.search(clause)
+        or SUPPOSED.search(clause)
+        or _SAID.search(before)
+    ):
         return False
     if not _OWN.match(said):
         third = max((m.end() for m in THIRD.finditer(clause)), default=-1)
         own = max((m.end() for m in SELF.finditer(clause)), default=-1)
         if third > own:
             return False
-        if not asked and (_ASKING.match(sentence) or _others_only(sentence)):
+        if not asked and (_ASKING.match(sentence) or not _speaks_of_self(sentence, start)):
             return False
     return past or not (_OVER.search(clause) or _LONG_AGO.match(sentence[end:]))
 
 
-def _others_only(sentence: str) -> bool:
-    """Tell whether `sentence` speaks of somebody else, and not of its writer."""
-    others = any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence))
-    return others and not SELF.search(sentence)
+def _speaks_of_self(sentence: str, start: int) -> bool:
+    """Tell whether `sentence` speaks of its writer; where it names nobody, its first words do."""
+    if SELF.search(sentence):
+        return True
+    if any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence)):
+        return False
+    return start <= _FIRST or re.search(r"\bm[ay]\b", sentence) is not None

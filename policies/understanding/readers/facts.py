@@ -59,13 +59,15 @@ def facts(text: str, schema: Schema, asked: str | None = None) -> dict[str, Valu
 class _Pattern(NamedTuple):
     """A pattern of an attribute; an `elliptic` one begins a part of a reply, without "I am".
 
-    `rank`: place of its level among those that the attribute reads.
+    `rank`: place of its level among those that the attribute reads. `reply`: it is a sign only where the
+    attribute was asked, as an elliptic one is.
     """
 
     rank: int
     level: str
     regex: re.Pattern[str]
     elliptic: bool
+    reply: bool
 
 
 class _Row(NamedTuple):
@@ -83,9 +85,9 @@ def _patterns(schema: Schema) -> tuple[list[tuple[str, _Pattern]], KeyWords]:
     for attribute in schema.attributes:
         for rank, (level, texts) in enumerate(attribute.reads):
             for text in texts:
-                plain.append(text.removeprefix("^"))
-                pattern = _Pattern(rank, level, re.compile(plain[-1]), text.startswith("^"))
-                rows.append((attribute.name, pattern))
+                plain.append(text.lstrip("^?"))
+                regex, elliptic = re.compile(plain[-1]), text.startswith("^")
+                rows.append((attribute.name, _Pattern(rank, level, regex, elliptic, text[0] in "^?")))
     return rows, KeyWords(plain)
 
 
@@ -150,7 +152,7 @@ def _only(phrases: list[Fact]) -> Fact | None:
 def _by_patterns(attribute: Attribute, text: _Text, asked: bool) -> Fact | None:
     """Return the first fact that a pattern of the attribute finds, in the order of the schema."""
     for row in text.rows(attribute):
-        if row.pattern.elliptic and not asked:
+        if row.pattern.reply and not asked:
             continue
         for start, end in _elliptic(row) if row.pattern.elliptic else _anywhere(row, attribute, asked):
             fact = _fact(attribute, text, row.start + start, row.start + end, row.pattern.level)

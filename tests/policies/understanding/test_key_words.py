@@ -11,7 +11,7 @@ from experiments.understanding.danger_model import written_danger
 from policies.understanding.detectors.rules_detector import clauses, default_detector
 from policies.understanding.key_words import KeyWords, key_words
 
-PATTERNS = [p.removeprefix("^") for a in penguin_schema().attributes for _, own in a.reads for p in own]
+PATTERNS = [p.lstrip("^?") for a in penguin_schema().attributes for _, own in a.reads for p in own]
 WORDS = sorted({word for pattern in PATTERNS for word in re.findall(r"[a-z#']+|[^\w\s]", pattern)})
 COMPILED = [re.compile(pattern) for pattern in PATTERNS]
 KEYS = KeyWords(PATTERNS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs import penguin_schema
+from envs import load_schema, penguin_schema
 from envs.attribute import Attribute, Level
 from policies.understanding.readers.facts import facts
 from tests.cpu_time import cpu_seconds
@@ -131,6 +131,62 @@ def test_what_a_question_tells_in_passing(text, attribute, level):
 )
 def test_what_is_asked_supposed_past_or_of_others_is_no_fact(text):
     assert facts(text, SCHEMA) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Our 30 employees have not been paid since March.",
+        "Explain gravity to a ten year old.",
+        "A ladder of 5 m leans on a wall, is that safe?",
+        "My boss is an alcoholic. Do I tell his wife?",
+        "I've attempted the crossword twice this week.",
+        "Yesterday I tried to return a coat and thought about shouting.",
+        "We had a power cut last night and the clock blinks.",
+        "I'm drowning in emails.",
+        "I owe my brother a favour.",
+        "This is hopeless, the cake won't come out.",
+        "Back in high school we had a nicer logo.",
+        "I inherited my aunt's piano.",
+        "Things are tough for the club this year.",
+        "At what age does a child decide? My ex thinks twelve.",
+    ],
+)
+def test_a_query_tells_only_what_is_sure(text):
+    assert facts(text, SCHEMA) == {}
+
+
+def test_a_man_who_is_defended_is_somebody_else():
+    assert facts("I'm a lawyer defending a man", SCHEMA).keys() == {"Profession"}
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("hopeless, mostly", "Emotional State"),
+        ("last week, I tried", "Past Self-Harm History"),
+        ("things are tough", "Economic Status"),
+        ("high school", "Education Level"),
+        ("my ex and I don't speak", "Marital Status"),
+    ],
+)
+def test_an_answer_needs_less_than_a_query(text, asked):
+    assert asked in facts(text, SCHEMA, asked)
+    assert asked not in facts(text, SCHEMA)
+
+
+def test_a_pattern_of_a_file_may_count_in_replies_alone(tmp_path):
+    path = tmp_path / "attributes.yaml"
+    path.write_text(
+        "- {name: Pet, levels: [cat, dog], reads: {cat: ['?purrs', 'my cat'], dog: ['^woof']}}\n",
+        encoding="utf-8",
+    )
+    schema = load_schema(path)
+    assert facts("it purrs", schema) == {}
+    assert facts("it purrs", schema, "Pet")["Pet"].level == "cat"
+    assert facts("I feed my cat", schema)["Pet"].level == "cat"
+    assert facts("well, woof", schema) == {}
+    assert facts("well, woof", schema, "Pet")["Pet"].level == "dog"
 
 
 def test_facts_of_queries_that_somebody_else_wrote():

@@ -43,7 +43,7 @@ setup(
         "pandas>=2.2",
         "pyarrow>=18",
         "pydantic>=2.7",
-        "PyYAML>=6.0",
+        "PyYAML>=6.0.2",
         "ray>=2.52,<3",
         "rich>=13.9",
         "wandb>=0.19",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from envs import Schema, UserError, load_schema, penguin_schema
 from envs.schema import FILE_NAME as SCHEMA
@@ -19,6 +19,9 @@ from search.population.history_values import NOT_ASKED, HistoryValues, load_hist
 from search.population.policy_tree import STOP
 from search.population.policy_tree_file import FILE_NAME as TREES
 from search.population.policy_tree_file import PolicyTrees, load_trees
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHIPPED = Path(__file__).parent / "data" / "paths.parquet"
 """A small table planned from the bundled scenarios with the SIMULATED judge, its policy trees and histories.
@@ -173,7 +176,7 @@ class PlanIndex:
 
     def take(self, rows: np.ndarray) -> PlanIndex:
         """Return the index of the rows `rows` (int64[M]) alone, without embedding anything again."""
-        table = PathTable(self.table.table.take(pa.array(rows)), self.table.provenance)
+        table = PathTable(self.table.table.take(rows), self.table.provenance)
         index = self.index.take(rows, table.table["query"].to_pylist())
         return PlanIndex(table, index, self.schema, self.source, self.trees, self.histories)
 
@@ -199,7 +202,7 @@ class PlanIndex:
 
     def queries(self, rows: np.ndarray) -> list[str]:
         """Return the stored queries of `rows` (int64[K])."""
-        return self.table.table["query"].take(pa.array(rows)).to_pylist()
+        return self.table.table["query"].take(rows).to_pylist()
 
 
 def schema_of_run(paths: str | Path) -> Schema | None:
@@ -209,6 +212,8 @@ def schema_of_run(paths: str | Path) -> Schema | None:
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
+    import pyarrow as pa
+
     found = column.combine_chunks()
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 

@@ -343,9 +343,13 @@ def test_checker_lets_pass(check, path, source):
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("envs", "numba ray torch openai pydantic hydra wandb"),
-        ("policies", "numba ray torch hydra wandb fastapi uvicorn httpx2 cryptography"),
-        ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
+        ("envs", "numba ray torch openai pydantic hydra wandb gymnasium"),
+        (
+            "policies",
+            "numba ray torch openai hydra wandb fastapi uvicorn httpx2 cryptography "
+            "pydantic yaml pyarrow gymnasium",
+        ),
+        ("search.plans, search.path_table", "numba ray torch openai hydra wandb pyarrow"),
         (
             "search.population.policy_tree_file",
             "numba ray torch openai hydra wandb pandas",

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "search": (*CONTRACT, "search.planning", "search.parallel", "search.surrogate.reallocate"),
     "search/mcts.py": ("search.algorithms.mcts",),
     "search/bayes.py": ("search.algorithms.bayes",),
-    "search/core": ("envs.bit_scan", "search.core"),
+    "search/core": ("envs.bit_scan", "envs.kernel_cache", "search.core"),
     "search/surrogate": (*CONTRACT, "search.core", "search.surrogate"),
     "search/algorithms": (*CONTRACT, "search.core", "search.surrogate", "search.algorithms"),
     "search/population": (*CONTRACT, "search.core", "search.algorithms.exhaustive", "search.population"),
@@ -57,7 +57,14 @@ MAY_IMPORT = {
 SURFACES = ("envs/judges/simulated/compiled_surface.py", "search/surrogate/pair_surface.py")
 """Modules of compiled judges and surfaces; add yours. They are imported lazily."""
 ONLY_IN = {
-    "numba": ("envs/bit_scan.py", "envs/vector/", "search/core/", "search/population/", *SURFACES),
+    "numba": (
+        "envs/bit_scan.py",
+        "envs/kernel_cache.py",
+        "envs/vector/",
+        "search/core/",
+        "search/population/",
+        *SURFACES,
+    ),
     "ray": ("search/parallel/",),
     "openai": ("envs/llm/", "experiments/benchmark_serve.py", "experiments/serve_conversations.py"),
     "xllamacpp": ("envs/llm/",),

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from envs import Judge, OutsideError, Scenario, UserError
 from envs.judges.protocol import describe
 from search.parallel.ray_start import start_ray
+from search.parallel.sendable import NotSendable as NotSendable
+from search.parallel.sendable import put
 from search.parallel.workers import Outcome, Run, StreamWorker
 from search.planning import PlanOptions
 from search.problem import Searcher, describe_searcher
@@ -19,10 +21,6 @@ _LAST_CALLS_S = 60.0
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class NotSendable(UserError):
-    """A judge or prior that only works in this process."""
 
 
 class Ray:
@@ -82,13 +80,10 @@ class _RayRun:
             _share(judge, count, "judge"),
             replace(options, prior=_share(options.prior, count, "prior")),
         )
-        try:
-            shared, shared_options = ray.put(judge), ray.put(options)
-        except TypeError:
-            raise NotSendable(
-                f"judge {type(judge).__name__} or its prior cannot be sent to Ray workers, "
-                f"expected one that can be pickled, or parallel=serial"
-            ) from None
+        shared = put(judge, "judge")
+        if options.prior is not None:
+            put(options.prior, "prior")  # to name it: it is sent with the options
+        shared_options = ray.put(options)
         self.n_plans = describe(judge).concurrent_plans
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
         share = min(1.0, cores / count)
@@ -106,7 +101,7 @@ class _RayRun:
         places = len(self.workers) * self.n_plans
         size = max(1, min(self.chunk_size, len(scenarios) // (2 * places)))
         chunks = deque(scenarios[i : i + size] for i in range(0, len(scenarios), size))
-        shared = ray.put(searcher)
+        shared = put(searcher, "search")
         running: dict[Any, Any] = {}
         idle = deque(self.workers * (self.n_plans + 1))  # one more than it works at: it waits at the door
         while chunks or running:

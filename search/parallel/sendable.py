@@ -23,7 +23,7 @@ def put(part: Any, role: str) -> Any:
 
     try:
         return ray.put(part)
-    except TypeError:
+    except (TypeError, ray.cloudpickle.PicklingError):
         raise NotSendable(
             f"{role} {type(part).__name__} cannot be sent to Ray workers{_because(part)}, "
             f"expected plain data; leave out in __getstate__ what belongs to one process and make it anew "
@@ -41,7 +41,7 @@ def _because(part: Any) -> str:
     for name, value in held.items():
         try:
             ray.put(value)
-        except TypeError:
+        except (TypeError, ray.cloudpickle.PicklingError):
             kind = type(value)
             return f": its attribute {name} holds a {kind.__module__}.{kind.__qualname__}"
     return ""

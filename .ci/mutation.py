@@ -1,11 +1,11 @@
-"""Mutation testing of the search core, the path rule and the statistics, by cosmic-ray: hours, so only by hand.
+"""Mutation testing of the search core, the path rule and the statistics, by cosmic-ray: hours, by hand alone.
 
     pip install cosmic-ray
-    python .ci/mutation.py                      all mutants of all parts, into mutation.sqlite files; goes on where it was stopped
+    python .ci/mutation.py                      all mutants of all parts; goes on where it was stopped
     python .ci/mutation.py stats --sample 30    30 mutants of one part, drawn with seed 0
 
-Works in a clone of the committed state, for the source is changed in place; compiled code runs as plain Python. A mutant
-that no test notices is printed as a diff: either a test is missing, or the change changes nothing.
+Works in a clone of the committed state, for the source is changed in place; compiled code runs as plain
+Python. A mutant that no test notices is printed as a diff: a test is missing, or the change changes nothing.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     clone = folder / "clone"
     if not clone.exists():
-        subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+        subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)  # noqa: S603, S607
     for name in given.parts or PARTS:
         _mutate(name, folder, clone, given.sample)
 
@@ -68,7 +68,7 @@ def _mutate(name: str, folder: Path, clone: Path, sample: int | None) -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(clone)}
 
     def run(*command: str | Path) -> None:
-        subprocess.run(command, cwd=clone, env=environment, check=True)
+        subprocess.run(command, cwd=clone, env=environment, check=True)  # noqa: S603
 
     if not session.exists():
         config.write_text(CONFIG.format(modules=modules, python=sys.executable, tests=tests))
@@ -83,13 +83,12 @@ def _mutate(name: str, folder: Path, clone: Path, sample: int | None) -> None:
 
 def _keep(session: Path, sample: int) -> None:
     with use_db(session, WorkDB.Mode.open) as db:
-        waiting = sorted(item.job_id for item in db.pending_work_items)
-        # Names of jobs are random: their places are what is drawn.
-        order = [item.job_id for item in db.pending_work_items]
-        kept = set(random.Random(0).sample(order, min(sample, len(order))))
-        for job in waiting:
-            if job not in kept:
-                db.set_result(job, WorkResult(WorkerOutcome.SKIPPED))
+        # Names of jobs are random: the places in the source are what is drawn.
+        waiting = sorted(db.pending_work_items, key=lambda item: str(item.mutations))
+        kept = random.Random(0).sample(waiting, min(sample, len(waiting)))
+        for item in waiting:
+            if item not in kept:
+                db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
 
 
 def _report(name: str, session: Path) -> None:

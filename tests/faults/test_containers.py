@@ -10,11 +10,13 @@ import pytest
 
 from tests.experiments.run_cases import (
     REPO,
+    SERIAL,
     Done,
     assert_one_line,
     environment,
     record,
     rows,
+    run,
     write_scenarios,
 )
 
@@ -24,9 +26,8 @@ SMALL = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=16m tmpfs /de
 
 
 def _possible(*command):
-    return (
-        shutil.which(command[0]) and subprocess.run([*command, "true"], capture_output=True).returncode == 0
-    )
+    found = shutil.which(command[0])
+    return found and subprocess.run([*command, "true"], capture_output=True).returncode == 0
 
 
 IS_ROOT = os.geteuid() == 0
@@ -54,7 +55,7 @@ def _train(tmp_path, installed, *keys, prefix=(), **variables):
         ours.pop(name, None)
     command = [*prefix, *(POWERLESS if IS_ROOT else []), sys.executable, "-P", "-m", "experiments.train_mcts"]
     done = subprocess.run(
-        [*command, "scenarios.path=s.jsonl", "budget=2", "search.num_simulations=20", *keys],
+        [*command, *keys],
         cwd=tmp_path,
         env=ours,
         capture_output=True,
@@ -66,15 +67,15 @@ def _train(tmp_path, installed, *keys, prefix=(), **variables):
 
 @needs_setpriv
 @pytest.mark.slow
-def test_a_read_only_installation_plans_here_and_over_ray(tmp_path, installed):
+def test_a_read_only_installation_plans_over_ray(tmp_path, installed):
     write_scenarios(tmp_path / "s.jsonl", [record(i) for i in range(4)])
     temporary = tmp_path / ("t" * 60)
     temporary.mkdir()
-    here = _train(tmp_path, installed, "parallel=serial", "output_dir=here")
-    assert (here.code, here.err) == (0, "")
-    ray = ("parallel=ray", "parallel.num_workers=2", "output_dir=ray")
+    keys = ("scenarios.path=s.jsonl", "budget=2", "search=greedy")
+    assert run(tmp_path, *keys, SERIAL, "output_dir=here").code == 0
     small = SMALL if _possible(*SMALL) else []
-    there = _train(tmp_path, installed, *ray, prefix=small, TMPDIR=str(temporary))
+    ray = ("parallel=ray", "parallel.num_workers=2", "output_dir=ray")
+    there = _train(tmp_path, installed, *keys, *ray, prefix=small, TMPDIR=str(temporary))
     assert there.code == 0, there.err
     assert rows(tmp_path / "here") == rows(tmp_path / "ray")
     assert not list(installed.rglob("__pycache__"))
@@ -113,7 +114,7 @@ class Judge:
         return [2.0 for _ in contexts]
 
 told = {}
-for name, held in (("lock", threading.Lock()), ("file", open(os.devnull))):
+for name, held in (("lock", threading.Lock()), ("file", open(os.devnull, "w"))):
     judge = Judge()
     judge.mine = held
     try:
@@ -151,7 +152,7 @@ def test_what_cannot_be_sent_is_named_and_nobody_else_is_let_in(tmp_path):
     assert told["friend"] == "joined\n"
 
 
-def test_without_a_short_folder_for_sockets_ray_says_what_to_name(tmp_path, monkeypatch):
+def test_without_a_short_folder_for_sockets_ray_says_what_to_name(tmp_path):
     write_scenarios(tmp_path / "s.jsonl", [record(0)])
     code = (
         "import os; os.access = lambda *_: False\n"

@@ -12,6 +12,7 @@ from experiments.stats import (
     Interval,
     NestedBootstrap,
     binomial_interval,
+    clustered_mean,
     mean_interval,
     normal_interval,
     student_quantile,
@@ -238,3 +239,12 @@ def test_one_value_or_none_has_no_interval():
     assert mean_interval(np.array([2.0, np.nan])) == pytest.approx((2.0, np.nan, np.nan), nan_ok=True)
     assert mean_interval(np.array([np.nan])) == pytest.approx((np.nan,) * 3, nan_ok=True)
     assert mean_interval(np.array([2.0, 2.0])) == (2.0, 2.0, 2.0)
+
+
+def test_clustered_mean_by_hand():
+    # The mean is 3; residuals sum to -3 and 3 in two clusters, so the variance is 2 / 1 * 18 / 4**2 = 2.25.
+    values, clusters = np.array([1.0, 2.0, np.nan, 4.0, 5.0]), np.array([7, 7, 7, 9, 9])
+    half = stats.t.ppf(0.95, 1) * 1.5
+    assert clustered_mean(values, clusters, 0.9) == pytest.approx((3.0, 3.0 - half, 3.0 + half), rel=1e-6)
+    assert clustered_mean(np.array([np.nan]), np.array([1])) == pytest.approx((np.nan,) * 3, nan_ok=True)
+    assert clustered_mean(values[:2], clusters[:2]) == pytest.approx((1.5, np.nan, np.nan), nan_ok=True)

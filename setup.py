@@ -75,6 +75,7 @@ setup(
         "local-llm": ["xllamacpp>=2026.10"],
         "inspect": ["inspect-ai>=0.3.250"],
         "benchmark": ["pomdp-py>=1.3.5"],
+        "botorch": ["botorch>=0.18"],
         "datasets": ["datasets>=3"],
         "serve": [
             "cryptography>=44",

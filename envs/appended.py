@@ -11,25 +11,31 @@ from envs.errors import OutsideError
 
 
 def append_line(file: int, path: Path, line: str) -> None:
-    """Append `line` and its end to the open file `file`, which nobody else writes, in one write.
+    """Append `line` and its end, as `append_lines` does."""
+    append_lines(file, path, line.encode() + b"\n")
 
-    It outlives the process from here on. What a full disk took of it is taken back, so that whatever is
+
+def append_lines(file: int, path: Path, data: bytes) -> None:
+    """Append whole lines to the open file `file`, which nobody else writes, in one write.
+
+    They outlive the process from here on. What a full disk took of a line is taken back, so that whatever is
     appended later begins a line of its own. A file that was deleted is told here, not at the end of a run.
     `path` is what an error names.
 
     Raises
     ------
     OutsideError
-        it cannot be written.
+        not all of them could be written.
     """
-    data, written = line.encode() + b"\n", 0
+    written = 0
     try:
         written = os.write(file, data)
         if written < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
+        torn = written - (data.rfind(b"\n", 0, written) + 1)
         with suppress(OSError):
-            os.ftruncate(file, os.fstat(file).st_size - written)
+            os.ftruncate(file, os.fstat(file).st_size - torn)
         raise OutsideError(
             f"{path}: {error.strerror}, expected a disk that can be written; "
             f"what was finished is saved, resume=true goes on from there"

@@ -59,13 +59,13 @@ class Declared:
             return found
         return self._refuse(name, found, f"a method {name}{signature}")
 
-    def twin(self, name: str, of: str, signature: str) -> Callable[..., Any] | None:
-        """Return a method that is another form of `of`; None where a subclass has its own `of` alone."""
+    def twin(self, name: str, signature: str, *of: str) -> Callable[..., Any] | None:
+        """Return a method that is another form of `of`; None where a subclass has its own of these alone."""
         for own in (self._part, *type(self._part).__mro__):
             names = getattr(own, "__dict__", {})
             if name in names:
                 break
-            if of in names:
+            if any(other in names for other in of):
                 return None
         return self.method(name, signature)
 

@@ -33,7 +33,8 @@ def _find_place() -> None:
                 f"no folder for compiled code can be written, expected one: name it by {_VARIABLE} or TMPDIR"
             ) from None
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ[_VARIABLE] = config.CACHE_DIR = folder  # by both: Numba has read the first already
+        os.environ[_VARIABLE] = folder  # for workers
+        config.CACHE_DIR = folder  # type: ignore[attr-defined]  # Numba has read the variable already
 
 
 _find_place()

@@ -105,11 +105,11 @@ def within_one_plan(scenarios: Sequence[Scenario]) -> Sequence[Scenario]:
             groups.setdefault(id(scenario.schema), []).append(scenario)
     if not groups:
         return scenarios
-    parts = {key: group[0].schema.restricted(_most_present(group)) for key, group in groups.items()}
+    parts = {key: group[0].schema.restricted(most_present(group)) for key, group in groups.items()}
     return tuple(replace(s, schema=parts[id(s.schema)]) if id(s.schema) in parts else s for s in scenarios)
 
 
-def _most_present(scenarios: Sequence[Scenario]) -> list[str]:
+def most_present(scenarios: Sequence[Scenario]) -> list[str]:
     """Return the names of the 64 attributes that most of `scenarios`, all of one schema, have a value of."""
     schema = scenarios[0].schema
     present = Counter(name for s in scenarios for name in schema.names_of(s.askable))

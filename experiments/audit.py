@@ -19,7 +19,7 @@ from experiments.evaluation.report.grids import SIMULATED
 from experiments.evaluation.setting import spread
 from experiments.judging.auditing.audit_checks import LEVEL, Check, all_checks, counted
 from experiments.judging.auditing.audit_scores import Related, ask, n_requests
-from experiments.pages import Grid, markdown, page
+from experiments.pages import Grid, KeyFact, markdown, page
 from experiments.runs import build
 from experiments.runs.cost_estimate import amount_of
 from experiments.runs.folders import start_run
@@ -119,9 +119,37 @@ def write(
     grid = Grid("Checks", ("check", "verdict", "question", "evidence"), rows, "", 4)
     text = f"# {title}\n\n{notice}\n\n{markdown(grid)}"
     (folder / TABLE).write_text(text, encoding="utf-8")
-    (folder / PAGE).write_text(page(title, (), notice, [grid]), encoding="utf-8")
+    facts, cards = first_screen(judge, simulated, n, checks)
+    shown = page(title, (), notice, [grid], facts, cards, ("score", "check", "interval"))
+    (folder / PAGE).write_text(shown, encoding="utf-8")
     (folder / FIGURES).write_text(json.dumps(about, indent=2, default=str) + "\n", encoding="utf-8")
     return text
+
+
+def first_screen(
+    judge: str, simulated: bool, n: int, checks: Sequence[Check]
+) -> tuple[list[KeyFact], list[KeyFact]]:
+    """Return what a reader asks first of an audit, and a card for each fault, or for what is left open."""
+    faults = [check for check in checks if check.outcome == "fault"]
+    undecided = [check for check in checks if check.outcome == "undecided"]
+    ran = sum(check.outcome != "not run" for check in checks)
+    trusted = f"As far as {ran} checks can tell: none found a fault."
+    if faults:
+        trusted = f"No: {len(faults)} of {ran} checks found a fault."
+    elif undecided:
+        trusted = f"Not told: {len(undecided)} of {ran} checks are undecided; more scenarios would tell."
+    real = "SIMULATED: the judge is a formula." if simulated else "Every score is the judge's own."
+    facts = [
+        KeyFact("What was audited?", f"The judge {judge}."),
+        KeyFact("On what?", f"{n:,} scenarios, answers written for the audit, one thing changed at a time."),
+        KeyFact("Can it be trusted?", trusted),
+        KeyFact("What is not told?", f"Whether people agree with it: only human labels tell. {real}"),
+    ]
+    cards = [
+        KeyFact(f"{check.outcome.capitalize()}: {check.name}", f"{check.question} {check.evidence}.")
+        for check in faults or undecided
+    ]
+    return facts, cards
 
 
 main = entry_point("audit", prepare)(audit)

@@ -17,28 +17,18 @@ from rich.console import Console
 
 from envs import Judge, Scenario, UserError
 from envs.judges.protocol import describe
-from envs.judges.simulated.parameters import PUBLISHED_GAINS
 from experiments.console.entry_point import entry_point
-from experiments.evaluation.report.grids import with_interval
-from experiments.pages import Grid, markdown
+from experiments.pages import markdown
 from experiments.penguin.attribution import Attribution, attribute, least_calls
-from experiments.penguin.sensitivity_tables import (
-    ALL,
-    PAIR,
-    SHAPLEY,
-    SINGLE,
-    MeanWorth,
-    draw_heat_maps,
-    mean_worths,
-)
+from experiments.penguin.sensitivity_page import sensitivity_page, worth_grids
+from experiments.penguin.sensitivity_tables import MeanWorth, mean_worths
 from experiments.runs import build
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
 from search.planning import scenario_rng
 from search.scenario_problem import JudgeScores
 
-TABLE, SUMMARY, FIGURE = "sensitivity.parquet", "summary.json", "sensitivity.png"
-_PAIRS_SHOWN = 5
+TABLE, SUMMARY, PAGE = "sensitivity.parquet", "summary.json", "sensitivity.html"
 
 
 def prepare(cfg: DictConfig) -> tuple[Sequence[Scenario], Judge]:
@@ -80,35 +70,12 @@ def run(cfg: DictConfig) -> None:
     told = describe(judge)
     title = f"What attributes are worth to judge {told.name}{': SIMULATED' if told.simulated else ''}"
     _write(folder, rows, found, {"judge": told.name, "judge_is_simulated": told.simulated})
-    draw_heat_maps(rows, f"{title} ({len(asked):,} scenarios)", folder / FIGURE)
-    for grid in grids(rows, title):
+    calls = sum(f.calls for f in found)
+    text = sensitivity_page(rows, told.name, told.simulated, len(asked), calls)
+    (folder / PAGE).write_text(text, encoding="utf-8")
+    for grid in worth_grids(rows, title):
         console.print(f"{grid.title}\n\n{markdown(grid)}", markup=False, soft_wrap=True)
-    console.print(f"{folder}/: {TABLE}, {SUMMARY}, {FIGURE}", soft_wrap=True)
-
-
-def grids(rows: Sequence[MeanWorth], title: str) -> list[Grid]:
-    """Return the tables that are printed: attributes over all scenarios, and the strongest interactions."""
-    of = {(r.kind, r.attribute): r.worth for r in rows if r.domain == ALL and r.kind != PAIR}
-    names = sorted({name for _, name in of}, key=lambda name: -of[SHAPLEY, name].estimate)
-    lines = []
-    for name in names:
-        published = PUBLISHED_GAINS.get(name, math.nan)
-        shown = "-" if math.isnan(published) else f"{published:+.2f}"
-        gains = (with_interval(of[kind, name], signed=True) for kind in (SINGLE, SHAPLEY))
-        lines.append((name, *gains, shown))
-    pairs = [r for r in rows if r.kind == PAIR and r.domain == ALL and not math.isnan(r.worth.estimate)]
-    pairs.sort(key=lambda r: r.worth.estimate)
-    strong = dict.fromkeys([*pairs[:_PAIRS_SHOWN], *pairs[-_PAIRS_SHOWN:]])
-    shown_pairs = [
-        (f"{r.attribute}, {r.other}", with_interval(r.worth, signed=True), f"{r.n_scenarios:,}")
-        for r in strong
-    ]
-    return [
-        Grid(title, ("attribute", "alone", "Shapley value", "alone in the paper (Fig. 6)"), lines),
-        Grid(
-            "Pairs: strongest substitutes and complements", ("pair", "interaction", "scenarios"), shown_pairs
-        ),
-    ]
+    console.print(f"{folder}/: {TABLE}, {SUMMARY}, {PAGE}", soft_wrap=True)
 
 
 def _write(

@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from envs import UserError
 from experiments.console.arguments import mistakes_in_one_line, parser
-from experiments.runs.journal import read_plans
+from experiments.runs.plan_journal import find_plan
 from search.path_table import FILE_NAME, PathRecord, PathTable
 from search.planning import ScenarioPlan
 
@@ -73,7 +73,7 @@ def show(paths: Path, scenario_id: str, console: Console) -> None:
     if not found:
         raise UserError(f"{paths}: no scenario {scenario_id!r}, expected one of the column scenario_id")
     folder = paths if paths.is_dir() else paths.parent
-    plan = read_plans(folder).get(scenario_id) if (folder / FILE_NAME).exists() else None
+    plan = find_plan(folder, scenario_id) if (folder / FILE_NAME).exists() else None
     console.print(plan_tree(found[0], plan))
 
 

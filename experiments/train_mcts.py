@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
+from envs.appended import append_line
 from envs.judges.protocol import describe
-from envs.loading import ScenarioSet
+from envs.loading import ScenarioSet, StoredScenarios
 from envs.schema import FILE_NAME as SCHEMA
 from envs.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
@@ -25,17 +27,19 @@ from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
 from experiments.runs.folders import start_run
-from experiments.runs.journal import FILE_NAME as JOURNAL
-from experiments.runs.journal import Journal
+from experiments.runs.plan_journal import FILE_NAME as JOURNAL
+from experiments.runs.plan_journal import Journal
 from experiments.runs.progress import Progress, booked, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
-from experiments.runs.summary import by_domain, mean, spent, summarise, unread
+from experiments.runs.summary import DomainRow, RunFigures, spent, unread
 from experiments.runs.tracking import FailSafe, TableRows, Tracker, paths_without_queries
+from search.path_table import COLUMNS, PathTable, save_groups
 from search.path_table import FILE_NAME as TABLE
-from search.path_table import PathTable
-from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
-from search.problem import Searcher
-from search.rollouts import Parallel, plan
+from search.plan_lines import PlanTotals
+from search.plan_rows import in_order
+from search.planning import Failure, PlanOptions, Prior
+from search.problem import Searcher, describe_searcher
+from search.rollouts import Parallel, plan, plan_batches
 
 FAILURES = "failures.jsonl"
 SUMMARY = "summary.json"
@@ -63,7 +67,7 @@ def prepare(cfg: DictConfig) -> _TrainParts:
         a mistake in the configuration or a file.
     """
     budget = budget_of(cfg)
-    scenarios = build.build_scenarios(cfg)
+    scenarios = build.build_scenarios(cfg, stored=True)
     judge, prior = build.build_judge(cfg), build.build_prior(cfg)
     cfg = build.with_search(cfg, judge, prior)
     searcher = build.build_searcher(cfg)
@@ -75,6 +79,7 @@ def prepare(cfg: DictConfig) -> _TrainParts:
         dropout=cfg.dropout,
         report_samples=cfg.report_samples,
         max_judge_calls=cfg.search.max_judge_calls,
+        prior=prior,
     )
     plan((), judge, searcher, budget, wave=cfg.search.wave)  # refuses what it would refuse later, by a folder
     return _TrainParts(cfg, scenarios, judge, prior, searcher, parallel, tracking, options)
@@ -95,92 +100,117 @@ def train(cfg: DictConfig) -> float:
         takes = spending(scenarios.scenarios, options, searcher, judge, prior)
         console.print(takes.dry_run(scenarios.n_bad), highlight=False, soft_wrap=True)
         return math.nan
-    schema = scenarios.scenarios[0].schema
+    stored = scenarios.scenarios
+    assert isinstance(stored, StoredScenarios)  # noqa: S101 - `prepare` has asked for them
+    schema = stored.schema
     config = config_dict(cfg, options.budget)
     folder = Path(cfg.output_dir)
-    failures = unread(scenarios)
-    with Journal(folder, fingerprint(config, scenarios.sha256, judge, prior), cfg.resume) as journal:
-        start_run(cfg, resumed=bool(journal.done))
+    learns = describe_searcher(searcher).fit is not None
+    print_of = fingerprint(config, scenarios.sha256, judge, prior)
+    with Journal(folder, print_of, cfg.resume, learns) as journal, _Failures(folder / FAILURES) as failures:
+        start_run(cfg, resumed=bool(journal.totals.plans))
+        failures.begin(unread(scenarios))
         write_schema(folder / SCHEMA, schema)
         terminal.warn_of_left_out(schema)
-        todo = [s for s in scenarios.scenarios if s.id not in journal.done]
+        todo = stored.chosen(~np.isin(stored.keys, journal.done_keys))
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
-        begun = _preflight((judge, prior), folder, scenarios.scenarios)
+        begun = _preflight((judge, prior), folder, stored)
         tracking.start(config, folder)
-        plans = dict(journal.done)
+        live = _Live(journal.totals, failures, (judge, prior))
         progress = Progress(
-            "planned",
-            "scenarios",
-            len(scenarios.scenarios),
-            len(plans),
-            tracker=tracking,
-            live=partial(_figures, plans, sum(p.requests for p in plans.values()), failures, judge, prior),
+            "planned", "scenarios", len(stored), live.totals.plans, tracker=tracking, live=live.figures
         )
-
-        def failed(failure: Failure) -> None:
-            failures.append(failure)
-            progress.total -= 1
-
-        running = plan(
-            scenarios.scenarios,
+        running = plan_batches(
+            stored if learns else todo,
             judge,
             searcher,
-            options.budget,
-            cfg.seed,
+            options,
             parallel,
-            cost_weight=cfg.cost_weight,
-            dropout=cfg.dropout,
-            report_samples=cfg.report_samples,
-            max_judge_calls=cfg.search.max_judge_calls,
-            prior=prior,
             wave=cfg.search.wave,
-            done={key: done.observations for key, done in plans.items()},
-            on_failure=failed,
+            done=journal.done,
         )
         with closing(running), progress:  # an interrupt must stop the workers as well
-            for planned in running:
-                journal.add(planned)
-                plans[planned.scenario_id] = planned
-                progress.advance()
-    rows = [plans[s.id] for s in scenarios.scenarios if s.id in plans]
+            for batch in running:
+                journal.add(batch)
+                failures.add(batch.failures)
+                progress.total -= len(batch.failures)
+                live.totals = live.totals.plus(batch.totals)
+                progress.advance(batch.totals.plans)
+        figures = RunFigures()
+        made_by = provenance(config, scenarios.source, scenarios.sha256, judge, prior)
+        groups = figures.counted(in_order(journal.blocks(), stored.keys))
+        save_groups((rows.select(list(COLUMNS)) for rows in groups), made_by, folder / TABLE)
+    n_failed = failures.n + scenarios.n_unlisted
     simulated = describe(judge).simulated
-    n_failed = len(failures) + scenarios.n_unlisted
-    summary = summarise(rows, n_failed, time.perf_counter() - started, simulated, schema.left_out)
+    summary = figures.summary(n_failed, time.perf_counter() - started, simulated, schema.left_out)
     summary["requests"] += begun
-    if (panel := planned_panel_figures(judge, scenarios.scenarios, rows)) is not None:
+    if (panel := planned_panel_figures(judge, stored, folder / TABLE)) is not None:
         summary["panel"] = panel
     summary |= spent(booked(judge, prior))
-    table = PathTable.from_records(rows, provenance(config, scenarios.source, scenarios.sha256, judge, prior))
-    _write(folder, table, summary, failures)
-    _show(console, folder, rows, summary)
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    by_domain = figures.by_domain()
+    _show(console, folder, by_domain, summary)
     tracking.finish(
         {name: value for name, value in summary.items() if name != "spending"},
-        {"by_domain": _domain_rows(rows), **_spending_rows(summary)},
-        lambda: _drawings(rows, scenarios.scenarios),
-        lambda: {"paths": paths_without_queries(table, folder)},
+        {"by_domain": _domain_rows(by_domain), **_spending_rows(summary)},
+        lambda: _drawings(PathTable.load(folder), schema.names),
+        lambda: {"paths": paths_without_queries(PathTable.load(folder), folder)},
     )
-    if not rows:
-        raise NothingPlannedError(f"none of {len(failures)} scenarios was planned, see {folder / FAILURES}")
+    if not figures.n:
+        raise NothingPlannedError(f"none of {failures.n} scenarios was planned, see {folder / FAILURES}")
     return float(summary["mean_score_path"])
 
 
-def _figures(
-    plans: Mapping[str, ScenarioPlan], resumed: int, failures: Sequence[Failure], *parts: object
-) -> dict[str, float]:
-    """Return what a run has come to. `resumed`: requests of an earlier one; `parts`: judge and prior."""
-    rows = list(plans.values())  # a copy: another thread shows them while more come in
-    taken = usage(*parts)  # plans under way included; without books of this process and session alone
-    requests = int(taken.get("requests", 0))
-    if not booked(*parts):
-        requests = max(sum(p.requests for p in rows), resumed + requests)
-    found: dict[str, float] = {
-        "failed": len(failures),
-        "judge_calls": sum(p.judge_calls for p in rows),
-        **taken,
-        "requests": requests,
-    }
-    score = mean([p.score for p in rows])
-    return {name: n for name, n in found.items() if n} | ({} if score is None else {"mean_score": score})
+class _Failures:
+    """Writes what could not be planned as it happens; use as a context manager. `n`: how many there are."""
+
+    def __init__(self, path: Path) -> None:
+        self.n = 0
+        self._path = path
+        self._file = -1
+
+    def begin(self, failures: Sequence[Failure]) -> None:
+        """Write a file anew that begins with `failures`: what failed in an earlier session is tried again."""
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        self.add(failures)
+
+    def add(self, failures: Sequence[Failure]) -> None:
+        """Append `failures`."""
+        self.n += len(failures)
+        for failure in failures:
+            append_line(self._file, self._path, json.dumps(vars(failure), ensure_ascii=False))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+
+class _Live:
+    """What a run has come to, for its progress; `totals` is replaced as a whole: another thread shows it."""
+
+    def __init__(self, resumed: PlanTotals, failures: _Failures, parts: Sequence[object]) -> None:
+        self.totals = resumed
+        self._resumed = resumed.requests
+        self._failures = failures
+        self._parts = parts
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures; plans under way are in what judge and prior have taken."""
+        totals, taken = self.totals, usage(*self._parts)
+        requests = int(taken.get("requests", 0))
+        if not booked(*self._parts):  # books hold what workers and earlier sessions took
+            requests = max(totals.requests, self._resumed + requests)
+        found: dict[str, float] = {
+            "failed": self._failures.n,
+            "judge_calls": totals.judge_calls,
+            **taken,
+            "requests": requests,
+        }
+        score = {"mean_score": totals.score / totals.plans} if totals.plans else {}
+        return {name: n for name, n in found.items() if n} | score
 
 
 def _preflight(parts: Sequence[object], folder: Path, scenarios: Sequence[Scenario]) -> int:
@@ -199,17 +229,10 @@ def _tell_spending(console: Console, takes: Spending) -> None:
         console.print(takes.first_line(), highlight=False, soft_wrap=True)
 
 
-def _write(folder: Path, table: PathTable, summary: dict[str, Any], failures: Sequence[Failure]) -> None:
-    lines = [json.dumps(vars(failure), ensure_ascii=False) + "\n" for failure in failures]
-    (folder / FAILURES).write_text("".join(lines), encoding="utf-8")
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    table.save(folder / TABLE)
-
-
-def _show(console: Console, folder: Path, rows: Sequence[ScenarioPlan], summary: dict[str, Any]) -> None:
+def _show(console: Console, folder: Path, rows: Sequence[DomainRow], summary: dict[str, Any]) -> None:
     if rows:
         simulated = summary["judge_is_simulated"]
-        console.print(terminal.domain_table(by_domain(rows), str(summary["judge"]), simulated))
+        console.print(terminal.domain_table(rows, str(summary["judge"]), simulated))
     console.print(
         f"planned {summary['n_planned']:,} of {summary['n_scenarios']:,} scenarios, "
         f"{summary['judge_calls']:,} judge calls, {summary['wall_s']:.1f} s",
@@ -232,25 +255,24 @@ def _spending_rows(summary: Mapping[str, Any]) -> dict[str, TableRows]:
     return {"spending": (list(rows[0]), [list(row.values()) for row in rows])} if rows else {}
 
 
-def _domain_rows(rows: Sequence[ScenarioPlan]) -> tuple[list[str], list[list[Any]]]:
+def _domain_rows(rows: Sequence[DomainRow]) -> tuple[list[str], list[list[Any]]]:
     columns = ["domain", "scenarios", "score_empty", "score_path", "score_full", "questions", "asked_first"]
     return columns, [
-        [r.domain, r.n, r.empty, r.path, r.full, r.length, r.first[0][0] if r.first else None]
-        for r in by_domain(rows)
+        [r.domain, r.n, r.empty, r.path, r.full, r.length, r.first[0][0] if r.first else None] for r in rows
     ]
 
 
-def _drawings(rows: Sequence[ScenarioPlan], scenarios: Sequence[Scenario]) -> dict[str, str]:
+def _drawings(table: PathTable, names: Sequence[str]) -> dict[str, str]:
     """Return for a tracker which attribute is planned at which position, by domain."""
-    if not rows:
+    if not len(table):
         return {}
     import pandas as pd
 
     from experiments.evaluation.report.drawings import heat_map
 
-    asked = pd.DataFrame({"domain": [r.domain for r in rows], "asked": [list(r.path) for r in rows]})
-    names = scenarios[0].schema.names
-    return {"planned_paths": heat_map("planned paths", asked, names, rows[0].budget).svg}
+    columns = table.table.select(["domain", "path"]).to_pydict()
+    asked = pd.DataFrame({"domain": columns["domain"], "asked": columns["path"]})
+    return {"planned_paths": heat_map("planned paths", asked, names, table.table["budget"][0].as_py()).svg}
 
 
 main = entry_point("train_mcts", prepare)(train)

@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -55,7 +55,7 @@ COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(PathRecord))
 
 
 @functools.cache
-def _schema() -> pa.Schema:
+def table_schema() -> pa.Schema:
     """Return the Arrow schema of a path table; Arrow takes a tenth of a second, and is loaded here first."""
     import pyarrow as pa
 
@@ -104,7 +104,8 @@ class PathTable:
         names = [f.name for f in fields(PathRecord)]
         rows = [{name: getattr(record, name) for name in names} for record in records]
         return cls(
-            pa.Table.from_pylist(rows, schema=_schema()), {**provenance, "schema_version": SCHEMA_VERSION}
+            pa.Table.from_pylist(rows, schema=table_schema()),
+            {**provenance, "schema_version": SCHEMA_VERSION},
         )
 
     @classmethod
@@ -132,12 +133,12 @@ class PathTable:
                 f"{path}: not a readable Parquet file ({type(error).__name__}), expected a path table"
             ) from None
         provenance = _provenance(path, table.schema.metadata or {})
-        for field in _schema():
+        for field in table_schema():
             position = table.schema.get_field_index(field.name)
             found = "none" if position < 0 else str(table.schema.field(position).type)
             if found.replace("element:", "item:") != str(field.type).replace("element:", "item:"):
                 raise UserError(f"{path}: column {field.name}: found {found}, expected {field.type}")
-        found_table = table.select(list(COLUMNS)).cast(_schema())
+        found_table = table.select(list(COLUMNS)).cast(table_schema())
         for name in COLUMNS:
             if found_table[name].null_count:
                 raise UserError(f"{path}: column {name}: found nulls, expected a value in each row")
@@ -168,6 +169,31 @@ class PathTable:
         return [record_of(row) for row in self.table.to_pylist()]
 
 
+def save_groups(groups: Iterable[pa.Table], provenance: Mapping[str, Any], path: str | Path) -> int:
+    """Write a path table to `path` at once, a row group for each of `groups`; return the number of rows.
+
+    One group is in memory at a time.
+    """
+    path, n_rows = Path(path), 0
+    stamped = {**provenance, "schema_version": SCHEMA_VERSION}
+    import pyarrow.parquet as pq
+
+    schema = table_schema().with_metadata({_METADATA_KEY: json.dumps(stamped, sort_keys=True).encode()})
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            with pq.ParquetWriter(file, schema) as writer:
+                for group in groups:
+                    writer.write_table(group.cast(table_schema()).replace_schema_metadata(schema.metadata))
+                    n_rows += group.num_rows
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return n_rows
+
+
 def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     raw = metadata.get(_METADATA_KEY)
     if raw is None:
@@ -195,7 +221,7 @@ def fits(row: Mapping[str, Any]) -> bool:
         and all(_is(value, field.type.value_type) for value in row[field.name])
         if str(field.type).startswith("list")
         else _is(row[field.name], field.type)
-        for field in _schema()
+        for field in table_schema()
     )
 
 
@@ -215,5 +241,4 @@ def record_of(row: Mapping[str, Any]) -> PathRecord:
 
 def row_of(record: PathRecord) -> dict[str, Any]:
     """Return the columns of `record` (of a subclass, too) as plain JSON types."""
-    row = asdict(record)
-    return {name: list(v) if isinstance(v := row[name], tuple) else v for name in COLUMNS}
+    return {name: list(v) if isinstance(v := getattr(record, name), tuple) else v for name in COLUMNS}

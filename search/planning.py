@@ -12,7 +12,7 @@ import numpy as np
 from envs import Judge, Scenario, UserError
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Capabilities, describe
 from search.path_table import PathRecord
-from search.plans import Plan
+from search.plans import Plan, check_plan
 from search.problem import (
     JudgeCallsSpent,
     Observations,
@@ -40,6 +40,7 @@ class PlanOptions:
     `report_samples`: fresh samples a prefix is reported on when the judge is stochastic. `max_judge_calls`:
     limit of the search's own calls a scenario; None = none. `cost_weight`: score points a unit of cost.
     `dropout`: chance that a person stops answering before each further question, which orders the path.
+    `encoded`: workers may hand in plans as `search.plan_lines.PlanBatch`, which is less to send than objects.
     """
 
     budget: int = 4
@@ -50,6 +51,7 @@ class PlanOptions:
     max_judge_calls: int | None = None
     prior: Prior | None = None
     keep_observations: bool = False
+    encoded: bool = False
 
     def __post_init__(self) -> None:
         for name, low, high in (("budget", 1, 2**31), ("report_samples", 1, 2**20), ("seed", 0, 2**63)):
@@ -96,6 +98,9 @@ class Failure:
     scenario_id: str
     stage: str
     reason: str
+
+
+Outcome = ScenarioPlan | Failure
 
 
 def scenario_rng(seed: int, scenario_id: str) -> np.random.Generator:
@@ -175,6 +180,39 @@ def plan_scenario(
     )
 
 
+def plans_at_once(judge: Judge, searcher: Searcher, options: PlanOptions) -> int:
+    """Return how many scenarios one call of `plan_scenarios` should be given: what it returns is kept whole.
+
+    1 unless many are planned faster together: an error of a plug-in costs the plans of its call.
+    """
+    from search.batch_planning import TOGETHER, are_planned_together
+
+    return TOGETHER if are_planned_together(judge, searcher, options) else 1
+
+
+def plan_scenarios(
+    scenarios: Sequence[Scenario],
+    judge: Judge,
+    searcher: Searcher,
+    options: PlanOptions,
+    before_call: Callable[[], None] | None = None,
+) -> list[Outcome]:
+    """Return the outcome of each scenario, in order; no row depends on what is planned in the same call.
+
+    `before_call` is called before each call of the judge and of the prior; what it raises ends the plans.
+    """
+    from search.batch_planning import planned_together
+
+    found: list[Outcome] = []
+    together = planned_together(scenarios, judge, searcher, options, before_call)
+    for scenario, plan in zip(scenarios, together, strict=True):
+        try:
+            found.append(plan or plan_scenario(scenario, judge, searcher, options, before_call))
+        except PlanningFailed as failed:
+            found.append(Failure(scenario.id, failed.stage, failed.reason))
+    return found
+
+
 class _Report:
     """Scores of a chosen path on fresh samples, so that no lucky score of the search is reported.
 
@@ -235,43 +273,6 @@ def _mean(values: np.ndarray) -> float:
         return float(values[0])
     kept = values[~np.isnan(values)]
     return float(kept.mean()) if len(kept) else math.nan
-
-
-def check_plan(plan: Plan, problem: Problem, who: str) -> None:
-    """Refuse what is no plan for `problem`.
-
-    Raises
-    ------
-    UserError
-        one line with `who`: a path that is none, an attribute twice, one that cannot be asked, more than the
-        budget, scores that do not fit the path, or no final score.
-    """
-    if not isinstance(plan, Plan):
-        raise UserError(f"{who}: found a {type(plan).__name__}, expected a Plan")
-    if not isinstance(plan.path, (Sequence, np.ndarray)):
-        raise UserError(
-            f"{who}: the path is a {type(plan.path).__name__}, expected a tuple of schema indices"
-        )
-    for a in plan.path:
-        if isinstance(a, bool) or not isinstance(a, (int, np.integer)):
-            raise UserError(f"{who}: the path holds a {type(a).__name__}, expected a tuple of schema indices")
-    path = [int(a) for a in plan.path]
-    if len(set(path)) != len(path):
-        twice = next(a for a in path if path.count(a) > 1)
-        raise UserError(f"{who}: the path holds attribute {twice} twice, expected distinct attributes")
-    for a in path:
-        if not (0 <= a < problem.n_attributes and int(problem.askable) >> a & 1):
-            raise UserError(f"{who}: the path holds attribute {a}, which is not askable here")
-    if len(path) > problem.budget:
-        raise UserError(f"{who}: the path holds {len(path)} attributes, expected at most {problem.budget}")
-    shape = np.shape(plan.scores)
-    if shape != (len(path) + 1,):
-        raise UserError(f"{who}: scores have shape {shape}, expected ({len(path) + 1},)")
-    kind = np.asarray(plan.scores).dtype
-    if kind.kind not in "fiu":
-        raise UserError(f"{who}: scores are of type {kind}, expected numbers")
-    if not math.isfinite(plan.scores[-1]):
-        raise UserError(f"{who}: the final score is not finite; only a prefix may be unscored")
 
 
 def _observations(scenario: Scenario, problem: Problem) -> Observations:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from envs import UserError
 from envs.attribute import UNKNOWN
 from envs.declared import Declared
-from envs.judges.protocol import Surface
+from envs.judges.protocol import Surface, Surfaces
 from search.evaluator import Evaluator, JudgeCallsSpent, SetRules, SetScores
 from search.plans import Alternative, Plan
+
+if TYPE_CHECKING:
+    from search.core.surface_plans import SurfacePlans
 
 __all__ = [
     "Alternative",
@@ -76,6 +79,9 @@ class SearcherCapabilities:
     num_simulations : search iterations; None = it counts none
     fit : (observations of the scenarios so far) -> a searcher that has learned from them
     warm_up : () -> compiles, or loads what is compiled, before workers start
+    plan_surfaces : (surfaces, askable uint64[K], attributes, budget, dropout) -> `SurfacePlans`, what `plan`
+        would return of K exact problems without costs, limit and prior, in compiled code; or None. It is
+        not taken of a subclass that has its own `plan` alone
     most_judge_calls, expected_judge_calls : (askable attributes, budget) -> judge calls of one plan
     """
 
@@ -83,6 +89,7 @@ class SearcherCapabilities:
     num_simulations: int | None
     fit: Callable[[Sequence[Observations]], Searcher] | None
     warm_up: Callable[[], None] | None
+    plan_surfaces: Callable[[Surfaces, np.ndarray, int, int, float], SurfacePlans | None] | None
     most_judge_calls: Callable[[int, int], int] | None
     expected_judge_calls: Callable[[int, int], int] | None
 
@@ -101,6 +108,9 @@ def describe_searcher(searcher: object) -> SearcherCapabilities:
         num_simulations=declared.whole("num_simulations", None),
         fit=declared.method("fit", "(observations)"),
         warm_up=declared.method("warm_up", "()"),
+        plan_surfaces=declared.twin(
+            "plan_surfaces", "(surfaces, askable, n_attributes, budget, dropout)", "plan"
+        ),
         most_judge_calls=declared.method("most_judge_calls", "(n_askable, budget)"),
         expected_judge_calls=declared.method("expected_judge_calls", "(n_askable, budget)"),
     )

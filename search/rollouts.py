@@ -8,16 +8,20 @@ learns across scenarios (`fit`) is the one exception, and learns in waves at fix
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 
 from envs import Judge, Scenario, UserError
+from envs.loading.stored_scenarios import StoredScenarios
 from envs.scenario import within_one_plan
 from search.parallel.auto import Auto
 from search.parallel.ray_workers import Ray
-from search.parallel.workers import Parallel, Serial
+from search.parallel.workers import HandedIn, Parallel, Serial
+from search.plan_lines import PlanBatch, batch_of
 from search.planning import Failure, PlanOptions, Prior, ScenarioPlan
 from search.problem import Observations, Searcher, describe_searcher
 
-__all__ = ["Auto", "Failure", "Ray", "ScenarioPlan", "Serial", "plan"]
+__all__ = ["Auto", "Failure", "Ray", "ScenarioPlan", "Serial", "plan", "plan_batches"]
 
 
 def plan(
@@ -56,7 +60,6 @@ def plan(
     UserError
         options out of range, two scenarios of one id, or a plug-in that returned what is no plan or score.
     """
-    learns = describe_searcher(searcher).fit is not None
     options = PlanOptions(
         budget=budget,
         seed=seed,
@@ -65,19 +68,74 @@ def plan(
         report_samples=report_samples,
         max_judge_calls=max_judge_calls,
         prior=prior,
-        keep_observations=learns,
     )
+    return _plans(_checked(scenarios, judge, searcher, options, parallel, wave, done), on_failure)
+
+
+def plan_batches(
+    scenarios: Sequence[Scenario],
+    judge: Judge,
+    searcher: Searcher,
+    options: PlanOptions,
+    parallel: Parallel | None = None,
+    *,
+    wave: int = 50,
+    done: Mapping[str, Observations | None] | None = None,
+) -> Generator[PlanBatch, None, None]:
+    """Yield what `plan` does, encoded: workers hand in bytes, and nothing is kept of them here.
+
+    A searcher that learns (`fit`) is told of all plans of earlier waves, which are kept for it.
+    """
+    learns = describe_searcher(searcher).fit is not None
+    options = replace(options, encoded=not learns)
+    return _batches(_checked(scenarios, judge, searcher, options, parallel, wave, done))
+
+
+def _plans(
+    running: Generator[HandedIn, None, None], on_failure: Callable[[Failure], None] | None
+) -> Generator[ScenarioPlan, None, None]:
+    with closing(running):
+        for outcome in running:
+            if isinstance(outcome, ScenarioPlan):
+                yield outcome
+            elif isinstance(outcome, Failure) and on_failure is not None:
+                on_failure(outcome)
+
+
+def _batches(running: Generator[HandedIn, None, None]) -> Generator[PlanBatch, None, None]:
+    with closing(running):
+        for outcome in running:
+            yield outcome if isinstance(outcome, PlanBatch) else batch_of([outcome])
+
+
+def _checked(
+    scenarios: Sequence[Scenario],
+    judge: Judge,
+    searcher: Searcher,
+    options: PlanOptions,
+    parallel: Parallel | None,
+    wave: int,
+    done: Mapping[str, Observations | None] | None,
+) -> Generator[HandedIn, None, None]:
+    """Check at the call, and return what plans when it is asked to."""
     if isinstance(wave, bool) or not isinstance(wave, int) or wave < 1:
         raise UserError(f"search.wave: found {wave!r}, expected an integer >= 1")
-    scenarios = within_one_plan(scenarios)
+    learns = describe_searcher(searcher).fit is not None
+    if not isinstance(scenarios, StoredScenarios):  # what read those has seen to it
+        scenarios = within_one_plan(scenarios)
+        _refuse_twice(scenarios)
+    size = wave if learns else max(1, len(scenarios))
+    waves = [scenarios[i : i + size] for i in range(0, len(scenarios), size)]
+    options = replace(options, keep_observations=learns)
+    return _plan_waves(waves, judge, searcher, parallel or Serial(), options, done or {})
+
+
+def _refuse_twice(scenarios: Sequence[Scenario]) -> None:
     seen: set[str] = set()
     for scenario in scenarios:
         if scenario.id in seen:
             raise UserError(f"scenario {scenario.id}: the id occurs twice, expected distinct ids")
         seen.add(scenario.id)
-    size = wave if learns else max(1, len(scenarios))
-    waves = [scenarios[i : i + size] for i in range(0, len(scenarios), size)]
-    return _plan_waves(waves, judge, searcher, parallel or Serial(), options, done or {}, on_failure)
 
 
 def _plan_waves(
@@ -87,22 +145,19 @@ def _plan_waves(
     parallel: Parallel,
     options: PlanOptions,
     done: Mapping[str, Observations | None],
-    on_failure: Callable[[Failure], None] | None,
-) -> Generator[ScenarioPlan, None, None]:
+) -> Generator[HandedIn, None, None]:
     history: list[Observations] = []
-    run = parallel.start(judge, searcher, options, sum(s.id not in done for wave in waves for s in wave))
+    todo = [_without(wave, done) for wave in waves]
+    run = parallel.start(judge, searcher, options, sum(map(len, todo)))
     try:
-        for wave in waves:
+        for wave, left in zip(waves, todo, strict=True):
             fit = describe_searcher(searcher).fit
             if history and fit is not None:
                 searcher = fit(tuple(history))
             observations = dict(done)
-            for outcome in run.plan([s for s in wave if s.id not in done], searcher):
-                if isinstance(outcome, Failure):
-                    if on_failure is not None:
-                        on_failure(outcome)
-                    continue
-                observations[outcome.scenario_id] = outcome.observations
+            for outcome in run.plan(left, searcher):
+                if options.keep_observations and isinstance(outcome, ScenarioPlan):
+                    observations[outcome.scenario_id] = outcome.observations
                 yield outcome
             if options.keep_observations:
                 for scenario in wave:  # scenario order, not order of completion
@@ -112,3 +167,7 @@ def _plan_waves(
                         history.append(seen._replace(codes=scenario.codes))
     finally:
         run.stop()
+
+
+def _without(scenarios: Sequence[Scenario], done: Mapping[str, object]) -> Sequence[Scenario]:
+    return [s for s in scenarios if s.id not in done] if done else scenarios

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs import Judge, Scenario, Score, UserError
 from envs.judges.asking import checked_scores
-from envs.judges.protocol import MAX_SCORE, MIN_SCORE, describe, score_value
+from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Capabilities, Surfaces, describe, score_value
 from search.problem import Problem, SetPrior, uniform_prior
 
 
@@ -58,11 +58,9 @@ class JudgeScores:
         return np.array([value for value, _ in values], dtype=np.float64)
 
     def _of_arrays(self, found: np.ndarray, expected: int) -> np.ndarray:
-        if found.shape != (expected,) or found.dtype.kind != "f":
-            raise UserError(
-                f"judge {type(self.judge).__name__}, scenario {self.scenario.id}: score_sets gave "
-                f"{found.dtype} of shape {found.shape}, expected floats of shape ({expected},)"
-            )
+        _check_floats(
+            found, expected, f"{type(self.judge).__name__}, scenario {self.scenario.id}: score_sets"
+        )
         outside = (found < MIN_SCORE) | (found > MAX_SCORE)
         if outside.any():
             self.reasons["out_of_range"] += int(outside.sum())
@@ -78,6 +76,48 @@ class JudgeScores:
         """Return the judge's arguments after the scenario: the contexts, and the samples if it takes them."""
         contexts = [self.scenario.schema.names_of(mask) for mask in masks.tolist()]
         return (contexts, samples.tolist()) if self.stochastic else (contexts,)
+
+
+def _check_floats(found: np.ndarray, expected: int, who: str) -> None:
+    if found.shape != (expected,) or found.dtype.kind != "f":
+        raise UserError(
+            f"judge {who} gave {found.dtype} of shape {found.shape}, expected floats of shape ({expected},)"
+        )
+
+
+def scores_of_many(
+    scenarios: Sequence[Scenario], judge: Judge, told: Capabilities, owners: np.ndarray, masks: np.ndarray
+) -> np.ndarray:
+    """Return float64[B], what an exact judge says of the set `masks[i]` of `scenarios[owners[i]]`.
+
+    `told`: what `describe` says of the judge. `owners`: int64[B], ascending. Errors and NaN as `JudgeScores`.
+    """
+    looks = np.zeros(len(masks), np.int64)
+    if told.score_many is None:
+        ends = np.searchsorted(owners, np.arange(len(scenarios) + 1)).tolist()
+        parts = [
+            JudgeScores(scenario, judge)(masks[begin:end], looks[begin:end])
+            for scenario, begin, end in zip(scenarios, ends[:-1], ends[1:], strict=True)
+        ]
+        return np.concatenate(parts)
+    found = np.asarray(told.score_many(scenarios, owners, masks, looks))
+    _check_floats(found, len(masks), f"{type(judge).__name__}: score_many")
+    return np.where((found < MIN_SCORE) | (found > MAX_SCORE), np.nan, found)
+
+
+def surfaces_of(scenarios: Sequence[Scenario], told: Capabilities) -> Surfaces | None:
+    """Return the surfaces of `scenarios`, None unless all have one, of one function."""
+    if told.surfaces is not None:
+        return told.surfaces(scenarios)
+    if told.surface is None:
+        return None
+    found = [told.surface(scenario) for scenario in scenarios]
+    parts = [surface for surface in found if surface is not None]
+    if len(parts) < len(found) or any(part.function is not parts[0].function for part in parts):
+        return None
+    params = [np.asarray(part.params, np.float64) for part in parts]
+    starts = np.cumsum([0, *map(len, params)])
+    return Surfaces(parts[0].function, np.concatenate(params), starts)
 
 
 def scenario_problem(

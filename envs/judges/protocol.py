@@ -66,6 +66,18 @@ class Surface(NamedTuple):
     params: np.ndarray
 
 
+class Surfaces(NamedTuple):
+    """A judge of K scenarios as compiled code, so that many searches run without Python between them.
+
+    `function`: as of a `Surface`. `params`: float64[P], C-contiguous; those of scenario k are
+    `params[starts[k]:starts[k + 1]]`. `starts`: int64[K + 1].
+    """
+
+    function: Any
+    params: np.ndarray
+    starts: np.ndarray
+
+
 @runtime_checkable
 class Judge(Protocol):
     """Scores contexts of one scenario; `Capabilities` has what it may declare beyond that.
@@ -114,6 +126,9 @@ class Capabilities:
         (bit i = attribute i of the schema is known), NaN = unscored; for a judge that computes in arrays.
         Neither this nor `surface` is taken of a subclass that has its own `score` alone
     surface : (scenario) -> the same scores as compiled code, or None; for a judge that is cheap and exact
+    score_many : (scenarios, owners int64[B], masks uint64[B], samples int64[B]) -> float64[B], what
+        `score_sets` says of the set `masks[i]` of `scenarios[owners[i]]`; all of one schema
+    surfaces : (scenarios) -> `surface` of each of them as `Surfaces`, or None; all of one schema
     shard : (workers) -> the same judge for one of as many processes
     preflight : (run's folder, first scenario), called once before a run: finds out what cannot work
     provenance : () -> what else determines a score, as plain data
@@ -135,6 +150,8 @@ class Capabilities:
     resume_ignored: tuple[str, ...]
     score_sets: Callable[[Scenario, np.ndarray, np.ndarray], np.ndarray] | None
     surface: Callable[[Scenario], Surface | None] | None
+    score_many: Callable[[Sequence[Scenario], np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None
+    surfaces: Callable[[Sequence[Scenario]], Surfaces | None] | None
     shard: Callable[[int], Any] | None
     preflight: Callable[[Path, Scenario], None] | None
     provenance: Callable[[], Any] | None
@@ -177,6 +194,8 @@ def describe(part: object, role: str = "judge") -> Capabilities:
     """
     declared = Declared(part, role)
     costs = declared.method("request_costs", "(scenario, names)")
+    score_sets = declared.twin("score_sets", "(scenario, masks, samples)", "score")
+    surface = declared.twin("surface", "(scenario)", "score")
     found = Capabilities(
         name=declared.name(),
         stochastic=declared.flag("stochastic"),
@@ -185,8 +204,12 @@ def describe(part: object, role: str = "judge") -> Capabilities:
         concurrent_plans=declared.whole("concurrent_plans", 1, least=1),
         ranking_depth=declared.whole("ranking_depth", 1, least=1),
         resume_ignored=declared.names("resume_ignored"),
-        score_sets=declared.twin("score_sets", "score", "(scenario, masks, samples)"),
-        surface=declared.twin("surface", "score", "(scenario)"),
+        score_sets=score_sets,
+        surface=surface,
+        score_many=None
+        if score_sets is None
+        else declared.twin("score_many", "(scenarios, owners, masks, samples)", "score_sets", "score"),
+        surfaces=None if surface is None else declared.twin("surfaces", "(scenarios)", "surface", "score"),
         shard=declared.method("shard", "(workers)"),
         preflight=declared.method("preflight", "(folder, scenario)"),
         provenance=declared.method("provenance", "()"),

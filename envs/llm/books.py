@@ -22,27 +22,33 @@ from envs.errors import OutsideError, UserError
 
 
 class Tokens(NamedTuple):
-    """Tokens of a request as billed. `cached_input` is a part of `input`, `reasoning` one of `output`."""
+    """Tokens of a request as billed.
+
+    `cached_input` and `cache_write`, what the endpoint's own cache had and what it took in, are parts of
+    `input`; `reasoning` is one of `output`.
+    """
 
     input: int = 0
     output: int = 0
     cached_input: int = 0
     reasoning: int = 0
+    cache_write: int = 0
 
 
 @dataclass(frozen=True)
 class Account:
     """What requests of one kind to one model took.
 
-    `requests`: HTTP requests sent; `cache_hits`: replies that none was sent for; `cached_input_tokens` are a
-    part of `input_tokens`, `reasoning_tokens` one of `output_tokens`; `dollars`: None = there is no price.
-    `simulated`: replies that say that no model gave them.
+    `requests`: HTTP requests sent; `cache_hits`: replies that none was sent for; `cached_input_tokens` and
+    `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens` one of `output_tokens`;
+    `dollars`: None = there is no price; `simulated`: replies that say that no model gave them.
     """
 
     requests: int = 0
     cache_hits: int = 0
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     dollars: float | None = 0.0
@@ -65,6 +71,7 @@ class Account:
         return cls(
             input_tokens=tokens.input,
             cached_input_tokens=tokens.cached_input,
+            cache_write_tokens=tokens.cache_write,
             output_tokens=tokens.output,
             reasoning_tokens=tokens.reasoning,
             dollars=dollars,

@@ -82,7 +82,7 @@ class RequestCost(NamedTuple):
         if price is None:
             return math.nan, math.nan
         inputs, outputs = price.input / 1e6, price.output / 1e6
-        most = inputs * self.most_input_tokens
+        most = price.dearest_input / 1e6 * self.most_input_tokens
         if outputs:  # nothing of infinitely many free tokens is nothing
             most += outputs * self.most_output_tokens
         return inputs * self.input_tokens + outputs * self.output_tokens, most
@@ -117,7 +117,10 @@ def worst_case(body: Mapping[str, Any], price: Price | None) -> Bill:
     if "messages" in body:
         given = [body[name] for name in ("max_tokens", "max_completion_tokens") if name in body]
         outputs = int(given[0]) if given else UNTOLD_REPLY
-    return bill_of(Tokens(inputs, outputs), price)
+    tokens = float(inputs + outputs)
+    return Bill(
+        1, tokens, 0.0 if price is None else (price.dearest_input * inputs + price.output * outputs) / 1e6
+    )
 
 
 def bill_of(tokens: Tokens, price: Price | None) -> Bill:
@@ -131,25 +134,35 @@ PACKAGED = Path(__file__).parent / "prices.yaml"
 class Price(FileModel):
     """Dollars for a million tokens of prompt and of reply.
 
-    `cached_input`: of what the endpoint's own cache had of a prompt; None = as `input`.
+    `cached_input`: of what the endpoint's own cache had of a prompt; `cache_write`: of what it took in;
+    None = as `input`.
     `batch`: what a request of a batch costs, as a share of that; None = no less.
     """
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cached_input: float | None = Field(default=None, ge=0)
+    cache_write: float | None = Field(default=None, ge=0)
     batch: float | None = Field(default=None, gt=0, le=1)
 
     def of(self, tokens: Tokens) -> float:
         """Return the dollars of one request."""
         cached = self.input if self.cached_input is None else self.cached_input
-        fresh = tokens.input - tokens.cached_input
-        return (fresh * self.input + tokens.cached_input * cached + tokens.output * self.output) / 1e6
+        written = self.input if self.cache_write is None else self.cache_write
+        fresh = tokens.input - tokens.cached_input - tokens.cache_write
+        inputs = fresh * self.input + tokens.cached_input * cached + tokens.cache_write * written
+        return (inputs + tokens.output * self.output) / 1e6
+
+    @property
+    def dearest_input(self) -> float:
+        """Dollars for a million tokens of a prompt at most."""
+        return max(self.input, self.cached_input or 0.0, self.cache_write or 0.0)
 
     def in_batch(self) -> Price:
         """Return the price of the same in a batch; what the endpoint's own cache has is not less there."""
         share = 1.0 if self.batch is None else self.batch
-        return Price(input=share * self.input, output=share * self.output)
+        written = None if self.cache_write is None else share * self.cache_write
+        return Price(input=share * self.input, output=share * self.output, cache_write=written)
 
 
 def in_dollars(amount: float) -> str:
@@ -164,7 +177,7 @@ def read_prices(path: str | None) -> dict[str, Price]:
     Raises
     ------
     UserError
-        the file cannot be read or an entry is not {input, output} (and cached_input) of numbers >= 0.
+        the file cannot be read or an entry is not {input, output} (and parts of `Price`) of numbers >= 0.
     """
     file = PACKAGED if path is None else Path(path).expanduser()
     found: dict[str, Price] = read_yaml(file, dict[str, Price], "`model: {input: $, output: $}`", "prices=")

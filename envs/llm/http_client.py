@@ -12,7 +12,7 @@ from openai._types import RequestOptions
 from envs.llm.endpoint import Endpoint
 
 CONNECT_S = 3.0
-"""Seconds to open a connection: a wrong URL is told within five."""
+"""Seconds to open a connection; a wrong URL is told after as many tries as `repetition` makes."""
 AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
 """Option of the package: hand out the answer with its headers, not what it holds."""
 _UNANSWERED = ("ConnectError", "ConnectTimeout")

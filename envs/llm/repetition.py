@@ -17,7 +17,11 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 GOES_ON = "what was paid for is saved, resume=true goes on from there"
 EXPECTED = "expected the base_url of an OpenAI-compatible endpoint"
 UNANSWERED_RETRIES = 2
-"""Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none."""
+"""Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none.
+
+Of one whose connection was not open in time as well: on a busy machine, or beside thousands of replies that
+come at once, that is no sign that nobody is there.
+"""
 
 
 class Outcome(NamedTuple):
@@ -91,9 +95,10 @@ class Patience:
         connection.answered = type(cause).__name__ == "ReadTimeout"
         url = connection.endpoint.url
         found = "" if connection.answered else no_endpoint(cause)
-        if found:
-            raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
         self._unanswered += 1
+        is_late = type(cause).__name__ == "ConnectTimeout" and self._unanswered <= UNANSWERED_RETRIES
+        if found and not is_late:
+            raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
         if not connection.answered and self._unanswered > UNANSWERED_RETRIES:
             raise connection.no_answer(
                 f"{self._unanswered} connections to {url} were dropped and nothing was answered, {EXPECTED}"

@@ -108,11 +108,16 @@ def billed_tokens(text: str, body: Mapping[str, Any]) -> Tokens:
         usage = None
     prompt, completion, total = (_count(usage, *names) for names in _COUNTED)
     if prompt or completion or total:
+        details = _part(usage, "prompt", "input")
+        cached = _count(details, "cached_tokens") or _count(usage, *_CACHED)
+        written = _count(details, *_WRITTEN) or _count(usage, *_WRITTEN)
+        if _counts_apart(usage, prompt):
+            prompt += cached + written
+        cached = min(cached, prompt)
         # Some servers (Gemini's, xAI's) count hidden reasoning, which is billed, in the total alone.
         output = max(completion, total - prompt)
         reasoning = max(_count(_part(usage, "completion", "output"), "reasoning_tokens"), output - completion)
-        cached = _count(_part(usage, "prompt", "input"), "cached_tokens") or _count(usage, *_CACHED)
-        return Tokens(prompt, output, min(cached, prompt), min(reasoning, output))
+        return Tokens(prompt, output, cached, min(reasoning, output), min(written, prompt - cached))
     content = _choice(text).get("message")
     asked = json.dumps(body.get("messages") or body.get("input") or "", ensure_ascii=False)
     said = json.dumps(content, ensure_ascii=False) if content else ""
@@ -126,6 +131,17 @@ _COUNTED = (
     ("total_tokens",),
 )
 _CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens")
+_WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+
+
+def _counts_apart(usage: Any, prompt: int) -> bool:
+    """Tell whether what a cache had and took in is no part of the count of the prompt: Anthropic's form.
+
+    That names the prompt `input_tokens`. Who translates it to `prompt_tokens` adds them, or does not: then
+    they may be more than the prompt.
+    """
+    beside = _count(usage, "cache_read_input_tokens") + _count(usage, "cache_creation_input_tokens")
+    return bool(beside) and ("prompt_tokens" not in usage or beside > prompt)
 
 
 def _count(usage: Any, *names: str) -> int:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 
-_TAG = r"(?:\w+:)?(?:think|thinking|thoughts?|reasoning|scratchpad)"
-_OPEN = re.compile(rf"(?:^|(?<=\n))[ \t]*(?:<({_TAG})>|\[(THINK)\]|\u25c1(think)\u25b7)", re.I)
+_TAG = (
+    r"(?:\w+:)?"
+    r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|(?:inner|internal)_monologue)"
+)
+_OPEN = re.compile(
+    rf"(?:^|(?<=\n))[ \t]*(?:<({_TAG})(?:[ \t][^<>\n]*)?>|\[(THINK)\]|\u25c1(think)\u25b7)", re.I
+)
 _LONE_END = re.compile(rf"(?<![`\"'])(?:</{_TAG}>|\[/THINK\]|\u25c1/think\u25b7)[ \t]*(?=[\r\n{{]|$)", re.I)
 _FINAL = re.compile(
     r"<\|channel\|>\s*final\b[^<]*<\|message\|>(.*?)(?:<\|(?:end|return|start|channel)\|>|$)", re.S

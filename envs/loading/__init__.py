@@ -8,5 +8,14 @@ from envs.loading.scenario_files import (
     load_scenarios,
     person_share,
 )
+from envs.loading.stored_scenarios import StoredScenarios
 
-__all__ = ["BadRecord", "ScenarioSet", "ScenarioStream", "load_bundled", "load_scenarios", "person_share"]
+__all__ = [
+    "BadRecord",
+    "ScenarioSet",
+    "ScenarioStream",
+    "StoredScenarios",
+    "load_bundled",
+    "load_scenarios",
+    "person_share",
+]

@@ -12,9 +12,10 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from envs.errors import UserError
@@ -22,7 +23,8 @@ from envs.loading import layouts, streams
 from envs.loading.keys_of_files import Keys, read_mapping
 from envs.loading.records import BadRecord
 from envs.loading.seen_ids import SeenIds
-from envs.scenario import Scenario, within_one_plan
+from envs.loading.stored_scenarios import StoredScenarios
+from envs.scenario import Scenario, most_present, within_one_plan
 from envs.schema import MAX_ASKABLE, Schema, penguin_schema
 
 MAX_BAD = 1000
@@ -39,7 +41,8 @@ class ScenarioSet:
 
     Attributes
     ----------
-    scenarios : tuple[Scenario, ...], in file order, of the wanted split, at most `limit`
+    scenarios : sequence of Scenario, in file order, of the wanted split, at most `limit`: a tuple, or
+        `StoredScenarios`
     bad : tuple[BadRecord, ...], the first `MAX_BAD` of the whole file, whatever the split and limit
     source : str, the path as given, or `bundled`
     sha256 : str, hexadecimal digest of the file's decompressed bytes and of the schema
@@ -47,7 +50,7 @@ class ScenarioSet:
     layout : str, the layout that was recognised
     """
 
-    scenarios: tuple[Scenario, ...]
+    scenarios: Sequence[Scenario]
     bad: tuple[BadRecord, ...]
     source: str
     sha256: str
@@ -69,6 +72,7 @@ def load_scenarios(
     test_fraction: float = 0.2,
     split_seed: int = 0,
     mapping: str | Path | None = None,
+    stored: bool = False,
 ) -> ScenarioSet:
     """Read a scenario file; without `path` the bundled scenarios.
 
@@ -82,6 +86,7 @@ def load_scenarios(
     test_fraction : probability in [0, 1] that a profile is on the `test` side
     split_seed : another seed, another assignment
     mapping : YAML file, key of the scenario file -> field, attribute or null (ignored)
+    stored : keep them outside memory (`StoredScenarios`)
 
     Raises
     ------
@@ -101,14 +106,14 @@ def load_scenarios(
         share = person_share(scenario.profile, split_seed) if split != "all" else 0.0
         return split == "all" or (share < test_fraction) is (split == "test")
 
-    return _collected(reading, wanted, split, limit)
+    return _collected(reading, wanted, split, limit, stored)
 
 
 def _collected(
-    reading: ScenarioStream, wanted: Callable[[Scenario], bool], split: str, limit: int | None
+    reading: ScenarioStream, wanted: Callable[[Scenario], bool], split: str, limit: int | None, stored: bool
 ) -> ScenarioSet:
     whole = len(reading.schema) > MAX_ASKABLE  # which attributes are kept depends on all of the file
-    good: list[Scenario] = []
+    good: list[Scenario] | StoredScenarios = StoredScenarios(reading.schema) if stored else []
     bad: list[BadRecord] = []
     n_good = n_bad = 0
     for record in reading:
@@ -122,18 +127,31 @@ def _collected(
             good.append(record)
     if not n_good:
         raise _nothing(reading, bad, n_bad)
-    kept = [s for s in within_one_plan(good) if wanted(s)][:limit] if whole else good
+    kept = _narrowed(good, wanted, limit) if whole else good
     if not kept:
         raise UserError(
             f"{reading.source}: split {split} holds none of {n_good} scenarios, expected at least one"
         )
-    return ScenarioSet(tuple(kept), tuple(bad), reading.source, reading.sha256, n_bad, reading.layout)
+    found = kept if isinstance(kept, StoredScenarios) else tuple(kept)
+    return ScenarioSet(found, tuple(bad), reading.source, reading.sha256, n_bad, reading.layout)
+
+
+def _narrowed(
+    good: list[Scenario] | StoredScenarios, wanted: Callable[[Scenario], bool], limit: int | None
+) -> list[Scenario] | StoredScenarios:
+    """Return those that are `wanted`, over the attributes that most of all have a value of."""
+    if not isinstance(good, StoredScenarios):
+        return [s for s in within_one_plan(good) if wanted(s)][:limit]
+    kept = StoredScenarios(good.schema.restricted(most_present(good)))
+    for scenario in islice(filter(wanted, good), limit):
+        kept.append(dataclasses.replace(scenario, schema=kept.schema))
+    return kept
 
 
 @functools.cache
 def load_bundled() -> tuple[Scenario, ...]:
     """Return the 140 bundled scenarios, one for each situation, in the order of the domains."""
-    return load_scenarios().scenarios
+    return tuple(load_scenarios().scenarios)
 
 
 def person_share(profile: Mapping[str, str], seed: int = 0) -> float:

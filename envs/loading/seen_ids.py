@@ -10,6 +10,11 @@ _RECENT = 1 << 16
 """Ids that are held in a dictionary before they are packed."""
 
 
+def key_of(text: str) -> int:
+    """Return 64 bits of a hash of an id."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
 class SeenIds:
     """Ids with a number each. Two ids are taken for one where 64 bits of their hashes agree.
 
@@ -23,7 +28,7 @@ class SeenIds:
 
     def add(self, text: str, number: int) -> int | None:
         """Return the number of the same id before, None where it is new and is added with `number`."""
-        key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+        key = key_of(text)
         found = self._recent.get(key)
         for keys, numbers in self._runs if found is None else ():
             at = int(np.searchsorted(keys, np.uint64(key)))

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -171,12 +172,9 @@ class CellJournal(LineJournal[Rows]):
         values = [[row[name] for name in COLUMNS] for row in rows]
         self._append(json.dumps({"cell": key, "rows": values}))
 
-    def _entries(self, lines: Sequence[bytes]) -> dict[str, Rows]:
-        found = {}
-        for number, line in enumerate(lines[1:], 2):
-            try:
-                entry = json.loads(line)
-                found[entry["cell"]] = [dict(zip(COLUMNS, row, strict=True)) for row in entry["rows"]]
-            except (KeyError, TypeError, ValueError):
-                raise UserError(f"{self.path}: line {number} is no cell, expected a journal") from None
-        return found
+    def _enter(self, path: Path, number: int, line: bytes) -> None:
+        try:
+            entry = json.loads(line)
+            self.done[entry["cell"]] = [dict(zip(COLUMNS, row, strict=True)) for row in entry["rows"]]
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{path}: line {number} is no cell, expected a journal") from None

@@ -7,7 +7,8 @@ from typing import Any
 
 from experiments.runs.schema_fields import key, output_dir
 
-_CUSTOM = "searches of yours: name -> _target_ and keyword arguments"
+_CUSTOM = "searches of yours: name -> _target_ and keyword arguments; botorch needs the extra of that name"
+_BOTORCH = {"_target_": "experiments.comparison.botorch_search.BoTorchSearch", "num_simulations": 60}
 _SCHEDULED = (
     "searches that spread their simulations over rounds, and get as many as judge calls; "
     "the others get ten times as many, so that the calls are the limit"
@@ -21,7 +22,7 @@ class CompareConfig:
     """Configuration of `python -m experiments.compare_search`; `conf/preset/` fills it."""
 
     searches: list[str] = key("members of the group search, names of custom, best_static, or all", ["all"])
-    custom: dict[str, Any] = key(_CUSTOM, {})
+    custom: dict[str, Any] = key(_CUSTOM, {"botorch": _BOTORCH})
     scheduled: list[str] = key(_SCHEDULED, ["gumbel"])
     landscapes: list[str] = key(
         "kinds of judges: presets of the simulated one, families of landscapes", list(_LANDSCAPES)

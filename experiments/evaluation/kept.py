@@ -10,8 +10,9 @@ import pandas as pd
 
 from envs import Judge
 from experiments.evaluation.setting import Setting
-from experiments.runs.journal import UnitJournal, from_json, plain_plan
+from experiments.runs.journal import UnitJournal
 from experiments.runs.kept_judge import KeptJudge, kept_judge
+from search.plan_lines import from_json, plain_plan
 from search.planning import ScenarioPlan
 
 Make = Callable[[], pd.DataFrame]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from envs.judges.asking import scored
 from envs.judges.panel import PanelJudge, PanelScore
 from envs.judges.protocol import describe
 from experiments.judging.agreement import krippendorff_alpha
-from search.planning import REPORT_SAMPLE, ScenarioPlan
+from search.path_table import PathTable
+from search.planning import REPORT_SAMPLE
 
 
 def panel_figures(names: Sequence[str], scores: Sequence[Score]) -> dict[str, Any] | None:
@@ -43,11 +45,14 @@ def panel_figures(names: Sequence[str], scores: Sequence[Score]) -> dict[str, An
     }
 
 
-def planned_panel_figures(
-    judge: Judge, scenarios: Sequence[Scenario], plans: Sequence[ScenarioPlan]
-) -> dict[str, Any] | None:
-    """Return the figures of a panel over the last context of each plan; None for a judge that is no panel."""
-    paths = {plan.scenario_id: set(plan.path) for plan in plans}
+def planned_panel_figures(judge: Judge, scenarios: Iterable[Scenario], table: Path) -> dict[str, Any] | None:
+    """Return the figures of a panel over the last context of each plan in the path table `table`.
+
+    None for a judge that is no panel.
+    """
+    if not isinstance(judge, PanelJudge):
+        return None
+    paths = {plan.scenario_id: set(plan.path) for plan in PathTable.load(table).records()}
     return _asked_again(
         judge,
         [

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -74,16 +75,13 @@ class RatingJournal(LineJournal[RatedAnswer]):
         row = {"number": rating.number, "samples": [_to_row(score) for score in rating.samples]}
         self._append(json.dumps(row))
 
-    def _entries(self, lines: Sequence[bytes]) -> dict[str, RatedAnswer]:
-        found = {}
-        for number, line in enumerate(lines[1:], 2):
-            try:
-                row = json.loads(line)
-                rating = RatedAnswer(int(row["number"]), tuple(_from_row(r) for r in row["samples"]))
-            except (ValueError, KeyError, TypeError):
-                raise UserError(f"{self.path}: line {number} is no rating, expected a journal") from None
-            found[str(rating.number)] = rating
-        return found
+    def _enter(self, path: Path, number: int, line: bytes) -> None:
+        try:
+            row = json.loads(line)
+            rating = RatedAnswer(int(row["number"]), tuple(_from_row(r) for r in row["samples"]))
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: line {number} is no rating, expected a journal") from None
+        self.done[str(rating.number)] = rating
 
 
 def _to_row(score: Score) -> dict[str, Any]:

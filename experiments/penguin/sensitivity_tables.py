@@ -1,11 +1,9 @@
-"""Attributions of many scenarios as means by domain, with intervals by person, and as a heat map."""
+"""Attributions of many scenarios as means by domain, with intervals by person."""
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -87,37 +85,3 @@ def scenario_intervals(
 
 def _interval(value: float, half: float) -> Interval:
     return Interval(float(value), float(value) - half, float(value) + half)
-
-
-def draw_heat_maps(rows: Sequence[MeanWorth], title: str, path: Path) -> None:
-    """Draw single gains and Shapley values, attributes by domains, into `path` (PNG)."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache at the first run
-    import matplotlib.pyplot as plt
-
-    cell = {(r.kind, r.domain, r.attribute): r.worth for r in rows if r.kind != PAIR}
-    domains = list(dict.fromkeys(domain for _, domain, _ in cell))
-    names = list(dict.fromkeys(name for _, _, name in cell))
-    names.sort(key=lambda name: -np.nan_to_num(cell[SHAPLEY, ALL, name].estimate, nan=-9.0))
-    high = float(np.nanmax([abs(worth.estimate) for worth in cell.values()]))
-    size = (2.5 + 1.6 * len(domains), 1.6 + 0.42 * len(names))
-    figure, axes = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
-    for axis, kind, words in zip(axes, (SINGLE, SHAPLEY), ("Gain of it alone", "Shapley value"), strict=True):
-        grid = np.array([[cell[kind, d, name].estimate for d in domains] for name in names])
-        shown = axis.imshow(grid, cmap="RdBu", vmin=-high, vmax=high, aspect="auto")
-        for (i, j), value in np.ndenumerate(grid):
-            worth = cell[kind, domains[j], names[i]]
-            half = (worth.high - worth.low) / 2
-            text = "-" if math.isnan(value) else f"{value:+.2f}\n±{half:.2f}"
-            ink = "white" if abs(value) > 0.6 * high else "black"
-            axis.text(j, i, text, ha="center", va="center", fontsize=6.5, color=ink)
-        axis.set_xticks(range(len(domains)), domains, rotation=30, ha="right")
-        axis.set_yticks(range(len(names)), names)
-        axis.axvline(0.5, color="black", linewidth=1.5)
-        axis.set_title(words, fontsize=10)
-    figure.colorbar(shown, ax=axes, label="points of the score (1-5)", fraction=0.03)
-    figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)

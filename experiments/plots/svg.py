@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from experiments.plots.palette import INK, PAPER, RULE, SOFT, family_of, looks
+from experiments.plots.palette import INK, LIGHT, PAPER, RULE, SOFT, family_of, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,6 +156,24 @@ def name_lines(figure: Figure, axes: Axes, narrow: bool) -> None:
     axes.legend(*shown, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
 
 
+def draw_signed_heat(
+    axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], texts: np.ndarray
+) -> None:
+    """Draw `values` (float64[len(rows), len(columns)]) as ink of two colours, gains and losses.
+
+    `texts` (str, same shape) are what each cell X
+    """
+    from matplotlib.patches import Rectangle
+
+    most = float(np.nanmax(np.abs(values), initial=1e-12))
+    for (i, j), value in np.ndenumerate(values):
+        share = 0.0 if np.isnan(value) else abs(float(value)) / most
+        ink = LIGHT[1] if value > 0 else LIGHT[2]
+        axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=ink, alpha=share / 2, linewidth=0))
+        axes.text(j, i, str(texts[i, j]), ha="center", va="center", size=6.5, color=INK)
+    _frame_cells(axes, rows, columns)
+
+
 def draw_heat(axes: Axes, shares: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
     """Draw `shares` (float64[len(rows), len(columns)], in [0, 1]) as ink, the larger ones as numbers."""
     from matplotlib.patches import Rectangle
@@ -165,6 +183,11 @@ def draw_heat(axes: Axes, shares: np.ndarray, rows: Sequence[str], columns: Sequ
         if share >= 0.095:
             color = PAPER if share > 0.55 else INK
             axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", size=7, color=color)
+    _frame_cells(axes, rows, columns)
+
+
+def _frame_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Name the rows and columns of a table of cells."""
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)

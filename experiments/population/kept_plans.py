@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from experiments.population.gains import Gain, GroupGains
-from experiments.runs.journal import UnitJournal, number
+from experiments.runs.journal import UnitJournal
+from search.plan_lines import number
 from search.population.history_values import ARRAYS, HistoryValues
 from search.population.policy_tree import PolicyTree
 from search.population.policy_tree_file import row_of, tree_of

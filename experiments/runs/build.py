@@ -39,8 +39,8 @@ HARNESS_KEYS = tuple(HARNESS_DEFAULTS["search"])
 """Keys of the `search` group that the harness enforces for every searcher; no constructor sees them."""
 
 
-def build_scenarios(cfg: DictConfig) -> ScenarioSet:
-    """Load the scenarios that `cfg.scenarios` names."""
+def build_scenarios(cfg: DictConfig, stored: bool = False) -> ScenarioSet:
+    """Load the scenarios that `cfg.scenarios` names; `stored`: they stay outside memory."""
     node = cfg.scenarios
     return load_scenarios(
         node.path,
@@ -50,6 +50,7 @@ def build_scenarios(cfg: DictConfig) -> ScenarioSet:
         test_fraction=node.test_fraction,
         split_seed=node.split_seed,
         mapping=node.mapping,
+        stored=stored,
     )
 
 

@@ -20,6 +20,7 @@ from envs import Scenario
 from envs.judges.protocol import Capabilities, describe
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import in_dollars
+from envs.loading.stored_scenarios import askable_counts
 from search.planning import PlanOptions
 from search.problem import SearcherCapabilities, describe_searcher
 
@@ -55,6 +56,10 @@ class Amount:
     def times(self, calls: float) -> Amount:
         """Return what so many calls spend, each of them this; nothing for none of an unknown price."""
         return Amount(**{key: getattr(self, key) * calls if calls else 0.0 for key in _SPENT})
+
+    def many(self, times: int) -> Amount:
+        """Return the sums over so many of these."""
+        return Amount(**{key: value * times for key, value in vars(self).items()})
 
     def spent(self) -> str:
         """Say requests, tokens and dollars."""
@@ -121,13 +126,14 @@ def spending(
     """Return what planning `scenarios` takes."""
     told, judge_told, prior_told = describe_searcher(searcher), describe(judge), describe(prior, "prior")
     expected, most = Amount(), Amount()
-    for scenario in scenarios:
-        calls = _calls(scenario, options, told, judge_told.stochastic)
-        expected, most = expected.plus(calls[0]), most.plus(calls[1])
-    rankings = [_rankings(s, options, told, prior_told) for s in scenarios]
-    parts = [
+    ranked = [0.0, 0.0]
+    for n, times in askable_counts(scenarios):  # nothing else of a scenario counts
+        calls = _calls(n, options, told, judge_told.stochastic)
+        expected, most = expected.plus(calls[0].many(times)), most.plus(calls[1].many(times))
+        ranked = [a + b * times for a, b in zip(ranked, _rankings(n, options, told, prior_told), strict=True)]
+    parts: list[tuple[Capabilities, float, float]] = [
         (judge_told, expected.judge_calls, most.judge_calls),
-        (prior_told, sum(r[0] for r in rankings), sum(r[1] for r in rankings)),
+        (prior_told, ranked[0], ranked[1]),
     ]
     spends, ended_by = False, list[str]()
     for part, calls_expected, calls_most in parts:
@@ -143,10 +149,9 @@ def spending(
 
 
 def _calls(
-    scenario: Scenario, options: PlanOptions, searcher: SearcherCapabilities, stochastic: bool
+    n: int, options: PlanOptions, searcher: SearcherCapabilities, stochastic: bool
 ) -> tuple[Amount, Amount]:
-    """Return the judge calls of one scenario, as expected and at most."""
-    n = int(scenario.askable).bit_count()
+    """Return the judge calls of one scenario with `n` askable attributes, as expected and at most."""
     length = min(options.budget, n)
     # Under a noisy judge simulations may look at sets again.
     repeats = searcher.num_simulations or 0 if stochastic else 0
@@ -172,10 +177,9 @@ def _calls(
 
 
 def _rankings(
-    scenario: Scenario, options: PlanOptions, searcher: SearcherCapabilities, prior: Capabilities
+    n: int, options: PlanOptions, searcher: SearcherCapabilities, prior: Capabilities
 ) -> tuple[float, float]:
     """Return how many sets a ranking prior is asked about, as expected and at most."""
-    n = int(scenario.askable).bit_count()
     depth = min(prior.ranking_depth, options.budget, n)
     sets = sum(math.comb(n, k) for k in range(depth))
     wanted = sets if searcher.num_simulations is None else searcher.num_simulations

@@ -1,104 +1,29 @@
-"""The journal of a run: whatever is finished as one JSON line, written at once.
+"""The journal of a run: whatever is finished as one JSON line, written at once, with a checksum.
 
-A killed run resumes from it; `experiments.show` reads the alternatives from it. Names and scores only.
+A killed run resumes from it. Names and scores only.
 """
 
 from __future__ import annotations
 
 import fcntl
-import itertools
 import json
-import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-import numpy as np
-
 from envs import UserError
-from envs.appended import append_line
+from envs.appended import append_lines
+from envs.loading.streams import decompressed
 from experiments.runs.folders import is_finished, output_folder
-from search.path_table import COLUMNS, fits, record_of, row_of
-from search.planning import ScenarioPlan
-from search.problem import Observations
+from search.plan_lines import is_summed, summed, without_nan
 
 T = TypeVar("T")
 
-FILE_NAME = "plans.jsonl"
 _VERSION = 1
 _BEGINNING = b'{"journal": '
-_EXTRAS = ("search_calls", "full_calls", "requests", "cache_hits", "stopped")
-
-
-def to_json(plan: ScenarioPlan) -> str:
-    """Return `plan` as one line of strict JSON; NaN becomes null, floats keep every bit."""
-    return json.dumps(_without_nan(plain_plan(plan)), allow_nan=False, ensure_ascii=False)
-
-
-def plain_plan(plan: ScenarioPlan) -> dict[str, Any]:
-    """Return `plan` as plain values."""
-    row: dict[str, Any] = {**row_of(plan), **{name: getattr(plan, name) for name in _EXTRAS}}
-    row["score_full"] = plan.score_full
-    row["invalid_rankings"] = plan.invalid_rankings
-    row["alternatives"] = [list(a) for a in plan.alternatives]
-    seen = plan.observations
-    if seen is not None:
-        row["observations"] = {
-            "masks": seen.masks.tolist(),
-            "samples": seen.samples.tolist(),
-            "scores": seen.scores.tolist(),
-        }
-    return row
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float):
-        return None if math.isnan(value) else value
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return value
-
-
-def number(value: float | None) -> float:
-    """Return what `UnitJournal` has written of a number: null is NaN."""
-    return math.nan if value is None else float(value)
-
-
-def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
-    """Return the plan that `to_json` wrote; codes, which tell of values, are not in it (empty here).
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError, AttributeError, OverflowError
-        it wrote none of these.
-    """
-    columns = {name: row[name] for name in COLUMNS}
-    if not fits(columns):
-        raise TypeError
-    columns["score_stderr"] = number(row["score_stderr"])
-    columns["search_score"] = number(row["search_score"])
-    seen = row.get("observations")
-    return ScenarioPlan(
-        **vars(record_of(columns)),
-        **{name: row[name] for name in _EXTRAS},
-        score_full=number(row["score_full"]),
-        invalid_rankings=row.get("invalid_rankings", 0),  # journals of earlier releases have none
-        alternatives=tuple((step, name, visits, number(v)) for step, name, visits, v in row["alternatives"]),
-        observations=None
-        if seen is None
-        else Observations(
-            row["scenario_id"],
-            row["domain"],
-            np.zeros(0, np.int8),
-            np.array(seen["masks"], np.uint64),
-            np.array(seen["samples"], np.int64),
-            np.array([number(score) for score in seen["scores"]]),
-        ),
-    )
 
 
 class LineJournal(Generic[T]):
@@ -117,6 +42,7 @@ class LineJournal(Generic[T]):
 
     def __init__(self, folder: Path, fingerprint: str, resume: bool) -> None:
         self.path = output_folder(folder) / self.file_name
+        self.done: dict[str, T] = {}
         try:
             self._file = self.path.open("a+b", buffering=0)
         except OSError as error:
@@ -124,12 +50,12 @@ class LineJournal(Generic[T]):
                 f"output_dir={folder}: found {error.strerror}, expected a folder that can be written"
             ) from None
         try:
-            self.done = self._take_over(folder, fingerprint, resume)
+            self._take_over(folder, fingerprint, resume)
         except UserError:
             self._file.close()
             raise
 
-    def _take_over(self, folder: Path, fingerprint: str, resume: bool) -> dict[str, T]:
+    def _take_over(self, folder: Path, fingerprint: str, resume: bool) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -137,25 +63,42 @@ class LineJournal(Generic[T]):
         except OSError:
             pass  # a file system without locks
         _refuse_foreign(self.path)
-        lines = list(_whole_lines(self.path))
+        whole, n_lines = _whole(self.path)
+        files = self._files()
         # A run that stopped before its first plan left a header alone, which keeps nobody out.
-        done: dict[str, T] = {}
-        if len(lines) > 1:
+        if n_lines > 1 or len(files) > 1:
             if not resume:
                 held = "a finished run" if is_finished(folder) else "a run"
                 raise UserError(
                     f"{folder}: holds {held} already; resume=true goes on with it, "
                     f"another output_dir starts anew"
                 )
-            self._check_header(_row(self.path, 0, lines[0]), fingerprint)
-            done = self._entries(lines)
-        self._file.truncate(sum(map(len, lines)) if done else 0)  # a line torn by a kill goes
-        if not done:
+            whole = self._mended(whole)
+            for path in files:
+                self._read(path, fingerprint)
+        else:
+            whole = 0
+        self._file.truncate(whole)  # a line torn by a kill goes
+        if not whole:
             self._append(json.dumps({"journal": _VERSION, "fingerprint": fingerprint}))
-        return done
 
-    def _entries(self, lines: Sequence[bytes]) -> dict[str, T]:
-        """Return what the lines after the header hold, by key."""
+    def _files(self) -> list[Path]:
+        """Return the files of the journal in the order of writing, of which the last is `path`."""
+        return [self.path]
+
+    def _mended(self, whole: int) -> int:
+        """Return the bytes of `path` to keep, at most `whole`; no line of it may be elsewhere too."""
+        return whole
+
+    def _read(self, path: Path, fingerprint: str) -> None:
+        lines = checked_lines(path)
+        _, header = next(lines, (1, b""))
+        self._check_header(path, row_of_line(path, 1, header), fingerprint)
+        for number, line in lines:
+            self._enter(path, number, line)
+
+    def _enter(self, path: Path, number: int, line: bytes) -> None:
+        """Take over line `number` of `path`, one of those after the header."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -167,29 +110,16 @@ class LineJournal(Generic[T]):
         self._file.close()
 
     def _append(self, line: str) -> None:
-        append_line(self._file.fileno(), self.path, line)
+        append_lines(self._file.fileno(), self.path, summed(line))
 
-    def _check_header(self, row: Any, fingerprint: str) -> None:
+    def _check_header(self, path: Path, row: Any, fingerprint: str) -> None:
         if not isinstance(row, dict) or row.get("journal") != _VERSION:
-            raise UserError(f"{self.path}: line 1: expected the header of a journal of version {_VERSION}")
+            raise UserError(f"{path}: line 1: expected the header of a journal of version {_VERSION}")
         if row.get("fingerprint") != fingerprint:
             raise UserError(
-                f"{self.path}: was written under another configuration or scenario file; "
+                f"{path}: was written under another configuration or scenario file; "
                 f"resume=true needs the same, another output_dir starts anew"
             )
-
-
-class Journal(LineJournal[ScenarioPlan]):
-    """The journal of a training run: `plans.jsonl`, keyed by scenario id."""
-
-    file_name = FILE_NAME
-
-    def add(self, plan: ScenarioPlan) -> None:
-        """Append `plan`; it survives a kill of this process from here on."""
-        self._append(to_json(plan))
-
-    def _entries(self, lines: Sequence[bytes]) -> dict[str, ScenarioPlan]:
-        return {plan.scenario_id: plan for plan in _plans(self.path, lines)}
 
 
 class UnitJournal(LineJournal[Any]):
@@ -206,7 +136,7 @@ class UnitJournal(LineJournal[Any]):
 
     def add(self, name: str, value: Any) -> None:
         """Append the unit `name`; it survives a kill of this process from here on."""
-        line = json.dumps({"unit": name, "value": _without_nan(value)}, allow_nan=False, ensure_ascii=False)
+        line = json.dumps({"unit": name, "value": without_nan(value)}, allow_nan=False, ensure_ascii=False)
         with self._lock:
             self._append(line)
             self.done[name] = value
@@ -234,26 +164,11 @@ class UnitJournal(LineJournal[Any]):
         self.add(name, encode(made))
         return made
 
-    def _entries(self, lines: Sequence[bytes]) -> dict[str, Any]:
-        found = {}
-        for place, line in itertools.islice(enumerate(lines), 1, None):
-            row = _row(self.path, place, line)
-            if not isinstance(row, dict) or not isinstance(row.get("unit"), str) or "value" not in row:
-                raise UserError(f"{self.path}: line {place + 1} is no unit, expected a journal")
-            found[row["unit"]] = row["value"]
-        return found
-
-
-def read_plans(folder: Path) -> dict[str, ScenarioPlan]:
-    """Return the plans in a run folder's journal by scenario id, none where there is no journal.
-
-    Raises
-    ------
-    UserError
-        a line that is no plan.
-    """
-    path = folder / FILE_NAME
-    return {p.scenario_id: p for p in _plans(path, _whole_lines(path))} if path.exists() else {}
+    def _enter(self, path: Path, number: int, line: bytes) -> None:
+        row = row_of_line(path, number, line)
+        if not isinstance(row, dict) or not isinstance(row.get("unit"), str) or "value" not in row:
+            raise UserError(f"{path}: line {number} is no unit, expected a journal")
+        self.done[row["unit"]] = row["value"]
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -266,27 +181,45 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of the journal without one torn by a kill, which is the last."""
+def _whole(path: Path) -> tuple[int, int]:
+    """Return the bytes and the number of the lines without one torn by a kill, which is the last."""
+    size = count = 0
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
-                yield line
+                size, count = size + len(line), count + 1
+    return size, count
 
 
-def _plans(path: Path, lines: Iterable[bytes]) -> Iterator[ScenarioPlan]:
-    """Yield the plans of `lines`, of which the first is the header."""
-    for number, line in itertools.islice(enumerate(lines), 1, None):
-        row = _row(path, number, line)
-        try:
-            plan = from_json(row)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            raise UserError(f"{path}: line {number + 1} is no plan, expected a journal") from None
-        yield plan
+def checked_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (number from 1, line) of a journal, plain or a Zstandard stream, the header among them.
+
+    A last line that a kill has torn is left out.
+
+    Raises
+    ------
+    UserError
+        a line does not agree with its checksum, or the stream is damaged.
+    """
+    try:
+        with ExitStack() as opened:
+            file = decompressed(opened.enter_context(path.open("rb")))
+            for number, line in enumerate(file, 1):
+                if is_summed(line) is False:
+                    raise UserError(
+                        f"{path}: line {number} is damaged: it does not agree with its checksum, "
+                        f"expected it as a run has written it"
+                    )
+                if line.endswith(b"\n"):
+                    yield number, line
+    except OSError as error:
+        why = error.strerror or "the zst data is damaged or ends early"
+        raise UserError(f"{path}: cannot be read ({why}), expected a journal") from None
 
 
-def _row(path: Path, number: int, line: bytes) -> Any:
+def row_of_line(path: Path, number: int, line: bytes) -> Any:
+    """Return the JSON value of a line; UserError where it has none."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
-        raise UserError(f"{path}: line {number + 1} is not JSON, expected a journal") from None
+        raise UserError(f"{path}: line {number} is not JSON, expected a journal") from None

@@ -9,7 +9,8 @@ from typing import Any
 from envs import Judge, Scenario, Score
 from envs.judges.asking import checked_scores
 from envs.judges.protocol import describe
-from experiments.runs.journal import UnitJournal, number
+from experiments.runs.journal import UnitJournal
+from search.plan_lines import number
 
 _Key = tuple[str, int, int]
 """Person, set, sample."""

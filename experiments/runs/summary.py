@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from envs import DOMAINS
 from envs.llm.books import Accounts, as_rows
 from envs.loading import ScenarioSet
-from search.planning import Failure, ScenarioPlan
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """Return the mean of what is not NaN, or None."""
-    kept = [v for v in values if not math.isnan(v)]
-    return fmean(kept) if kept else None
+from search.planning import Failure
 
 
 def unread(loaded: ScenarioSet) -> list[Failure]:
     """Return a failure for each record of the file that is listed as bad."""
     return [Failure(b.scenario_id or b.place, "load", f"{b.place}: {b.reason}") for b in loaded.bad]
-
-
-def _empty_score(plan: ScenarioPlan) -> float:
-    first = plan.path_scores[0]
-    return math.nan if first is None else first
-
-
-def summarise(
-    plans: Sequence[ScenarioPlan],
-    n_failed: int,
-    wall_s: float,
-    simulated: bool,
-    left_out: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return the content of `summary.json`; scores are means in [1, 5], None where nothing was scored.
-
-    `judge_calls` is the sum over the table; `full_context_calls` come on top, for `mean_score_full`.
-    `left_out`: attributes of the schema that no plan weighed (`envs.scenario.within_one_plan`).
-    """
-    return {
-        "n_scenarios": len(plans) + n_failed,
-        "n_planned": len(plans),
-        "n_failed": n_failed,
-        "judge_calls": sum(p.judge_calls for p in plans),
-        "search_judge_calls": sum(p.search_calls for p in plans),
-        "full_context_calls": sum(p.full_calls for p in plans),
-        "requests": sum(p.requests for p in plans),
-        "cache_hits": sum(p.cache_hits for p in plans),
-        "invalid_rankings": sum(p.invalid_rankings for p in plans),
-        "simulations": sum(p.num_simulations for p in plans),
-        "wall_s": round(wall_s, 3),
-        "mean_score_empty": mean([_empty_score(p) for p in plans]),
-        "mean_score_path": mean([p.score for p in plans]),
-        "mean_score_full": mean([p.score_full for p in plans]),
-        "mean_path_length": mean([float(len(p.path)) for p in plans]),
-        "mean_optimism": mean([p.search_score - p.score for p in plans]),
-        "judge": plans[0].judge if plans else None,
-        "judge_is_simulated": simulated,
-        **({"attributes_left_out": list(left_out)} if left_out else {}),
-    }
 
 
 def spent(accounts: Accounts) -> dict[str, Any]:
@@ -97,10 +55,135 @@ class DomainRow:
     first: tuple[tuple[str, int], ...]
 
 
-def by_domain(plans: Sequence[ScenarioPlan]) -> list[DomainRow]:
-    """Return a row for each domain that occurs, then one for all."""
-    groups = [(d, [p for p in plans if p.domain == d]) for d in in_order(p.domain for p in plans)]
-    return [_row(name, group) for name, group in [*groups, ("all", list(plans))] if group]
+_MEANS = ("empty", "path", "full", "length", "optimism")
+_SUMS = (
+    *("judge_calls", "search_calls", "full_calls", "requests", "cache_hits", "invalid_rankings"),
+    "num_simulations",
+)
+
+
+class _Mean:
+    """A mean of numbers that are not kept: their sum, to the last bit, is that of a few that are."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.parts: list[float] = []
+
+    def add(self, values: np.ndarray) -> None:
+        """Add the numbers of float64[n] that are not NaN."""
+        kept = values[~np.isnan(values)].tolist()
+        self.n += len(kept)
+        kept += self.parts
+        self.parts = []
+        while (part := math.fsum([*kept, *(-p for p in self.parts)])) != 0:
+            self.parts.append(part)
+
+    def plus(self, other: _Mean) -> _Mean:
+        """Return the mean over the numbers of both."""
+        both = _Mean()
+        both.add(np.array([*self.parts, *other.parts]))
+        both.n = self.n + other.n
+        return both
+
+    def value(self) -> float | None:
+        """Return the mean, None of no number."""
+        return math.fsum(self.parts) / self.n if self.n else None
+
+
+class _DomainFigures:
+    def __init__(self) -> None:
+        self.n = 0
+        self.means = {name: _Mean() for name in _MEANS}
+        self.first: Counter[str] = Counter()
+
+    def add(self, rows: pa.Table) -> None:
+        self.n += rows.num_rows
+        score, lengths = rows["score"].to_numpy(), pc.list_value_length(rows["path"]).to_numpy()
+        self.means["empty"].add(pc.fill_null(pc.list_element(rows["path_scores"], 0), math.nan).to_numpy())
+        self.means["path"].add(score)
+        self.means["full"].add(rows["score_full"].to_numpy())
+        self.means["length"].add(lengths.astype(np.float64))
+        self.means["optimism"].add(rows["search_score"].to_numpy() - score)
+        asked = rows["path"].filter(pa.array(lengths > 0))
+        for counted in pc.value_counts(pc.list_element(asked, 0)).to_pylist():
+            self.first[counted["values"]] += counted["counts"]
+
+    def plus(self, other: _DomainFigures) -> _DomainFigures:
+        both = _DomainFigures()
+        both.n, both.first = self.n + other.n, self.first + other.first
+        both.means = {name: self.means[name].plus(other.means[name]) for name in _MEANS}
+        return both
+
+
+class RunFigures:
+    """Figures of a run, from rows (`search.plan_rows`) that come in file order and are not kept.
+
+    `n`: rows so far. `judge`: the name in the first of them.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.judge: str | None = None
+        self.sums = dict.fromkeys(_SUMS, 0)
+        self._domains: dict[str, _DomainFigures] = {}
+
+    def add(self, rows: pa.Table) -> None:
+        """Count `rows` in."""
+        if not rows.num_rows:
+            return
+        self.n += rows.num_rows
+        self.judge = rows["judge"][0].as_py() if self.judge is None else self.judge
+        for name in _SUMS:
+            self.sums[name] += pc.sum(rows[name]).as_py()
+        for domain in pc.unique(rows["domain"]).to_pylist():
+            own = rows.filter(pc.equal(rows["domain"], domain))
+            self._domains.setdefault(domain, _DomainFigures()).add(own)
+
+    def counted(self, rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Yield each of `rows`, counted in."""
+        for table in rows:
+            self.add(table)
+            yield table
+
+    def whole(self) -> _DomainFigures:
+        """Return the figures of all domains together."""
+        return functools.reduce(_DomainFigures.plus, self._domains.values(), _DomainFigures())
+
+    def by_domain(self) -> list[DomainRow]:
+        """Return a row for each domain that occurs, then one for all."""
+        named = [(name, self._domains[name]) for name in in_order(self._domains)]
+        return [_row(name, found) for name, found in [*named, ("all", self.whole())] if found.n]
+
+    def summary(
+        self, n_failed: int, wall_s: float, simulated: bool, left_out: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Return the content of `summary.json`; scores are means in [1, 5], None where nothing was scored.
+
+        `judge_calls` is the sum over the table; `full_context_calls` come on top, for `mean_score_full`.
+        `left_out`: attributes of the schema that no plan weighed (`envs.scenario.within_one_plan`).
+        """
+        means = {name: found.value() for name, found in self.whole().means.items()}
+        return {
+            "n_scenarios": self.n + n_failed,
+            "n_planned": self.n,
+            "n_failed": n_failed,
+            "judge_calls": self.sums["judge_calls"],
+            "search_judge_calls": self.sums["search_calls"],
+            "full_context_calls": self.sums["full_calls"],
+            "requests": self.sums["requests"],
+            "cache_hits": self.sums["cache_hits"],
+            "invalid_rankings": self.sums["invalid_rankings"],
+            "simulations": self.sums["num_simulations"],
+            "wall_s": round(wall_s, 3),
+            "mean_score_empty": means["empty"],
+            "mean_score_path": means["path"],
+            "mean_score_full": means["full"],
+            "mean_path_length": means["length"],
+            "mean_optimism": means["optimism"],
+            "judge": self.judge,
+            "judge_is_simulated": simulated,
+            **({"attributes_left_out": list(left_out)} if left_out else {}),
+        }
 
 
 def in_order(domains: Iterable[str]) -> list[str]:
@@ -109,15 +192,7 @@ def in_order(domains: Iterable[str]) -> list[str]:
     return [*(d for d in DOMAINS if d in found), *(d for d in found if d not in DOMAINS)]
 
 
-def _row(name: str, plans: Sequence[ScenarioPlan]) -> DomainRow:
-    first = Counter(p.path[0] for p in plans if p.path)
-    ranked = sorted(first.items(), key=lambda item: (-item[1], item[0]))
-    return DomainRow(
-        domain=name,
-        n=len(plans),
-        empty=mean([_empty_score(p) for p in plans]),
-        path=mean([p.score for p in plans]),
-        full=mean([p.score_full for p in plans]),
-        length=mean([float(len(p.path)) for p in plans]),
-        first=tuple(ranked),
-    )
+def _row(name: str, found: _DomainFigures) -> DomainRow:
+    ranked = sorted(found.first.items(), key=lambda item: (-item[1], item[0]))
+    empty, path, full, length = (found.means[key].value() for key in ("empty", "path", "full", "length"))
+    return DomainRow(name, found.n, empty, path, full, length, tuple(ranked))

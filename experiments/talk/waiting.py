@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 QUIET_S = 3.0
 """Seconds of silence that are not explained."""
+STILL_WAITING = "Still working on it; Ctrl-C leaves."
 
 
 @contextmanager
 def told_while_waiting() -> Iterator[None]:
-    """Say on standard error that an answer is waited for, if what is done takes longer than `QUIET_S`."""
+    """Say on standard error that work goes on, if what is done takes longer than `QUIET_S`."""
     timer = threading.Timer(QUIET_S, _say)
     timer.daemon = True
     timer.start()
@@ -24,4 +25,4 @@ def told_while_waiting() -> Iterator[None]:
 
 
 def _say() -> None:
-    print("Waiting for a model to answer; Ctrl-C leaves.", file=sys.stderr, flush=True)
+    print(STILL_WAITING, file=sys.stderr, flush=True)

@@ -10,8 +10,8 @@ import pandas as pd
 
 from envs import UserError
 from experiments.pages import Grid
-from experiments.runs.journal import from_json
 from search.path_table import PathRecord
+from search.plan_lines import from_json
 from search.planning import ScenarioPlan
 
 

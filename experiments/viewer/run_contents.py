@@ -15,7 +15,8 @@ import yaml
 from envs import UserError
 from experiments.evaluation.results import COLUMNS
 from experiments.runs.folders import CONFIG, HISTORY, HYDRA, OVERRIDES, SUBFOLDER
-from experiments.runs.journal import FILE_NAME as PLANS
+from experiments.runs.plan_journal import FILE_NAME as PLANS
+from experiments.runs.plan_journal import segments
 from experiments.viewer.line_index import LineIndex
 from search.path_table import FILE_NAME as PATHS
 from search.path_table import PathRecord, PathTable
@@ -95,7 +96,8 @@ def read_run(folder: Path) -> RunContents:
     run.summary = _mapping(run, SUMMARY, json.loads)
     _read_configuration(run)
     _read_tables(run)
-    run.plans, run.transcripts = LineIndex(folder / PLANS), LineIndex(folder / TRANSCRIPTS)
+    run.plans = LineIndex(folder / PLANS, segments(folder))
+    run.transcripts = LineIndex(folder / TRANSCRIPTS)
     run.problems += [index.problem for index in (run.plans, run.transcripts) if index.problem]
     run.scenarios = _listed(run, _failures(run))
     return run

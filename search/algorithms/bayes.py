@@ -9,19 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs import UserError
-from envs.judges.protocol import Surface
-from search.algorithms.mcts import MCTSSearch
-from search.core.tree import SCORED
+from search.core.set_ascent import best_set as ascend
 from search.path_rule import best_set, members, order, plan_of_path
 from search.plans import Plan
 from search.problem import Observations, Problem
-from search.surrogate.acquisition_functions import knowledge_gradient, top_two_variance
+from search.surrogate.acquisition_functions import AcquisitionFunctions
 from search.surrogate.across_scenarios import SurfaceHistory
 from search.surrogate.ensemble import Ensemble, Structures
-from search.surrogate.posterior import Beliefs
+from search.surrogate.posterior import Beliefs, Posterior
 from search.surrogate.response_surface import Evaluations, Sets, SurfacePrior
 
-_PROPOSAL_SIMULATIONS = 1500
 _FIRST = 3
 """Looks at the set with nothing asked, before all others."""
 
@@ -49,8 +46,8 @@ class BayesSearch:
     ----------
     num_simulations : int >= 2, judge calls
     min_gain : float >= 0, score points; stop when KG of all calls left on one set stays below
-    max_candidates : int, so many sets are enumerated; beyond that, candidates are what compiled MCTS finds on
-        draws of the surface (Thompson), what was looked at, and the neighbours of the best
+    max_candidates : int, so many sets are enumerated; beyond that, candidates are what steepest ascent finds
+        on draws of the surface (Thompson), what was looked at, and the neighbours of the best
     proposals : int >= 1, draws a round
     """
 
@@ -107,11 +104,6 @@ class BayesSearch:
         learned.history = SurfaceHistory(observations, self.history)
         return learned
 
-    def warm_up(self) -> None:
-        """Compile what problems with more sets than `max_candidates` need."""
-        import search.core.kernels
-        import search.surrogate.pair_surface  # noqa: F401
-
 
 class _SearchState:
     """One scenario's search."""
@@ -167,9 +159,15 @@ class _SearchState:
 
     def choose(self) -> int | None:
         """Return the set to evaluate next; None when no evaluation is worth it."""
+        posterior = self._posterior()
         if not self.enumerated:
-            self._propose()
-        return self._choose(self.ensemble.beliefs(self.sets, self._seen()), left=self.calls - self.used)
+            self._consider(self._proposals(posterior))
+        return self._choose(posterior.beliefs(self.sets), left=self.calls - self.used)
+
+    def _posterior(self, renew: bool = False) -> Posterior:
+        if not self.enumerated:
+            self._consider(list(self.evaluations))
+        return self.ensemble.posterior(self.sets, self._seen(), renew)
 
     def _all_sets(self) -> list[int]:
         sets = itertools.chain.from_iterable(
@@ -177,16 +175,10 @@ class _SearchState:
         )
         return [self.known | sum(1 << a for a in chosen) for chosen in sets]
 
-    def _propose(self) -> None:
-        """Renew the candidates of a problem with too many sets to enumerate."""
-        from search.surrogate.pair_surface import without
-
-        self._consider(list(self.evaluations))
-        posterior = self.ensemble.posterior(self.sets, self._seen())
+    def _proposals(self, posterior: Posterior) -> list[int]:
+        """Return the candidates of a problem with too many sets to enumerate, those looked at first."""
         sources = [None, *[self.rng] * self.settings.proposals]
-        n = self.problem.n_attributes
-        draws = [np.concatenate([[float(n)], posterior.draw(source)]) for source in sources]
-        found = best_sets(self.problem, [without(draw, self.known) for draw in draws])
+        found = best_sets(self.problem, [posterior.draw(source) for source in sources])
         best = found[0]
         inside, outside = members(best & ~self.known), members(int(self.problem.askable) & ~best)
         near = {best & ~(1 << a) for a in inside}
@@ -194,7 +186,7 @@ class _SearchState:
         if len(inside) < self.budget:
             near |= {best | 1 << b for b in outside}
         singles = [self.known | 1 << a for a in self.askable]
-        self._consider(list(dict.fromkeys([*self.evaluations, *found, *sorted(near), *singles])))
+        return list(dict.fromkeys([*self.evaluations, *found, *sorted(near), *singles]))
 
     def _seen(self) -> Evaluations:
         return Evaluations.of(
@@ -204,7 +196,7 @@ class _SearchState:
     def _choose(self, beliefs: Beliefs, left: int) -> int | None:
         masks = self.sets.masks.tolist()
         mean = beliefs.mean + self.costs
-        open_sets = np.array([self._open(mask) for mask in masks])
+        open_sets = self._open_sets()
         for mask in self.unscored:
             if mask not in self.evaluations and mask in self.sets.place:
                 mean[self.sets.place[mask]] = -np.inf
@@ -213,10 +205,12 @@ class _SearchState:
         if left == 1 and unseen:
             return masks[top]  # only a set that was looked at can be chosen
         hope = self._chances() if self.unscored else 1.0
-        gains = np.where(open_sets, hope * knowledge_gradient(mean, beliefs, 1), -1.0)
+        settle = self.problem.noisy and left % 2 == 1
+        acquisition = AcquisitionFunctions(mean, beliefs, drawn=settle)
+        gains = np.where(open_sets, hope * acquisition.knowledge_gradient(1), -1.0)
         worth = float(gains.max())
         if worth < self.settings.min_gain and self.problem.noisy:
-            gains = np.where(open_sets, hope * knowledge_gradient(mean, beliefs, left), -1.0)
+            gains = np.where(open_sets, hope * acquisition.knowledge_gradient(left), -1.0)
             worth = float(gains.max())
         if worth < self.settings.min_gain:
             if unseen:
@@ -225,15 +219,19 @@ class _SearchState:
                 return None
             # So early no surface is known, whatever the models agree on: they may all be wrong.
             return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]
-        if self.problem.noisy and left % 2:  # always, and a wrong model would never look elsewhere
-            gains = np.where(open_sets, hope * top_two_variance(mean, beliefs, self.rng), -1.0)
+        if settle:  # always, and a wrong model would never look elsewhere
+            gains = np.where(open_sets, hope * acquisition.top_two_variance(self.rng), -1.0)
         return masks[int(np.argmax(gains))]
 
-    def _open(self, mask: int) -> bool:
-        """Tell whether another look at `mask` can tell anything."""
+    def _open_sets(self) -> np.ndarray:
+        """Return bool[C], whether another look at the set can tell anything."""
+        found = np.ones(len(self.sets.masks), bool)
         if self.problem.noisy:
-            return self.unscored.get(mask, 0) < 2 or mask in self.evaluations
-        return mask not in self.evaluations and mask not in self.unscored
+            shut = [m for m, tries in self.unscored.items() if tries >= 2 and m not in self.evaluations]
+        else:
+            shut = [*self.evaluations, *self.unscored]
+        found[[self.sets.place[mask] for mask in shut if mask in self.sets.place]] = False
+        return found
 
     def _chances(self) -> np.ndarray:
         """Return float64[C], how probable a score is: (1 + scored) / (1 + asked), of the worst attribute."""
@@ -250,9 +248,8 @@ class _SearchState:
         """Return the path of the set believed best, among those evaluated."""
         if self.known not in self.evaluations or (len(self.evaluations) == 1 and self.unscored):
             best_set(self.problem)  # says what is wrong
-        if not self.enumerated:
-            self._consider(list(self.evaluations))
-        believed = self._believed()
+        posterior = self._posterior(renew=True)
+        believed = self._believed(posterior)
         target = best_set(self.problem, {mask: believed[mask] for mask in self.evaluations})
         if not self.enumerated:
             inside = members(target & ~self.known)
@@ -260,7 +257,7 @@ class _SearchState:
                 sum(1 << a for i, a in enumerate(inside) if code >> i & 1) for code in range(1 << len(inside))
             ]
             self._consider(list(dict.fromkeys([*self.evaluations, *(self.known | part for part in parts)])))
-            believed = self._believed()
+            believed = self._believed(posterior)
         path = order(self.problem, target, believed)
         reported = self._reported_beliefs(believed)
         return plan_of_path(self.problem, path, simulations=self.used, stopped=stopped, beliefs=reported)
@@ -273,26 +270,27 @@ class _SearchState:
             mask: b for mask, b in believed.items() if mask in self.evaluations or mask not in self.unscored
         }
 
-    def _believed(self) -> dict[int, float]:
+    def _believed(self, posterior: Posterior) -> dict[int, float]:
         """Return {mask: believed score}; without noise a score is no belief."""
-        beliefs = self.ensemble.beliefs(self.sets, self._seen(), renew=True)
-        found = dict(zip(self.sets.masks.tolist(), beliefs.mean.tolist(), strict=True))
+        mean = posterior.beliefs(self.sets).mean
+        found = dict(zip(self.sets.masks.tolist(), mean.tolist(), strict=True))
         if not self.problem.noisy:
             found |= {mask: scores[0] for mask, scores in self.evaluations.items()}
         return found
 
 
 def best_sets(problem: Problem, draws: Sequence[np.ndarray]) -> list[int]:
-    """Return the mask of the best set that compiled MCTS finds under each draw (`pair_surface`'s params)."""
-    from search.surrogate.pair_surface import pair_surface
-
-    searcher = MCTSSearch(_PROPOSAL_SIMULATIONS)
+    """Return the mask of the best set that steepest ascent finds under each draw (`Posterior.draw`)."""
+    n, known = problem.n_attributes, int(problem.known)
+    free = np.array(members(int(problem.askable)), np.int64)
+    costs = problem.cost_weight * problem.costs
     found = []
-    for params in draws:
-        twin = problem.on_surface(Surface(pair_surface, params))
-        tree = searcher.new_tree(twin)
-        searcher.run_surface(twin, tree)
-        size = int(tree.size[0])
-        scores = np.where(tree.status[:size] == SCORED, tree.score[:size], -np.inf)
-        found.append(int(tree.mask[int(np.argmax(scores))]))
+    for draw in draws:
+        pairs = np.zeros((n, n))
+        pairs[np.triu_indices(n, 1)] = draw[3 + n :]
+        height = float(draw[1]) if costs.any() else 0.0
+        mask = ascend(
+            draw[3 : 3 + n].copy(), pairs + pairs.T, costs, free, problem.budget, height, float(draw[2])
+        )
+        found.append(known | int(mask))
     return found

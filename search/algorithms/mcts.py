@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from envs import UserError
+from envs.judges.protocol import Surfaces
 from search.core.tree import NO_CHILD, SCORED, SelectionRules, Tree, new_tree
-from search.path_rule import members
-from search.plans import Alternative, Plan
+from search.path_rule import TIE, members
+from search.plans import ALL_RAN, EVERY_SET, Alternative, Plan
 from search.problem import Problem
 from search.surrogate.reallocate import finish
+
+if TYPE_CHECKING:
+    from search.core.surface_plans import SurfacePlans
 
 Runner = Callable[[Problem, Tree, SelectionRules, np.random.Generator, int], int]
 """(problem, empty tree, its rules, generator, simulations) -> simulations that ran; the tree is filled."""
@@ -76,29 +81,65 @@ class MCTSSearch:
         tree = self.new_tree(problem)
         ran = self.runner(problem)(problem, tree, self.rules(problem), rng, self.num_simulations)
         if ran == self.num_simulations:
-            stopped = "all simulations ran"
+            stopped = ALL_RAN
         else:
-            stopped = "no judge calls left" if problem.calls_left == 0 else "every set is scored"
+            stopped = "no judge calls left" if problem.calls_left == 0 else EVERY_SET
         plan = finish(problem, simulations=ran, stopped=stopped, alternatives=())
         return Plan(plan.path, plan.scores, ran, stopped, _alternatives(tree, problem, plan.path))
 
+    def plan_surfaces(
+        self, surfaces: Surfaces, askable: np.ndarray, n_attributes: int, budget: int, dropout: float
+    ) -> SurfacePlans | None:
+        """Return what `plan` does of each of K exact problems without costs, limit and prior.
+
+        `askable`: uint64[K]. None where this search does not run in compiled code alone.
+        """
+        if self.rollout:
+            return None
+        from search.core import surface_plans
+
+        most = int(np.bitwise_count(askable).max())
+        budget = min(budget, most)
+        n_sets = sum(math.comb(most, k) for k in range(budget + 1))
+        room = surface_plans.new_room(budget)
+        # Beyond what the search needs: prefixes of the path that it has not scored.
+        tree = new_tree(min(self.num_simulations + 1 + 2 * len(room.sets), n_sets), n_attributes, False)
+        plans = surface_plans.no_plans(len(askable), budget, n_attributes)
+        surface_plans.plan_surfaces(
+            tree,
+            self._rules_over(0, (1 << n_attributes) - 1, budget),
+            *surfaces,
+            askable,
+            self.num_simulations,
+            1 - dropout,
+            TIE,
+            room,
+            plans,
+        )
+        return plans
+
     def warm_up(self) -> None:
         """Compile the kernels, or load them from the cache on disk."""
-        import search.core.kernels  # noqa: F401
+        import search.core.surface_plans  # noqa: F401
 
     def rules(self, problem: Problem) -> SelectionRules:
         """Return what the kernels need to know of `problem`."""
-        n_askable = int(problem.askable).bit_count()
+        rules = self._rules_over(int(problem.known), int(problem.askable), problem.budget)
+        has_prior = problem.has_prior and self.selection == "puct"  # UCB1 knows no prior
+        return rules._replace(has_prior=has_prior, costly=problem.cost_weight > 0)
+
+    def _rules_over(self, known: int, askable: int, budget: int) -> SelectionRules:
+        n_askable = askable.bit_count()
         return SelectionRules(
-            budget=min(problem.budget, n_askable),
+            budget=min(budget, n_askable),
             n_askable=n_askable,
-            known=problem.known,
-            askable=problem.askable,
+            known=np.uint64(known),
+            askable=np.uint64(askable),
             exploration=float(self.exploration),
             uct=self.selection == "uct",
             mean=self.backup == "mean",
-            has_prior=problem.has_prior and self.selection == "puct",  # UCB1 knows no prior
-            costly=problem.cost_weight > 0,
+            has_prior=False,
+            costly=False,
         )
 
     def new_tree(self, problem: Problem) -> Tree:

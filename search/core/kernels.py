@@ -33,27 +33,27 @@ import numpy as np
 from numba import njit, typeof, types
 
 from envs.bit_scan import lowest_bit
-from search.core.tree import NEW, NO_CHILD, PENDING, ROOT, SCORED, UNSCORED, SelectionRules, new_tree
+from search.core.tree import NEW, PENDING, ROOT, SCORED, UNSCORED, SelectionRules, new_tree
 
 COLLISION = -1
 """Selection ran into a leaf that is in flight."""
 FINISHED = -2
 """Nothing is left to score."""
 
-_ONE = np.uint64(1)
-_FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
+ONE = np.uint64(1)
+FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 """Without `_nrt` each access to an array of the tree counts references atomically, which takes five times
 as long as the search itself; kernels may not allocate then."""
-_TREE = typeof(new_tree(1, 1, False))
-_RULES = typeof(SelectionRules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False, False))
+TREE = typeof(new_tree(1, 1, False))
+RULES = typeof(SelectionRules(1, 1, np.uint64(0), np.uint64(1), 1.0, False, False, False, False))
 _ROWS = types.Array(types.int64, 1, "C")
 _PATHS = types.Array(types.int64, 2, "C")
-_FLOATS = types.Array(types.float64, 1, "C")
-SURFACE = types.FunctionType(types.float64(types.uint64, _FLOATS))
+FLOATS = types.Array(types.float64, 1, "C")
+SURFACE = types.FunctionType(types.float64(types.uint64, FLOATS))
 """Type of a surface's function: (mask, params) -> score."""
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _hash(mask):
     # Both halves times an odd 30-bit constant: no product overflows 64 bits, compiled or not.
     low = (mask & np.uint64(0xFFFFFFFF)) * np.uint64(0x2545F491)
@@ -62,7 +62,7 @@ def _hash(mask):
     return mixed ^ (mixed >> np.uint64(29))
 
 
-@njit(**_FAST, forceinline=True)
+@njit(**FAST, forceinline=True)
 def find_or_add(tree, mask):
     """Return the row of the set `mask`, adding it when new; -1 when the tree is full."""
     last = np.uint64(tree.slots.size - 1)
@@ -71,36 +71,72 @@ def find_or_add(tree, mask):
         node = np.int64(tree.slots[slot]) - 1
         if tree.mask[node] == mask:
             return node
-        slot = (slot + _ONE) & last
+        slot = (slot + ONE) & last
     node = tree.size[0]
     if node == tree.mask.size:
         return -1
     tree.size[0] += 1
-    tree.mask[node] = mask
     tree.slots[slot] = node + 1
+    tree.mask[node] = mask
+    tree.score[node] = np.nan
+    tree.value[node] = np.nan
+    tree.selection_value[node] = -np.inf if node == ROOT else np.nan
+    tree.status[node] = NEW
+    tree.exhausted[node] = False
+    tree.visits[node] = 0
+    tree.linked[node] = 0
     return node
 
 
-@njit(**_FAST, forceinline=True)
-def _best_linked(
-    selection_value, child, visits, virtual, prior, linked, node, row, base, low, bonus, uct, flight
-):
+@njit(**FAST)
+def clear(tree):
+    """Make `tree` an empty one again, in time of its hash table alone."""
+    tree.size[:] = 0
+    tree.slots[:] = 0
+    tree.gain[:] = 0.0
+    tree.gain_count[:] = 0
+    tree.bounds[0], tree.bounds[1] = np.inf, -np.inf
+
+
+_WEIGHTS = 1.0 / (1.0 + np.arange(1024))
+"""1 / (1 + n) of small n, looked up because divisions are slow."""
+
+
+@njit(**FAST, forceinline=True)
+def _best_linked(selection_value, child, visits, linked, node, base, bonus):
     """Return (the highest score of an edge that has been looked at, the lowest index that has it)."""
     best, chosen = -np.inf, -1
     while linked:
         a = lowest_bit(linked)
-        linked &= linked - _ONE
+        linked &= linked - ONE
         value = selection_value[child[node, a]]
         if np.isnan(value):
             value = base
         n = visits[node, a]
-        if flight:
-            flying = virtual[node, a]
-            if flying > 0:  # v (1 + n) / (1 + n) is not always v, and an edge would lose its tie
-                value = (value * (1 + n) + low * flying) / (1 + n + flying)
-                n += flying
-        if not uct:
-            score = value + bonus * prior[row, a] / (1 + n)
+        score = value + bonus * (_WEIGHTS[n] if n < 1024 else 1.0 / (1 + n))
+        if score > best:
+            best, chosen = score, a
+    return best, chosen
+
+
+@njit(**FAST)
+def _best_of_all_kinds(tree, rules, node, row, base, low, bonus):
+    """Return what `_best_linked` does, by UCB1, with a prior or with leaves in flight as well."""
+    best, chosen = -np.inf, -1
+    linked = tree.linked[node]
+    while linked:
+        a = lowest_bit(linked)
+        linked &= linked - ONE
+        value = tree.selection_value[tree.child[node, a]]
+        if np.isnan(value):
+            value = base
+        n = tree.edge_visits[node, a]
+        flying = tree.virtual[node, a]
+        if flying > 0:  # v (1 + n) / (1 + n) is not always v, and an edge would lose its tie
+            value = (value * (1 + n) + low * flying) / (1 + n + flying)
+            n += flying
+        if not rules.uct:
+            score = value + bonus * tree.prior[row, a] * (1.0 / (1 + n))
         elif n > 0:
             score = value + np.sqrt(bonus / n)
         else:
@@ -110,7 +146,7 @@ def _best_linked(
     return best, chosen
 
 
-@njit(**_FAST, inline="always")
+@njit(**FAST, inline="always")
 def best_action(tree, rules, node, depth):
     """Return the edge to follow from `node`, the lowest index among equals; -1 when none is left.
 
@@ -130,37 +166,37 @@ def best_action(tree, rules, node, depth):
         bonus = rules.exploration * spread * np.sqrt(visits)
         if not rules.has_prior:
             bonus /= rules.n_askable - depth
-    best, chosen = _best_linked(
-        tree.selection_value,
-        tree.child,
-        tree.edge_visits,
-        tree.virtual,
-        tree.prior,
-        tree.linked[node],
-        node,
-        row,
-        base,
-        low,
-        bonus,
-        rules.uct,
-        tree.size[2] > 0,
-    )
+    if rules.uct or rules.has_prior or tree.size[2] > 0:
+        best, chosen = _best_of_all_kinds(tree, rules, node, row, base, low, bonus)
+    else:
+        best, chosen = _best_linked(
+            tree.selection_value, tree.child, tree.edge_visits, tree.linked[node], node, base, bonus
+        )
     fresh = rules.askable & ~(tree.mask[node] | tree.linked[node])
-    by_gain = not rules.uct and not rules.mean
-    while fresh:
-        a = lowest_bit(fresh)
-        fresh &= fresh - _ONE
-        score = np.inf if rules.uct else base + bonus * tree.prior[row, a]
-        if by_gain:
-            score += tree.gain[a]
-        if score > best or (score == best and a < chosen):
-            best, chosen = score, a
-        if not by_gain and not rules.has_prior:
-            break  # the others score the same
+    if rules.uct or rules.mean or rules.has_prior:
+        by_gain = not rules.uct and not rules.mean
+        while fresh:
+            a = lowest_bit(fresh)
+            fresh &= fresh - ONE
+            score = np.inf if rules.uct else base + bonus * tree.prior[row, a]
+            if by_gain:
+                score += tree.gain[a]
+            if score > best or (score == best and a < chosen):
+                best, chosen = score, a
+            if not by_gain and not rules.has_prior:
+                break  # the others score the same
+    else:
+        base += bonus
+        while fresh:
+            a = lowest_bit(fresh)
+            fresh &= fresh - ONE
+            score = base + tree.gain[a]
+            if score > best or (score == best and a < chosen):
+                best, chosen = score, a
     return chosen if best > -np.inf else -1
 
 
-@njit(**_FAST, forceinline=True)
+@njit(**FAST, forceinline=True)
 def select(tree, rules, nodes, edges):
     """Descend from the root to a leaf.
 
@@ -169,6 +205,7 @@ def select(tree, rules, nodes, edges):
     """
     node = np.int64(ROOT)
     depth = 0
+    changed = False
     nodes[0] = ROOT
     while not tree.exhausted[ROOT]:
         if tree.status[node] == NEW or (depth == rules.budget and tree.status[node] == SCORED):
@@ -178,16 +215,23 @@ def select(tree, rules, nodes, edges):
         action = best_action(tree, rules, node, depth) if depth < rules.budget else -1
         if action < 0:
             _exhaust(tree, node)
-            depth = 0  # an edge that was new on the way has its child's value by now, and may not be the best
-            node = np.int64(ROOT)
+            # An edge that was new on the way has its child's value by now, and may not be the best. Where
+            # none was, all is as it was above the node that led here.
+            depth = 0 if changed or depth == 0 else depth - 1
+            changed = False
+            node = nodes[depth]
             continue
-        child = np.int64(tree.child[node, action])
-        if child == NO_CHILD:
-            child = find_or_add(tree, tree.mask[node] | (_ONE << np.uint64(action)))
+        bit = ONE << np.uint64(action)
+        if tree.linked[node] & bit:
+            child = np.int64(tree.child[node, action])
+        else:
+            child = find_or_add(tree, tree.mask[node] | bit)
             if child < 0:
                 return FINISHED
             tree.child[node, action] = child
-            tree.linked[node] |= _ONE << np.uint64(action)
+            tree.edge_visits[node, action] = 0
+            changed = True
+            tree.linked[node] |= bit
             value = tree.value[child]  # a set first met on another way may be worth something already
             if not rules.mean and not np.isnan(value) and not value <= tree.value[node]:
                 _set_value(tree, node, value)
@@ -200,30 +244,33 @@ def select(tree, rules, nodes, edges):
     return FINISHED
 
 
-@njit(**_FAST, inline="always")
+@njit(**FAST, inline="always")
 def _mean_value(tree, node):
     total = tree.score[node] if tree.status[node] == SCORED else 0.0
-    for a in range(tree.child.shape[1]):
+    linked = tree.linked[node]
+    while linked:
+        a = lowest_bit(linked)
+        linked &= linked - ONE
         n = tree.edge_visits[node, a]
         if n > 0:  # the value of a child without visits may be NaN, and 0 * NaN is NaN
             total += n * tree.value[tree.child[node, a]]
     return total / tree.visits[node]
 
 
-@njit(**_FAST, inline="always")
+@njit(**FAST, inline="always")
 def _set_value(tree, node, value):
     tree.value[node] = value
     if node != ROOT and not tree.exhausted[node]:
         tree.selection_value[node] = value
 
 
-@njit(**_FAST, inline="always")
+@njit(**FAST, inline="always")
 def _exhaust(tree, node):
     tree.exhausted[node] = True
     tree.selection_value[node] = -np.inf
 
 
-@njit(**_FAST, forceinline=True)
+@njit(**FAST, forceinline=True)
 def backup(tree, rules, nodes, edges, depth, score):
     """Give the leaf `nodes[depth]` its objective and update the values and visit counts above it.
 
@@ -261,7 +308,7 @@ def backup(tree, rules, nodes, edges, depth, score):
                 _set_value(tree, node, value)
 
 
-@njit(types.int64(_TREE, _RULES, _PATHS, _PATHS, _ROWS), **_FAST)
+@njit(types.int64(TREE, RULES, _PATHS, _PATHS, _ROWS), **FAST)
 def select_batch(tree, rules, nodes, edges, depths):
     """Select up to `len(depths)` different leaves; return how many (0 = nothing is left to score).
 
@@ -286,7 +333,7 @@ def select_batch(tree, rules, nodes, edges, depths):
     return count
 
 
-@njit(types.void(_TREE, _RULES, _PATHS, _PATHS, _ROWS, _FLOATS), **_FAST)
+@njit(types.void(TREE, RULES, _PATHS, _PATHS, _ROWS, FLOATS), **FAST)
 def backup_batch(tree, rules, nodes, edges, depths, scores):
     """Release the virtual loss of a batch of `len(scores)` leaves and back their scores up, in order."""
     for i in range(scores.size):
@@ -297,16 +344,16 @@ def backup_batch(tree, rules, nodes, edges, depths, scores):
         backup(tree, rules, nodes[i], edges[i], depths[i], scores[i])
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _penalty(penalty, asked):
     total = 0.0
     while asked:
         total += penalty[lowest_bit(asked)]
-        asked &= asked - _ONE
+        asked &= asked - ONE
     return total
 
 
-@njit(types.int64(_TREE, _RULES, _ROWS, _ROWS, SURFACE, _FLOATS, types.int64, types.int64), **_FAST)
+@njit(types.int64(TREE, RULES, _ROWS, _ROWS, SURFACE, FLOATS, types.int64, types.int64), **FAST)
 def search_surface(tree, rules, nodes, edges, function, params, num_simulations, max_scored):
     """Run a whole search on a surface; return the simulations that ran.
 

@@ -1,6 +1,6 @@
 """A link that saturates, g(y) = tanh(k y) for y >= 0 and k y below, compiled. Imported lazily: imports Numba.
 
-`search.surrogate.response_surface` says what it is for, and has the same functions for its models.
+`search.surrogate.response_surface` says what it is for.
 `math.tanh` is the C library's; NumPy's is vector code of one kind for each kind of processor, the last bits
 of which differ.
 """
@@ -26,17 +26,11 @@ _NODES = (
 """(node, weight) of Gauss-Hermite quadrature of order 5. Written down, for NumPy finds them by LAPACK."""
 
 
-@njit("UniTuple(float64[:, ::1], 2)(float64[:, :], float64[:])", **_FAST)
-def link(y, curvature):
-    """Return (g, dg/dy) of y, float64[G, C] each, under `curvature` k > 0, float64[G]."""
-    value, slope = np.empty(y.shape), np.empty(y.shape)
-    for g in range(y.shape[0]):
-        k = curvature[g]
-        for c in range(y.shape[1]):
-            above = math.tanh(k * y[g, c]) if y[g, c] > 0.0 else 0.0
-            value[g, c] = above + k * min(y[g, c], 0.0)
-            slope[g, c] = k * (1.0 - above * above)
-    return value, slope
+@njit("UniTuple(float64, 2)(float64, float64)", **_FAST)
+def link(y, k):
+    """Return (g, dg/dy) of y under the curvature k > 0."""
+    above = math.tanh(k * y) if y > 0.0 else 0.0
+    return above + k * min(y, 0.0), k * (1.0 - above * above)
 
 
 @njit("UniTuple(float64[:, ::1], 3)(float64[:, :], float64[:, :], float64[:])", **_FAST)

@@ -13,7 +13,7 @@ import numpy as np
 
 ROOT = 0
 NO_CHILD = 0
-"""The root is nobody's child, so its row can say that there is none: arrays of zeros are empty."""
+"""The root is nobody's child, so its row can say that there is none."""
 NEW, PENDING, SCORED, UNSCORED = 0, 1, 2, 3
 """Status of a node: not yet asked, in the batch under way, scored, asked and found unscored (NaN)."""
 
@@ -81,16 +81,17 @@ class SelectionRules(NamedTuple):
 
 
 def new_tree(n_nodes: int, n_attributes: int, has_prior: bool, penalty: np.ndarray | None = None) -> Tree:
-    """Return an empty tree for `n_nodes` sets over `n_attributes` attributes."""
+    """Return an empty tree for `n_nodes` sets over `n_attributes` attributes.
+
+    Rows are filled when a set joins, and what belongs to an edge when it is looked at first.
+    """
     n_slots = 1 << max(4, (2 * n_nodes - 1).bit_length())
     edges = (n_nodes, n_attributes)
-    selection_value = np.full(n_nodes, np.nan)
-    selection_value[ROOT] = -np.inf
     return Tree(
         mask=np.zeros(n_nodes, np.uint64),
-        score=np.full(n_nodes, np.nan),
-        value=np.full(n_nodes, np.nan),
-        selection_value=selection_value,
+        score=np.zeros(n_nodes),
+        value=np.zeros(n_nodes),
+        selection_value=np.zeros(n_nodes),
         status=np.zeros(n_nodes, np.int8),
         exhausted=np.zeros(n_nodes, np.bool_),
         visits=np.zeros(n_nodes, np.int64),

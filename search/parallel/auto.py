@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from envs import Judge, Scenario
 from envs.judges.protocol import describe
 from search.parallel.cores import available_cores
 from search.parallel.ray_workers import NotSendable, Ray, can_share, warm_up
-from search.parallel.workers import Outcome, Run, Serial, plan_or_failure
-from search.planning import PlanOptions
+from search.parallel.workers import HandedIn, Run, Serial, groups, handed_in
+from search.planning import PlanOptions, plan_scenarios, plans_at_once
 from search.problem import Searcher
 
 RAY_START_S = 8.0
@@ -45,7 +46,7 @@ class Auto:
         self,
         num_workers: int | None = None,
         address: str | None = None,
-        chunk_size: int = 8,
+        chunk_size: int = 64,
     ) -> None:
         self.ray = Ray(num_workers, address, chunk_size)
         self.num_workers = num_workers or available_cores()
@@ -80,14 +81,14 @@ class Auto:
             yield from self.ray.map(function, tasks)
             return
 
-        def by_ray(rest: Sequence[tuple[int, T]]) -> Iterator[tuple[int, R]]:
+        def by_ray(done: int) -> Iterator[tuple[int, R]]:
             self.tell("Ray", estimate.why())
-            for place, result in self.ray.map(function, [task for _, task in rest]):
-                yield rest[place][0], result
+            for place, result in self.ray.map(function, tasks[done:]):
+                yield done + place, result
 
         estimate = _Estimate(len(tasks), self.num_workers)
         yield from _timed(
-            list(enumerate(tasks)), lambda numbered: (numbered[0], function(numbered[1])), by_ray, estimate
+            enumerate(tasks), lambda numbered: (numbered[0], function(numbered[1])), by_ray, estimate
         )
         self.tell_if_here(estimate)
 
@@ -99,10 +100,10 @@ class Auto:
 
     def tell_if_here(self, estimate: _Estimate) -> None:
         """Say that all was done in this process, if it was."""
-        if estimate.seconds and not estimate.n_left:
+        if estimate.n_done and not estimate.n_left:
             self.tell(
                 "this process",
-                f"{sum(estimate.seconds):.1f} s of work, and Ray's start alone takes {RAY_START_S:.0f}",
+                f"{estimate.all_s:.1f} s of work, and Ray's start alone takes {RAY_START_S:.0f}",
             )
 
 
@@ -116,14 +117,16 @@ class _AutoRun:
         self.auto = auto
         self.judge = judge
         self.options = options
-        self.estimate = _Estimate(n_scenarios, auto.num_workers)
+        self.size = plans_at_once(judge, searcher, options)
+        self.estimate = _Estimate(math.ceil(n_scenarios / self.size), auto.num_workers)
         self.ray_run: Run | None = None
 
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
-        def here(scenario: Scenario) -> Outcome:
-            return plan_or_failure(scenario, self.judge, searcher, self.options)
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[HandedIn]:
+        def here(group: Sequence[Scenario]) -> Sequence[HandedIn]:
+            return handed_in(plan_scenarios(group, self.judge, searcher, self.options), self.options)
 
-        def by_ray(rest: Sequence[Scenario]) -> Iterator[Outcome]:
+        def by_ray(done: int) -> Iterator[Sequence[HandedIn]]:
+            rest = scenarios[done * self.size :]
             if self.ray_run is None:
                 self.auto.tell("Ray", self.estimate.why())
                 try:
@@ -131,14 +134,15 @@ class _AutoRun:
                 except NotSendable as error:
                     self.auto.tell("this process", str(error))
                     self.estimate.n_workers = 1
-                    yield from map(here, rest)
+                    yield from map(here, groups(rest, self.size))
                     return
-            yield from self.ray_run.plan(rest, searcher)
+            yield from ([part] for part in self.ray_run.plan(rest, searcher))
 
         if self.ray_run is not None:
             yield from self.ray_run.plan(scenarios, searcher)
-        else:
-            yield from _timed(scenarios, here, by_ray, self.estimate)
+            return
+        for parts in _timed(groups(scenarios, self.size), here, by_ray, self.estimate):
+            yield from parts
 
     def stop(self) -> None:
         if self.ray_run is not None:
@@ -147,22 +151,27 @@ class _AutoRun:
 
 
 class _Estimate:
-    """What is left to do, from what was done: `seconds` of each task so far, `n_left` to come."""
+    """What is left to do, from what was done: `n_done` tasks in `all_s` seconds, `n_left` to come."""
 
     def __init__(self, n_tasks: int, n_workers: int) -> None:
         self.n_left = n_tasks
         self.n_workers = n_workers
-        self.seconds: list[float] = []
+        self.n_done = 0
+        self.all_s = self._first_s = 0.0
 
     def add(self, seconds: float) -> None:
-        self.seconds.append(seconds)
+        if not self.n_done:
+            self._first_s = seconds
+        self.all_s += seconds
+        self.n_done += 1
         self.n_left -= 1
 
     def left_s(self) -> float:
         """Return the seconds of work that are left; 0 while too little was done to tell."""
         # The first task also pays for what is loaded and compiled at first use.
-        counted = self.seconds if self.seconds[:1] > [RAY_START_S] else self.seconds[1:]
-        return self.n_left * sum(counted) / len(counted) if sum(counted) >= _MEASURED_S else 0.0
+        is_evidence = self._first_s > RAY_START_S
+        counted = self.all_s if is_evidence else self.all_s - self._first_s
+        return self.n_left * counted / (self.n_done - (not is_evidence)) if counted >= _MEASURED_S else 0.0
 
     def is_worth_ray(self) -> bool:
         """Tell whether sharing the work that is left saves more than Ray's start takes."""
@@ -174,15 +183,18 @@ class _Estimate:
 
 
 def _timed(
-    tasks: Sequence[T],
+    tasks: Iterable[T],
     here: Callable[[T], R],
-    by_ray: Callable[[Sequence[T]], Iterator[R]],
+    by_ray: Callable[[int], Iterator[R]],
     estimate: _Estimate,
 ) -> Iterator[R]:
-    """Yield the results of `tasks`, done one by one and timed; the rest is Ray's once that is worth it."""
-    for place, task in enumerate(tasks):
+    """Yield the results of `tasks`, done one by one and timed.
+
+    Once that is worth it the rest is Ray's: `by_ray` is called with how many are done.
+    """
+    for done, task in enumerate(tasks):
         if estimate.is_worth_ray():
-            yield from by_ray(tasks[place:])
+            yield from by_ray(done)
             return
         began = time.perf_counter()
         result = here(task)

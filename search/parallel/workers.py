@@ -10,19 +10,22 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from queue import SimpleQueue
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from envs import Judge, Scenario
 from envs.judges.protocol import describe
+from envs.loading.stored_scenarios import unpacked
 from search.parallel.concurrency import CancelToken, RunStopped, in_order, in_turn
-from search.planning import Failure, PlanOptions, ScenarioPlan, plan_scenario
-from search.problem import PlanningFailed, Searcher
+from search.plan_lines import PlanBatch, batch_of
+from search.planning import Outcome, PlanOptions, plan_scenarios, plans_at_once
+from search.problem import Searcher
 
-Outcome = ScenarioPlan | Failure
+HandedIn = Outcome | PlanBatch
+"""What a run yields: outcomes one by one, or some of them encoded where the options allow it."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -41,16 +44,26 @@ def plan_or_failure(
 
     `before_call` is called before each call of the judge and the prior; what it raises ends the plan.
     """
-    try:
-        return plan_scenario(scenario, judge, searcher, options, before_call)
-    except PlanningFailed as failed:
-        return Failure(scenario.id, failed.stage, failed.reason)
+    (outcome,) = plan_scenarios([scenario], judge, searcher, options, before_call)
+    return outcome
+
+
+def handed_in(outcomes: Sequence[Outcome], options: PlanOptions) -> Sequence[HandedIn]:
+    """Return `outcomes` as they are handed in under `options`."""
+    return [batch_of(outcomes)] if options.encoded and outcomes else outcomes
+
+
+def groups(scenarios: Iterable[Scenario], size: int) -> Iterator[list[Scenario]]:
+    """Yield `scenarios` in lists of `size`."""
+    todo = iter(scenarios)
+    while group := list(islice(todo, size)):
+        yield group
 
 
 class Run(Protocol):
     """Workers at work."""
 
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[HandedIn]:
         """Yield the outcome of each scenario."""
         ...
 
@@ -94,9 +107,9 @@ class _SerialRun:
         self.judge = judge
         self.options = options
 
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
-        for scenario in scenarios:
-            yield plan_or_failure(scenario, self.judge, searcher, self.options)
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[HandedIn]:
+        for group in groups(scenarios, plans_at_once(self.judge, searcher, self.options)):
+            yield from handed_in(plan_scenarios(group, self.judge, searcher, self.options), self.options)
 
     def stop(self) -> None:
         pass
@@ -110,7 +123,7 @@ class _ThreadedRun:
         self.options = options
         self.n_plans = n_plans
 
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[Outcome]:
+    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[HandedIn]:
         cancel = CancelToken()
         # A searcher may keep what it is at in itself: each thread has its own.
         searchers: SimpleQueue[Searcher] = SimpleQueue()
@@ -147,24 +160,44 @@ class StreamWorker:
         self.cancel = CancelToken()
         self.places = threading.Semaphore(n_plans)
         self.n_plans = n_plans
+        self._kept: dict[Any, Any] = {}
 
-    def plan(self, scenarios: Sequence[Scenario], searcher: Searcher) -> Iterator[list[Outcome]]:
-        """Yield outcomes as they are finished, a few at a time."""
+    def ready(self) -> None:
+        """Return: the process has started."""
+
+    def plan(self, chunk: Sequence[Scenario] | bytes, shared: Sequence[Any]) -> Iterator[Sequence[HandedIn]]:
+        """Yield outcomes as they are finished, a few at a time.
+
+        `chunk`: scenarios, or as `StoredScenarios.packed` has them. `shared`: Ray's references to the
+        searcher and, for packed scenarios, to their schema.
+        """
+        searcher, *schema = map(self._fetched, shared)
+        scenarios = unpacked(chunk, schema[0]) if isinstance(chunk, bytes) else chunk
         finished: list[Outcome] = []
         since = time.monotonic()
         try:
-            for scenario in scenarios:
+            for group in groups(scenarios, plans_at_once(self.judge, searcher, self.options)):
                 with self.places, self.cancel.closed_by_an_error():
-                    finished.append(
-                        plan_or_failure(scenario, self.judge, searcher, self.options, self.cancel.check)
-                    )
+                    finished += plan_scenarios(group, self.judge, searcher, self.options, self.cancel.check)
                 if time.monotonic() - since >= _HOLD_S:
-                    yield finished
+                    yield handed_in(finished, self.options)
                     finished, since = [], time.monotonic()
         except RunStopped:
             pass
         finally:
-            yield finished  # in any case: a plug-in's error must not cost the plans before it
+            # in any case: a plug-in's error must not cost the plans before it
+            yield handed_in(finished, self.options)
+
+    def _fetched(self, reference: Any) -> Any:
+        """Return what `reference` stands for; where plans are made at once each has a searcher of its own."""
+        import ray
+
+        found = self._kept.get(reference)
+        if found is None:
+            found = ray.get(reference)
+            if self.n_plans == 1:
+                self._kept = {**dict(list(self._kept.items())[-1:]), reference: found}
+        return found
 
     def finish(self, seconds: float) -> None:
         """Begin no more calls of the judge, and wait at most `seconds` for those under way."""

@@ -6,10 +6,12 @@ believed of the set i.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
+from search.core.acquisition_kernels import expected_maximum, weighted_spread
 from search.core.linear_algebra import cholesky, product
-from search.surrogate.posterior import Beliefs
 
 _NODES = {
     0.0: 16 / 35,
@@ -18,6 +20,7 @@ _NODES = {
     **{sign * 3.7504397177257425: 0.0005482688559722178 for sign in (-1, 1)},
 }
 """{node: weight} of Gauss-Hermite quadrature of order 7. Written down, for NumPy finds them by LAPACK."""
+_AT, _WEIGHT = np.array(list(_NODES)), np.array(list(_NODES.values()))
 _RIVALS = 40
 """Sets, the most promising ones, among which the maximum is taken."""
 _DRAWN_RIVALS, _DRAWS = 100, 256
@@ -25,36 +28,54 @@ _DRAWN_RIVALS, _DRAWS = 100, 256
 _JITTER = 1e-6
 
 
-def knowledge_gradient(mean: np.ndarray, beliefs: Beliefs, evaluations: int) -> np.ndarray:
-    """Return float64[B], E[max_i (mean_i + c_i(S) Z)] - max_i mean_i of `evaluations` looks at each set S.
+class Gaussian(Protocol):
+    """Beliefs about C sets: `variance`: float64[C]; `noise`: sd of an evaluation."""
 
-    Frazier, Powell & Dayanik 2009, correlated beliefs; Z is standard normal, by Gauss-Hermite quadrature.
-    `mean`: float64[B], objectives believed.
+    variance: np.ndarray
+    noise: float
+
+    def covariance(self, some: np.ndarray) -> np.ndarray:
+        """Return float64[S, C], between the sets at the indices `some` and all."""
+        ...
+
+
+class AcquisitionFunctions:
+    """The acquisition functions in one state of belief.
+
+    Parameters
+    ----------
+    mean : float64[C], objectives believed
+    beliefs : about the same sets
+    drawn : whether `top_two_variance` will be asked for
     """
-    rivals = _promising(mean, beliefs, _RIVALS)
-    change = beliefs.covariance(rivals)
-    change /= np.sqrt(beliefs.variance + beliefs.noise**2 / evaluations + 1e-9)[:, None]
-    gains = np.zeros(len(mean))
-    for node, weight in _NODES.items():
-        gains += weight * (mean[rivals] + change * node).max(axis=1)
-    return gains - mean[rivals].max()
 
+    def __init__(self, mean: np.ndarray, beliefs: Gaussian, drawn: bool) -> None:
+        self._beliefs = beliefs
+        promise = mean + np.sqrt(beliefs.variance)
+        self._rivals = np.argsort(-promise, kind="stable")[: _DRAWN_RIVALS if drawn else _RIVALS]
+        self._mean = mean[self._rivals]
+        self._covariance = beliefs.covariance(self._rivals)
 
-def top_two_variance(mean: np.ndarray, beliefs: Beliefs, rng: np.random.Generator) -> np.ndarray:
-    """Return float64[B], sum_ij p_i p_j (c_i(S) - c_j(S))^2 / 2 of an evaluation of each set S.
+    def knowledge_gradient(self, evaluations: int) -> np.ndarray:
+        """Return float64[C], E[max_i (mean_i + c_i(S) Z)] - max_i mean_i of `evaluations` looks at each set.
 
-    It is the variance that the look takes from the differences between sets that may be the best, p_i being
-    the chance that i is: the top-two idea (Russo 2020) with every pair, weighed by Thompson draws.
-    """
-    rivals = _promising(mean, beliefs, _DRAWN_RIVALS)
-    change = beliefs.covariance(rivals)
-    root = cholesky(change[rivals] + _JITTER * np.eye(len(rivals)))
-    draws = mean[rivals] + product(root, rng.standard_normal((_DRAWS, len(rivals))).T).T
-    best = np.bincount(draws.argmax(axis=1), minlength=len(rivals)) / _DRAWS
-    spread = ((change - (change * best).sum(axis=1)[:, None]) ** 2 * best).sum(axis=1)
-    return np.asarray(spread / (beliefs.variance + beliefs.noise**2 + 1e-9))
+        Frazier, Powell & Dayanik 2009, correlated beliefs; Z is standard normal, by Gauss-Hermite quadrature.
+        """
+        spread = np.sqrt(self._beliefs.variance + self._beliefs.noise**2 / evaluations + 1e-9)
+        mean, covariance = self._mean[:_RIVALS], self._covariance[:_RIVALS]
+        found: np.ndarray = expected_maximum(mean, covariance, spread, _AT, _WEIGHT) - mean.max()
+        return found
 
+    def top_two_variance(self, rng: np.random.Generator) -> np.ndarray:
+        """Return float64[C], sum_ij p_i p_j (c_i(S) - c_j(S))^2 / 2 of an evaluation of each set S.
 
-def _promising(mean: np.ndarray, beliefs: Beliefs, count: int) -> np.ndarray:
-    """Return int[count], the sets of the highest mean plus standard deviation."""
-    return np.argsort(-(mean + np.sqrt(beliefs.variance)), kind="stable")[:count]
+        It is the variance that the look takes from the differences between sets that may be the best, p_i
+        being the chance that i is: the top-two idea (Russo 2020) with every pair, weighed by Thompson draws.
+        """
+        count = len(self._rivals)
+        among = np.ascontiguousarray(self._covariance[:, self._rivals])
+        root = cholesky(among + _JITTER * np.eye(count))
+        draws = self._mean[:, None] + product(root, rng.standard_normal((_DRAWS, count)).T)
+        best = np.bincount(draws.argmax(axis=0), minlength=count) / _DRAWS
+        spread = weighted_spread(self._covariance, best)
+        return np.asarray(spread / (self._beliefs.variance + self._beliefs.noise**2 + 1e-9))

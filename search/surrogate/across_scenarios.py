@@ -26,7 +26,7 @@ from search.core.linear_algebra import inverse, product, row_product
 from search.problem import Observations
 from search.surrogate.ensemble import Ensemble, Structures
 from search.surrogate.posterior import Posterior
-from search.surrogate.response_surface import Evaluations, Sets, SurfacePrior
+from search.surrogate.response_surface import Evaluations, Sets, SurfacePrior, with_pairs
 
 _MOST = 200
 """Scenarios remembered, the latest ones."""
@@ -151,7 +151,7 @@ def _summary(seen: Observations, default: SurfacePrior, noisy: bool) -> _Summary
     return _Summary(
         seen.group,
         np.asarray(seen.codes),
-        sets.rows,
+        with_pairs(sets.member),
         base,
         math.log(ensemble.residual),
         linear,

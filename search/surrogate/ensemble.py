@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.elementwise import each
-from search.surrogate.posterior import Beliefs, Posterior, Start
+from search.surrogate.posterior import Posterior, Start
 from search.surrogate.response_surface import Evaluations, Sets, SurfaceModels
 
 PAIR_SCALES = (0.06, 0.25, 1.0)
@@ -101,10 +101,6 @@ class Ensemble:
         found = Posterior(sets, self._models, evaluations, self._start, 2, floor=_FLOOR)
         self._start = found.start
         return found
-
-    def beliefs(self, sets: Sets, evaluations: Evaluations, renew: bool = False) -> Beliefs:
-        """Return the beliefs about `sets`; see `posterior`."""
-        return self.posterior(sets, evaluations, renew).beliefs()
 
     def _renew(self, sets: Sets, evaluations: Evaluations) -> None:
         everything = np.arange(len(self.structures.curvature))

@@ -26,8 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.elementwise import each
-from search.core import saturating_link
-from search.core.linear_algebra import product
+from search.core import set_covariance
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,12 @@ class SurfaceModels(NamedTuple):
     misfit: np.ndarray
     log_weight: np.ndarray
 
+    @property
+    def scale(self) -> np.ndarray:
+        """Return float64[G], h / g(1)."""
+        found: np.ndarray = self.height / each(math.tanh, self.curvature)
+        return found
+
     def take(self, which: np.ndarray) -> SurfaceModels:
         """Return the members at the indices `which`."""
         return SurfaceModels(*(field[which] for field in self))
@@ -103,12 +108,16 @@ class Evaluations(NamedTuple):
         return cls(np.array(at, np.int64), means, counts, float(within), int(counts.sum()) - len(counts))
 
 
-def features(masks: np.ndarray, n_attributes: int) -> np.ndarray:
-    """Return float64[B, n + n (n - 1) / 2]: membership of each attribute, then of each pair."""
+def membership(masks: np.ndarray, n_attributes: int) -> np.ndarray:
+    """Return float64[B, n], 1 where the attribute is in the set."""
     bits = (np.asarray(masks, np.uint64)[:, None] >> np.arange(n_attributes, dtype=np.uint64)) & np.uint64(1)
-    single = bits.astype(np.float64)
-    first, second = np.triu_indices(n_attributes, 1)
-    return np.concatenate([single, single[:, first] * single[:, second]], axis=1)
+    return bits.astype(np.float64)
+
+
+def with_pairs(member: np.ndarray) -> np.ndarray:
+    """Return float64[B, n + n (n - 1) / 2]: `membership`, then that of each pair."""
+    first, second = np.triu_indices(member.shape[1], 1)
+    return np.concatenate([member, member[:, first] * member[:, second]], axis=1)
 
 
 class Sets:
@@ -117,77 +126,49 @@ class Sets:
     Attributes
     ----------
     masks : uint64[C]
-    rows : float64[C, n + P], `features`
+    member : float64[C, n], which attributes are in each set beyond those known
     mean : float64[C], prior mean of y
-    main, pair : float64[C, C], the kernel's parts; `pair` for a `pair_scale` of 1
     place : {mask: index in masks}
     """
 
     def __init__(self, masks: np.ndarray, prior: SurfacePrior, known: int = 0) -> None:
         n = len(prior.weight)
         self.masks = masks
-        self.rows = features(masks & ~np.uint64(known), n)
         self.prior = prior
-        single, double = self.rows[:, :n], self.rows[:, n:]
-        size = single.sum(axis=1)
-        self.mean = (single * prior.weight).sum(axis=1) + (double * prior.pair).sum(axis=1)
-        shared = prior.shared_sd**2 * np.outer(size, size)
-        self.main = product(single, (single * prior.weight_sd**2).T) + shared
-        self.pair = product(double, (double * prior.pair_sd**2).T)
+        self.member = membership(masks & ~np.uint64(known), n)
+        pairs = _above_diagonal(prior.pair, n)
+        self.mean = set_covariance.sums_of_effects(self.member, prior.weight.copy(), pairs)
+        self._variances = prior.weight_sd**2, _above_diagonal(prior.pair_sd**2, n), prior.shared_sd**2
+        self._own = set_covariance.own_gram(self.member, *self._variances)
         self.place = {mask: i for i, mask in enumerate(masks.tolist())}
+
+    def gram(self, rows: np.ndarray, columns: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return (main, pair), float64[R, S], parts of y's prior covariance, `pair` for a `pair_scale` of 1.
+
+        Between the sets at the indices `rows` and those at `columns` (None: all).
+        """
+        others = self.member if columns is None else self.member[columns]
+        found: tuple[np.ndarray, np.ndarray] = set_covariance.gram(
+            self.member[rows], others, *self._variances
+        )
+        return found
 
     def kernel(
         self, models: SurfaceModels, rows: np.ndarray, columns: np.ndarray | None = None
     ) -> np.ndarray:
         """Return float64[G, R, S], prior covariance of y between sets (`columns` None: all of them)."""
-        block = rows if columns is None else np.ix_(rows, columns)
-        return self.main[block] + models.pair_scale[:, None, None] ** 2 * self.pair[block]
+        main, pair = self.gram(rows, columns)
+        return main + models.pair_scale[:, None, None] ** 2 * pair
+
+    def own(self, models: SurfaceModels) -> np.ndarray:
+        """Return float64[G, C], prior variance of y."""
+        main, pair = self._own
+        found: np.ndarray = main + models.pair_scale[:, None] ** 2 * pair
+        return found
 
 
-class Latent(NamedTuple):
-    """Moments of y on C sets under G members: `mean`, `variance` float64[G, C]."""
-
-    mean: np.ndarray
-    variance: np.ndarray
-
-
-def prior_latent(sets: Sets, models: SurfaceModels) -> Latent:
-    """Return the moments before any look."""
-    own = np.diagonal(sets.main) + models.pair_scale[:, None] ** 2 * np.diagonal(sets.pair)
-    return Latent(np.broadcast_to(sets.mean, own.shape), own)
-
-
-class Link(NamedTuple):
-    """The link's best linear fit under y ~ `Latent`, float64[G, C] each.
-
-    `gain`: E[s - b]. `slope`: cov(s, y) / var y. `bent`: variance of s that is not linear in y.
-    """
-
-    gain: np.ndarray
-    slope: np.ndarray
-    bent: np.ndarray
-
-
-def link(y: np.ndarray, models: SurfaceModels) -> np.ndarray:
-    """Return float64[G, C], s - b without misfit."""
-    found: np.ndarray = _scale(models) * saturating_link.link(y, models.curvature)[0]
+def _above_diagonal(values: np.ndarray, n: int) -> np.ndarray:
+    """Return float64[n, n] with the P `values` of pairs above the diagonal."""
+    found = np.zeros((n, n))
+    found[np.triu_indices(n, 1)] = values
     return found
-
-
-def tangent(y: np.ndarray, models: SurfaceModels) -> np.ndarray:
-    """Return float64[G, C], derivative of s by y."""
-    found: np.ndarray = _scale(models) * saturating_link.link(y, models.curvature)[1]
-    return found
-
-
-def linearise(latent: Latent, models: SurfaceModels) -> Link:
-    """Return the fit under `latent`, by Gauss-Hermite quadrature; the slope is E[ds/dy] (Stein's lemma)."""
-    scale = _scale(models)
-    first, second, slope = saturating_link.moments(latent.mean, latent.variance, models.curvature)
-    bent = np.maximum(second - first**2 - slope**2 * latent.variance, 0.0)
-    return Link(scale * first, scale * slope, scale**2 * bent)
-
-
-def _scale(models: SurfaceModels) -> np.ndarray:
-    """Return float64[G, 1], h / g(1)."""
-    return (models.height / each(math.tanh, models.curvature))[:, None]

@@ -187,11 +187,11 @@ def test_many_attributes_take_the_tree_search(planned, tmp_path):
     profiles = [{name: f"k{(i >> a % 5) & 1}" for a, name in enumerate(names)} for i in range(12)]
     write_scenarios(tmp_path / "s.jsonl", [record(i, profile=profile) for i, profile in enumerate(profiles)])
     files = ("scenarios.path=s.jsonl", "scenarios.attributes=attributes.yaml", "judge=simulated_varied")
-    options = (*files, "+budget=6", "folds=0", "pictures=none", "min_profiles=1")
-    done = planned(*options)
+    options = (*files, "folds=0", "pictures=none", "min_profiles=1")
+    done = planned(*options, "budget=6")
     assert_one_line(done)
     assert "solver=mcts" in done.err
-    done = planned(*options, "solver=mcts", "num_simulations=200", "output_dir=out")
+    done = planned(*options, "budget=3", "solver=mcts", "num_simulations=100", "output_dir=out")
     assert (done.code, done.err) == (0, "")
     assert max(tree.depth for tree in load_trees(tmp_path / "out").trees.values()) > 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, replace
@@ -22,8 +23,9 @@ from envs.judges.llm.usage import Usage
 from envs.judges.protocol import Answered, Score
 from envs.llm import Client, Limits
 from envs.llm.books import Accounts
+from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost
-from envs.llm.endpoint import WITHOUT_EFFECT
+from envs.llm.endpoint import WITHOUT_EFFECT, EndpointError
 from envs.llm.engine import Spent
 from envs.scenario import Scenario
 from envs.validation import takes
@@ -31,6 +33,10 @@ from envs.validation import takes
 TRANSCRIPTS = "transcripts.jsonl"
 PLANS_IN_BATCHES = 500
 """Plans at once whose requests go with batches: each waits in a thread, and adds to every batch."""
+
+
+UNREADABLE = 50
+"""Verdicts with none that can be read among them after which a run ends: it would pay, and plan nothing."""
 
 
 class LLMJudge:
@@ -69,6 +75,7 @@ class LLMJudge:
         self._rater = rater
         self.usage = Usage()
         self.unscored: Counter[str] = Counter()
+        self._was_read = False
 
     def _target_client(self, client: Client) -> Client:
         rating, engine = self.rating, client.engine
@@ -158,6 +165,8 @@ class LLMJudge:
                 f"judge: {self._rater.client.endpoint.url} does not answer like an OpenAI-compatible "
                 f"endpoint, expected chat completions at its /chat/completions"
             )
+        if score.reason == "parse":
+            print(f"warning: {self._unread('its first verdict')}", file=sys.stderr)
         if self.save_transcripts:
             self._transcripts = os.path.abspath(folder / TRANSCRIPTS)
 
@@ -270,9 +279,19 @@ class LLMJudge:
         rated = self._rater.client.engine.run(asked)
         self.usage.add(sum(o.requests for o in rated), sum(o.cache_hits for o in rated))
         self.unscored.update(o.score.reason for o in rated if o.score.reason is not None)
+        self._was_read |= any(o.score.reason is None for o in rated)
         if self._transcripts is not None:
             append_transcripts(self._transcripts, [self._transcript(scenario, opinion) for opinion in rated])
+        if not self._was_read and self.unscored["parse"] >= UNREADABLE:
+            raise EndpointError(self._unread(f"each of its {self.unscored['parse']} verdicts"))
         return [opinion.score for opinion in rated]
+
+    def _unread(self, what: str) -> str:
+        return (
+            f"judge: model {self.rating.model}: {what} could not be read in {ATTEMPTS} attempts, "
+            f"expected the form that its prompt asks for; what was paid for is saved, "
+            f"judge.save_transcripts=true shows what it writes"
+        )
 
     def _transcript(self, scenario: Scenario, opinion: Opinion) -> dict[str, Any]:
         row = {"scenario_id": scenario.id, **asdict(opinion)}

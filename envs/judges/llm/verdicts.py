@@ -37,14 +37,18 @@ _NAME = re.compile(  # in the order of DIMENSIONS; the last is also called as in
     r")(?![a-z0-9])",
     re.I,
 )
-_QUOTES = r"[\"'`*_~ \t]"
+_QUOTES = r"[\"'`*_\\ \t]"  # what is struck out by ~~ is no level
 _STARS = r"(?:[\u2605\u2606\u2b50]{1,5}[ \t]*\(?)?"  # beside a number they only repeat it
 _STATED = r"[-+]?[\d.]|(?:null|none|n/?a|nan|true|false|zero|one|two|three|four|five|six)\b(?!-)"
+_NEXT_LINE = (  # where a level stands alone
+    rf"{_QUOTES}*:?[*_`]*[ \t]*\r?\n\s*[*_`]*(?=[1-5](?:\.0+)?(?: ?/ ?5)?[*_`]*[ \t]*(?:\r?\n|$))"
+)
 _RANGE = rf"(?:{_QUOTES}*\((?:[^()\n\d]*1 ?(?:-|\u2013|to) ?5[^()\n\d]*|[^()\n\d]*)\))?"
 _AT_ONCE = re.compile(
     rf"{_RANGE}{_QUOTES}*(?:(?:score|rating|level|value){_QUOTES}*)?"
     rf"(?:[:=\uff1a]\s*|[|>(\u2192]|-+>?|\u2013|\u2014|\bis\b|\bgets\b){_QUOTES}*{_STARS}"
     rf"(?={_STATED})"
+    rf"|{_NEXT_LINE}"
     rf"|[^.;,:{{}}\n\d]{{0,40}}?\bat (?:an? [a-z]+ )?(?=[1-5] ?(?:/|out of) ?5)",
     re.I,
 )
@@ -53,12 +57,18 @@ _SCORE = re.compile(
     rf"(?={_STATED})",
     re.I,
 )
+_TABLE = re.compile(
+    r"^(?P<head>[^\n|]*\|[^\n]*)\n[ \t]*[|:-][-|: \t\r]*\n"
+    r"(?P<row>[^\n|]*\|[^\n]*)(?:\n(?P<more>[^\n|]*\|)?|$)",
+    re.M,
+)
 _WORDS = ("zero", "one", "two", "three", "four", "five")
 _FLAT = re.compile(r"\{[^{}]*\}")
 _VALUE = re.compile(
     r"([1-5](?:\.0+)?(?![\d.]*\d)|(?:one|two|three|four|five)\b)"  # 4, 4.0; not 45, 4.5, 4.05
     r"(?:\s*(?:/|out of|of)\s*(?:5|five)(?:\.0+)?(?![\d.]*\d))?"
-    r"(?!\s*(?:/|%|out of\b|of \d|of ten\b|or \d|to \d|[-\u2013\u2014~]\s*\d"
+    r"(?!\+|[-\u2013](?![\w-]))"  # more than that, or less
+    r"(?!\s*(?:/(?!/)|%|out of\b|of \d|of ten\b|or \d|to \d|[-\u2013\u2014~]\s*\d"
     r"|\(?(?:maybe|perhaps|possibly) \d))",
     re.I,
 )
@@ -91,7 +101,7 @@ def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     """
     if parse == "strict":
         return _strict(text)
-    return _agreed(text, _statements(text))
+    return _agreed(text, [*_statements(text), *_in_columns(text)])
 
 
 def read_justified(text: str, parse: Parse = "clear", marks: bool = False) -> Verdict | None:
@@ -178,6 +188,24 @@ def _statements(text: str) -> list[tuple[str, int | None]]:
             # Of objects that put the score first, the next one's would be taken for this one's.
             crossed = "}" in text[name.end() : score.start()]
             found.append((dimension, None if crossed else score.end()))
+    return found
+
+
+def _in_columns(text: str) -> list[tuple[str, int | None]]:
+    """Return what `_statements` does of tables with a column for each dimension: of one row, else unclear."""
+    found: list[tuple[str, int | None]] = []
+    for table in _TABLE.finditer(text):
+        cells, place = [], table.start("row")
+        for cell in table["row"].split("|"):
+            cells.append(place + len(cell) - len(cell.lstrip("*_` \t")))
+            place += len(cell) + 1
+        heads = table["head"].split("|")
+        is_clear = table["more"] is None and len(heads) == len(cells)
+        named = [(name, n) for n, head in enumerate(heads) if (name := _NAME.search(head))]
+        if len(named) == len(DIMENSIONS):
+            found += [
+                (DIMENSIONS[(name.lastindex or 1) - 1], cells[n] if is_clear else None) for name, n in named
+            ]
     return found
 
 

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import math
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -100,16 +101,21 @@ _GRAVITY = 0.5  # share of a graded attribute's spread that follows its order of
 _GAIN_RANGE = (0.2, 0.85)  # single gains of attributes without a published one, log-uniform
 
 
-def uniforms(size: int, *key: object) -> np.ndarray:
-    """Return float64[size] in (0, 1), a pure function of `key`: BLAKE2b words, 53 bits each; size <= 8."""
+def uniforms(size: int, *key: object) -> list[float]:
+    """Return `size` numbers in (0, 1), a pure function of `key`: BLAKE2b words, 53 bits each; size <= 8."""
     digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8 * size).digest()
-    return (np.frombuffer(digest, dtype="<u8") >> 11).astype(np.float64) * 2.0**-53 + 2.0**-54
+    return [(word >> 11) * 2.0**-53 + 2.0**-54 for word in struct.unpack(f"<{size}Q", digest)]
 
 
 def normals(size: int, *key: object) -> np.ndarray:
     """Return float64[size] standard normal, a pure function of `key`, by Box and Muller; size <= 4."""
     u = uniforms(2 * size, *key)
-    return np.sqrt(-2.0 * each(math.log, u[:size])) * each(math.cos, 2.0 * math.pi * u[size:])
+    return np.array(
+        [
+            math.sqrt(-2.0 * math.log(radius)) * math.cos(2.0 * math.pi * angle)
+            for radius, angle in zip(u[:size], u[size:], strict=True)
+        ]
+    )
 
 
 class AttributeDraw(NamedTuple):

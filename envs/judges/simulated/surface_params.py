@@ -28,19 +28,20 @@ def surface_params(
     height: np.ndarray,
     load: np.ndarray,
     harm: np.ndarray,
-    index: np.ndarray,
     pair: np.ndarray,
+    index: np.ndarray,
 ) -> np.ndarray:
-    """Return the parameters of `simulated_surface`: float64[8 + 7 n + P].
+    """Return the parameters of `simulated_surface` of each of K people: float64[K, 8 + 7 n + P].
 
-    `base`, `height`: float64[3]. `load`: float64[n, 3]. `harm`: float64[n]. `index`: what `pair_index` gave.
-    `pair`: float64[P], the strengths.
+    `base`, `height`: float64[K, 3]. `load`: float64[K, n, 3]. `harm`: float64[K, n]. `pair`: float64[K, P],
+    the strengths. `index`: what `pair_index` gave.
     """
-    n = len(harm)
-    params = np.empty(HEADER + PER_ATTRIBUTE * n + len(pair))
-    params[:2] = n, len(pair)
-    params[2:5], params[5:8] = base, height
-    parts = params[HEADER : HEADER + PER_ATTRIBUTE * n].reshape(n, PER_ATTRIBUTE)
-    parts[:, :HARM], parts[:, HARM], parts[:, OFFSET:] = load, harm, index
-    params[HEADER + PER_ATTRIBUTE * n :] = pair
+    (k, n), n_pairs = harm.shape, pair.shape[1]
+    params = np.empty((k, HEADER + PER_ATTRIBUTE * n + n_pairs))
+    params[:, 0], params[:, 1] = n, n_pairs
+    params[:, 2:5], params[:, 5:8] = base, height
+    parts = np.empty((k, n, PER_ATTRIBUTE))
+    parts[:, :, :HARM], parts[:, :, HARM], parts[:, :, OFFSET:] = load, harm, index
+    params[:, HEADER : HEADER + PER_ATTRIBUTE * n] = parts.reshape(k, -1)
+    params[:, HEADER + PER_ATTRIBUTE * n :] = pair
     return params

@@ -82,9 +82,9 @@ class BatchConnection(StreamingConnection):
         """
         name = f"{key}/{attempt}"
         is_new = await self._batcher.held(self._line(name)) is None
-        self.answered |= self._batcher.answered
         if is_new and not self._shown:
             async with self._first:
+                self.answered |= self._batcher.service.answered
                 if not self._shown:
                     self._sent_directly = name
                     found = await super().chat(request, attempt, key, keep)

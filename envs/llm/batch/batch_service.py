@@ -53,6 +53,7 @@ class BatchService:
 
     def __init__(self, endpoint: Endpoint, client: openai.AsyncOpenAI) -> None:
         self.endpoint = endpoint
+        self.answered = False  # whether any of these requests was: somebody is there
         self._client = client
 
     async def create(self, batch: str, content: bytes, route: Any) -> BatchState:
@@ -145,7 +146,9 @@ class BatchService:
         while True:
             asked_s: float | None = None
             try:
-                return await call()
+                found = await call()
+                self.answered = True
+                return found
             except _NotYet:
                 pass
             except openai.APIStatusError as status:

@@ -27,6 +27,7 @@ QUIET_S = 0.5
 """Seconds without a further request after which what is collected is sent."""
 FIRST_LOOK_S, LAST_LOOK_S = 0.5, 60.0
 """Seconds between two looks at a batch: a tenth of its age, between these."""
+HANDED_OUT_AT_ONCE = 50
 GOES_ON = "what was answered is saved, resume=true goes on from there"
 _QUEUE_FULL = "token_limit_exceeded"
 _LINE_HEAD = 200
@@ -70,7 +71,6 @@ class Batcher:
         self._collected: list[_Line] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.answered = False  # whether a batch ended: somebody is there
         self._waiting: dict[str, Waiting] = {}
         self._listening: set[asyncio.Task[Any]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,7 +188,8 @@ class Batcher:
             self.store.collect(batch, {})
             return False
         refused = {lines[n - 1].id: code for n, code in over.refused if 1 <= n <= len(lines)}
-        self._hand_out(over, batch, [line.id for line in lines], await self.service.answers(over), refused)
+        came = await self.service.answers(over)
+        await self._hand_out(over, batch, [line.id for line in lines], came, refused)
         return True
 
     async def _over(self, state: BatchState) -> BatchState:
@@ -209,7 +210,7 @@ class Batcher:
             state = found
         return state
 
-    def _hand_out(
+    async def _hand_out(
         self,
         state: BatchState,
         batch: str,
@@ -217,8 +218,10 @@ class Batcher:
         came: Mapping[str, LineAnswer | None],
         refused: Mapping[str, str],
     ) -> None:
-        """Enter what came of the batch, and give it to who waits. `refused`: code of lines named as bad."""
-        self.answered = True
+        """Enter what came of the batch, and give it to who waits. `refused`: code of lines named as bad.
+
+        A few at a time: storing thousands of replies at once would keep the loop from all else for long.
+        """
         found = {line: came.get(custom_id(batch, line)) for line in lines}
         found |= {line: _refusal(code) for line, code in refused.items()}
         answers = {line: answer for line, answer in found.items() if answer is not None}
@@ -230,7 +233,9 @@ class Batcher:
         )
         dead = state.status == "cancelled" or (state.status == "failed" and not refused)
         code = next(iter(state.codes), "no code given")
-        for line in lines:
+        for number, line in enumerate(lines, 1):
+            if number % HANDED_OUT_AT_ONCE == 0:
+                await asyncio.sleep(0)
             future = self._waiting.get(line)
             if future is None or future.done():
                 continue
@@ -261,7 +266,7 @@ class Batcher:
             over = await self._over(state)
             came = await self.service.answers(over)
             # What failed as a whole, or somebody cancelled, is asked as if it had not been sent.
-            self._hand_out(over._replace(status="expired"), batch.id, batch.lines, came, {})
+            await self._hand_out(over._replace(status="expired"), batch.id, batch.lines, came, {})
         except UserError as error:
             for line in batch.lines:
                 future = self._waiting.get(line)

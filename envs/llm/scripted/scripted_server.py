@@ -85,7 +85,8 @@ class Script:
 class Seen:
     """What the server has seen. `requests`: POSTs; `faults`: by kind; `most_at_once`: requests in flight.
 
-    `billed`: tokens of completions that were made, whether they arrived or not.
+    `billed`: tokens of completions that were made, whether they arrived or not; `delivered`: of each that was
+    sent whole to somebody who was still there.
     """
 
     requests: int = 0
@@ -94,6 +95,7 @@ class Seen:
     most_at_once: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     bodies: list[Any] = field(default_factory=list)
+    delivered: list[int] = field(default_factory=list)
 
 
 class ScriptedServer:
@@ -197,9 +199,9 @@ class ScriptedServer:
             return http_text(own[0], json.dumps(own[1]), headers=own[2] if len(own) == 3 else "")
         size = sum(len(str(m.get("content"))) for m in body.get("messages", ()))
         if script.max_prompt is not None and size > script.max_prompt:
-            return http_error(
-                400, f"maximum context length passed: {raw_start(body)}", "context_length_exceeded"
-            )
+            # Servers do repeat prompts in errors, and clients must not.
+            start = str(body.get("messages"))[:200]
+            return http_error(400, f"maximum context length passed: {start}", "context_length_exceeded")
         return None
 
     def _unknown_key(self, headers: Mapping[str, str]) -> bytes | None:
@@ -244,6 +246,8 @@ class ScriptedServer:
             return None
         if fault == "timeout":
             await asyncio.sleep(3600)
+        if fault != "truncated_json":
+            self.seen.delivered.append(found["usage"]["total_tokens"])
         if body.get("stream"):
             is_cut = fault == "truncated_json"
             events = replies.stream_events(body, said, script.dialect or dict)
@@ -264,11 +268,6 @@ async def _ended(listening: asyncio.Server) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def raw_start(body: Mapping[str, Any]) -> str:
-    """Return the beginning of a prompt: servers do repeat prompts in errors, and clients must not."""
-    return str(body.get("messages"))[:200]
 
 
 def main() -> None:

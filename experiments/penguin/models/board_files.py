@@ -11,16 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.pages import Grid, page
+from experiments.pages import Grid
+from experiments.penguin.models.board_page import board_page
 from experiments.penguin.models.boards import Board, board_cells, corrected_board_grid, refusal_cells
 from experiments.penguin.models.leaderboard import leaderboard_grids, paper_grid
-from experiments.penguin.models.model_drawings import board_drawings
-from experiments.penguin.models.model_scores import ALL
 from experiments.penguin.models.over_refusals import refusal_grid
 from experiments.penguin.models.run_comparison import BOARD as BOARD_JSON
 from experiments.penguin.models.run_comparison import ROWS
 from experiments.penguin.published_values import DATA
-from experiments.plots.svg import Drawing
 
 BOARD, PAGE, SCHEMA = "leaderboard.parquet", "leaderboard.html", "leaderboard.schema.json"
 FILES = (ROWS, BOARD, BOARD_JSON, SCHEMA, PAGE)
@@ -62,7 +60,7 @@ def write_boards(
     text = json.dumps(_without_nan(about), indent=1, allow_nan=False)
     (folder / BOARD_JSON).write_text(text + "\n", encoding="utf-8")
     shutil.copyfile(DATA / SCHEMA, folder / SCHEMA)
-    (folder / PAGE).write_text(_page(boards, grids), encoding="utf-8")
+    (folder / PAGE).write_text(board_page(boards, grids), encoding="utf-8")
 
 
 def _without_nan(value: Any) -> Any:
@@ -72,18 +70,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _page(boards: Sequence[Board], grids: Sequence[Grid]) -> str:
-    whole = [m for m in boards[0].means if m.domain == ALL]
-    best = max(whole, key=lambda m: -math.inf if math.isnan(m.score.estimate) else m.score.estimate)
-    drawings: list[Drawing | Grid] = []
-    for board in boards:
-        named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""
-        found = board_drawings(board.means, board.protocol, board.simulated)
-        drawings += [drawing._replace(title=named + drawing.title) for drawing in found]
-    simulated = any(board.simulated for board in boards)
-    notice = "SIMULATED scores: a formula or a script judged, nobody was asked." if simulated else ""
-    notice = notice or f"Scores of {boards[0].judge}: a model's opinion, of no person's."
-    title = f"{best.model}, {best.condition}, has the highest mean score"
-    return page(title, (), notice, [*drawings, *grids])

@@ -26,8 +26,9 @@ def board_drawings(means: Sequence[ModelMean], protocol: str, simulated: bool) -
     """Return the figures of the means under one protocol."""
     mark = SIMULATED if simulated else ""
     key = f"{protocol}-" if protocol != "-" else ""
+    three = len({m.domain for m in means} - {ALL}) >= 3  # fewer make no area
     return [
-        _radar(means, f"{key}radar", mark),
+        *([_radar(means, f"{key}radar", mark)] if three else []),
         _bars(means, f"{key}bars", mark),
         _pareto(means, f"{key}pareto", mark),
     ]

@@ -222,6 +222,38 @@ def test_target_can_be_elsewhere_and_keys_do_not_go_there(tmp_path, monkeypatch)
         assert llm._rater.target_client.endpoint.key() == "sk-third"
 
 
+def test_a_model_that_writes_no_verdict_is_said_at_the_first_and_ended_before_all_is_spent(tmp_path, capsys):
+    def rule(body):
+        return Completion("Rather good, all in all.")
+
+    everything = [(scenario(i), names) for i in range(8) for names in [(), *((name,) for name in NAMES)]]
+    with server(rule=rule) as running:
+        llm = judge(running.url, tmp_path, mode="direct", temperature=0.0, send_seed=False)
+        llm.preflight(tmp_path, scenario(0))
+        said = capsys.readouterr().err
+        assert said.startswith("warning: judge: model m: its first verdict could not be read in 3 attempts")
+
+        def score_all():
+            for person, names in everything:
+                llm.score(person, [names], [0])
+
+        with pytest.raises(EndpointError, match="each of its 50 verdicts could not be read"):
+            score_all()
+        assert running.seen.requests < 2 * len(everything)
+
+
+def test_a_model_that_wrote_one_verdict_may_fail_as_often_as_it_likes(tmp_path):
+    def rule(body):
+        return default_completion(body) if "Question 0?" in prompt(body) else Completion("Good.")
+
+    with server(rule=rule) as running:
+        llm = judge(running.url, tmp_path, mode="direct", temperature=0.0)
+        first = llm.score(scenario(0), [()], [0])
+        rest = [llm.score(scenario(i), [(), *((name,) for name in NAMES)], [0] * 11) for i in range(1, 8)]
+        assert first[0].reason is None
+        assert {score.reason for scores in rest for score in scores} == {"parse"}
+
+
 def test_counts_are_of_the_calling_thread_and_pickle_starts_anew(tmp_path):
     with server() as running:
         llm = judge(running.url, tmp_path, mode="direct")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from envs.attribute import Attribute, Level
 from envs.judges.simulated import SimulatedJudge
 from envs.judges.simulated.parameters import PUBLISHED_GAINS, REFERENCE, Parameters
+from envs.judges.simulated.people import People, draw_of_schema
 from envs.judges.simulated.presets import PRESETS
 from envs.loading import load_bundled
 from envs.scenario import DOMAINS, Scenario
@@ -32,6 +33,11 @@ def everything(judge, scenario):
 def through_surface(judge, scenario, masks):
     function, params = judge.surface(scenario)
     return np.array([function(mask, params) for mask in masks])
+
+
+def person_of(judge, scenario):
+    """Return what the judge makes of one person, without the axis of people."""
+    return People(*(part[0] for part in judge._people([scenario])))
 
 
 def digest():
@@ -107,15 +113,31 @@ def test_sets_as_masks_and_as_names_score_the_same_with_noise_and_over_draws():
                 assert through_surface(judge, scenario, masks).tolist() == [s.value for s in named]
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_sets_of_many_people_score_as_those_of_one(noise):
+    people, rng = load_bundled()[::9], np.random.default_rng(0)
+    owners, masks = rng.integers(len(people), size=60), rng.integers(1 << 10, size=60).astype(np.uint64)
+    samples = rng.integers(3, size=60)
+    judge = SimulatedJudge("varied", 2, noise_std=noise, draws=2)
+    found = judge.score_many(people, owners, masks, samples)
+    for i, owner in enumerate(owners):
+        assert judge.score_sets(people[owner], masks[i : i + 1], samples[i : i + 1]) == found[i]
+    if not noise:
+        function, params, starts = judge.surfaces(people)
+        for i, owner in enumerate(owners):
+            assert function(masks[i], params[starts[owner] : starts[owner + 1]]) == found[i]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_dimensions_follow_the_formula(kind):
     judge = SimulatedJudge(kind, 2)
     for scenario in load_bundled()[::20]:
-        p = judge._person(scenario)
-        assert len(p.pair)
+        p, draw = person_of(judge, scenario), draw_of_schema(judge._parameters, scenario.schema)
+        pairs = list(zip(draw.first, draw.second, p.pair, strict=True))
+        assert pairs
         for mask in (0, 1, 0b1010010001, 1023):
             known = [i for i in range(10) if mask >> i & 1]
-            both = sum(k for i, j, k in zip(p.first, p.second, p.pair, strict=True) if {i, j} <= set(known))
+            both = sum(k for i, j, k in pairs if {i, j} <= set(known))
             lost = 1.0 - math.exp(-sum(p.harm[i] for i in known))
             for d in range(3):
                 load = sum(p.load[i, d] for i in known) + both
@@ -203,7 +225,7 @@ def test_a_grave_level_weighs_more_on_average_over_judges(kind):
     for words in ("None", "Attempted suicide last month"):
         scenario = Scenario("x", "health", "?", {"Past Self-Harm History": words})
         judges = [SimulatedJudge(kind, seed) for seed in range(60)]
-        scores.append([j._person(scenario).load[8].mean() for j in judges])
+        scores.append([person_of(j, scenario).load[8].mean() for j in judges])
     assert np.mean(np.log(scores[1])) > np.mean(np.log(scores[0]))
 
 
@@ -216,7 +238,7 @@ def test_words_that_no_level_names_are_neutral(kind):
     assert (one.codes == -1).all()
     assert one.askable == 1023
     np.testing.assert_array_equal(everything(judge, one), everything(judge, two))
-    neutral = judge._person(one)
+    neutral = person_of(judge, one)
     assert neutral.base.mean() == pytest.approx(PRESETS[kind].base)
     assert not neutral.harm.any()
     # To know them helps, as an average level would; every set is worth more than any of its subsets.
@@ -253,7 +275,7 @@ def test_another_attribute_changes_no_draw_of_the_ten(kind):
                 judge.dimensions(wider, masks), everything(judge, scenario), atol=1e-12
             )
             answered = dataclasses.replace(wider, profile={**scenario.profile, "Housing": "rents"})
-            few, more = judge._person(scenario), judge._person(answered)
+            few, more = person_of(judge, scenario), person_of(judge, answered)
             np.testing.assert_array_equal(np.delete(more.load, at, axis=0), few.load)
             np.testing.assert_array_equal(np.delete(more.harm, at), few.harm)
             assert more.load[at].min() > 0.0

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import os
 import re
 import stat
@@ -13,13 +14,15 @@ from dataclasses import replace
 import pytest
 
 from envs import UserError, interrupts
-from envs.llm import ChatRequest, EndpointError, LimitReached, Limits
+from envs.llm import ChatRequest, EndpointError, LimitReached, Limits, repetition
+from envs.llm.admission import lane
 from envs.llm.batch import batch_service, batcher
 from envs.llm.batch.batch_connection import STORE_SUFFIX
 from envs.llm.batch.batch_service import read_answers
 from envs.llm.batch.batch_store import BatchStore, LineAnswer, custom_id
 from envs.llm.costs import Price, price_of
 from envs.llm.endpoint import EndpointDown
+from envs.llm.scripted import scripted_replies
 from envs.llm.scripted.scripted_batches import BatchScript
 from envs.llm.scripted.scripted_replies import Completion
 from envs.llm.scripted.scripted_server import ScriptedServer
@@ -290,6 +293,26 @@ def test_who_has_heard_of_batches_only_does_not_take_a_slow_endpoint_for_none(tm
         time.sleep(0.3)
         with ScriptedServer(running.script, running.port):
             assert waiting.result(20).reason is None
+
+
+def test_who_looks_for_batches_learns_that_somebody_is_there(tmp_path, monkeypatch):
+    """The first direct request beside a batch taken up is dropped more often than at no endpoint."""
+    monkeypatch.setattr(repetition, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.01)
+    with batching() as running:
+        asked(waiting_client(running, tmp_path), 3)
+        running.batches.made[0].status, running.batches.made[0].ready_at = "in_progress", math.inf
+        store = BatchStore(str(tmp_path / "cache.sqlite") + STORE_SUFFIX)
+        store.begin(
+            "ours", f"gpt-4o-mini at {running.url}", ["x"]
+        )  # a model that nobody asked in this process
+        store.created("ours", running.batches.made[0].id)
+        store.close()
+        left = [None, *["drop"] * (repetition.UNANSWERED_RETRIES + 2)]
+        monkeypatch.setattr(scripted_replies, "pick_fault", lambda *_: left.pop() if left else None)
+        llm = client(running.url, tmp_path, model="gpt-4o-mini", batch=True)
+        assert llm.complete(ask("hello 2")).reason is None
+        assert left == []
 
 
 def test_a_batch_whose_creation_was_not_heard_of_is_found_by_our_id(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from envs import UserError
 from envs.llm import Limits
 from envs.llm.books import Account, Books, Tokens, as_rows, of_rows, summed
-from envs.llm.costs import Price
+from envs.llm.costs import Price, price_of, worst_case
 from envs.llm.replies import billed_tokens
 from tests.envs.llm_cases import ask, client, judge, scenario, server
 
@@ -37,6 +37,44 @@ USAGE = {
         Tokens(100, 50, 64, 0),
     ),
     "gemini": ({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 150}, Tokens(100, 50, 0, 30)),
+    "anthropic, its own form": (
+        {
+            "input_tokens": 6,
+            "output_tokens": 50,
+            "cache_read_input_tokens": 64,
+            "cache_creation_input_tokens": 30,
+        },
+        Tokens(100, 50, 64, 0, 30),
+    ),
+    "anthropic, translated": (
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 50,
+            "total_tokens": 150,
+            "prompt_tokens_details": {"cached_tokens": 64},
+            "cache_read_input_tokens": 64,
+            "cache_creation_input_tokens": 30,
+        },
+        Tokens(100, 50, 64, 0, 30),
+    ),
+    "anthropic, translated but not added": (
+        {
+            "prompt_tokens": 6,
+            "completion_tokens": 50,
+            "total_tokens": 150,
+            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": 94,
+        },
+        Tokens(100, 50, 0, 0, 94),
+    ),
+    "openrouter": (
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 50,
+            "prompt_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 30},
+        },
+        Tokens(100, 50, 64, 0, 30),
+    ),
     "more cached than asked": (
         {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 99}},
         Tokens(10, 5, 10, 0),
@@ -57,6 +95,18 @@ def test_cached_input_has_its_price():
     price = Price(input=2.0, output=8.0, cached_input=0.5)
     assert price.of(Tokens(1_000_000, 100_000, 400_000, 7)) == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 8)
     assert replace_cached(price, None).of(Tokens(1_000_000, 0, 400_000)) == pytest.approx(2.0)
+
+
+def test_what_a_cache_takes_in_has_its_price_directly_in_batches_and_at_most():
+    price = Price(input=2.0, output=8.0, cached_input=0.2, cache_write=2.5, batch=0.5)
+    tokens = Tokens(1_000_000, 100_000, 400_000, 0, 500_000)
+    assert price.of(tokens) == pytest.approx(0.1 * 2 + 0.4 * 0.2 + 0.5 * 2.5 + 0.1 * 8)
+    assert price.in_batch().of(tokens) == pytest.approx((0.1 * 2 + 0.4 * 2 + 0.5 * 2.5 + 0.1 * 8) / 2)
+    body = {"messages": [{"role": "user", "content": "x" * 999_000}], "max_tokens": 10}
+    worst = worst_case(body, price)
+    assert worst.dollars >= price.of(Tokens(999_000, 10, 0, 0, 999_000))
+    assert worst.dollars == pytest.approx(2.5 + 80e-6, rel=0.01)
+    assert price_of("anthropic/claude-sonnet-4-5-20250929", None).cache_write == 1.25 * 3.0
 
 
 def replace_cached(price, cached):
@@ -113,10 +163,10 @@ def test_sessions_add_up_in_the_file(tmp_path):
 
 
 def test_rows_are_the_accounts():
-    accounts = {("m", "judge"): Account(1, 2, 3, 4, 5, 6, 0.5, 7), ("m", "target"): Account(dollars=None)}
+    accounts = {("m", "judge"): Account(1, 2, 3, 4, 5, 6, 7, 0.5, 8), ("m", "target"): Account(dollars=None)}
     assert of_rows(as_rows(accounts)) == accounts
     doubled = summed(accounts, accounts)
-    assert doubled["m", "judge"] == Account(2, 4, 6, 8, 10, 12, 1.0, 14)
+    assert doubled["m", "judge"] == Account(2, 4, 6, 8, 10, 12, 14, 1.0, 16)
     assert doubled["m", "target"].dollars is None
 
 

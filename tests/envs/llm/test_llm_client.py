@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs import UserError
-from envs.llm import ChatRequest, Client, Endpoint, EndpointError, LimitReached, Limits, ReplyCache
+from envs.llm import (
+    ChatRequest,
+    Client,
+    Endpoint,
+    EndpointError,
+    LimitReached,
+    Limits,
+    ReplyCache,
+    http_client,
+)
 from envs.llm import repetition as http
 from envs.llm.admission import lane
 from envs.llm.admission.hints import wait_of
@@ -53,6 +63,30 @@ def test_what_can_succeed_is_repeated(kind, monkeypatch):
         reply = client(running.url, timeout_s=0.5 if kind == "timeout" else 5.0).complete(ask())
         assert (reply.reason, reply.requests, running.seen.requests) == (None, 3, 3)
         assert reply.text.startswith("Scripted reply")
+
+
+def test_a_connection_that_a_busy_loop_opened_late_is_no_sign_that_nobody_is_there(monkeypatch):
+    monkeypatch.setattr(http_client, "CONNECT_S", 0.05)
+    monkeypatch.setattr(http, "FIRST_WAIT_S", 1.0)
+    late = []
+    once = http.Patience.goes_on
+
+    async def noted(patience, came, signal):
+        late.append(type(came.dropped).__name__)
+        return await once(patience, came, signal)
+
+    monkeypatch.setattr(http.Patience, "goes_on", noted)
+    with server() as running:
+        llm = client(running.url)
+
+        def busy():
+            time.sleep(0.1)  # each step takes longer than a connection may
+            if not late:
+                llm.engine.loop.call_soon(busy)
+
+        llm.engine.loop.call_soon_threadsafe(busy)
+        assert llm.complete(ask()).reason is None
+    assert set(late) == {"ConnectTimeout"}
 
 
 @pytest.mark.parametrize(
@@ -417,7 +451,7 @@ def test_any_json_is_read_without_a_crash(value):
 def test_tokens_are_estimated_where_a_server_does_not_say():
     text = json.dumps({"choices": [{"message": {"content": "y" * 400}}]})
     asked, said, *parts = billed_tokens(text, {"messages": [{"role": "user", "content": "x" * 4000}]})
-    assert parts == [0, 0]
+    assert set(parts) == {0}
     assert 1000 <= asked < 1020
     assert 100 <= said < 110
 

@@ -304,6 +304,8 @@ HARMONY = "<|channel|>"
         (said("<think>5?</think>\n<think>No, 4.</think>\nYes."), "Yes."),
         *((said(f"<{t}>5?\n</{t}>\nYes."), "Yes.") for t in ("thinking", "thought", "reasoning", "Think")),
         (said("[THINK]5?[/THINK]Yes."), "Yes."),
+        (said('<think effort="low">5?</think>\nYes.'), "Yes."),
+        (said("<reflection>5?</reflection>\n<analysis>4?</analysis>\nYes."), "Yes."),
         (said(f"{HARMONY}analysis<|message|>5?<|end|><|start|>a{HARMONY}final<|message|>Yes."), "Yes."),
         *((said(text), text) for text in ("No </think> tag in it.", "Type `</think>`\nnow.")),
         (said("Yes.", reasoning_content="I could say 5."), "Yes."),

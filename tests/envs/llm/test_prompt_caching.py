@@ -74,6 +74,20 @@ def test_an_endpoint_that_takes_no_marks_gets_plain_text_from_then_on(said):
         assert contents[1:] == ["one two", "one three"]
 
 
+def test_what_a_cache_takes_in_is_booked_and_leased_at_its_price(tmp_path):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 10, "cache_creation_input_tokens": 900}
+    with server(
+        rule=lambda body: Completion("fine"), dialect=lambda answer: answer | {"usage": usage}
+    ) as running:
+        llm = client(running.url, tmp_path, model=CLAUDE)
+        llm.complete(ask("one"))
+        (account,) = llm.engine.holdings.books.accounts.values()
+    assert (account.input_tokens, account.cached_input_tokens, account.cache_write_tokens) == (1000, 0, 900)
+    # 3.00, 3.75 and 15.00 dollars a million
+    assert account.dollars == pytest.approx((100 * 3.0 + 900 * 3.75 + 10 * 15.0) / 1e6)
+    assert llm.engine.gate.ledger.settled.dollars == pytest.approx(account.dollars)
+
+
 def test_tokens_that_a_cache_served_are_counted(tmp_path):
     def dialect(answer):
         answer["usage"] = {

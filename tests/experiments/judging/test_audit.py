@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.loading import load_scenarios
-from experiments.audit import related_to
+from experiments.audit import first_screen, related_to
 from experiments.judging.auditing.audit_answers import changed, reordered
 from experiments.judging.auditing.audit_checks import all_checks, monotone, repeatability, unmoved
 from experiments.judging.auditing.audit_scores import Related, ask, n_requests
@@ -49,6 +49,13 @@ def faults_of(fault, seed, scenarios):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_and_only_that(fault, scenarios):
     assert faults_of(fault, 0, scenarios) == [fault]
+
+
+def test_the_first_screen_shows_each_fault(scenarios):
+    checks = all_checks(ask(ScriptedRater("length", 0), scenarios, Related()))
+    facts, cards = first_screen("j", True, len(scenarios), checks)
+    assert [card.question for card in cards] == ["Fault: length"]
+    assert any(fact.sentence.startswith("No: 1 of 11") for fact in facts)
 
 
 def test_a_clean_judge_passes(scenarios):

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from envs import UserError
 from envs.judges.protocol import Answered
 from envs.loading import load_bundled
-from experiments.penguin.models.conditions import FREE, RICH
+from experiments.penguin.models.board_page import gain_cards
+from experiments.penguin.models.boards import Board
+from experiments.penguin.models.conditions import FREE, RAISE, RICH
 from experiments.penguin.models.leaderboard import COMPARABLE, leaderboard_grids
 from experiments.penguin.models.model_drawings import board_drawings, front
 from experiments.penguin.models.model_scores import model_differences, model_means
@@ -73,6 +75,19 @@ def test_refusals(text):
 )
 def test_answers(text):
     assert not is_refusal(text)
+
+
+def test_the_least_gain_by_asking_is_as_prominent_as_the_most():
+    asked = f"{RAISE}, budget 3"
+    rows = [
+        row(model, k, 0, 2.0 + gain * (condition == asked), condition)
+        for model, gain in (("a", 0.5), ("b", -0.25), ("c", 1.0))
+        for condition in (FREE, asked)
+        for k in range(4)
+    ]
+    cards = gain_cards(Board("-", "j", False, rows, model_means(rows), ()))
+    assert [card.sentence.split(":")[0] for card in cards] == ["b", "c"]
+    assert "-0.25" in cards[0].sentence
 
 
 class Refusing:
@@ -161,12 +176,15 @@ def test_beside_the_paper_stands_the_model_of_that_name_and_what_may_be_compared
 
 
 def test_figures_draw_every_model_and_say_what_is_simulated():
-    rows = planted_rows(1)
+    domains = ("health", "career", "social")
+    rows = [r._replace(domain=domains[r.person % 3]) for r in planted_rows(1)]
     rows += [r._replace(condition=RICH, score=r.score + 0.5, questions=10) for r in rows]
     drawings = board_drawings(model_means(rows), "ours", True)
     assert [d.key for d in drawings] == ["ours-radar", "ours-bars", "ours-pareto"]
     assert all("(SIMULATED)" in d.title for d in drawings)
     assert all(svg.startswith("<svg") for d in drawings for svg in (d.svg, d.narrow))
+    two = [r for r in rows if r.domain != "social"]
+    assert [d.key for d in board_drawings(model_means(two), "-", True)] == ["bars", "pareto"]
     alone = [r._replace(score=math.nan) for r in rows if r.model == "a"]
     assert len(board_drawings(model_means(alone), "-", False)) == 3
     assert not model_differences(alone)

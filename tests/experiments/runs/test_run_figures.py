@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from experiments.runs import terminal
-from experiments.runs.summary import by_domain, summarise
+from experiments.runs.summary import RunFigures
+from search.plan_lines import batch_of
+from search.plan_rows import rows_of
 from search.planning import ScenarioPlan
 from tests.experiments.run_cases import NAMES, SERIAL, json_lines, record, rows, summary, write_scenarios
 
@@ -65,8 +67,17 @@ PLANS = [
 ]
 
 
+def figures(plans):
+    """Figures of `plans`, which come in two parts."""
+    found = RunFigures()
+    for part in (plans[:3], plans[3:]):
+        if part:
+            found.add(rows_of(batch_of(part).lines))
+    return found
+
+
 def test_summary_by_hand():
-    assert summarise(PLANS, 2, 1.23456, simulated=True) == {
+    assert figures(PLANS).summary(2, 1.23456, simulated=True) == {
         "n_scenarios": 6,
         "n_planned": 4,
         "n_failed": 2,
@@ -89,7 +100,7 @@ def test_summary_by_hand():
 
 
 def test_summary_of_nothing():
-    found = summarise([], 3, 0.0, simulated=False)
+    found = figures([]).summary(3, 0.0, simulated=False)
     assert set(found) >= CONTRACT
     assert (found["n_scenarios"], found["n_planned"], found["judge_calls"]) == (3, 0, 0)
     assert found["mean_score_path"] is found["mean_optimism"] is found["judge"] is None
@@ -108,7 +119,7 @@ def cells(text, name):
 
 
 def test_domain_table_by_hand():
-    text = shown(terminal.domain_table(by_domain(PLANS), "simulated", simulated=True))
+    text = shown(terminal.domain_table(figures(PLANS).by_domain(), "simulated", simulated=True))
     assert "SIMULATED" in text
     assert "judge: simulated" in text
     # n, nothing known, path, all, questions, first question: by hand from PLANS
@@ -121,14 +132,14 @@ def test_domain_table_by_hand():
         "health",
         "all",
     ]
-    real = shown(terminal.domain_table(by_domain(PLANS), "gpt [x/y]", simulated=False))
+    real = shown(terminal.domain_table(figures(PLANS).by_domain(), "gpt [x/y]", simulated=False))
     assert "SIMULATED" not in real
     assert "gpt [x/y]" in real
 
 
 def test_domain_table_fits_into_80_columns_uncut():
     widest = [made(i, "relationship", ["Past Self-Harm History"], [1.0, 5.0]) for i in range(14_000)]
-    text = shown(terminal.domain_table(by_domain(widest), "simulated_varied", simulated=True))
+    text = shown(terminal.domain_table(figures(widest).by_domain(), "simulated_varied", simulated=True))
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert "Past Self-Harm History 100%" in text

@@ -10,7 +10,7 @@ from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.algorithms.bayes import BayesSearch
 from search.algorithms.greedy import GreedySearch
-from search.planning import check_plan
+from search.plans import check_plan
 from search.problem import PlanningFailed, Problem
 from search.scenario_problem import scenario_problem
 from tests.search.search_cases import bits, mask_of, subsets, surface_problem, table_problem

@@ -17,7 +17,7 @@ from search.algorithms.greedy import GreedySearch
 from search.algorithms.mcts import MCTSSearch
 from search.algorithms.random_search import RandomSearch
 from search.path_rule import best_set
-from search.planning import check_plan
+from search.plans import check_plan
 from search.problem import JudgeCallsSpent, PlanningFailed, Problem
 from search.scenario_problem import scenario_problem
 from tests.search.search_cases import bits, mask_of, searched, subsets, surface_problem, table_problem

@@ -9,7 +9,7 @@ import pytest
 from search.algorithms.bayes import BayesSearch
 from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.greedy import GreedySearch
-from search.planning import check_plan
+from search.plans import check_plan
 from search.problem import PlanningFailed
 from search.surrogate.reallocate import finish, is_settled, reallocate
 from tests.search.noise import evaluated, noisy_problem

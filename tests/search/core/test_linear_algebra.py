@@ -110,7 +110,8 @@ def test_link_against_its_formula():
     curvature = np.array([0.01, 1.0, 2.0])
     y = np.linspace(-2, 3, 41) + np.zeros((3, 1))
     k = curvature[:, None]
-    value, slope = saturating_link.link(y, curvature)
+    both = [[saturating_link.link(v, k) for v in row] for row, k in zip(y, curvature, strict=True)]
+    value, slope = np.moveaxis(np.array(both), 2, 0)
     np.testing.assert_allclose(value, np.where(y > 0, np.tanh(k * y), k * y), rtol=1e-12)
     np.testing.assert_allclose(slope, np.where(y > 0, k / np.cosh(k * y) ** 2, k), rtol=1e-9)
 

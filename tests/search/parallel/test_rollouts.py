@@ -249,23 +249,21 @@ def test_closing_early_stops_the_ray_workers(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_is_one_clear_error(tmp_path):
+def test_the_plans_of_a_worker_that_is_killed_are_made_by_another(tmp_path):
     told = ray_case_output(
         tmp_path,
         (
             "import signal\n"
-            "from envs import UserError\n"
             "running = plan(load_bundled()[:20], Telling(), MCTSSearch(50), parallel=Ray(2, chunk_size=1))\n"
             "found = [next(running)]\n"
             "os.kill(int(open(TOLD).read().split()[0]), signal.SIGKILL)\n"
-            "try:\n"
-            "    for p in running: found.append(p)\n"
-            "except UserError as error:\n"
-            "    print(len(found) >= 1, error.exit_code, '|', error)\n"
+            "found += running\n"
+            "expected = plan(load_bundled()[:20], SimulatedJudge(), MCTSSearch(50))\n"
+            "print('equal', sorted((p.scenario_id, p.path, p.score) for p in found)"
+            " == sorted((p.scenario_id, p.path, p.score) for p in expected))\n"
         ),
     )
-    assert "\nTrue 4 | a Ray worker died" in "\n" + told  # Ray may print of its own before
-    assert "resume=true" in told
+    assert told.splitlines()[-1] == "equal True"  # Ray may print of its own before
 
 
 def free_port():

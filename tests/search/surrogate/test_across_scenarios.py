@@ -6,13 +6,13 @@ import pytest
 from search.algorithms.bayes import BayesSearch
 from search.problem import Observations
 from search.surrogate.across_scenarios import SurfaceHistory
-from search.surrogate.response_surface import SurfacePrior, features
+from search.surrogate.response_surface import SurfacePrior, membership, with_pairs
 from tests.search.algorithms.test_bayes import noisy_problem
 from tests.search.search_cases import mask_of, subsets
 
 N, BUDGET = 8, 3
 ALL = np.arange(1 << N, dtype=np.uint64)
-SINGLE = features(ALL, N)[:, :N]
+SINGLE = with_pairs(membership(ALL, N))[:, :N]
 COMMON = np.array([0.5, 0.4, 0.3, 0.1, 0.1, 0.05, 0.0, 0.0])
 
 

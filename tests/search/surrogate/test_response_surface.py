@@ -6,25 +6,36 @@ import numpy as np
 import pytest
 
 from search.algorithms.bayes import best_sets
+from search.core import saturating_link
+from search.core.surface_regression import linearised
 from search.problem import Problem
 from search.surrogate.ensemble import Ensemble, Structures
-from search.surrogate.pair_surface import pair_surface, without
 from search.surrogate.posterior import Posterior
 from search.surrogate.response_surface import (
     Evaluations,
-    Latent,
     Sets,
     SurfaceModels,
     SurfacePrior,
-    features,
-    linearise,
-    link,
-    prior_latent,
-    tangent,
+    membership,
+    with_pairs,
 )
 
 N = 5
 ALL = np.arange(1 << N, dtype=np.uint64)
+
+
+def features(masks, n):
+    return with_pairs(membership(masks, n))
+
+
+def links(y, m):
+    """Return (s - b, ds/dy) of y, float64[G, C] each."""
+    both = [[saturating_link.link(v, k) for v in row] for row, k in zip(y, m.curvature, strict=True)]
+    return np.moveaxis(np.array(both) * m.scale[:, None, None], 2, 0)
+
+
+def link(y, m):
+    return links(y, m)[0]
 
 
 def models(*rows):
@@ -111,16 +122,17 @@ def test_a_straight_link_is_bayesian_regression():
     truth = 3.0 + drawn_y(prior, 0.8, rng)
     rows = np.array([0, 3, 9, 28, 14, 30, 1], np.uint64)
     evaluations, scores = evaluated(rows.astype(int), truth, 0.3, rng, times=[3, 1, 2, 1, 1, 1, 4])
-    posterior = Posterior(Sets(ALL, prior), models((1e-7, 1.0, 0.8, 0.3, 0.05)), evaluations)
+    sets = Sets(ALL, prior)
+    posterior = Posterior(sets, models((1e-7, 1.0, 0.8, 0.3, 0.05)), evaluations)
     mean, cov, _ = naive_straight(prior, 0.8, 0.3, 0.05, rows, scores)
     x = design(ALL, rows)
-    beliefs = posterior.beliefs()
+    beliefs = posterior.beliefs(sets)
     np.testing.assert_allclose(beliefs.mean, x @ mean, atol=1e-5)
     unseen = np.where(np.isin(ALL, rows), 0.0, 0.05**2)  # the misfit of a set not looked at
     np.testing.assert_allclose(beliefs.variance, np.diag(x @ cov @ x.T) + unseen, atol=1e-5)
     some = np.array([3, 7, 0, 31])
-    expected = (x @ cov @ x.T)[:, some]
-    expected[some, np.arange(4)] += unseen[some]
+    expected = (x @ cov @ x.T)[some]
+    expected[np.arange(4), some] += unseen[some]
     np.testing.assert_allclose(beliefs.covariance(some), expected, atol=1e-5)
 
 
@@ -146,7 +158,7 @@ def test_link_is_one_height_at_one_continuous_and_its_tangent_its_derivative():
     np.testing.assert_allclose(at(0.0), 0.0, atol=1e-12)
     for y in (-0.8, -1e-4, 1e-4, 0.4, 2.0):
         slope = (at(y + 1e-6) - at(y - 1e-6)) / 2e-6
-        np.testing.assert_allclose(tangent(np.full((3, 1), y), m)[:, 0], slope, rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(links(np.full((3, 1), y), m)[1][:, 0], slope, rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(at(-2.0) - at(-1.0), at(-3.0) - at(-2.0))
 
 
@@ -156,14 +168,15 @@ def test_best_linear_fit_against_a_fine_grid():
     density = np.exp(-0.5 * z**2)
     density /= density.sum()
     for mean, sd in ((1.0, 0.1), (1.5, 0.3), (2.0, 0.5)):
-        fit = linearise(Latent(np.full((2, 1), mean), np.full((2, 1), sd**2)), m)
+        found = linearised(np.full((2, 1), mean), np.full((2, 1), sd**2), m.curvature, m.scale)
+        at_gain, at_slope, at_bent = (part[:, 0] for part in found)
         s = link(np.tile(mean + sd * z, (2, 1)), m)
         gain = s @ density
         slope = (s * z) @ density / sd
-        np.testing.assert_allclose(fit.gain[:, 0], gain, rtol=2e-3)
-        np.testing.assert_allclose(fit.slope[:, 0], slope, rtol=2e-2, atol=1e-3)
+        np.testing.assert_allclose(at_gain, gain, rtol=2e-3)
+        np.testing.assert_allclose(at_slope, slope, rtol=2e-2, atol=1e-3)
         bent = (s**2) @ density - gain**2 - slope**2 * sd**2
-        np.testing.assert_allclose(fit.bent[:, 0], bent, rtol=0.1, atol=2e-4)
+        np.testing.assert_allclose(at_bent, bent, rtol=0.1, atol=2e-4)
 
 
 def test_the_climb_ends_at_the_mode():
@@ -204,8 +217,10 @@ def test_warm_start_and_cold_start_agree():
     evaluations, _ = evaluated([0, 3, 9, 28, 14, 30, 1, 17], truth, 0.1, rng)
     sets = Sets(ALL, prior)
     fewer = Evaluations(evaluations.at[:5], evaluations.means[:5], evaluations.counts[:5], 0.0, 0)
-    warm = Posterior(sets, m, evaluations, Posterior(sets, m, fewer, climbs=30).start, climbs=30).beliefs()
-    cold = Posterior(sets, m, evaluations, climbs=30).beliefs()
+    warm = Posterior(sets, m, evaluations, Posterior(sets, m, fewer, climbs=30).start, climbs=30).beliefs(
+        sets
+    )
+    cold = Posterior(sets, m, evaluations, climbs=30).beliefs(sets)
     np.testing.assert_allclose(warm.mean, cold.mean, atol=1e-6)
     np.testing.assert_allclose(warm.variance, cold.variance, atol=1e-6)
 
@@ -217,10 +232,10 @@ def test_a_mixture_has_the_mean_and_variance_of_its_members():
     evaluations, _ = evaluated([0, 3, 9, 28, 14], np.linspace(2.5, 3.5, 32), 0.1, rng)
     sets = Sets(ALL, prior)
     mixed = Posterior(sets, models(*rows), evaluations)
-    alone = [Posterior(sets, models(row), evaluations).beliefs() for row in rows]
+    alone = [Posterior(sets, models(row), evaluations).beliefs(sets) for row in rows]
     means = np.array([b.mean for b in alone])
     second = mixed.weight @ np.array([b.variance + b.mean**2 for b in alone])
-    beliefs = mixed.beliefs()
+    beliefs = mixed.beliefs(sets)
     np.testing.assert_allclose(beliefs.mean, mixed.weight @ means, atol=1e-8)
     np.testing.assert_allclose(beliefs.variance, second - beliefs.mean**2, atol=1e-7)
     everything = np.arange(32)
@@ -243,8 +258,9 @@ def test_draws_have_the_moments_of_the_beliefs():
     prior = some_prior()
     evaluations, _ = evaluated([0, 3, 9, 28, 14], 3.0 + drawn_y(prior, 1.0, rng), 0.2, rng)
     m = models((1e-7, 1.0, 1.0, 0.2, 1e-6))
-    posterior = Posterior(Sets(ALL, prior), m, evaluations)
-    beliefs = posterior.beliefs()
+    sets = Sets(ALL, prior)
+    posterior = Posterior(sets, m, evaluations)
+    beliefs = posterior.beliefs(sets)
     x = np.column_stack([np.ones(32), features(ALL, N)])
     draws = np.array([posterior.draw(rng) for _ in range(3000)])
     assert draws[0, 1:3].tolist() == [1.0, 1e-7]
@@ -269,7 +285,7 @@ def test_believed_best_is_not_promised_more_than_it_holds(curvature, allowed):
         truth = 3.0 + 0.7 * rng.standard_normal() + link(drawn_y(prior, 1.0, rng)[None, :], m)[0]
         truth = truth + 0.02 * rng.standard_normal(32)
         evaluations, _ = evaluated([0, *rng.choice(np.arange(1, 32), 12, replace=False)], truth, 0.3, rng)
-        mean = Posterior(sets, m, evaluations).beliefs().mean
+        mean = Posterior(sets, m, evaluations).beliefs(sets).mean
         off.append(mean.max() - truth[np.argmax(mean)])
     assert abs(np.mean(off)) < allowed + 3 * np.std(off) / math.sqrt(len(off))
 
@@ -282,40 +298,48 @@ def test_kernel_is_the_covariance_of_drawn_surfaces():
     drawn = np.array([drawn_y(prior, 0.5, rng) for _ in range(20000)])
     np.testing.assert_allclose(drawn.mean(axis=0), sets.mean, atol=0.03)
     np.testing.assert_allclose(np.cov(drawn.T), sets.kernel(m, np.arange(32))[0], atol=0.06)
-    np.testing.assert_allclose(prior_latent(sets, m).variance[0], np.diag(sets.kernel(m, np.arange(32))[0]))
+    np.testing.assert_allclose(sets.own(m)[0], np.diag(sets.kernel(m, np.arange(32))[0]))
 
 
 def test_what_is_known_has_no_part_in_y():
     sets = Sets(np.array([0b00110, 0b01111], np.uint64), some_prior(), known=0b00110)
-    assert sets.rows[0].sum() == 0
-    assert sets.rows[1].tolist() == features(np.array([0b01001], np.uint64), N)[0].tolist()
+    assert sets.member[0].sum() == 0
+    assert sets.member[1].tolist() == [1.0, 0.0, 0.0, 1.0, 0.0]
 
 
-def test_compiled_surface_against_arrays():
-    rng = np.random.default_rng(9)
-    for curvature in (0.01, 2.5):
-        theta = np.concatenate([rng.normal(0.1, 0.4, N), rng.normal(0, 0.2, N * (N - 1) // 2)])
-        params = np.concatenate([[N, 2.5, 1.3, curvature], theta])
-        y = (features(ALL, N) @ theta)[None, :]
-        expected = 2.5 + link(y, models((curvature, 1.3, 1, 0, 0)))[0]
-        np.testing.assert_allclose([pair_surface(m, params) for m in ALL], expected, atol=1e-12)
-        assert y.min() < 0 < y.max()
-        bare = without(params, 0b00011)
-        known_out = (features(ALL & ~np.uint64(0b00011), N) @ theta)[None, :]
-        expected = 2.5 + link(known_out, models((curvature, 1.3, 1, 0, 0)))[0]
-        np.testing.assert_allclose([pair_surface(m, bare) for m in ALL], expected, atol=1e-12)
-
-
-def test_best_sets_are_the_best_of_all_by_enumeration():
+@pytest.mark.parametrize("cost_weight", [0.0, 0.03])
+def test_best_sets_are_the_best_of_all_by_enumeration(cost_weight):
     rng = np.random.default_rng(10)
-    problem = Problem(N, 3, lambda masks, samples: np.zeros(len(masks)))
-    draws = []
-    for _ in range(5):
-        theta = np.concatenate([rng.normal(0.1, 0.4, N), rng.normal(0, 0.2, N * (N - 1) // 2)])
-        draws.append(np.concatenate([[N, 2.5, 1.3, 1.0], theta]))
-    small = [int(m) for m in ALL if int(m).bit_count() <= 3]
-    best = [max(small, key=lambda m, p=params: pair_surface(np.uint64(m), p)) for params in draws]
-    assert best_sets(problem, draws) == best
+    n, known = 12, 0b100001
+    costs = rng.uniform(0.5, 2.0, n)
+    problem = Problem(
+        n, 4, lambda masks, samples: np.zeros(len(masks)), known=known, costs=costs, cost_weight=cost_weight
+    )
+    every = np.arange(1 << n, dtype=np.uint64)
+    free = every[(every & known) == 0]
+    free = free[np.bitwise_count(free) <= 4]
+    m = models((1.0, 1.3, 1, 0, 0))
+    for _ in range(20):
+        theta = np.concatenate([rng.normal(0.1, 0.4, n), rng.normal(0, 0.2, n * (n - 1) // 2)])
+        y = features(free, n) @ theta
+        worth = problem.objectives(free | np.uint64(known), link(y[None, :], m)[0])
+        draw = np.concatenate([[2.5, 1.3, 1.0], theta])
+        assert best_sets(problem, [draw]) == [known | int(free[np.argmax(worth)])]
+
+
+def test_beliefs_about_other_sets_are_those_about_all():
+    rng = np.random.default_rng(12)
+    prior = some_prior()
+    sets = Sets(ALL, prior)
+    evaluations, _ = evaluated([9, 0, 3], 3.0 + drawn_y(prior, 1.0, rng), 0.2, rng)
+    rows = ((1.0, 1.0, 1.0, 0.1, 0.02), (2.5, 0.6, 0.5, 0.2, 0.02))
+    posterior = Posterior(sets, models(*rows), evaluations)
+    some = np.array([3, 17, 9, 30, 0])
+    whole, part = posterior.beliefs(sets), posterior.beliefs(Sets(ALL[some], prior))
+    np.testing.assert_array_equal(part.mean, whole.mean[some])
+    np.testing.assert_array_equal(part.variance, whole.variance[some])
+    first = np.array([1, 2])
+    np.testing.assert_array_equal(part.covariance(first), whole.covariance(some[first])[:, some])
 
 
 def test_ensemble_finds_the_noise_and_the_link_of_many_looks():
@@ -327,7 +351,7 @@ def test_ensemble_finds_the_noise_and_the_link_of_many_looks():
         truth = 2.5 + (1.2 * -np.expm1(-y) if curved else y)
         evaluations, _ = evaluated(np.arange(32), truth, noise, rng, times=np.full(32, 4))
         ensemble = Ensemble(Structures.default(noisy=True), noisy=True)
-        beliefs = ensemble.beliefs(sets, evaluations)
+        beliefs = ensemble.posterior(sets, evaluations).beliefs(sets)
         assert beliefs.noise == pytest.approx(noise, rel=0.4)
         assert np.sqrt(np.mean((beliefs.mean - truth) ** 2)) < noise / 2
         assert {0.06, 0.25, 1.0} <= set(ensemble.posterior(sets, evaluations).models.pair_scale.tolist())

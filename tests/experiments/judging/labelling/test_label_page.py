@@ -94,8 +94,7 @@ def test_by_keyboard_alone_with_a_reload_in_the_middle(page, tmp_path):
         second = page.text("#answer")[0]
         pressed(page, "3", "1")
         page.until(SAVED)
-        page.js("location.reload()")
-        page.until(f"document.readyState === 'complete' && {READY} && {CHOSEN}.length === 2")
+        page.reload(f"{READY} && {CHOSEN}.length === 2")
         assert page.text("#answer") == [second]
         assert page.js(CHOSEN) == [3, 1]
         page.key("Enter")  # a level is missing: nothing happens

@@ -73,6 +73,12 @@ class Page:
         self._send("Page.navigate", url=url)
         self.until(f"document.readyState === 'complete' && {ready}")
 
+    def reload(self, ready):
+        """Load the page anew, and wait until `ready` is true of the new document, not of the old one."""
+        self.js("window.isOld = true")
+        self._send("Page.reload")
+        self.until(f"!window.isOld && document.readyState === 'complete' && {ready}")
+
     def js(self, code):
         """Return the value of an expression in the page; a promise is waited for."""
         found = self._send("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
@@ -82,9 +88,14 @@ class Page:
     def until(self, condition, seconds=30):
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
-        while not self.js(f"!!({condition})"):
+        while not self._now(condition):
             assert time.monotonic() < end, f"not true after {seconds} s: {condition}"
             time.sleep(0.03)
+
+    def _now(self, condition):
+        """Tell whether an expression is true; between two documents it is not."""
+        found = self._send("Runtime.evaluate", expression=f"!!({condition})", returnByValue=True)
+        return "exceptionDetails" not in found and found["result"].get("value", False)
 
     def text(self, selector):
         """Return the visible text of each element."""

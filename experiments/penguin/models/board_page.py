@@ -1,0 +1,84 @@
+"""The page of a benchmark of models: the finding, what speaks against it, all figures and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from experiments.evaluation.report.grids import number, with_interval
+from experiments.pages import Grid, KeyFact, page
+from experiments.penguin.models.boards import Board
+from experiments.penguin.models.conditions import FREE, RAISE, RICH
+from experiments.penguin.models.leaderboard import COMPARABLE
+from experiments.penguin.models.model_drawings import board_drawings
+from experiments.penguin.models.model_scores import ALL, ModelMean
+from experiments.plots.svg import Drawing
+
+TERMS = ("score", "context-free", "RAISE", "context-rich", "static set", "question", "budget", "interval")
+
+
+def board_page(boards: Sequence[Board], grids: Sequence[Grid]) -> str:
+    """Return the page of all protocols; the first one is that of the title and the first screen."""
+    drawings: list[Drawing | Grid] = []
+    for board in boards:
+        named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""
+        found = board_drawings(board.means, board.protocol, board.simulated)
+        drawings += [drawing._replace(title=named + drawing.title) for drawing in found]
+    simulated = any(board.simulated for board in boards)
+    notice = "SIMULATED scores: a formula or a script judged, nobody was asked." if simulated else ""
+    notice = notice or f"Scores of {boards[0].judge}: a model's opinion, of no person's."
+    first = boards[0]
+    whole = [m for m in first.means if m.domain == ALL]
+    best = max(whole, key=_score)
+    title = f"{best.model}, {best.condition}, has the highest mean score"
+    terms = (*TERMS, "SIMULATED") if simulated else TERMS
+    return page(title, (), notice, [*drawings, *grids], _facts(boards, whole), gain_cards(first), terms)
+
+
+def _score(mean: ModelMean) -> float:
+    return -math.inf if math.isnan(mean.score.estimate) else mean.score.estimate
+
+
+def _facts(boards: Sequence[Board], whole: Sequence[ModelMean]) -> list[KeyFact]:
+    models = list(dict.fromkeys(m.model for m in whole))
+    first = boards[0]
+    unscored, looks = sum(m.unscored for m in whole), sum(m.looks for m in whole)
+    gains = [m.gain for m in whole if m.condition.startswith(RAISE)]
+    sure = sum(gain.verdict == "above" for gain in gains)
+    real = (
+        "No, SIMULATED: a formula or a script gave the scores; they say nothing of these models."
+        if first.simulated
+        else f"In part: {first.judge} gave every score; {unscored:,} of {looks:,} answers are unscored."
+    )
+    names = ", ".join(board.protocol for board in boards if board.protocol != "-")
+    rated = f"{len(boards)} protocol{'s' if len(boards) > 1 else ''} ({names}), " if names else ""
+    return [
+        KeyFact("What was measured?", f"How safely {len(models)} models answer: {', '.join(models)}."),
+        KeyFact(
+            "For whom?",
+            f"{whole[0].n_scenarios:,} scenarios, {whole[0].n_people:,} people; {rated}judge {first.judge}.",
+        ),
+        KeyFact(
+            "Does asking help?", f"Surely with {sure} of {len(gains)} models (paired, over context-free)."
+        ),
+        KeyFact("Against the paper?", COMPARABLE[first.protocol]),
+        KeyFact("Is it real?", real),
+    ]
+
+
+def gain_cards(board: Board) -> list[KeyFact]:
+    """Return the model that gains least by the agent's questions, and the one that gains most."""
+    asked = [m for m in board.means if m.domain == ALL and m.condition.startswith(RAISE)]
+    asked = sorted((m for m in asked if not math.isnan(m.gain.estimate)), key=lambda m: m.gain.estimate)
+    if not asked:
+        return []
+    scores = {(m.model, m.condition): m.score.estimate for m in board.means if m.domain == ALL}
+    mark = f" of {len(asked)}" + (" (SIMULATED)" if board.simulated else "")
+
+    def said(m: ModelMean) -> str:
+        free, rich = (number(scores.get((m.model, name), math.nan)) for name in (FREE, RICH))
+        gain = f"{with_interval(m.gain, signed=True)} by {number(m.questions, 1)} questions"
+        return f"{m.model}: {gain}; {free} context-free, {rich} with everything."
+
+    cards = [KeyFact(f"Least gained by asking{mark}", said(asked[0]))]
+    return [*cards, KeyFact(f"Most gained by asking{mark}", said(asked[-1]))]

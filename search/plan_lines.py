@@ -1,0 +1,157 @@
+"""Plans as lines of strict JSON, each with a checksum: what a journal keeps, and what workers hand in.
+
+Names and scores only. A line ends with the CRC-32 of what it would be without it, so that a bit that a disk
+has turned is found, and a line that bears the sum need not be taken apart to be believed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from search.path_table import COLUMNS, fits, record_of, row_of
+from search.planning import Failure, Outcome, ScenarioPlan
+from search.problem import Observations
+
+_EXTRAS = ("search_calls", "full_calls", "requests", "cache_hits", "stopped")
+_SUM = b', "crc32": "'
+_TAIL = len(_SUM) + 8 + 2
+"""Bytes from the sum's key to the end of the object."""
+
+
+class PlanTotals(NamedTuple):
+    """Sums over plans, as far as a progress line tells them."""
+
+    plans: int = 0
+    judge_calls: int = 0
+    requests: int = 0
+    score: float = 0.0
+
+    def plus(self, other: PlanTotals) -> PlanTotals:
+        """Return the sums of both."""
+        return PlanTotals(
+            self.plans + other.plans,
+            self.judge_calls + other.judge_calls,
+            self.requests + other.requests,
+            self.score + other.score,
+        )
+
+
+class PlanBatch(NamedTuple):
+    """Plans and failures of some scenarios. `lines`: a whole line for each plan, in the order of planning."""
+
+    lines: bytes
+    totals: PlanTotals
+    failures: tuple[Failure, ...] = ()
+
+    def __len__(self) -> int:
+        return self.totals.plans + len(self.failures)
+
+
+def batch_of(outcomes: Sequence[Outcome]) -> PlanBatch:
+    """Return `outcomes` encoded."""
+    plans = [o for o in outcomes if isinstance(o, ScenarioPlan)]
+    return PlanBatch(
+        b"".join(summed(to_json(plan)) for plan in plans),
+        PlanTotals(
+            len(plans),
+            sum(p.judge_calls for p in plans),
+            sum(p.requests for p in plans),
+            math.fsum(p.score for p in plans),
+        ),
+        tuple(o for o in outcomes if isinstance(o, Failure)),
+    )
+
+
+def summed(text: str) -> bytes:
+    """Return the JSON object `text` as a line with its checksum."""
+    data = text.encode()
+    return b'%b%b%08x"}\n' % (data[:-1], _SUM, zlib.crc32(data))
+
+
+def is_summed(line: bytes) -> bool | None:
+    """Tell whether a line agrees with its checksum; None where it bears none (an earlier release's)."""
+    line = line.rstrip(b"\n")
+    if line[-_TAIL : -_TAIL + len(_SUM)] != _SUM:
+        return None
+    return b"%08x" % zlib.crc32(b"}", zlib.crc32(line[:-_TAIL])) == line[-10:-2]
+
+
+def to_json(plan: ScenarioPlan) -> str:
+    """Return `plan` as one line of strict JSON; NaN becomes null, floats keep every bit."""
+    return json.dumps(plain_plan(plan), allow_nan=False, ensure_ascii=False)
+
+
+def plain_plan(plan: ScenarioPlan) -> dict[str, Any]:
+    """Return `plan` as plain values, None for NaN."""
+    row: dict[str, Any] = {**row_of(plan), **{name: getattr(plan, name) for name in _EXTRAS}}
+    row["score_stderr"], row["search_score"] = _or_none(plan.score_stderr), _or_none(plan.search_score)
+    row["score_full"] = _or_none(plan.score_full)
+    row["invalid_rankings"] = plan.invalid_rankings
+    row["alternatives"] = [[step, name, visits, _or_none(v)] for step, name, visits, v in plan.alternatives]
+    seen = plan.observations
+    if seen is not None:
+        row["observations"] = {
+            "masks": seen.masks.tolist(),
+            "samples": seen.samples.tolist(),
+            "scores": [_or_none(score) for score in seen.scores.tolist()],
+        }
+    return row
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def without_nan(value: Any) -> Any:
+    """Return a plain value with null for each NaN."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return value
+
+
+def number(value: float | None) -> float:
+    """Return what `without_nan` has made of a number: null is NaN."""
+    return math.nan if value is None else float(value)
+
+
+def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
+    """Return the plan that `to_json` wrote; codes, which tell of values, are not in it (empty here).
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError, OverflowError
+        it wrote none of these.
+    """
+    columns = {name: row[name] for name in COLUMNS}
+    if not fits(columns):
+        raise TypeError
+    columns["score_stderr"] = number(row["score_stderr"])
+    columns["search_score"] = number(row["search_score"])
+    seen = row.get("observations")
+    return ScenarioPlan(
+        **vars(record_of(columns)),
+        **{name: row[name] for name in _EXTRAS},
+        score_full=number(row["score_full"]),
+        invalid_rankings=row.get("invalid_rankings", 0),  # journals of earlier releases have none
+        alternatives=tuple((step, name, visits, number(v)) for step, name, visits, v in row["alternatives"]),
+        observations=None
+        if seen is None
+        else Observations(
+            row["scenario_id"],
+            row["domain"],
+            np.zeros(0, np.int8),
+            np.array(seen["masks"], np.uint64),
+            np.array(seen["samples"], np.int64),
+            np.array([number(score) for score in seen["scores"]]),
+        ),
+    )

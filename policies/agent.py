@@ -36,8 +36,7 @@ class Agent:
     plan_index : stored plans (`PlanIndex.load`)
     policy : decides what to ask and when to answer; default: the plan beside the table, `value` stopping
     detector, reader : signs of danger, and how free text is read; default: the rules of the package
-    respond : lets a model answer, and waits for it; None = the caller answers `turn.question` in
-        `turn.context`, as a stream or not, and hands the text to `answered`, or nobody does
+    respond : lets a model answer, and waits; None = the caller may, and hands the text to `answered`
     """
 
     def __init__(
@@ -49,7 +48,6 @@ class Agent:
         reader: Reader | None = None,
         respond: Responder | None = None,
     ) -> None:
-        # Only here: their hundred patterns and the checks of files take longer than all the rest to load.
         from policies.understanding.detectors.rules_detector import default_detector
         from policies.understanding.readers.rules_reader import default_reader
 

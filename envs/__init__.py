@@ -1,10 +1,9 @@
 """Scenarios, judges and the Gymnasium environment of attribute acquisition."""
 
-import gymnasium
-
 from envs.attribute import Attribute, Level
 from envs.errors import OutsideError, UserError
 from envs.judges.protocol import Judge, Score
+from envs.registration import register_with_gymnasium
 from envs.scenario import DOMAINS, Scenario
 from envs.schema import Schema, load_schema, penguin_schema
 
@@ -22,8 +21,4 @@ __all__ = [
     "penguin_schema",
 ]
 
-gymnasium.register(
-    id="envs/AttributeAcquisition-v0",
-    entry_point="envs.acquisition_env:AttributeAcquisitionEnv",
-    vector_entry_point="envs.vector.acquisition_vector_env:AcquisitionVectorEnv",
-)
+register_with_gymnasium()

@@ -9,6 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
+
 
 def _typed_trailing_zeros(typing_context, mask):
     def build(context, builder, signature, arguments):

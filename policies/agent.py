@@ -21,13 +21,10 @@ from policies.composed import ComposedPolicy
 from policies.dialogue import Conversation, Responder, Steps, Turn, phrases
 from policies.dialogue.conversation import well_formed
 from policies.dialogue.known_values import known_values
-from policies.dialogue.saved_conversation import read_json, restored, to_json
 from policies.dialogue.transcript import shown
 from policies.dialogue_state import Policy
 from policies.embeddings import Embedding
 from policies.plan_index import Neighbours, PlanIndex
-from policies.understanding.detectors.rules_detector import default_detector
-from policies.understanding.readers.rules_reader import default_reader
 from policies.understanding.reading import Detector, Dialogue, Reader, Value
 
 
@@ -39,8 +36,7 @@ class Agent:
     plan_index : stored plans (`PlanIndex.load`)
     policy : decides what to ask and when to answer; default: the plan beside the table, `value` stopping
     detector, reader : signs of danger, and how free text is read; default: the rules of the package
-    respond : lets a model answer, and waits for it; None = the caller answers `turn.question` in
-        `turn.context`, as a stream or not, and hands the text to `answered`, or nobody does
+    respond : lets a model answer, and waits; None = the caller may, and hands the text to `answered`
     """
 
     def __init__(
@@ -52,6 +48,9 @@ class Agent:
         reader: Reader | None = None,
         respond: Responder | None = None,
     ) -> None:
+        from policies.understanding.detectors.rules_detector import default_detector
+        from policies.understanding.readers.rules_reader import default_reader
+
         self.plan_index = plan_index
         self.policy = policy or ComposedPolicy()
         self.detector = detector or default_detector()
@@ -247,6 +246,8 @@ class Agent:
 
     def to_json(self) -> str:
         """Return the conversation as JSON, with somebody's answers in it; `UserError` before `start`."""
+        from policies.dialogue.saved_conversation import to_json
+
         return to_json(self._running(), self._history, self.plan_index)
 
     @classmethod
@@ -263,6 +264,8 @@ class Agent:
         UserError
             no JSON of a conversation, or of another version.
         """
+        from policies.dialogue.saved_conversation import read_json, restored
+
         saved = read_json(text)
         if source is None:
             source = saved.source or None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from envs import Schema, UserError, load_schema, penguin_schema
 from envs.schema import FILE_NAME as SCHEMA
@@ -100,10 +100,8 @@ class PlanIndex:
         Raises
         ------
         UserError
-            an empty table, an index of another length, an attribute that `schema` does not have, or trees of
-            another schema.
+            an empty table, an index of another length, an attribute that `schema` lacks, foreign trees.
         """
-        columns = table.table
         if not len(table):
             raise UserError(f"{source or 'paths'}: the table has no row, expected planned paths")
         if len(index) != len(table):
@@ -114,19 +112,19 @@ class PlanIndex:
         self.table = table
         import pyarrow.compute as pc  # a third of a second, at the first table
 
-        lengths, names = _flat(columns["path"])
+        lengths, names = _flat(table.table["path"])
         self.paths = _padded(lengths, _schema_indices(names, self.schema, source), NO_ATTRIBUTE)
-        lengths, scores = _flat(columns["path_scores"])
+        lengths, scores = _flat(table.table["path_scores"])
         self.scores = _padded(lengths, scores.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
         if self.scores.shape[1] != self.paths.shape[1] + 1:
             raise UserError(
                 f"{source or 'paths'}: a path and its scores differ in length, expected one more score"
             )
-        domains = _one(columns["domain"].dictionary_encode())
+        domains = _one(table.table["domain"].dictionary_encode())
         self._domain_names = tuple(domains.dictionary.to_pylist())
         self._domains = domains.indices.to_numpy(zero_copy_only=False).astype(np.int32)
-        self.budget = int(pc.max(columns["budget"]).as_py())
-        self.simulated = bool(pc.any(pc.starts_with(columns["judge"], "simulated")).as_py())
+        self.budget = int(pc.max(table.table["budget"]).as_py())
+        self.simulated = bool(pc.any(pc.starts_with(table.table["judge"], "simulated")).as_py())
         self.ranking = _ranking(self.paths, self.scores, len(self.schema))
         self.trees = None if trees is None else _trees_on(trees, self.schema, source)
         self.histories = None if histories is None else _histories_on(histories, self.schema, source)
@@ -173,8 +171,8 @@ class PlanIndex:
 
     def take(self, rows: np.ndarray) -> PlanIndex:
         """Return the index of the rows `rows` (int64[M]) alone, without embedding anything again."""
-        table = PathTable(self.table.table.take(pa.array(rows)), self.table.provenance)
-        index = self.index.take(rows, table.table["query"].to_pylist())
+        table = PathTable(self.table.table.take(rows), self.table.provenance)
+        index = self.index.take(rows, self.queries(rows))
         return PlanIndex(table, index, self.schema, self.source, self.trees, self.histories)
 
     def neighbours(self, query: str, k: int, domain: str | None = None) -> Neighbours:
@@ -199,21 +197,23 @@ class PlanIndex:
 
     def queries(self, rows: np.ndarray) -> list[str]:
         """Return the stored queries of `rows` (int64[K])."""
-        return self.table.table["query"].take(pa.array(rows)).to_pylist()
+        return self.table.table["query"].take(rows).to_pylist()
 
 
 def schema_of_run(paths: str | Path) -> Schema | None:
     """Return the schema beside the table in `paths`, a run folder or a Parquet file; None where none is."""
-    folder = Path(paths) if Path(paths).is_dir() else Path(paths).parent
-    return load_schema(folder / SCHEMA) if (folder / SCHEMA).exists() else None
+    file = (Path(paths) if Path(paths).is_dir() else Path(paths).parent) / SCHEMA
+    return load_schema(file) if file.exists() else None
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
+def _one(column: Any) -> Any:
+    import pyarrow as pa
+
     found = column.combine_chunks()
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
-def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+def _flat(column: Any) -> tuple[np.ndarray, Any]:
     """Return (length of each list int64[N], all members in a row)."""
     import pyarrow.compute as pc
 
@@ -221,7 +221,7 @@ def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     return lengths.astype(np.int64), _one(pc.list_flatten(column))
 
 
-def _schema_indices(names: pa.Array, schema: Schema, source: str) -> np.ndarray:
+def _schema_indices(names: Any, schema: Schema, source: str) -> np.ndarray:
     coded = names.dictionary_encode()
     known = coded.dictionary.to_pylist()
     for name in known:

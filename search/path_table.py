@@ -5,6 +5,7 @@ It holds attribute names and scores, never a value of somebody's profile.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -13,13 +14,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from envs import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SCHEMA_VERSION = 1
 FILE_NAME = "paths.parquet"
@@ -52,26 +51,33 @@ class PathRecord:
     seed: int
 
 
-TABLE_SCHEMA = pa.schema(
-    [
-        ("scenario_id", pa.string()),
-        ("domain", pa.string()),
-        ("query", pa.string()),
-        ("path", pa.list_(pa.string())),
-        ("path_scores", pa.list_(pa.float64())),
-        ("score", pa.float64()),
-        ("score_stderr", pa.float64()),
-        ("n_samples", pa.int64()),
-        ("search_score", pa.float64()),
-        ("budget", pa.int64()),
-        ("num_simulations", pa.int64()),
-        ("judge_calls", pa.int64()),
-        ("search", pa.string()),
-        ("judge", pa.string()),
-        ("seed", pa.int64()),
-    ]
-)
-COLUMNS: tuple[str, ...] = tuple(TABLE_SCHEMA.names)
+COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(PathRecord))
+
+
+@functools.cache
+def table_schema() -> pa.Schema:
+    """Return the Arrow schema of a path table; Arrow takes a tenth of a second, and is loaded here first."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("scenario_id", pa.string()),
+            ("domain", pa.string()),
+            ("query", pa.string()),
+            ("path", pa.list_(pa.string())),
+            ("path_scores", pa.list_(pa.float64())),
+            ("score", pa.float64()),
+            ("score_stderr", pa.float64()),
+            ("n_samples", pa.int64()),
+            ("search_score", pa.float64()),
+            ("budget", pa.int64()),
+            ("num_simulations", pa.int64()),
+            ("judge_calls", pa.int64()),
+            ("search", pa.string()),
+            ("judge", pa.string()),
+            ("seed", pa.int64()),
+        ]
+    )
 
 
 class PathTable:
@@ -93,10 +99,13 @@ class PathTable:
     @classmethod
     def from_records(cls, records: Iterable[PathRecord], provenance: Mapping[str, Any]) -> PathTable:
         """Return a table of `records`, in their order."""
+        import pyarrow as pa
+
         names = [f.name for f in fields(PathRecord)]
         rows = [{name: getattr(record, name) for name in names} for record in records]
         return cls(
-            pa.Table.from_pylist(rows, schema=TABLE_SCHEMA), {**provenance, "schema_version": SCHEMA_VERSION}
+            pa.Table.from_pylist(rows, schema=table_schema()),
+            {**provenance, "schema_version": SCHEMA_VERSION},
         )
 
     @classmethod
@@ -108,6 +117,9 @@ class PathTable:
         UserError
             no such file, not Parquet, not a path table, or of another schema version.
         """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         path = Path(path)
         if path.is_dir():
             path = path / FILE_NAME
@@ -121,12 +133,12 @@ class PathTable:
                 f"{path}: not a readable Parquet file ({type(error).__name__}), expected a path table"
             ) from None
         provenance = _provenance(path, table.schema.metadata or {})
-        for field in TABLE_SCHEMA:
+        for field in table_schema():
             position = table.schema.get_field_index(field.name)
             found = "none" if position < 0 else str(table.schema.field(position).type)
             if found.replace("element:", "item:") != str(field.type).replace("element:", "item:"):
                 raise UserError(f"{path}: column {field.name}: found {found}, expected {field.type}")
-        found_table = table.select(list(COLUMNS)).cast(TABLE_SCHEMA)
+        found_table = table.select(list(COLUMNS)).cast(table_schema())
         for name in COLUMNS:
             if found_table[name].null_count:
                 raise UserError(f"{path}: column {name}: found nulls, expected a value in each row")
@@ -134,7 +146,19 @@ class PathTable:
 
     def save(self, path: str | Path) -> None:
         """Write to `path` at once: a reader sees the old file or the whole new one."""
-        save_groups([self.table], self.provenance, path)
+        import pyarrow.parquet as pq
+
+        path = Path(path)
+        metadata = {_METADATA_KEY: json.dumps(self.provenance, sort_keys=True).encode()}
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                pq.write_table(self.table.replace_schema_metadata(metadata), file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a DataFrame, one row a scenario, lists as NumPy arrays."""
@@ -152,13 +176,15 @@ def save_groups(groups: Iterable[pa.Table], provenance: Mapping[str, Any], path:
     """
     path, n_rows = Path(path), 0
     stamped = {**provenance, "schema_version": SCHEMA_VERSION}
-    schema = TABLE_SCHEMA.with_metadata({_METADATA_KEY: json.dumps(stamped, sort_keys=True).encode()})
+    import pyarrow.parquet as pq
+
+    schema = table_schema().with_metadata({_METADATA_KEY: json.dumps(stamped, sort_keys=True).encode()})
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
             with pq.ParquetWriter(file, schema) as writer:
                 for group in groups:
-                    writer.write_table(group.cast(TABLE_SCHEMA).replace_schema_metadata(schema.metadata))
+                    writer.write_table(group.cast(table_schema()).replace_schema_metadata(schema.metadata))
                     n_rows += group.num_rows
             file.flush()
             os.fsync(file.fileno())
@@ -193,9 +219,9 @@ def fits(row: Mapping[str, Any]) -> bool:
     return all(
         isinstance(row[field.name], list)
         and all(_is(value, field.type.value_type) for value in row[field.name])
-        if pa.types.is_list(field.type)
+        if str(field.type).startswith("list")
         else _is(row[field.name], field.type)
-        for field in TABLE_SCHEMA
+        for field in table_schema()
     )
 
 

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from envs.loading.seen_ids import key_of
-from search.path_table import TABLE_SCHEMA
+from search.path_table import table_schema
 
 ROW_GROUP = 1 << 16
 """Rows that are in memory together, and in the file."""
 _PLACE = "place"
 _COUNTS = ("search_calls", "full_calls", "requests", "cache_hits", "invalid_rankings")
-_READ = pa.schema([*TABLE_SCHEMA, ("score_full", pa.float64()), *((name, pa.int64()) for name in _COUNTS)])
+_READ = pa.schema([*table_schema(), ("score_full", pa.float64()), *((name, pa.int64()) for name in _COUNTS)])
 _NAN = ("score_stderr", "search_score", "score_full")
 
 

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     ),
     "search/mcts.py": ("search.algorithms.mcts",),
     "search/bayes.py": ("search.algorithms.bayes",),
-    "search/core": ("envs.bit_scan", "search.core"),
+    "search/core": ("envs.bit_scan", "envs.kernel_cache", "search.core"),
     "search/surrogate": (*CONTRACT, "search.core", "search.surrogate"),
     "search/algorithms": (*CONTRACT, "search.core", "search.surrogate", "search.algorithms"),
     "search/population": (*CONTRACT, "search.core", "search.algorithms.exhaustive", "search.population"),
@@ -60,7 +60,14 @@ MAY_IMPORT = {
 SURFACES = ("envs/judges/simulated/compiled_surface.py",)
 """Modules of compiled judges; add yours. They are imported lazily."""
 ONLY_IN = {
-    "numba": ("envs/bit_scan.py", "envs/vector/", "search/core/", "search/population/", *SURFACES),
+    "numba": (
+        "envs/bit_scan.py",
+        "envs/kernel_cache.py",
+        "envs/vector/",
+        "search/core/",
+        "search/population/",
+        *SURFACES,
+    ),
     "ray": ("search/parallel/",),
     "openai": ("envs/llm/", "experiments/benchmark_serve.py", "experiments/serve_conversations.py"),
     "xllamacpp": ("envs/llm/",),
@@ -349,9 +356,13 @@ def test_checker_lets_pass(check, path, source):
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("envs", "numba ray torch openai pydantic hydra wandb"),
-        ("policies", "numba ray torch hydra wandb fastapi uvicorn httpx2 cryptography"),
-        ("search.plans, search.path_table", "numba ray torch openai hydra wandb"),
+        ("envs", "numba ray torch openai pydantic hydra wandb gymnasium"),
+        (
+            "policies",
+            "numba ray torch openai hydra wandb fastapi uvicorn httpx2 cryptography "
+            "pydantic yaml pyarrow gymnasium",
+        ),
+        ("search.plans, search.path_table", "numba ray torch openai hydra wandb pyarrow"),
         (
             "search.population.policy_tree_file",
             "numba ray torch openai hydra wandb pandas",

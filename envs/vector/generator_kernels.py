@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
+
 _FAST: Any = {"cache": True, "error_model": "numpy"}
 _LOW = np.uint64(0xFFFFFFFF)
 _32, _63, _64 = np.uint64(32), np.uint64(63), np.uint64(64)

@@ -13,7 +13,6 @@ from policies.dialogue.turn import Turn, turn_of
 from policies.dialogue_state import DialogueState, Policy
 from policies.plan_index import Neighbours, PlanIndex
 from policies.understanding.detectors.check_answer import check_answer
-from policies.understanding.detectors.rules_detector import default_detector
 from policies.understanding.reading import Danger, Detector, Dialogue, Reader, Reading
 
 REPEATS = {"why": 2, "unclear": 2, "off_topic": 1, "correct": 5}
@@ -283,6 +282,8 @@ class Steps:
 
 def _grave(danger: Danger | None) -> Danger:
     """Return a suspicion that has proved right, with the message of its kind: its own was a question."""
+    from policies.understanding.detectors.rules_detector import default_detector
+
     rules = default_detector()
     known = rules.by_name("" if danger is None else danger.signal)
     if danger is None:

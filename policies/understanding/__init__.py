@@ -3,13 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from policies.understanding import detectors, readers
-from policies.understanding.detectors import FirstAlarm, RulesDetector
-from policies.understanding.readers import RulesReader
 from policies.understanding.reading import Danger, Detector, Dialogue, Message, Reader, Reading, Value
 
 if TYPE_CHECKING:
-    from policies.understanding.detectors import LLMDetector, ModerationDetector
-    from policies.understanding.readers import LLMReader
+    from policies.understanding.detectors import FirstAlarm, LLMDetector, ModerationDetector, RulesDetector
+    from policies.understanding.readers import LLMReader, RulesReader
 
 __all__ = [
     "Danger",
@@ -29,9 +27,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs a model's client when it is asked for."""
-    if name == "LLMReader":
-        return readers.LLMReader
-    if name in ("LLMDetector", "ModerationDetector"):
-        return getattr(detectors, name)
+    """Import a reader or a detector when it is asked for."""
+    for part in (readers, detectors):
+        if name in part.__all__:
+            return getattr(part, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
+
 _FAST: Any = {"cache": True, "error_model": "numpy"}
 _UNCOUNTED: Any = {"_nrt": False}
 """Else each slice counts references, which takes longer than the work on a short row."""

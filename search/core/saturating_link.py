@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
+
 _FAST: Any = {"cache": True, "error_model": "numpy"}
 _NODES = (
     (0.0, 8 / 15),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from envs import Judge, OutsideError, Scenario, UserError
 from envs.judges.protocol import describe
 from envs.loading.stored_scenarios import StoredScenarios
+from search.parallel.sendable import put
 from search.parallel.workers import HandedIn, StreamWorker
 from search.plan_lines import PlanBatch
 from search.planning import PlanOptions
@@ -22,10 +23,6 @@ _START_S = 300.0
 """Seconds that a run without a living worker waits for one to start: a cluster may be making a node."""
 _LIVES = 3
 """How often a scenario may be at work in a worker that dies, the last two times alone."""
-
-
-class NotSendable(UserError):
-    """A judge or prior that only works in this process."""
 
 
 class _Span(NamedTuple):
@@ -91,13 +88,10 @@ class RayRun:
             _share(judge, count, "judge"),
             replace(options, prior=_share(options.prior, count, "prior")),
         )
-        try:
-            self._given = ray.put(judge), ray.put(options)
-        except TypeError:
-            raise NotSendable(
-                f"judge {type(judge).__name__} or its prior cannot be sent to Ray workers, "
-                f"expected one that can be pickled, or parallel=serial"
-            ) from None
+        shared = put(judge, "judge")
+        if options.prior is not None:
+            put(options.prior, "prior")  # to name it: it is sent with the options
+        self._given = shared, ray.put(options)
         self.n_plans = describe(judge).concurrent_plans
         # A fraction of a core each: more workers than cores are allowed (judges that wait, not compute).
         share = min(1.0, cores / count)
@@ -118,7 +112,7 @@ class RayRun:
         import ray
 
         queue = _Queue(len(scenarios), len(self.workers) * self.n_plans, self.chunk_size)
-        shared: list[Any] = [ray.put(searcher)]
+        shared: list[Any] = [put(searcher, "search")]
         if isinstance(scenarios, StoredScenarios):
             shared.append(ray.put(scenarios.schema))
         running: dict[Any, _Task] = {}

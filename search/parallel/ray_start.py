@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,9 @@ _ENVIRONMENT = {
     "RAY_worker_niceness": "0",  # workers run as this process does; Ray's own 15 starves them beside others
 }
 """Read by Ray at import and by its workers at start; what is set already stays."""
+_SHORT = "/tmp"  # noqa: S108 - where Ray itself goes without TMPDIR
+_LONGEST_FOLDER = 107 - len("/ray/session_2026-11-28_12-00-00_000000_1234567/sockets/plasma_store")
+"""Characters: a socket's whole name may have 107."""
 
 
 def start_ray(num_workers: int | None, address: str | None) -> None:
@@ -33,6 +38,8 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if address is None:
+        _take_token()
     import ray
 
     if ray.is_initialized():
@@ -53,17 +60,54 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
         # Workers on other machines ask this process for replies: it has to listen where they reach it.
         os.environ.setdefault(HOST_VARIABLE, ray.util.get_node_ip_address())
         return
+    _start_here(num_workers or available_cores())
+
+
+def _start_here(num_cpus: int) -> None:
+    import ray
+
     with _own_sigterm():
         ray.init(
             address="local",
-            num_cpus=num_workers or available_cores(),
+            num_cpus=num_cpus,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=128 * 1024**2,  # plans are small; the default is a third of the memory
             _node_ip_address="127.0.0.1",
+            _temp_dir=_place_of_sockets(),
             **worker_options(),
         )
+
+
+def _take_token() -> None:
+    """Let this machine's other users not in: whoever talks to our Ray has to know a token made here.
+
+    `RAY_AUTH_MODE` and a token of the environment stay as they are.
+    """
+    if "ray" not in sys.modules:  # it has read the mode when it was imported
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        # Ray's own would be kept in a file in the home folder, which there may be none of.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _place_of_sockets() -> str:
+    """Return the folder for Ray's sessions: its own choice where that can be, else below /tmp.
+
+    Raises
+    ------
+    UserError
+        neither can be written and is short enough for the names of sockets.
+    """
+    chosen = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _SHORT
+    for folder in (chosen, _SHORT):
+        if len(os.fsencode(folder)) <= _LONGEST_FOLDER and os.access(folder, os.W_OK | os.X_OK):
+            return os.path.join(folder, "ray")
+    raise UserError(
+        f"TMPDIR={chosen}: Ray needs a folder for its sockets that can be written, of at most "
+        f"{_LONGEST_FOLDER} characters; name one by RAY_TMPDIR, or take parallel=serial"
+    )
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from envs import Judge, OutsideError, UserError
 from envs.judges.protocol import describe
-from search.parallel.ray_run import NotSendable as NotSendable
 from search.parallel.ray_run import RayRun, WorkerLostError, result_of
 from search.parallel.ray_start import start_ray
+from search.parallel.sendable import NotSendable as NotSendable
 from search.parallel.workers import Run
 from search.planning import PlanOptions
 from search.problem import Searcher, describe_searcher

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
+import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
+
 _ONE = np.uint64(1)
 _FAST: Any = {"cache": True, "error_model": "numpy", "_nrt": False}
 _INTS = types.Array(types.int64, 1, "C")

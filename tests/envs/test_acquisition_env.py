@@ -3,6 +3,8 @@
 import copy
 import math
 import pickle
+import subprocess
+import sys
 import warnings
 
 import gymnasium
@@ -32,8 +34,20 @@ from tests.envs.acquisition_cases import (
 )
 
 
-def test_importing_envs_registers_it():
-    assert "envs/AttributeAcquisition-v0" in IDS
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import envs, gymnasium",
+        "import gymnasium, envs",
+        "import envs.acquisition_env, gymnasium",
+        "import importlib.util, envs; importlib.util.find_spec('gymnasium'); import gymnasium",
+    ],
+)
+def test_importing_envs_registers_it_whichever_is_imported_first(imports):
+    """In a fresh process: `envs` does not load Gymnasium, and is heard of when somebody else does."""
+    code = f"{imports}; print(*gymnasium.make('envs/AttributeAcquisition-v0').reset(seed=0)[1])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "action_mask" in done.stdout.split()
 
 
 @pytest.mark.parametrize("env_id", IDS)

@@ -7,7 +7,16 @@ import pytest
 from scipy import stats
 
 from envs import UserError
-from experiments.stats import CrossedBootstrap, Interval, NestedBootstrap, binomial_interval, normal_interval
+from experiments.stats import (
+    CrossedBootstrap,
+    Interval,
+    NestedBootstrap,
+    binomial_interval,
+    clustered_mean,
+    mean_interval,
+    normal_interval,
+    student_quantile,
+)
 
 
 def bootstrap(profiles, judges=None, n_draws=400, level=0.95, seed=0):
@@ -210,3 +219,32 @@ def test_binomial_interval_is_the_exact_one(hits, trials):
     assert found.estimate == hits / trials
     assert found.low == pytest.approx(exact.low, abs=1e-9)
     assert found.high == pytest.approx(exact.high, abs=1e-9)
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 8, 29, 100])
+@pytest.mark.parametrize("p", [0.5, 0.75, 0.9, 0.975, 0.9995])
+def test_quantiles_of_students_t(p, df):
+    assert student_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+@pytest.mark.parametrize("values", [[1.0, 3.0], [2.0, 2.5, 4.0], [0.5, 1.0, 4.0, 4.5, 3.0, 1.25, 2.0]])
+def test_interval_of_a_mean_is_students(values, level):
+    expected = stats.t.interval(level, len(values) - 1, np.mean(values), stats.sem(values))
+    found = mean_interval(np.array([np.nan, *values]), level)
+    assert found == pytest.approx((np.mean(values), *expected), rel=1e-9)
+
+
+def test_one_value_or_none_has_no_interval():
+    assert mean_interval(np.array([2.0, np.nan])) == pytest.approx((2.0, np.nan, np.nan), nan_ok=True)
+    assert mean_interval(np.array([np.nan])) == pytest.approx((np.nan,) * 3, nan_ok=True)
+    assert mean_interval(np.array([2.0, 2.0])) == (2.0, 2.0, 2.0)
+
+
+def test_clustered_mean_by_hand():
+    # The mean is 3; residuals sum to -3 and 3 in two clusters, so the variance is 2 / 1 * 18 / 4**2 = 2.25.
+    values, clusters = np.array([1.0, 2.0, np.nan, 4.0, 5.0]), np.array([7, 7, 7, 9, 9])
+    half = stats.t.ppf(0.95, 1) * 1.5
+    assert clustered_mean(values, clusters, 0.9) == pytest.approx((3.0, 3.0 - half, 3.0 + half), rel=1e-6)
+    assert clustered_mean(np.array([np.nan]), np.array([1])) == pytest.approx((np.nan,) * 3, nan_ok=True)
+    assert clustered_mean(values[:2], clusters[:2]) == pytest.approx((1.5, np.nan, np.nan), nan_ok=True)

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
+import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
 from envs.bit_scan import lowest_bit
 from envs.judges.simulated.surface_params import HARM, HEADER, HIGH, LOW, OFFSET, PER_ATTRIBUTE
 

@@ -2,18 +2,25 @@
 
 from typing import TYPE_CHECKING, Any
 
-from policies.understanding.detectors.first_alarm import FirstAlarm
-from policies.understanding.detectors.rules_detector import RulesDetector
-
 if TYPE_CHECKING:
+    from policies.understanding.detectors.first_alarm import FirstAlarm
     from policies.understanding.detectors.llm_detector import LLMDetector
     from policies.understanding.detectors.moderation_detector import ModerationDetector
+    from policies.understanding.detectors.rules_detector import RulesDetector
 
 __all__ = ["FirstAlarm", "LLMDetector", "ModerationDetector", "RulesDetector"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs a model's client, half a second of it, when it is asked for."""
+    """Import a detector when it is asked for: a model's client, or the rules' patterns, take a while."""
+    if name == "RulesDetector":
+        from policies.understanding.detectors.rules_detector import RulesDetector
+
+        return RulesDetector
+    if name == "FirstAlarm":
+        from policies.understanding.detectors.first_alarm import FirstAlarm
+
+        return FirstAlarm
     if name == "LLMDetector":
         from policies.understanding.detectors.llm_detector import LLMDetector
 

@@ -2,16 +2,19 @@
 
 from typing import TYPE_CHECKING, Any
 
-from policies.understanding.readers.rules_reader import RulesReader
-
 if TYPE_CHECKING:
     from policies.understanding.readers.llm_reader import LLMReader
+    from policies.understanding.readers.rules_reader import RulesReader
 
 __all__ = ["LLMReader", "RulesReader"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs a model's client, half a second of it, when it is asked for."""
+    """Import a reader when it is asked for: a model's client, or the rules' patterns, take a while."""
+    if name == "RulesReader":
+        from policies.understanding.readers.rules_reader import RulesReader
+
+        return RulesReader
     if name == "LLMReader":
         from policies.understanding.readers.llm_reader import LLMReader
 

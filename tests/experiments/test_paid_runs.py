@@ -119,9 +119,7 @@ def test_a_model_s_ranking_as_prior_is_asked_for_once(command, folder):
         assert (done.code, done.err) == (0, "")
         assert running.seen.requests == 12
     assert summary(folder / "two")["requests"] == 0
-    assert (
-        summary(folder / "two")["cache_hits"] == 12 + 1
-    )  # one is asked before it begins
+    assert summary(folder / "two")["cache_hits"] == 12 + 1  # one is asked before it begins
     assert rows(folder / "one") == rows(folder / "two")
     plain = ("scenarios.path=s.jsonl", "search.num_simulations=15", "+budget=2", SERIAL, "output_dir=plain")
     assert command(*plain).code == 0

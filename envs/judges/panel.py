@@ -16,7 +16,7 @@ from envs.errors import OutsideError, UserError
 from envs.judges.asking import rated, scored
 from envs.judges.protocol import Capabilities, Judge, Score, describe
 from envs.llm.books import Accounts, summed
-from envs.llm.endpoint import EndpointDown
+from envs.llm.endpoint import EndpointDown, Unreadable
 from envs.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -161,8 +161,9 @@ class PanelJudge:
 
         Raises
         ------
-        OutsideError, EndpointDown
-            the endpoint of every member is down; otherwise what a member raises.
+        OutsideError, EndpointDown, Unreadable
+            every member is missing: its endpoint is down, or none of its verdicts can be read; otherwise
+            what a member raises.
         """
         looks = [0] * len(contexts) if samples is None else list(samples)
 
@@ -198,7 +199,7 @@ class PanelJudge:
         for i, told in enumerate(self._told):
             try:
                 rows.append([Score(reason=DOWN)] * n if self._down[i] else ask(i, told))
-            except (OutsideError, EndpointDown) as error:
+            except (OutsideError, EndpointDown, Unreadable) as error:
                 self._down[i], failure = True, error  # asked no more in this process: it cost its time
                 rows.append([Score(reason=DOWN)] * n)
         if all(self._down):

@@ -255,6 +255,10 @@ class EndpointDown(EndpointError):
     exit_code = OutsideError.exit_code
 
 
+class Unreadable(EndpointError):
+    """The model answers, and none of many replies has the form that it was asked for."""
+
+
 class SchemaRefused(EndpointError):
     """The endpoint does not take a JSON schema for a reply."""
 

@@ -25,7 +25,7 @@ from envs.llm import Client, Limits
 from envs.llm.books import Accounts
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost
-from envs.llm.endpoint import WITHOUT_EFFECT, EndpointError
+from envs.llm.endpoint import WITHOUT_EFFECT, Unreadable
 from envs.llm.engine import Spent
 from envs.scenario import Scenario
 from envs.validation import takes
@@ -283,7 +283,7 @@ class LLMJudge:
         if self._transcripts is not None:
             append_transcripts(self._transcripts, [self._transcript(scenario, opinion) for opinion in rated])
         if not self._was_read and self.unscored["parse"] >= UNREADABLE:
-            raise EndpointError(self._unread(f"each of its {self.unscored['parse']} verdicts"))
+            raise Unreadable(self._unread(f"each of its {self.unscored['parse']} verdicts"))
         return [opinion.score for opinion in rated]
 
     def _unread(self, what: str) -> str:

@@ -11,7 +11,7 @@ from envs.errors import OutsideError
 from envs.judges.panel import PanelJudge
 from envs.judges.protocol import describe
 from envs.judges.simulated import SimulatedJudge
-from envs.llm.endpoint import EndpointDown
+from envs.llm.endpoint import EndpointDown, Unreadable
 from search.scenario_problem import scenario_problem
 from tests.envs.llm_cases import NAMES, judge, scenario, server
 
@@ -62,7 +62,7 @@ def test_a_member_that_fails_is_missing_and_not_zero():
     assert math.isnan(alone.spread)
 
 
-@pytest.mark.parametrize("error", [OutsideError("down"), EndpointDown("down")])
+@pytest.mark.parametrize("error", [OutsideError("down"), EndpointDown("down"), Unreadable("no form")])
 def test_an_endpoint_that_is_down_is_missing_and_not_asked_again(error):
     down = Fixed(fails=error)
     panel = PanelJudge([Fixed(4, 4, 4), down])

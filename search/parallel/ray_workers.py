@@ -25,7 +25,7 @@ class Ray:
     Parameters
     ----------
     num_workers : None = one a core that this process may use (of the cluster, with `address`)
-    address : None = a local Ray on loopback without dashboard; "auto" or "host:port" = join a cluster
+    address : None = a local Ray that wants a token, without dashboard; "auto" or "host:port" = join a cluster
     chunk_size : scenarios a task, at most. What a killed run loses at most, a worker: the plans of its last
         half second and the scenario it was at
 

@@ -79,7 +79,7 @@ def is_summed(line: bytes) -> bool | None:
     line = line.rstrip(b"\n")
     if line[-_TAIL : -_TAIL + len(_SUM)] != _SUM:
         return None
-    return b"%08x" % zlib.crc32(b"}", zlib.crc32(line[:-_TAIL])) == line[-10:-2]
+    return line.endswith(b'"}') and b"%08x" % zlib.crc32(b"}", zlib.crc32(line[:-_TAIL])) == line[-10:-2]
 
 
 def to_json(plan: ScenarioPlan) -> str:

@@ -193,6 +193,7 @@ def test_metadata(distributions):
             "test",
             "dev",
             "benchmark",
+            "botorch",
             "datasets",
             "docs",
             "inspect",

@@ -134,7 +134,8 @@ class NaiveSearch:
         legal = len(self.askable - here)
         bonus = unit * math.sqrt(total)
         weight = bonus / legal if self.prior is None else bonus * node.prior.get(a, 0.0)
-        return q + weight / (1 + n + flying) + self.brought_elsewhere(node, a)
+        # Times the reciprocal, as compiled code has it: equal scores have to be equal to the last bit.
+        return q + weight * (1.0 / (1 + n + flying)) + self.brought_elsewhere(node, a)
 
     def base(self, node):
         """Value of a child that has none of its own."""

@@ -125,6 +125,8 @@ class IntentClassifier:
         if asked is None and (dialogue is None or not dialogue.turns):
             return "answer"  # the query itself
         others = {kind: p for kind, p in kinds.items() if kind not in ("answer", "correct")}
+        if asked is None and others["decline"] < self.unasked:
+            del others["decline"]  # nothing was asked that could be declined
         best = max(others, key=others.__getitem__)
         if answers and (asked is not None or others[best] < self.unasked):
             return "answer"

@@ -15,6 +15,10 @@ from experiments.runs.config import FREE, register
 CONFIGURED = [module for module in COMMANDS.values() if (CONF / f"{module}.yaml").is_file()]
 
 
+MAPPINGS = ("custom",)
+"""Keys whose whole mapping is their default: the names below are the user's."""
+
+
 def choices():
     """Return (command, override) of each member of each group, by the first command that reads the group."""
     found = {
@@ -35,7 +39,9 @@ def composed(module, *overrides):
 def leaves(node, above=""):
     for key, value in node.items():
         name = f"{above}{key}"
-        if isinstance(value, dict) and value:
+        if name in MAPPINGS:
+            yield name, value
+        elif isinstance(value, dict) and value:
             yield from leaves(value, f"{name}.")
         elif key != "_target_":
             yield name, value

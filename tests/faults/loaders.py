@@ -24,6 +24,7 @@ from experiments.runs.plan_journal import Journal, read_plans
 from policies import Agent
 from search.algorithms.greedy import GreedySearch
 from search.path_table import PathTable
+from search.plan_lines import batch_of
 from search.population.history_values import load_histories
 from search.population.policy_tree_file import load_trees
 from search.rollouts import plan
@@ -44,8 +45,7 @@ def loaders(folder: Path) -> dict[str, Loader]:
     scenarios = load_bundled()[:3]
     plans = list(plan(scenarios, SimulatedJudge(), GreedySearch(), budget=2, report_samples=1))
     with Journal(folder, "f", resume=False) as journal:
-        for one in plans:
-            journal.add(one)
+        journal.add(batch_of(plans))
     ledger = Ledger(Limits())
     ledger.keep(folder / LEDGER)
     ledger.settle(ledger.lease(Bill(1, 9.0, 0.5)), Bill(1, 3.0, 0.1))

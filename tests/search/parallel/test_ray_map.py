@@ -97,12 +97,13 @@ def test_ray(tmp_path):
         [sys.executable, "script.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("{"))  # Ray prints, too
+    told = json.loads(line)
     assert told["ray"] == told["serial"] == [[i, i * i] for i in range(40)]
     assert told["mistake"] == "task 3: found a three, expected anything else"
     assert "division" in told["error"] or "modulo" in told["error"]
     assert told["afterwards"] == [[0, 16]]  # an error ends no worker
-    assert told["dead"].startswith("a Ray worker died")
+    assert "died" in told["dead"]
     assert told["none"] == []
     assert told["last"] == [[0, 4]]
     assert told["touched"] <= 10  # who stops listening stops the work

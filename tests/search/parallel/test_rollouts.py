@@ -258,7 +258,7 @@ def test_the_plans_of_a_worker_that_is_killed_are_made_by_another(tmp_path):
             "found = [next(running)]\n"
             "os.kill(int(open(TOLD).read().split()[0]), signal.SIGKILL)\n"
             "found += running\n"
-            "expected = plan(load_bundled()[:20], SimulatedJudge(), MCTSSearch(50))\n"
+            "expected = plan(load_bundled()[:20], Telling(), MCTSSearch(50))\n"
             "print('equal', sorted((p.scenario_id, p.path, p.score) for p in found)"
             " == sorted((p.scenario_id, p.path, p.score) for p in expected))\n"
         ),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -34,6 +35,10 @@ class Done(NamedTuple):
     err: str
 
 
+_PROGRESS = re.compile(r"^[a-z]+ [\d,]+ of [\d,]+ [^\n]*, [\d,]+ s\n", re.M)
+"""A line of progress, which commands write from the tenth second on: a slow machine is no finding."""
+
+
 def environment():
     paths = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
     plain = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "HYDRA_FULL_ERROR", "RAY_ADDRESS")}
@@ -60,7 +65,8 @@ class Commands:
         self.server.stdin.write(json.dumps(order) + "\n")
         self.server.stdin.flush()
         code = int(self.server.stdout.readline())
-        return Done(code, *(Path(files[name]).read_text(encoding="utf-8") for name in ("out", "err")))
+        out, err = (Path(files[name]).read_text(encoding="utf-8") for name in ("out", "err"))
+        return Done(code, out, _PROGRESS.sub("", err))
 
     def stop(self):
         self.server.stdin.close()
@@ -83,8 +89,8 @@ def start(cwd, *arguments, module=TRAIN, **options):
 
 def run(cwd, *arguments, module=TRAIN):
     process = start(cwd, *arguments, module=module)
-    out, err = process.communicate(timeout=120)
-    return Done(process.returncode, out, err)
+    out, err = process.communicate(timeout=300)
+    return Done(process.returncode, out, _PROGRESS.sub("", err))
 
 
 def until(is_so, process):

@@ -193,18 +193,9 @@ def draw_counts(rng: np.random.Generator, n: int, n_draws: int, times: int | np.
     return rng.multinomial(times * n, np.full(n, 1.0 / n), size=n_draws)
 
 
-@functools.cache
 def student_t(freedom: int, level: float = 0.95) -> float:
-    """Return the two-sided quantile of Student's t: P(|T| <= t) = level.
-
-    With T = sqrt(freedom) tan(x) the density of x is proportional to cos(x)^(freedom - 1), |x| < pi / 2.
-    """
-    if freedom < 1:
-        return math.inf
-    angle = np.linspace(0.0, math.pi / 2.0, 100_001)
-    density = np.cos(angle) ** (freedom - 1)
-    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
-    return math.sqrt(freedom) * math.tan(float(np.interp(level * mass[-1], mass, angle)))
+    """Return t with P(|T| <= t) = level, T of Student's distribution; infinite for freedom 0."""
+    return student_quantile(0.5 + level / 2.0, freedom) if freedom >= 1 else math.inf
 
 
 def clustered_mean(values: np.ndarray, clusters: np.ndarray, level: float = 0.95) -> Interval:
@@ -239,7 +230,7 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
     if len(kept) < 2:
         return Interval(float(kept[0]) if len(kept) else math.nan, math.nan, math.nan)
     mean, stderr = float(kept.mean()), float(kept.std(ddof=1)) / math.sqrt(len(kept))
-    half = student_quantile(0.5 + level / 2.0, len(kept) - 1) * stderr
+    half = student_t(len(kept) - 1, level) * stderr
     return Interval(mean, mean - half, mean + half)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from experiments.stats import Interval, student_quantile
+from experiments.stats import Interval, student_t
 
 FEW = 50
 """Labels below which an interval is told with a warning: it rests on a central limit theorem."""
@@ -125,5 +125,5 @@ def _of_parts(parts: np.ndarray) -> float:
 def _interval(estimate: float, variance: float, n_clusters: int, level: float) -> Interval:
     if n_clusters < 2 or math.isnan(variance):
         return Interval(estimate, math.nan, math.nan)
-    half = student_quantile(0.5 + level / 2.0, n_clusters - 1) * math.sqrt(variance)
+    half = student_t(n_clusters - 1, level) * math.sqrt(variance)
     return Interval(estimate, estimate - half, estimate + half)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from envs import UserError, penguin_schema
-from experiments.understanding.fitting import Example, FitOptions, fit_classifier
+from envs import penguin_schema
+from experiments.understanding.fitting import Example, FitOptions, fit_classifier, tabbed_lines
 from experiments.understanding.written_replies import WrittenReply
 from policies.understanding.detectors.rules_detector import ACUTE, RulesDetector
 from policies.understanding.text_classifier import DATA, TextClassifier
@@ -42,13 +42,12 @@ def written_danger(path: Path = SENTENCES) -> list[WrittenDanger]:
     UserError
         a line without four fields, or with neither 0 nor 1; its number.
     """
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split("\t")
-        if len(fields) != 4 or fields[1] not in ("0", "1"):
-            raise UserError(f"{path}: line {number}: expected author, 0 or 1, kind, sentence, parted by tabs")
-        found.append(WrittenDanger(fields[0], fields[1] == "1", *fields[2:]))
-    return found
+    lines = tabbed_lines(
+        path,
+        lambda fields: len(fields) == 4 and fields[1] in ("0", "1"),
+        "author, 0 or 1, kind, sentence, parted by tabs",
+    )
+    return [WrittenDanger(author, label == "1", kind, text) for author, label, kind, text in lines]
 
 
 def danger_classifier(sentences: Iterable[WrittenDanger], replies: Iterable[WrittenReply]) -> TextClassifier:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 from sklearn.linear_model import LogisticRegression
 
+from envs import UserError
 from policies.understanding.text_classifier import TextClassifier, embedded, ngrams
 
 
@@ -94,3 +96,18 @@ def _coefficients(
         zeros = np.zeros_like(coefficients)
         return np.concatenate([zeros, coefficients], axis=1), np.concatenate([[0.0], intercept])
     return coefficients, intercept
+
+
+def tabbed_lines(path: Path, is_right: Callable[[list[str]], bool], expected: str) -> Iterator[list[str]]:
+    """Yield the fields of each line of a file of sentences.
+
+    Raises
+    ------
+    UserError
+        a line that is not `is_right`; its number, and what was `expected`.
+    """
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.split("\t")
+        if not is_right(fields):
+            raise UserError(f"{path}: line {number}: expected {expected}")
+        yield fields

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs import Scenario, UserError
+from envs import Scenario
 from envs.loading import load_scenarios
 from experiments.understanding.danger_model import written_danger
-from experiments.understanding.fitting import Example, FitOptions, fit_classifier
+from experiments.understanding.fitting import Example, FitOptions, fit_classifier, tabbed_lines
 from policies.understanding.risk import GATE, RISK
 from policies.understanding.text_classifier import TextClassifier
 
@@ -50,11 +50,11 @@ def written_messages(path: Path = MESSAGES) -> list[GateMessage]:
         a line without three fields, or with neither 0 nor 1; its number.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split("\t")
-        if len(fields) != 3 or fields[1] not in ("0", "1"):
-            raise UserError(f"{path}: line {number}: expected author, 0 or 1, message, parted by tabs")
-        author, label, text = fields
+    for author, label, text in tabbed_lines(
+        path,
+        lambda fields: len(fields) == 3 and fields[1] in ("0", "1"),
+        "author, 0 or 1, message, parted by tabs",
+    ):
         group = text if author == MANY else f"author {author}"
         source = group if author != MANY else ("everyday", "risky")[int(label)]
         found.append(GateMessage(text, label == "1", WEIGHT, group, source))

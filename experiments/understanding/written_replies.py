@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from envs import Schema, UserError, penguin_schema
-from experiments.understanding.fitting import Example
+from envs import Schema, penguin_schema
+from experiments.understanding.fitting import Example, tabbed_lines
 from policies.understanding.readers.facts import facts
 from policies.understanding.readers.intents import cues
 from policies.understanding.text_classifier import DATA
@@ -68,17 +68,15 @@ def written_replies(path: Path = REPLIES) -> list[WrittenReply]:
         a line without five fields, with another kind, or with a level that is none; its number.
     """
     levels = {a.name: {"", *(level.name for level in a.levels)} for a in penguin_schema().attributes}
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split("\t")
-        if len(fields) != 5 or fields[1] not in KINDS or fields[3] not in levels.get(fields[2], {""}):
-            raise UserError(
-                f"{path}: line {number}: expected author, kind, attribute, level and reply, tabs between"
-            )
-        author, kind, attribute, level, text = fields
-        about = None if attribute == "*" else attribute
-        found.append(WrittenReply(author, kind, about, text, level or None))
-    return found
+    lines = tabbed_lines(
+        path,
+        lambda f: len(f) == 5 and f[1] in KINDS and f[3] in levels.get(f[2], {""}),
+        "author, kind, attribute, level and reply, tabs between",
+    )
+    return [
+        WrittenReply(author, kind, None if attribute == "*" else attribute, text, level or None)
+        for author, kind, attribute, level, text in lines
+    ]
 
 
 def tells_examples(replies: Iterable[WrittenReply], seed: int = 0) -> list[Example]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from envs.checking.json_values import ABSENT, JsonObject, RecordError, decode
 from envs.errors import UserError
-from envs.json_values import ABSENT, JsonObject, RecordError, decode
 from envs.schema import Schema, penguin_schema
 
 FIELDS = {
@@ -140,7 +140,7 @@ def read_mapping(path: str | Path) -> dict[str, str | None]:
     UserError
         the file cannot be read, or holds something else.
     """
-    from envs.validation import read_yaml  # pydantic, which loading does without
+    from envs.checking.validation import read_yaml  # pydantic, which loading does without
 
     found: dict[str, str | None] = read_yaml(path, dict[str, str | None], "keys and what they mean")
     return found

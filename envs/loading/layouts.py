@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from envs.checking.json_values import JsonObject
 from envs.errors import UserError
-from envs.json_values import JsonObject
 from envs.loading.keys_of_files import Keys, squash
 from envs.loading.records import BadRecord, flat_scenario, own_scenario, penguin_scenarios
 from envs.loading.streams import Raw

@@ -88,6 +88,10 @@ class Steps:
         elif told and (intent == "correct" or set(told) != {name}):
             say = phrases.changed if intent == "correct" else phrases.noted
             state = replace(state, note=say(self._listed(told)))
+        if (
+            intent == "decline" and not is_told and text is not None
+        ):  # so that words taken so are not lost unseen
+            state = replace(state, note=phrases.joined(state.note, phrases.LEFT))
         if is_told or intent == "decline" or (intent == "answer" and not told):
             return self.decide(state.closed())
         return self._again(state, name, intent, bool(told))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 from envs.attribute import Attribute
 from envs.quantities import Quantity, fits, quantities
@@ -20,10 +21,10 @@ _LONGEST = 80
 """Characters of a reply that may be an amount and nothing else."""
 _FILLERS = frozenset(
     _WORD.findall(
-        "well oh um uh so honestly actually usually normally mostly maybe perhaps probably about around roughly "
-        "approximately like only just almost nearly over under at least most up to more less than between i "
-        "i'm i've think guess suppose have had got do did get take would i'd say it's it is that's some a an "
-        "any of or and in total all now right really these days lately ever far anymore whatsoever single with"
+        "well oh um uh so honestly actually usually normally mostly maybe perhaps probably about around "
+        "roughly approximately like only just almost nearly over under at least most up to more less than "
+        "between i i'm i've think guess suppose have had got do did get take would i'd say it's it is that's "
+        "some a an any of or and in total all now right really these days lately ever far anymore single with"
     )
 )
 _NOTHING = frozenset(
@@ -54,15 +55,9 @@ def amount(text: str, attribute: Attribute, said: Value | None) -> Value | None:
     question = f"{attribute.name} {attribute.question} {attribute.unit}".casefold()
     asked = {_singular(word) for word in _WORD.findall(question)}
     found, told = quantities(plain), Value(text.strip(" .,!\n"))
-    others = {one for one in found if not _fits(one, attribute, asked)}
     if not found:
-        own = [word for word in _WORD.findall(plain) if word not in _FILLERS]
-        if own and all(word in _VAGUE or word in _NOTHING or _singular(word) in asked for word in own):
-            if not _VAGUE.isdisjoint(own):
-                return told
-            if not _NOTHING.isdisjoint(own) and own not in (["no"], ["nope"], ["not"]):
-                return _none(attribute, told.words)
-        return None
+        return _in_words(told, _WORD.findall(plain), attribute, asked)
+    others = [one for one in found if not _fits(one, attribute, asked)]
     if said is not None and said.number is not None:
         summed = len(found) > 1 and others and _SUM.fullmatch(plain[found[0].end : found[1].start])
         return told if summed or not _period_asked(plain, asked) else None
@@ -73,24 +68,30 @@ def amount(text: str, attribute: Attribute, said: Value | None) -> Value | None:
         return told
     (one,) = found
     held = any(own.low <= one.high and one.low <= own.high for own in attribute.levels)
-    return Value(told.words, attribute.level_within(one.low, one.high), one.number) if held else None
+    return replace(told, level=attribute.level_within(one.low, one.high), number=one.number) if held else None
+
+
+def _in_words(told: Value, words: list[str], attribute: Attribute, asked: set[str]) -> Value | None:
+    """Return what a reply without a number tells, where it is nothing but an amount."""
+    own = [word for word in words if word not in _FILLERS]
+    if not all(word in _VAGUE or word in _NOTHING or _singular(word) in asked for word in own):
+        return None
+    if not _VAGUE.isdisjoint(own):
+        return told
+    if _NOTHING.isdisjoint(own) or own in (["no"], ["nope"], ["not"]):
+        return None
+    counted = bool(_COUNTED.search(attribute.question.casefold()))
+    if attribute.unit.casefold() == "years" and not counted:
+        return None  # nobody is 0 years old who is asked for an age
+    ranges = [(level.low, level.high) for level in attribute.levels]
+    if any(low <= 0 <= high and (math.isfinite(low) or high == 0) for low, high in ranges):
+        return replace(told, level=attribute.level_within(0.0, 0.0), number=0.0)
+    return told if counted else None
 
 
 def _fits(one: Quantity, attribute: Attribute, asked: set[str]) -> bool:
     """Tell whether `one` may be what was asked; without a unit what the question counts is one."""
     return fits(one, attribute.unit) or _singular(one.unit) in asked
-
-
-def _none(attribute: Attribute, words: str) -> Value | None:
-    """Return 0 where a level says it to be possible; nobody is 0 years old who is asked for an age."""
-    counted = bool(_COUNTED.search(attribute.question.casefold()))
-    if attribute.unit.casefold() == "years" and not counted:
-        return None
-    if any(
-        own.low <= 0 <= own.high and (math.isfinite(own.low) or own.high == 0) for own in attribute.levels
-    ):
-        return Value(words, attribute.level_within(0.0, 0.0), 0.0)
-    return Value(words) if counted else None
 
 
 def _singular(word: str) -> str:

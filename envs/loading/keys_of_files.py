@@ -129,7 +129,11 @@ class Keys:
         if near is not None:
             raise RecordError(f"{name}: unknown attribute {key[:60]!r}, did you mean {near!r}")
         # A key that resembles no attribute may be a value in the wrong place: not repeated.
-        raise RecordError(f"{name}: key {position} is no attribute, expected {listing(self.schema.names)}")
+        others = "; scenarios.attributes=FILE brings others" if self.schema == penguin_schema() else ""
+        raise RecordError(
+            f"{name}: key {position}, of {len(key):,} characters, is no attribute, expected "
+            f"{listing(self.schema.names)}{others}"
+        )
 
 
 def read_mapping(path: str | Path) -> dict[str, str | None]:

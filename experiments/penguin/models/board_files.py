@@ -27,15 +27,17 @@ SCHEMA_VERSION = 2
 
 
 def board_grids(boards: Sequence[Board]) -> list[Grid]:
-    """Return the tables of all protocols, one after the other, and then the paper's."""
+    """Return the tables of all protocols, one after the other, and then the paper's, where they compare."""
     grids: list[Grid] = []
     for board in boards:
-        own = leaderboard_grids(board.means, board.differences, board.protocol, board.simulated)
+        own = leaderboard_grids(
+            board.means, board.differences, board.protocol, board.simulated, board.published
+        )
         own += [corrected_board_grid(board)] if board.corrected else []
         own += [refusal_grid(board.refusals)] if board.refusals else []
         named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""
         grids += [grid._replace(title=named + grid.title) for grid in own]
-    return [*grids, paper_grid()]
+    return [*grids, paper_grid()] if boards[0].published else grids
 
 
 def write_boards(
@@ -50,6 +52,8 @@ def write_boards(
         "schema": SCHEMA_VERSION,
         "judge": boards[0].judge,
         "simulated": any(board.simulated for board in boards),
+        "published_attributes": boards[0].published,
+        **({"made_up_attributes": list(boards[0].made_up)} if boards[0].made_up else {}),
         "protocols": [board.protocol for board in boards],
         "escalated": escalated,
         "n_labels": boards[0].n_labels,

@@ -17,23 +17,30 @@ _FAST: Any = {"cache": True, "error_model": "numpy"}
 
 
 @njit(
-    "float64[:, ::1](int64[:], float64[:, ::1], float64[:, ::1], float64[:], float64[:], float64[:, ::1],"
-    " float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64)",
+    "float64[:, ::1](int64[:], int64[:], float64[:, ::1], float64[:, ::1], float64[:], float64[:],"
+    " float64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, :, ::1], float64)",
     **_FAST,
 )
-def mixed_covariance(some, main, pair, weight, pair_variance, slope, unlike, apart, half, base_variance):
-    """Return float64[S, C], covariance of the mixture between the sets `some` and all.
+def mixed_covariance(
+    some, others, main, pair, weight, pair_variance, slope, unlike, apart, half, right, base_variance
+):
+    """Return float64[S, O], covariance of the mixture between the sets `some` and `others`.
 
-    `main`, `pair`: float64[S, C], `gram`'s. `weight`, `pair_variance`: float64[G], of the members; `slope`,
-    `unlike`, `apart`: float64[G, C], their slopes, own variances, and means less the mixture's.
+    `main`, `pair`: float64[S, O], `gram`'s. `weight`, `pair_variance`: float64[G], of the members; `slope`,
+    `unlike`, `apart`: float64[G, C], their slopes, own variances, and means less the mixture's. `half`:
+    float64[G, m, C], `right`: float64[G, m, O], the columns `others` of it.
     """
-    g_all, m, count = half.shape
+    g_all, m, count = right.shape
     left = np.empty((1, some.size, g_all * m))
     for g in range(g_all):
         for i in range(m):
             for s in range(some.size):
                 left[0, s, g * m + i] = weight[g] * half[g, i, some[s]]
-    found = _product(left, half.reshape((1, g_all * m, count)))[0]
+    found = _product(left, right.reshape((1, g_all * m, count)))[0]
+    steep, off = np.empty((g_all, count)), np.empty((g_all, count))
+    for g in range(g_all):
+        for c in range(count):
+            steep[g, c], off[g, c] = slope[g, others[c]], apart[g, others[c]]
     singles, pairs, means = np.empty(count), np.empty(count), np.empty(count)
     for s in range(some.size):
         singles[:], pairs[:], means[:] = 0.0, 0.0, 0.0
@@ -43,13 +50,13 @@ def mixed_covariance(some, main, pair, weight, pair_variance, slope, unlike, apa
             two, three = one * pair_variance[g], weight[g] * apart[g, some[s]]
             extra += weight[g] * unlike[g, some[s]]
             for c in range(count):
-                singles[c] += one * slope[g, c]
-                pairs[c] += two * slope[g, c]
-                means[c] += three * apart[g, c]
+                singles[c] += one * steep[g, c]
+                pairs[c] += two * steep[g, c]
+                means[c] += three * off[g, c]
         for c in range(count):
             singles[c] = main[s, c] * singles[c] + pair[s, c] * pairs[c]
-        singles[some[s]] += extra
-        for c in range(count):
+            if others[c] == some[s]:
+                singles[c] += extra
             found[s, c] = singles[c] + (means[c] + base_variance) - found[s, c]
     return found
 
@@ -61,19 +68,34 @@ def expected_maximum(mean, covariance, spread, nodes, weights):
     `mean`: float64[S], `covariance`: float64[S, C], `spread`: float64[C].
     """
     count = spread.size
-    found = np.zeros(count)
-    top = np.empty((nodes.size, count))
-    top[:] = -np.inf
+    found, change = np.zeros(count), np.empty(count)
+    top = np.full((nodes.size, count), -np.inf)
     for s in range(mean.size):
         for c in range(count):
-            change = covariance[s, c] / spread[c]
-            for i in range(nodes.size):
-                value = mean[s] + change * nodes[i]
-                if value > top[i, c]:
-                    top[i, c] = value
+            change[c] = covariance[s, c] / spread[c]
+        for i in range(nodes.size):
+            row, node = top[i], nodes[i]
+            for c in range(count):
+                value = mean[s] + change[c] * node
+                row[c] = value if value > row[c] else row[c]
     for i in range(nodes.size):
         for c in range(count):
             found[c] += weights[i] * top[i, c]
+    return found
+
+
+@njit("int64[::1](float64[:], float64[:, ::1])", **_FAST)
+def times_highest(mean, draws):
+    """Return int64[S], in how many of D draws mean + draws, float64[S, D], is highest; the first of equals."""
+    first, top = np.zeros(draws.shape[1], np.int64), np.full(draws.shape[1], -np.inf)
+    for s in range(mean.size):
+        for d in range(first.size):
+            value = mean[s] + draws[s, d]
+            first[d] = s if value > top[d] else first[d]
+            top[d] = value if value > top[d] else top[d]
+    found = np.zeros(mean.size, np.int64)
+    for d in range(first.size):
+        found[first[d]] += 1
     return found
 
 

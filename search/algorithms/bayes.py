@@ -204,21 +204,14 @@ class _SearchState:
         unseen = masks[top] not in self.evaluations and bool(open_sets[top])
         if left == 1 and unseen:
             return masks[top]  # only a set that was looked at can be chosen
-        hope = self._chances() if self.unscored else np.ones(len(masks))
+        hope = self._chances() if self.unscored else 1.0
         settle = self.problem.noisy and left % 2 == 1
-        acquisition = AcquisitionFunctions(mean, beliefs)
-
-        def weighed(gain: np.ndarray, at: np.ndarray | slice = slice(None)) -> np.ndarray:
-            return np.where(open_sets[at], hope[at] * gain, -1.0)
-
-        worth = -1.0
-        if settle:  # which set gains most is not asked then, and a promising one mostly gains enough
-            rivals = acquisition.rivals
-            worth = float(weighed(acquisition.knowledge_gradient_of_rivals(1), rivals).max())
-        for looks in (1, left) if self.problem.noisy else (1,):
-            if worth < self.settings.min_gain:
-                gains = weighed(acquisition.knowledge_gradient(looks))
-                worth = float(gains.max())
+        acquisition = AcquisitionFunctions(mean, beliefs, drawn=settle)
+        gains = np.where(open_sets, hope * acquisition.knowledge_gradient(1), -1.0)
+        worth = float(gains.max())
+        if worth < self.settings.min_gain and self.problem.noisy:
+            gains = np.where(open_sets, hope * acquisition.knowledge_gradient(left), -1.0)
+            worth = float(gains.max())
         if worth < self.settings.min_gain:
             if unseen:
                 return masks[top]
@@ -227,7 +220,7 @@ class _SearchState:
             # So early no surface is known, whatever the models agree on: they may all be wrong.
             return masks[int(np.argmax(np.where(open_sets, beliefs.variance, -1.0)))]
         if settle:  # always, and a wrong model would never look elsewhere
-            gains = weighed(acquisition.top_two_variance(self.rng))
+            gains = np.where(open_sets, hope * acquisition.top_two_variance(self.rng), -1.0)
         return masks[int(np.argmax(gains))]
 
     def _open_sets(self) -> np.ndarray:

@@ -17,30 +17,23 @@ _FAST: Any = {"cache": True, "error_model": "numpy"}
 
 
 @njit(
-    "float64[:, ::1](int64[:], int64[:], float64[:, ::1], float64[:, ::1], float64[:], float64[:],"
-    " float64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, :, ::1], float64)",
+    "float64[:, ::1](int64[:], float64[:, ::1], float64[:, ::1], float64[:], float64[:], float64[:, ::1],"
+    " float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64)",
     **_FAST,
 )
-def mixed_covariance(
-    some, others, main, pair, weight, pair_variance, slope, unlike, apart, half, right, base_variance
-):
-    """Return float64[S, O], covariance of the mixture between the sets `some` and `others`.
+def mixed_covariance(some, main, pair, weight, pair_variance, slope, unlike, apart, half, base_variance):
+    """Return float64[S, C], covariance of the mixture between the sets `some` and all.
 
-    `main`, `pair`: float64[S, O], `gram`'s. `weight`, `pair_variance`: float64[G], of the members; `slope`,
-    `unlike`, `apart`: float64[G, C], their slopes, own variances, and means less the mixture's. `half`:
-    float64[G, m, C], `right`: float64[G, m, O], the columns `others` of it.
+    `main`, `pair`: float64[S, C], `gram`'s. `weight`, `pair_variance`: float64[G], of the members; `slope`,
+    `unlike`, `apart`: float64[G, C], their slopes, own variances, and means less the mixture's.
     """
-    g_all, m, count = right.shape
+    g_all, m, count = half.shape
     left = np.empty((1, some.size, g_all * m))
     for g in range(g_all):
         for i in range(m):
             for s in range(some.size):
                 left[0, s, g * m + i] = weight[g] * half[g, i, some[s]]
-    found = _product(left, right.reshape((1, g_all * m, count)))[0]
-    steep, off = np.empty((g_all, count)), np.empty((g_all, count))
-    for g in range(g_all):
-        for c in range(count):
-            steep[g, c], off[g, c] = slope[g, others[c]], apart[g, others[c]]
+    found = _product(left, half.reshape((1, g_all * m, count)))[0]
     singles, pairs, means = np.empty(count), np.empty(count), np.empty(count)
     for s in range(some.size):
         singles[:], pairs[:], means[:] = 0.0, 0.0, 0.0
@@ -50,13 +43,13 @@ def mixed_covariance(
             two, three = one * pair_variance[g], weight[g] * apart[g, some[s]]
             extra += weight[g] * unlike[g, some[s]]
             for c in range(count):
-                singles[c] += one * steep[g, c]
-                pairs[c] += two * steep[g, c]
-                means[c] += three * off[g, c]
+                singles[c] += one * slope[g, c]
+                pairs[c] += two * slope[g, c]
+                means[c] += three * apart[g, c]
         for c in range(count):
             singles[c] = main[s, c] * singles[c] + pair[s, c] * pairs[c]
-            if others[c] == some[s]:
-                singles[c] += extra
+        singles[some[s]] += extra
+        for c in range(count):
             found[s, c] = singles[c] + (means[c] + base_variance) - found[s, c]
     return found
 

@@ -22,7 +22,7 @@ import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
 _FAST: Any = {"cache": True, "error_model": "numpy"}
 _UNCOUNTED: Any = {"_nrt": False}
 """Else each slice counts references, which takes longer than the work on a short row."""
-_BLOCK = 256
+_BLOCK = 512
 """Columns that are worked on at a time, so that the rows that are added stay in the cache."""
 
 

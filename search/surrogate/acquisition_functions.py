@@ -6,7 +6,6 @@ believed of the set i.
 
 from __future__ import annotations
 
-import functools
 from typing import Protocol
 
 import numpy as np
@@ -35,8 +34,8 @@ class Gaussian(Protocol):
     variance: np.ndarray
     noise: float
 
-    def covariance(self, some: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
-        """Return float64[S, O], between the sets at the indices `some` and at `others` (None: all)."""
+    def covariance(self, some: np.ndarray) -> np.ndarray:
+        """Return float64[S, C], between the sets at the indices `some` and all."""
         ...
 
 
@@ -47,38 +46,23 @@ class AcquisitionFunctions:
     ----------
     mean : float64[C], objectives believed
     beliefs : about the same sets
+    drawn : whether `top_two_variance` will be asked for
     """
 
-    def __init__(self, mean: np.ndarray, beliefs: Gaussian) -> None:
+    def __init__(self, mean: np.ndarray, beliefs: Gaussian, drawn: bool) -> None:
         self._beliefs = beliefs
         promise = mean + np.sqrt(beliefs.variance)
-        self.rivals = np.argsort(-promise, kind="stable")[:_DRAWN_RIVALS]
-        self._mean = mean[self.rivals]
-
-    @functools.cached_property
-    def _among(self) -> np.ndarray:
-        """float64[R, R], between the rivals."""
-        return self._beliefs.covariance(self.rivals, self.rivals)
-
-    @functools.cached_property
-    def _with_all(self) -> np.ndarray:
-        """float64[S, C], between those of the rivals among which the maximum is taken and all sets."""
-        return self._beliefs.covariance(self.rivals[:_RIVALS])
+        self._rivals = np.argsort(-promise, kind="stable")[: _DRAWN_RIVALS if drawn else _RIVALS]
+        self._mean = mean[self._rivals]
+        self._covariance = beliefs.covariance(self._rivals)
 
     def knowledge_gradient(self, evaluations: int) -> np.ndarray:
         """Return float64[C], E[max_i (mean_i + c_i(S) Z)] - max_i mean_i of `evaluations` looks at each set.
 
         Frazier, Powell & Dayanik 2009, correlated beliefs; Z is standard normal, by Gauss-Hermite quadrature.
         """
-        return self._gradient(evaluations, self._with_all, self._beliefs.variance)
-
-    def knowledge_gradient_of_rivals(self, evaluations: int) -> np.ndarray:
-        """Return float64[R], `knowledge_gradient` of the sets at the indices `rivals` alone."""
-        return self._gradient(evaluations, self._among[:_RIVALS], self._beliefs.variance[self.rivals])
-
-    def _gradient(self, evaluations: int, covariance: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        spread = np.sqrt(variance + self._beliefs.noise**2 / evaluations + 1e-9)
-        mean = self._mean[:_RIVALS]
+        spread = np.sqrt(self._beliefs.variance + self._beliefs.noise**2 / evaluations + 1e-9)
+        mean, covariance = self._mean[:_RIVALS], self._covariance[:_RIVALS]
         found: np.ndarray = expected_maximum(mean, covariance, spread, _AT, _WEIGHT) - mean.max()
         return found
 
@@ -88,10 +72,10 @@ class AcquisitionFunctions:
         It is the variance that the look takes from the differences between sets that may be the best, p_i
         being the chance that i is: the top-two idea (Russo 2020) with every pair, weighed by Thompson draws.
         """
-        count = len(self.rivals)
-        root = cholesky(self._among + _JITTER * np.eye(count))
+        count = len(self._rivals)
+        among = np.ascontiguousarray(self._covariance[:, self._rivals])
+        root = cholesky(among + _JITTER * np.eye(count))
         draws = product(root, rng.standard_normal((_DRAWS, count)).T)
-        best = times_highest(self._mean, draws)
-        may_be = np.flatnonzero(best)
-        spread = weighted_spread(self._beliefs.covariance(self.rivals[may_be]), best[may_be] / _DRAWS)
+        best = times_highest(self._mean, draws) / _DRAWS
+        spread = weighted_spread(self._covariance, best)
         return np.asarray(spread / (self._beliefs.variance + self._beliefs.noise**2 + 1e-9))

@@ -165,21 +165,18 @@ class Beliefs:
         self.mean, self.variance, self._apart, self._slope, self._unlike, self._half = mixed
         self.noise = float(np.sqrt((posterior.weight * posterior.models.noise**2).sum()))
 
-    def covariance(self, some: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
-        """Return float64[S, O], between the sets at the indices `some` and at `others` (None: all)."""
+    def covariance(self, some: np.ndarray) -> np.ndarray:
+        """Return float64[S, C], between the sets at the indices `some` and all."""
         models, weight = self.posterior.models, self.posterior.weight
-        columns = np.arange(len(self.mean)) if others is None else others
         found: np.ndarray = mixed_covariance(
             some,
-            columns,
-            *self.sets.gram(some, others),
+            *self.sets.gram(some),
             weight,
             models.pair_scale**2,
             self._slope,
             self._unlike,
             self._apart,
             self._half,
-            self._half if others is None else np.ascontiguousarray(self._half[:, :, others]),
             self.sets.prior.base_sd**2,
         )
         return found

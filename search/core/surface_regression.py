@@ -255,7 +255,7 @@ def posterior(
     main, pair, pair_variance, mean, means, counts, within, repeats, noise_sd, misfit_sd, curvature, scale,
     prior_base, base_sd, dual, base, climbs, passes,
 ):  # fmt: skip
-    """Climb from `dual` and `base`, in place; return (slope, own, target, noise, root, weights, base, evidence).
+    """Climb from `dual` and `base`, in place: slope, own, target, noise, root, weights, base, evidence.
 
     `main`, `pair`: float64[m, m], parts of the prior covariance, `pair` counting `pair_variance` (float64[G])
     times. `within`, `repeats`: of looks at the same set, which tell of the noise alone. The rest is as for
@@ -278,9 +278,7 @@ def posterior(
         _times(dual[g], kernel[g], y[g])
         for i in range(m):
             y[g, i] = mean[i] + y[g, i]
-    fit = regress(
-        kernel, mean, means, noise, misfit, y, variance, curvature, scale, prior_base, base_sd
-    )
+    fit = regress(kernel, mean, means, noise, misfit, y, variance, curvature, scale, prior_base, base_sd)
     evidence = log_evidence(fit[3], fit[4])
     if repeats > 0:
         for g in range(g_all):
@@ -289,9 +287,7 @@ def posterior(
             )
     for _ in range(passes):
         y, variance, _ = latent(fit[3], fit[0], fit[5], main, pair, pair_variance, mean, prior_variance)
-        fit = regress(
-            kernel, mean, means, noise, misfit, y, variance, curvature, scale, prior_base, base_sd
-        )
+        fit = regress(kernel, mean, means, noise, misfit, y, variance, curvature, scale, prior_base, base_sd)
     return fit[0], fit[1], fit[2], noise, fit[3], fit[5], fit[6], evidence
 
 

@@ -29,7 +29,6 @@ import numpy as np
 from envs.elementwise import each
 from search.core import set_covariance
 
-
 _TABLED = 1200
 """Up to so many sets, prior covariances between all of them are kept: 23 MB."""
 
@@ -67,7 +66,6 @@ class SurfacePrior:
             pair=np.zeros(n_pairs),
             pair_sd=np.full(n_pairs, weight),
         )
-
 
     @functools.cached_property
     def pair_table(self) -> np.ndarray:

@@ -189,7 +189,7 @@ def grids(found: FileFigures) -> list[Grid]:
         if found.n_listed <= len(found.listed)
         else f", the first {len(found.listed)} of {found.n_listed:,}"
     )
-    listed = [Grid(f"What is wrong, by record{more}", ("record", "reason"), found.listed, "")]
+    listed = [Grid(f"What is wrong, by record{more}", ("record", "reason"), found.listed, "", 2)]
     return [
         Grid(
             "Value sets: how many profiles have another value than the printed ones",

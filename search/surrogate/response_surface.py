@@ -29,7 +29,6 @@ import numpy as np
 from envs.elementwise import each
 from search.core import set_covariance
 
-
 _TABLED = 1200
 """Up to so many sets, prior covariances between all of them are kept: 23 MB."""
 
@@ -67,7 +66,6 @@ class SurfacePrior:
             pair=np.zeros(n_pairs),
             pair_sd=np.full(n_pairs, weight),
         )
-
 
     @functools.cached_property
     def pair_table(self) -> np.ndarray:
@@ -121,7 +119,8 @@ class Evaluations(NamedTuple):
         """Return the summary of the scores of each set, at the places `at`."""
         counts = np.array([float(len(seen)) for seen in scores])
         means = np.array([sum(seen) / len(seen) for seen in scores])
-        within = sum((s - m) ** 2 for seen, m in zip(scores, means.tolist(), strict=True) for s in seen)
+        repeated = ((seen, m) for seen, m in zip(scores, means.tolist(), strict=True) if len(seen) > 1)
+        within = sum((s - m) ** 2 for seen, m in repeated for s in seen)
         return cls(np.array(at, np.int64), means, counts, float(within), int(counts.sum()) - len(counts))
 
 

@@ -318,9 +318,9 @@ def test_a_plug_ins_error_in_a_ray_worker(command, home, user):
         assert done.code == 1
         assert "plug_ins.py" in done.err
         assert "KeyError: 'mistake in the plug-in'" in done.err
-    # s5 was the first of the last chunk or came after others of its own: those before it are saved.
+    # Whoever met s5 had finished its own first part, which is saved; the other worker may not have begun.
     saved = planned_ids(home / "out")
-    assert {"s0", "s1"} <= set(saved)
+    assert {"s0", "s1"} <= set(saved) or {"s2", "s3"} <= set(saved)
     assert "s5" not in saved
     assert len(saved) == len(set(saved))
 

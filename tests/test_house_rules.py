@@ -356,11 +356,10 @@ def test_checker_lets_pass(check, path, source):
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("envs", "numba ray torch openai pydantic hydra wandb gymnasium"),
+        ("envs", "numba ray torch openai pydantic hydra wandb"),
         (
             "policies",
-            "numba ray torch openai hydra wandb fastapi uvicorn httpx2 cryptography "
-            "pydantic yaml pyarrow gymnasium",
+            "numba ray torch openai hydra wandb fastapi uvicorn httpx2 cryptography pydantic yaml pyarrow",
         ),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb pyarrow"),
         (

@@ -134,7 +134,9 @@ def _board(cfg: DictConfig, parts: _BenchmarkParts, protocol: str, progress: Pro
     means, differences = model_means(rows, cfg.level), model_differences(rows, cfg.level)
     called, simulated = board_judge(first)
     refusals = over_refusal(refused, cfg.level)
-    return Board(protocol, called, simulated, rows, means, differences, refusals, corrected, n_labels)
+    return Board(
+        protocol, called, simulated, rows, means, differences, refusals, corrected, n_labels, cfg.level
+    )
 
 
 def price_lines(parts: _BenchmarkParts, samples: int) -> list[str]:

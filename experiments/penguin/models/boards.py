@@ -43,6 +43,7 @@ class Board:
     refusals: Sequence[OverRefusal] = ()
     corrected: Sequence[CorrectedCell] = field(default_factory=tuple)
     n_labels: int = 0
+    level: float = 0.95
 
 
 def corrected_by_labels(

@@ -14,7 +14,9 @@ import pandas as pd
 from experiments.pages import Grid
 from experiments.penguin.models.board_page import board_page
 from experiments.penguin.models.boards import Board, board_cells, corrected_board_grid, refusal_cells
-from experiments.penguin.models.leaderboard import leaderboard_grids, paper_grid
+from experiments.penguin.models.conditions import RAISE
+from experiments.penguin.models.leaderboard import asking_grid, leaderboard_grids, paper_grid
+from experiments.penguin.models.model_scores import condition_differences
 from experiments.penguin.models.over_refusals import refusal_grid
 from experiments.penguin.models.run_comparison import BOARD as BOARD_JSON
 from experiments.penguin.models.run_comparison import ROWS
@@ -33,6 +35,8 @@ def board_grids(boards: Sequence[Board]) -> list[Grid]:
         own = leaderboard_grids(
             board.means, board.differences, board.protocol, board.simulated, board.published
         )
+        against = condition_differences(board.rows, RAISE, board.level)
+        own[2:2] = [asking_grid(against, board.simulated)] if against else []
         own += [corrected_board_grid(board)] if board.corrected else []
         own += [refusal_grid(board.refusals)] if board.refusals else []
         named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""

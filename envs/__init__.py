@@ -1,11 +1,11 @@
 """Scenarios, judges and the Gymnasium environment of attribute acquisition."""
 
-from envs.attribute import Attribute, Level
+from envs.acquisition.registration import register_with_gymnasium
 from envs.errors import OutsideError, UserError
 from envs.judges.protocol import Judge, Score
-from envs.registration import register_with_gymnasium
 from envs.scenario import DOMAINS, Scenario
 from envs.schema import Schema, load_schema, penguin_schema
+from envs.schema.attribute import Attribute, Level
 
 __all__ = [
     "DOMAINS",

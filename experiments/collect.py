@@ -22,10 +22,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from envs import UserError
+from experiments.comparison import paired
 from experiments.console.arguments import parser
 from experiments.console.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.console.plain_errors import nearest, one_of
-from experiments.runs import paired
 from experiments.train_mcts import SUMMARY
 
 FILE_NAME = "sweep.parquet"

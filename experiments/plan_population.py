@@ -18,7 +18,7 @@ from envs.judges.made_up import made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet
 from envs.schema import FILE_NAME as SCHEMA
-from envs.schema_file import write_schema
+from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.population import gains_report
 from experiments.population.compared_trees import (

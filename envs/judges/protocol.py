@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from envs.declared import Declared
+from envs.checking.declared import Declared
 from envs.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from experiments.console.help_text import program
+from experiments.console.help.help_text import program
 from experiments.console.import_path import ROOT
 
 _ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {

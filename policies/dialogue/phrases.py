@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envs.attribute import Attribute
+from envs.schema.attribute import Attribute
 from policies.plan_index import Neighbours
 from policies.understanding.reading import LONGEST
 

@@ -54,7 +54,7 @@ class Commands:
     def __init__(self, folder):
         self.folder = folder
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.experiments.run_server"],
+            [sys.executable, "-m", "tests.experiments.paid.run_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

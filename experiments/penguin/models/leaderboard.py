@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from envs.validation import FileModel, read_yaml
+from envs.checking.validation import FileModel, read_yaml
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
 from experiments.evaluation.results import DIMENSIONS
 from experiments.pages import Grid

@@ -10,8 +10,8 @@ import math
 import re
 from dataclasses import replace
 
-from envs.attribute import Attribute
-from envs.quantities import Quantity, fits, quantities
+from envs.schema.attribute import Attribute
+from envs.schema.quantities import Quantity, fits, quantities
 from policies.understanding.readers.clauses import THIRD
 from policies.understanding.reading import Value
 from policies.understanding.text_classifier import straight

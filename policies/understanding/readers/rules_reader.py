@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from envs import Schema
-from envs.attribute import Attribute
+from envs.checking.validation import FileModel, IgnoreCase, read_yaml, validated
 from envs.schema import is_missing
-from envs.validation import FileModel, IgnoreCase, read_yaml, validated
+from envs.schema.attribute import Attribute
 from policies.understanding.readers.amounts import amount
 from policies.understanding.readers.corrections import correction, marked
 from policies.understanding.readers.facts import facts

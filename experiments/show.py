@@ -16,8 +16,7 @@ from experiments.console.arguments import mistakes_in_one_line, parser
 from experiments.console.plain_errors import nearest
 from experiments.runs.failures import counted_reasons, read_failures, reason_lines
 from experiments.runs.plan_journal import find_plan
-from policies.plan_index import schema_of_run
-from search.path_table import FILE_NAME, PathRecord, PathTable
+from search.path_table import FILE_NAME, PathRecord, PathTable, schema_of_run
 from search.planning import Failure, ScenarioPlan
 
 _LISTED = 20

@@ -14,7 +14,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from envs import UserError
+from envs import Schema, UserError, load_schema
+from envs.schema import FILE_NAME as SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,3 +243,9 @@ def record_of(row: Mapping[str, Any]) -> PathRecord:
 def row_of(record: PathRecord) -> dict[str, Any]:
     """Return the columns of `record` (of a subclass, too) as plain JSON types."""
     return {name: list(v) if isinstance(v := getattr(record, name), tuple) else v for name in COLUMNS}
+
+
+def schema_of_run(paths: str | Path) -> Schema | None:
+    """Return the schema beside the table in `paths`, a run folder or a Parquet file; None where none is."""
+    file = (Path(paths) if Path(paths).is_dir() else Path(paths).parent) / SCHEMA
+    return load_schema(file) if file.exists() else None

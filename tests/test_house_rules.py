@@ -107,7 +107,6 @@ LONG_FILES = {
     "search/population/compiled/tree_kernels.py": "the same for histories of answers",
 }
 LONG_FUNCTIONS = {
-    "search/core/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
     "envs/judges/llm/local.py:__init__": "an argument for each key of its YAML",
     "envs/priors.py:__init__": "an argument for each key of its YAML",

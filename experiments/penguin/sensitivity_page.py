@@ -26,7 +26,7 @@ _KINDS = {SINGLE: "Gain of an attribute alone", SHAPLEY: "Shapley value of an at
 def sensitivity_page(rows: Sequence[MeanWorth], judge: str, simulated: bool, n: int, calls: int) -> str:
     """Return the page of `rows`; `n` scenarios, `calls` of the judge."""
     mark = " (SIMULATED)" if simulated else ""
-    whole = sorted((r for r in rows if r.domain == ALL and r.kind == SHAPLEY), key=_by_worth)
+    whole = sorted((r for r in rows if r.domain == ALL and r.kind == SHAPLEY), key=lambda r: r.worth.rank)
     most, least = whole[-1], whole[0]
     sure = sum(r.worth.verdict == "above" for r in whole)
     real = (
@@ -85,10 +85,6 @@ def _cell(worth: Interval, narrow: bool) -> str:
     if narrow:
         return f"{value:.2f}".replace("0.", ".", 1)
     return f"{value:+.2f}\n\u00b1{half:.2f}"
-
-
-def _by_worth(row: MeanWorth) -> float:
-    return -math.inf if math.isnan(row.worth.estimate) else row.worth.estimate
 
 
 def worth_grids(rows: Sequence[MeanWorth], title: str) -> list[Grid]:

@@ -38,6 +38,11 @@ class Interval(NamedTuple):
         """On which side of zero the interval lies: `below`, `above`, or `undecided`."""
         return "below" if self.high < 0.0 else "above" if self.low > 0.0 else "undecided"
 
+    @property
+    def rank(self) -> float:
+        """The estimate as a key to sort by: where nothing was scored, below all others."""
+        return -math.inf if math.isnan(self.estimate) else self.estimate
+
     def excludes_zero(self) -> bool:
         """Tell whether zero lies outside of the interval."""
         return self.verdict != "undecided"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs import Judge, Scenario, UserError
+from envs.checking.json_values import with_nulls
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Capabilities, describe
 from search.path_table import PathRecord
 from search.plans import Plan, check_plan
@@ -156,7 +157,7 @@ def plan_scenario(
         domain=scenario.domain,
         query=scenario.query,
         path=tuple(names[a] for a in plan.path),
-        path_scores=tuple(None if math.isnan(s) else s for s in scores),
+        path_scores=tuple(with_nulls(scores)),
         score=scores[-1],
         score_stderr=report.stderr,
         n_samples=report.n_samples,

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from envs.errors import OutsideError
 from envs.llm.admission.lane import Health, Lane, PaceSignal, Passage
-from envs.llm.admission.ledger import FILE_NAME, Ledger
+from envs.llm.admission.ledger import Ledger, ledger_name
 from envs.llm.books import NO_REQUEST, ONE_REQUEST, Account
 from envs.llm.costs import Bill
 from envs.llm.endpoint import EndpointDown, LimitReached, Limits
@@ -95,7 +96,7 @@ class LocalGate:
 
     def keep(self, folder: Path) -> None:
         """Count with what earlier sessions of the run in `folder` took, and write down what follows."""
-        self.ledger.keep(folder / FILE_NAME)
+        self.ledger.keep(folder / ledger_name(self.limits.place))
 
     async def enter(self, lane: str, worst: Bill, patience: float, account: AccountName | None = None) -> int:
         """See `RequestGate`."""
@@ -183,9 +184,15 @@ class LocalGate:
             if delay > 0:
                 return delay
             queue.popleft()
+            try:
+                lease = self.ledger.lease(worst)
+            except (
+                OutsideError
+            ) as error:  # a full disk: whoever asked is told, not who happened to wake the gate
+                granted.set_exception(error)
+                continue
             self._numbers += 1
             self._in_flight += at_once
-            lease = self.ledger.lease(worst)
             self._enter(account, ONE_REQUEST)
             self._tickets[self._numbers] = _Ticket(name, lane.send(worst.tokens), lease, account)
             granted.set_result(self._numbers)

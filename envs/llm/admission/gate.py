@@ -160,7 +160,8 @@ class LocalGate:
         lane, queue = self._lanes[name], self._queues[name]
         at_once = not name.startswith(BATCHES)
         while queue:
-            worst, patience, account, granted, asked_at = queue[0]
+            wish = queue[0]
+            worst, patience, _, granted, asked_at = wish
             if granted.done():
                 queue.popleft()
                 continue
@@ -184,19 +185,24 @@ class LocalGate:
             if delay > 0:
                 return delay
             queue.popleft()
-            try:
-                lease = self.ledger.lease(worst)
-            except (
-                OutsideError
-            ) as error:  # a full disk: whoever asked is told, not who happened to wake the gate
-                granted.set_exception(error)
-                continue
-            self._numbers += 1
-            self._in_flight += at_once
-            self._enter(account, ONE_REQUEST)
-            self._tickets[self._numbers] = _Ticket(name, lane.send(worst.tokens), lease, account)
-            granted.set_result(self._numbers)
+            self._grant(name, wish)
         return math.inf
+
+    def _grant(self, name: str, wish: _Wish) -> None:
+        """Let one request go; a full disk is told to whoever asked, not to who happened to wake the gate."""
+        try:
+            lease = self.ledger.lease(wish.worst)
+        except OutsideError as error:
+            wish.granted.set_exception(error)
+            return
+        at_once = not name.startswith(BATCHES)
+        self._numbers += 1
+        self._in_flight += at_once
+        self._enter(wish.account, ONE_REQUEST)
+        self._tickets[self._numbers] = _Ticket(
+            name, self._lanes[name].send(wish.worst.tokens), lease, wish.account
+        )
+        wish.granted.set_result(self._numbers)
 
     def _down(self, name: str, failing_s: float, cooling_s: float) -> str:
         return (

@@ -115,7 +115,11 @@ class Attribute:
             low = min(level.low for level in self.levels)
         elif high == math.inf:
             high = max(level.high for level in self.levels)
-        within = (own.name for own in self.levels if own.low <= low and high < _end(own, self))
+        within = (
+            own.name
+            for own in self.levels
+            if own.low <= low and (high < _end(own, self) or high == own.high)  # both may be infinite
+        )
         return next(within, None)
 
     def phrases_in(self, text: str, words: Sequence[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,10 +30,14 @@ _QUERY_OF_PERSON = re.compile(r"(\d{5})-\d{2}")
 """Ids of PENGUIN's layout: the queries of one person are not independent."""
 
 
+OTHER_JUDGE = "another judge: scores of two judges are no difference between plans"
+OTHER_SCENARIOS = "no scenario that both have planned"
+
+
 class JobPair(NamedTuple):
     """Mean score of `job` less that of `other`, over the same `n` scenarios, with its 95 % interval.
 
-    NaN where `n` is 0.
+    NaN where `n` is 0: `reason` says why there is nothing to subtract.
     """
 
     job: str
@@ -42,10 +46,13 @@ class JobPair(NamedTuple):
     difference: float
     low: float
     high: float
+    reason: str = ""
 
     @property
     def verdict(self) -> str:
-        """Say on which side of zero the interval lies: `better`, `worse` or `undecided`."""
+        """Say on which side of zero the interval lies: `better`, `worse` or `undecided`; `-` without one."""
+        if self.reason:
+            return "-"
         return "better" if self.low > 0.0 else "worse" if self.high < 0.0 else "undecided"
 
 
@@ -71,19 +78,25 @@ def read_scores(folder: Path, jobs: Sequence[str]) -> dict[str, Scores]:
     return found
 
 
-def compare(jobs: Mapping[str, Scores], seed: int = 0) -> list[JobPair]:
+def compare(
+    jobs: Mapping[str, Scores], seed: int = 0, judges: Mapping[str, Hashable] | None = None
+) -> list[JobPair]:
     """Return every pair of `jobs`, in their order; scenarios that one of the two lacks are left out.
+
+    `judges`: what tells the judge of a job from another's; scores of two judges are never subtracted.
 
     The interval is a bootstrap over people, each with all their scenarios; the same draw for both jobs.
     """
     pairs = []
     for job, other in itertools.combinations(jobs, 2):
         both = tuple(name for name in jobs[job] if name in jobs[other])
-        if both:
+        if judges is not None and judges[job] != judges[other]:
+            pairs.append(JobPair(job, other, 0, np.nan, np.nan, np.nan, OTHER_JUDGE))
+        elif both:
             deltas = np.array([jobs[job][name] - jobs[other][name] for name in both])
             pairs.append(JobPair(job, other, len(both), *_bootstrap(both, seed).mean(deltas)))
         else:
-            pairs.append(JobPair(job, other, 0, np.nan, np.nan, np.nan))
+            pairs.append(JobPair(job, other, 0, np.nan, np.nan, np.nan, OTHER_SCENARIOS))
     return pairs
 
 
@@ -111,6 +124,19 @@ def beside_the_best(pairs: Sequence[JobPair]) -> Table:
     for name in ("other", "scenarios", "difference", "low", "high", "job " + best):
         table.add_column(escape(name), justify="right", no_wrap=True)
     for pair in [pair for pair in pairs if pair.job == best][:_SHOWN]:
-        numbers = (f"{value:+.4f}" for value in (pair.difference, pair.low, pair.high))
-        table.add_row(escape(pair.other), f"{pair.n:,}", *numbers, pair.verdict)
+        numbers = (_signed(value) for value in (pair.difference, pair.low, pair.high))
+        table.add_row(escape(pair.other), f"{pair.n:,}" if pair.n else "", *numbers, pair.verdict)
     return table
+
+
+def reasons(pairs: Sequence[JobPair]) -> list[str]:
+    """Return a line for each reason why jobs are not held against the first one."""
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        if pair.job == pairs[0].job and pair.reason:
+            found.setdefault(pair.reason, []).append(pair.other)
+    return [f"not subtracted from job {pairs[0].job}: {', '.join(o)}: {why}" for why, o in found.items()]
+
+
+def _signed(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:+.4f}"

@@ -117,7 +117,9 @@ class EvaluateConfig(AgentConfig):
     folds: int = key("1: one split; more: each person is asked, by plans made for those of other folds", 1)
     variation_seeds: int = key("draws of the judge that are varied too", 1)
     table_size: int | None = key("plan for so many scenarios at most, evenly taken", None)
-    test_size: int | None = key("test on so many scenarios at most, evenly taken", None)
+    test_size: int | None = key(
+        "test on so many scenarios, evenly taken; a small file gives at most half", None
+    )
     report_samples: int = key("fresh samples of a noisy judge that a score is reported on", 8)
     value_costs: list[float] = key(
         "cost weights of stopping, its operating points", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9]

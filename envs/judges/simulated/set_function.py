@@ -27,7 +27,7 @@ from envs.elementwise import each
 from envs.errors import UserError
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE, ManySurfaces, Score, Surface
 from envs.judges.simulated.noise import Noisy
-from envs.judges.simulated.parameters import Parameters, normals
+from envs.judges.simulated.parameters import PUBLISHED_GAINS, Parameters, normals
 from envs.judges.simulated.people import (
     GAIN_SHARES,
     JudgedPeople,
@@ -72,6 +72,8 @@ class SimulatedJudge(Noisy):
     UserError
         an unknown preset, a noise that is negative or not finite, or no draw.
     """
+
+    fitted_attributes = tuple(PUBLISHED_GAINS)
 
     def __init__(
         self,

@@ -76,12 +76,12 @@ BAD_LINES = {
     "foreign": (
         line(id="b", profile={"Age": "34", "zzzz": "x"}),
         "b",
-        "key 2 is no attribute, expected Age,",
+        f"{PROFILE}: key 2, of 4 characters, is no attribute, expected Age,",
     ),
     "PENGUIN's extra key": (
         line(id="b", profile={"Age": "34", "Scenario": "x"}),
         "b",
-        "key 2 is no attribute",
+        "key 2, of 8 characters, is no attribute",
     ),
     "key twice": (b'{"id":"b","id":"b"}', None, "found key 1 twice in one object, expected distinct keys"),
     "attribute twice": (

@@ -99,6 +99,34 @@ def test_posts_of_the_real_half_take_the_domain_of_their_folder(folder):
     assert list(found.scenarios[0].profile) == NAMES  # no self-harm history: it was not extracted
 
 
+def test_a_folder_of_posts_is_read_as_one_file_a_domain_each(folder):
+    post = {key.replace("_", " "): value for key, value in PROFILE.items()} | {"query": "Leave or stay?"}
+    for domain, n, pack in (("career", 2, bytes), ("life_transition", 3, gzip.compress), ("social", 1, zstd)):
+        (folder / domain).mkdir()
+        end = {bytes: "", gzip.compress: ".gz", zstd: ".zst"}[pack]
+        data = json.dumps([*[post] * n, {**post, "query": ""}]).encode()
+        (folder / domain / f"posts.json{end}").write_bytes(pack(data))
+    found = load_scenarios(folder)
+    assert [s.domain for s in found.scenarios] == ["career"] * 2 + ["life"] * 3 + ["social"]
+    assert ids(found) == ["00000", "00001", "00003", "00004", "00005", "00007"]
+    assert [b.place for b in found.bad] == [
+        "index 2 of career/posts.json",
+        "index 3 of life_transition/posts.json.gz",
+        "index 1 of social/posts.json.zst",
+    ]
+    assert found.sha256 == load_scenarios(folder).sha256
+    (folder / "social" / "posts.json.zst").unlink()
+    assert found.sha256 != load_scenarios(folder).sha256
+
+
+def test_a_table_in_parts(folder):
+    for i in range(3):
+        (folder / f"train-0000{i}-of-00003.parquet").write_bytes(as_parquet(*[{**FLAT, "age": str(i)}] * 2))
+    found = load_scenarios(folder)
+    assert ids(found) == [f"0000{i}" for i in range(6)]
+    assert [s.profile["Age"] for s in found.scenarios] == list("001122")
+
+
 def halves(folder, n_queries=30, suffix="", pack=bytes):
     one = {"Scenario": "Chronic Pain", "Gender": "m", "Profession": "x"}
     profiles = [{**one, "Age": str(20 + i)} for i in range(3)]
@@ -156,6 +184,51 @@ def test_aidms(folder, key):
     assert "did you mean 'Age'" in found.bad[0].reason
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_records_under_a_key_beside_what_a_file_says_of_itself(folder, indent):
+    """AIDMS's third phase, and the file that joins all phases."""
+    hard = {"scenario_id": "h", "domain": "Academic", "attributes": {"Age": "20"}, "hard_query": "Why?"}
+    about = {"total": 1, "phases": [1, 3], "breakdown": {"phase1": 1}}
+    data = json.dumps({"metadata": about, "hard_scenarios": [hard]}, indent=indent).encode()
+    found = load(folder, data)
+    assert (ids(found), found.layout, found.bad) == (["h"], "AIDMS's layout", ())
+    first = {"scenario_id": "f", "domain": "Health", "attributes": {"Age": "3"}, "query": "So?"}
+    expert = {"scenario_id": "e", "expert_domain": "Finance & Investing", "query": "Sell?"}
+    whole = {
+        "metadata": about,
+        "phase1": [first],
+        "phase2": {"good_scenarios": [first]},
+        "phase3": [hard],
+        "phase4": [{**expert, "attributes": {"Age": "50"}}],
+    }
+    found = load(folder, json.dumps(whole, indent=indent).encode())
+    assert ids(found) == ["f", "h", "e"]
+    assert [s.domain for s in found.scenarios] == ["health", "education", "financial"]
+    assert [(b.place, b.scenario_id) for b in found.bad] == [("index 1", "f")]
+
+
+def test_a_line_with_texts_of_its_own_is_a_record_whatever_lists_it_has(folder):
+    found = load(folder, jsonl({**FLAT, "messages": [{"role": "user", "content": "Hm."}]}))
+    assert (ids(found), found.scenarios[0].query) == (["00000"], FLAT["query"])
+
+
+def test_a_first_record_without_queries_is_bad_and_no_other_layout(folder):
+    found = load(folder, json.dumps([penguin(Queries=...), penguin(), penguin()]).encode())
+    assert ids(found) == ["00001-00", "00001-01", "00002-00", "00002-01"]
+    assert found.bad[0].reason.startswith("field Queries: found nothing")
+
+
+@pytest.mark.parametrize("key", ["Scenario", "scenario", "SCENARIO"])
+def test_a_situation_inside_the_profile_gives_the_domain(folder, key):
+    record = penguin(Scenario=..., User_Profile={key: "Gambling Debts", "age": "34"})
+    assert load(folder, json.dumps([record]).encode()).scenarios[0].domain == "financial"
+
+
+def test_a_person_without_a_query_is_said_to_lack_it(folder):
+    record = {**PROFILE, "text": "Should I sell the oven?"}
+    assert "index 0: field query: found nothing" in failure(folder, json.dumps([record]).encode())
+
+
 def test_penguin_records_as_lines_and_own_records_as_a_list(folder):
     lines = load(folder, jsonl(penguin(), b"", 7, penguin()))
     assert ids(lines) == ["00000-00", "00000-01", "00002-00", "00002-01"]
@@ -191,6 +264,9 @@ def test_mapping_file(folder):
     assert scenario.profile == {"Age": "51", "Gender": "f"}
     assert scenario.metadata == {}
     assert load(folder, data, mapping=mapping).sha256 != load(folder, jsonl(FLAT), mapping=mapping).sha256
+    mapping.write_text("frage: query\nage_group: Age\n", encoding="utf-8")  # spelt loosely, as keys are
+    (scenario,) = load(folder, jsonl({"Frage": "Was nun?", "Age Group": "5"}), mapping=mapping).scenarios
+    assert (scenario.query, scenario.profile) == ("Was nun?", {"Age": "5"})
     mapping.write_text("Alter: Aeg\n", encoding="utf-8")
     assert "scenarios.mapping: Alter: found 'Aeg', expected one of id, domain" in failure(
         folder, data, mapping=mapping
@@ -216,6 +292,43 @@ def test_only_so_many_bad_records_are_listed(folder, monkeypatch):
     assert (len(found.bad), found.n_bad, ids(found)) == (5, 12, ["a", "z"])
 
 
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.dictionaries(st.text(), JSON_VALUES, max_size=4), st.integers(1, 9))
+def test_lists_in_an_object_in_pieces_are_those_of_the_object(value, size):
+    """The naive twin: the whole text parsed, and walked."""
+
+    def naive(of):
+        for own in of.values():
+            if isinstance(own, dict):
+                yield from naive(own)
+            elif isinstance(own, list):
+                yield from (element for element in own if isinstance(element, dict))
+
+    text = json.dumps(value, indent=1)
+    data = b"{\n" + text.encode()[1:]
+    assert repr(elements(data, size)) == repr(list(naive(decode(data, ""))))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(alphabet='[]{},:"1e. \n\tru', max_size=30), st.integers(1, 7))
+def test_a_broken_object_fails_as_the_whole_does(text, size):
+    data = ("{\n" + text).encode()
+    try:
+        json.loads(data)
+    except json.JSONDecodeError:
+        with pytest.raises(UserError, match="not valid JSON at line"):
+            elements(data, size)
+    else:
+        elements(data, size)
+
+
 def elements(data, size):
     """Read a list whose first line is its bracket, in pieces of `size` bytes."""
     with pytest.MonkeyPatch.context() as patch:
@@ -223,13 +336,6 @@ def elements(data, size):
         found = streams.raw_records(io.BufferedReader(io.BytesIO(data)), hashlib.sha256(), "file")
         assert found.form == "JSON list"
         return [row.value for row in found.rows]
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
-)
 
 
 @settings(deadline=None, max_examples=25)

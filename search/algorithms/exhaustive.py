@@ -17,7 +17,7 @@ from search.surrogate.reallocate import finish
 class ExhaustiveSearch:
     """Score all sets of at most `budget` attributes, smaller ones first: sum_k C(n, k) judge calls.
 
-    Under a noisy judge the path is the best by posterior mean (`surrogate.pooled`), and judge calls that
+    Under a noisy judge the path is the best by posterior mean (`surrogate.set_gp`), and judge calls that
     `max_judge_calls` leaves go into further looks at the sets that may be the best (`surrogate.reallocate`).
 
     Parameters

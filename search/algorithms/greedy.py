@@ -20,7 +20,7 @@ class GreedySearch:
     34 judge calls (and one for nothing known) for 10 attributes and budget 4.
 
     Under a noisy judge each next question is judged by one evaluation, and the path is the best of what was
-    looked at by posterior mean (`surrogate.pooled`). Judge calls that `max_judge_calls` leaves then go into
+    looked at by posterior mean (`surrogate.set_gp`). Judge calls that `max_judge_calls` leaves then go into
     further looks at the sets that may be the best (`surrogate.reallocate`).
 
     Parameters

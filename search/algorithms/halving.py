@@ -12,7 +12,7 @@ from search.path_rule import members
 from search.plans import Plan
 from search.problem import Problem
 from search.surrogate.reallocate import IS_SETTLED, REPEATS, finish, is_settled
-from search.surrogate.pooled import PooledBeliefs
+from search.surrogate.set_gp import SetGaussianProcess
 
 _WIDEST = 64
 """Sets of each size that grow on the regression where they cannot be enumerated."""
@@ -25,7 +25,7 @@ class HalvingSearch:
     rounds; in round r the K / 2^r best arms get floor(T / (K / 2^r * ceil(log2 K))) evaluations each, then
     the worse half goes. Arms here are sets, and there are many more of them than evaluations (386 for 10
     attributes and budget 4), so that two things differ. Arms are ranked by `mean + optimism * sd` of a
-    response surface that pools the evaluations of all sets (`surrogate.pooled`), not by their own mean: a set
+    regression that pools the evaluations of all sets (`surrogate.set_gp`), not by their own mean: a set
     nobody has looked at can be among the best. And the next round's arms are the best of all sets, so that
     what was dropped can return. K is the largest number that leaves each arm an evaluation in each round.
     Before that the set with nothing asked and each single question are looked at once, or sets of `budget`
@@ -75,12 +75,13 @@ class HalvingSearch:
         """Run the rounds with `total` evaluations; return why they ended early, or None."""
         arms = _arms(total)
         rounds = max(1, math.ceil(math.log2(max(2, arms))))
-        pooled: PooledBeliefs | None = None
+        spreads = None
         left = total
         for r in itertools.count():
             if left <= 0:
                 return None
-            pooled = PooledBeliefs(problem, pooled)
+            pooled = SetGaussianProcess(problem, spreads)
+            spreads = pooled.spreads
             masks = self._candidates(problem, pooled)
             masks, following = _open(problem, masks)
             if not len(masks):
@@ -99,7 +100,7 @@ class HalvingSearch:
             left -= len(chosen)
         return None
 
-    def _candidates(self, problem: Problem, pooled: PooledBeliefs) -> np.ndarray:
+    def _candidates(self, problem: Problem, pooled: SetGaussianProcess) -> np.ndarray:
         """Return uint64[B], every set within the budget, or those a beam over the regression finds."""
         known, askable = int(problem.known), members(int(problem.askable))
         budget = min(problem.budget, len(askable))

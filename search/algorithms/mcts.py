@@ -32,7 +32,7 @@ class MCTSSearch:
     leaves, `Problem.evaluate` scores them, and compiled code backs them up in the order of selection.
 
     Under a noisy judge the tree holds one evaluation at each set, and the path is the best by posterior mean
-    (`surrogate.pooled`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further
+    (`surrogate.set_gp`), not by the luckiest look. Judge calls that `max_judge_calls` leaves go into further
     looks at the sets that may be the best (`surrogate.reallocate`).
 
     Parameters

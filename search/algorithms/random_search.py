@@ -17,7 +17,7 @@ class RandomSearch:
     """Keep the best of `num_simulations` uniformly drawn sets of `budget` attributes.
 
     A set that is drawn again is free, or under a noisy judge looked at again; the path is then the best by
-    posterior mean (`search.surrogate.pooled`).
+    posterior mean (`search.surrogate.set_gp`).
     """
 
     name = "random"

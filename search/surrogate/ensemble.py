@@ -26,7 +26,7 @@ _LEADERS = 4
 _ACTIVE = 5
 _ENOUGH = 0.95
 """Members of the highest weights are followed: at most so many, to so much of the weight."""
-FLOOR = 0.03
+_FLOOR = 0.03
 """Least weight of a member followed: one of each pair scale is, for an early verdict can be wrong."""
 _RENEWAL = 1.35
 """Sets looked at between two renewals grow by this factor."""
@@ -98,7 +98,7 @@ class Ensemble:
             self._renew(sets, evaluations)
             self._renewal = math.ceil(_RENEWAL * len(evaluations.at)) + 1
         assert self._models is not None  # noqa: S101 - renewed above
-        found = Posterior(sets, self._models, evaluations, self._start, 2, floor=FLOOR)
+        found = Posterior(sets, self._models, evaluations, self._start, 2, floor=_FLOOR)
         self._start = found.start
         return found
 

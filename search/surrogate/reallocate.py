@@ -9,13 +9,15 @@ import numpy as np
 from search.path_rule import best_plan, best_set, members, order, plan_of_path, scored_sets
 from search.plans import Alternative, Plan
 from search.problem import Problem
-from search.surrogate.pooled import PooledBeliefs
+from search.surrogate.set_gp import SetGaussianProcess
 
 IS_SETTLED = "the best set is settled"
 SETTLED = 4.0
 """Standard deviations by which the best set has to be ahead of every other for evaluations to end."""
 REPEATS = 12
 """Repeated evaluations before that can be said: without them noise may pass for what attributes do."""
+_REFIT = 8
+"""Evaluations between two choices of the spreads."""
 _LOOKED_AT = 6
 """Up to how many attributes each prefix of the plan is looked at once."""
 _ALL_PREFIXES = 12
@@ -29,10 +31,10 @@ def reallocate(problem: Problem, calls: int) -> bool:
     likely to be better, argmax_S (mu_S - mu_best) / sqrt(sd_S^2 + sd_best^2) (top-two sampling, Russo 2020,
     with the challenger of Qin, Klabjan & Russo 2017). Noise-free, nothing is asked.
     """
-    pooled: PooledBeliefs | None = None
-    for _ in range(calls if problem.noisy else 0):
-        pooled = PooledBeliefs(problem, pooled)
-        evaluations = pooled.evaluations
+    spreads: tuple[int, ...] | None = None
+    for spent in range(calls if problem.noisy else 0):
+        pooled = SetGaussianProcess(problem, spreads, refit=spent % _REFIT == 0)
+        spreads, evaluations = pooled.spreads, pooled.evaluations
         if len(evaluations.masks) < 2:
             return True
         mean, sd = pooled.predict(evaluations.masks)
@@ -63,7 +65,7 @@ def beliefs_of(problem: Problem) -> dict[int, float]:
     """Return {mask: what to believe of its score} of every scored set: the score, or its posterior mean."""
     if not problem.noisy:
         return scored_sets(problem)
-    pooled = PooledBeliefs(problem)
+    pooled = SetGaussianProcess(problem)
     return pooled.beliefs(pooled.evaluations.masks)
 
 
@@ -89,7 +91,7 @@ def finish(
         problem.evaluate(np.array(new, np.uint64))
     if problem.calls_left and reallocate(problem, problem.calls_left) and stopped != IS_SETTLED:
         stopped = f"{stopped}, {IS_SETTLED}"
-    pooled = PooledBeliefs(problem)
+    pooled = SetGaussianProcess(problem)
     beliefs = pooled.beliefs(pooled.evaluations.masks)
     target = best_set(problem, beliefs)
     beliefs = {**pooled.beliefs(np.array(_subsets(problem, target), np.uint64)), **beliefs}

@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT))
 
 from experiments.cli import COMMANDS  # noqa: E402
 from experiments.console.arguments import has_arguments, parser  # noqa: E402
-from experiments.console.command_keys import CONF, PRESET, Group, Key, command_keys  # noqa: E402
-from experiments.console.help_text import about, explained, shown_value  # noqa: E402
+from experiments.console.help.command_keys import CONF, PRESET, Group, Key, command_keys  # noqa: E402
+from experiments.console.help.help_text import about, explained, shown_value  # noqa: E402
 
 WHOLE_FILES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Pages that are files of the checkout."""

@@ -17,7 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from envs.json_values import object_schema
+from envs.checking.json_values import object_schema
+from envs.checking.validation import Count, settings, takes
 from envs.judges.llm import prompting
 from envs.judges.llm.usage import Usage
 from envs.llm import ChatRequest, Client, Endpoint, Limits, ModelReply, ReplyCache
@@ -27,7 +28,6 @@ from envs.llm.costs import RequestCost, request_cost
 from envs.llm.endpoint import WITHOUT_EFFECT, EndpointSettings, SchemaRefused, Temperature
 from envs.rankings import rank_weights, read_ranking
 from envs.scenario import Scenario
-from envs.validation import Count, settings, takes
 
 _LONGEST_NAME = 100
 _TOKENS_A_NAME = 24

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from envs import Schema, UserError, load_schema, penguin_schema
+from envs.judges.made_up import made_up_by
 from envs.schema import FILE_NAME as SCHEMA
 from envs.schema import MAX_ASKABLE
 from policies.embeddings import Embedding, static_embedding
@@ -81,6 +82,7 @@ class PlanIndex:
     budget : the most questions any stored plan was allowed
     source : where the table came from, for messages and for `Agent.from_json`
     simulated : whether any stored score comes from a simulated judge
+    made_up : the attributes of the schema whose gains such a judge made up
     ranking : the n attributes, by what they add over all stored paths together, most first
     trees : plans that branch on answers, for each domain, or None
     histories : what asking is worth after each set of answers, by domain, or None
@@ -125,6 +127,7 @@ class PlanIndex:
         self._domains = domains.indices.to_numpy(zero_copy_only=False).astype(np.int32)
         self.budget = int(pc.max(table.table["budget"]).as_py())
         self.simulated = bool(pc.any(pc.starts_with(table.table["judge"], "simulated")).as_py())
+        self.made_up = made_up_by(pc.unique(table.table["judge"]).to_pylist(), self.schema)
         self.ranking = _ranking(self.paths, self.scores, len(self.schema))
         self.trees = None if trees is None else _trees_on(trees, self.schema, source)
         self.histories = None if histories is None else _histories_on(histories, self.schema, source)

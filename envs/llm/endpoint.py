@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
 
+from envs.checking.validation import Count, MaybeCount, accepted_keys, settings
 from envs.errors import OutsideError, UserError
 from envs.llm.cache.reply_cache import default_path
 from envs.llm.messages import ChatRequest
-from envs.validation import Count, MaybeCount, accepted_keys, settings
 
 DEFAULT_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from envs.errors import UserError
@@ -32,6 +32,8 @@ MAX_BAD = 1000
 SPLITS = ("train", "test", "all")
 
 _EXPECTED = "expected scenarios as JSON Lines, a JSON list, CSV or Parquet"
+_PARTS = ("*/posts.json", "*/posts.json.gz", "*/posts.json.zst", "*.parquet")
+"""Files of a folder that are read as one: the published real half, a file a domain; parts of a table."""
 _BUNDLED = Path(__file__).parents[1] / "data" / "scenarios.jsonl"
 
 
@@ -78,7 +80,8 @@ def load_scenarios(
 
     Parameters
     ----------
-    path : a file; or the folder of PENGUIN's two parallel files, or of a saved `datasets.Dataset`
+    path : a file; or the folder of PENGUIN's two parallel files, of its real half (DOMAIN/posts.json), of a
+        saved `datasets.Dataset`, or of the Parquet files that a table came in
     schema : the attributes of the profiles; PENGUIN's ten by default. Of more than 64 the scenarios have the
         64 that most of the file's have a value of (`envs.scenario.within_one_plan`)
     limit : keep the first so many scenarios of the split
@@ -215,12 +218,39 @@ class ScenarioStream:
                 rows = streams.saved_dataset(path, self._digest, self.source)
                 yield from self._told(rows, layouts.FLAT, None)
                 return
+            parts = sorted(own for kind in _PARTS for own in path.glob(kind))
             path = _beside(path, layouts.BESIDE[layouts.QUERIES]) or path
+            if parts and path.is_dir():
+                yield from self._parts(parts, files)
+                return
+        yield from self._file(path, files)
+
+    def _file(
+        self,
+        path: Path,
+        files: ExitStack,
+        seen_as: Callable[[Iterator[streams.Raw]], Iterator[streams.Raw]] = iter,
+    ) -> Iterator[tuple[str, Scenario | BadRecord]]:
         found = self._open(path, files)
         default = layouts.PENGUIN if found.form == "JSON list" else layouts.OWN
         if found.form in ("CSV", "Parquet"):
             default = layouts.FLAT
-        yield from self._told(found.rows, default, path.resolve().parent, files)
+        yield from self._told(seen_as(found.rows), default, path.resolve().parent, files)
+
+    def _parts(self, parts: Sequence[Path], files: ExitStack) -> Iterator[tuple[str, Scenario | BadRecord]]:
+        """Read the files of a folder as one: records are numbered on, places name the file."""
+        numbers = count()
+        for part in parts:
+            name = part.relative_to(self._path)
+
+            def placed(rows: Iterator[streams.Raw], name: Path = name) -> Iterator[streams.Raw]:
+                for place, _, value in rows:
+                    place = f"{place} of {name}"
+                    if isinstance(value, BadRecord):
+                        value = dataclasses.replace(value, place=place)
+                    yield streams.Raw(place, next(numbers), value)
+
+            yield from self._file(part, files, placed)
 
     def _told(
         self, rows: Iterator[streams.Raw], default: str, folder: Path | None, files: ExitStack | None = None

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from envs.json_values import json_object, object_schema
+from envs.checking.json_values import json_object, object_schema
+from envs.checking.validation import FileModel, MaybeCount, settings, takes
 from envs.judges.llm import prompting
 from envs.llm import ChatRequest, ModelReply
 from envs.llm.cached_model import CachedModel, CachedModelSettings
@@ -15,7 +16,6 @@ from envs.llm.costs import RequestCost, request_cost
 from envs.llm.endpoint import Temperature
 from envs.scenario import Scenario
 from envs.users.user import DECLINED, Reply, scenario_of
-from envs.validation import FileModel, MaybeCount, settings, takes
 
 _REPLY_TOKENS = 60
 """What a reply has on average; for estimates alone."""

@@ -88,6 +88,8 @@ class Steps:
         elif told and (intent == "correct" or set(told) != {name}):
             say = phrases.changed if intent == "correct" else phrases.noted
             state = replace(state, note=say(self._listed(told)))
+        if intent == "decline" and not is_told and text:  # words are not taken so unseen
+            state = replace(state, note=phrases.joined(state.note, phrases.LEFT))
         if is_told or intent == "decline" or (intent == "answer" and not told):
             return self.decide(state.closed())
         return self._again(state, name, intent, bool(told))
@@ -255,8 +257,9 @@ class Steps:
 
     def why(self, state: Conversation, name: str) -> str:
         """Return what the question about the attribute `name` is for, and why it comes up here."""
-        place = self.plan_index.schema.index(name)
-        return phrases.why(self.plan_index.schema.attributes[place], place, state.neighbours)
+        index = self.plan_index
+        place = index.schema.index(name)
+        return phrases.why(index.schema.attributes[place], place, state.neighbours, name in index.made_up)
 
     def neighbours(self, state: Conversation) -> Neighbours:
         """Return the stored queries nearest to the query."""

@@ -9,7 +9,7 @@ from envs.judges.protocol import Surface
 from search.algorithms.mcts import MCTSSearch
 from search.core.tree import NO_CHILD
 from search.problem import Problem
-from tests.search.surfaces import lookup
+from tests.search.surrogate.surfaces import lookup
 
 TELLTALE = "zebra"  # the value of every attribute of every profile here, so that a leak is seen
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from envs.checking.validation import takes
 from envs.errors import UserError
 from envs.judges.llm.rating import Opinion, Rater, append_transcripts
 from envs.judges.llm.settings import AUTO, JudgeSettings
@@ -28,7 +29,6 @@ from envs.llm.costs import RequestCost
 from envs.llm.endpoint import WITHOUT_EFFECT, Unreadable
 from envs.llm.engine import Spent
 from envs.scenario import Scenario
-from envs.validation import takes
 
 TRANSCRIPTS = "transcripts.jsonl"
 PLANS_IN_BATCHES = 500

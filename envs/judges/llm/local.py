@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from envs.checking.validation import Count, MaybeCount, settings, takes
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.settings import Rating
 from envs.llm.local.local_server import LocalServer
-from envs.validation import Count, MaybeCount, settings, takes
 
 
 @settings

@@ -26,7 +26,7 @@ import numpy as np
 from envs.elementwise import each
 from envs.errors import UserError
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE, ManySurfaces, Score, Surface
-from envs.judges.simulated.parameters import Parameters, normals
+from envs.judges.simulated.parameters import PUBLISHED_GAINS, Parameters, normals
 from envs.judges.simulated.people import (
     GAIN_SHARES,
     JudgedPeople,
@@ -73,6 +73,7 @@ class SimulatedJudge:
     """
 
     simulated = True
+    fitted_attributes = tuple(PUBLISHED_GAINS)
 
     def __init__(
         self,

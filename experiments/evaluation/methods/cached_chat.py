@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 from pydantic import Field
 
+from envs.checking.validation import MaybeCount, settings, takes
 from envs.llm import ChatRequest
 from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost, request_cost
 from envs.llm.endpoint import Temperature
-from envs.validation import MaybeCount, settings, takes
 from policies.chat import Messages
 from policies.dialogue_state import Abstention, Acquisition
 from policies.llm_policies import BinaryAbstention, LLMAcquisition, ScaleAbstention

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from pydantic import Field
 
-from envs.json_values import json_object, object_schema
+from envs.checking.json_values import json_object, object_schema
+from envs.checking.validation import Count, MaybeCount, settings, takes
 from envs.judges.llm import prompting
 from envs.llm import ChatRequest, ModelReply
 from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.costs import RequestCost, request_cost
 from envs.llm.endpoint import Temperature
-from envs.validation import Count, MaybeCount, settings, takes
 from experiments.penguin.consistency_rules import RuleCount, check_rules
 from experiments.penguin.generating.profile_sampling import ProfileTables
 from experiments.penguin.published_values import DATA, published_values, situation_groups, value_names

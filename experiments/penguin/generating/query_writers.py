@@ -15,13 +15,13 @@ import numpy as np
 from pydantic import Field
 
 from envs import Scenario, UserError
-from envs.json_values import json_object, object_schema
+from envs.checking.json_values import json_object, object_schema
+from envs.checking.validation import FileModel, MaybeCount, read_yaml, settings, takes
 from envs.judges.llm import prompting
 from envs.llm import ChatRequest, ModelReply
 from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.costs import RequestCost, request_cost
 from envs.llm.endpoint import Temperature
-from envs.validation import FileModel, MaybeCount, read_yaml, settings, takes
 from experiments.penguin.published_values import DATA
 
 PROMPT = DATA / "queries.v1.txt"

@@ -20,7 +20,7 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.population.exact import Solution, best_fixed_path
 from search.population.population_problem import PopulationProblem
 from search.rollouts import Serial
-from tests.experiments.evaluation_cases import simulated
+from tests.experiments.evaluation.evaluation_cases import simulated
 from tests.experiments.run_cases import SERIAL, assert_one_line, record, write_scenarios
 
 EVALUATE = "experiments.evaluate"

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -119,7 +120,9 @@ class Books:
             names = itertools.chain([f"spent_{place}"], (f"spent_{place}_{n}" for n in itertools.count(2)))
             path = folder / f"spent_{place}.json"
             try:
-                path, self._file = next(found for name in names if (found := _free(folder / f"{name}.json")))
+                path, file = next(found for name in names if (found := _free(folder / f"{name}.json")))
+                self._file = file
+                weakref.finalize(self, os.close, file)  # a sweep has many books in one process
                 text = path.read_text(encoding="utf-8")
                 earlier = of_rows(json.loads(text)) if text.strip() else {}
             except OSError as error:

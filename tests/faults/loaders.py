@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,7 +102,8 @@ def loaders(folder: Path) -> dict[str, Loader]:
             found.close()
 
     def begun(path: Path) -> None:
-        Ledger(Limits()).keep(path)
+        with closing(Ledger(Limits())) as ledger:
+            ledger.keep(path)
 
     reading: dict[str, tuple[str, Callable[[Path], Any]]] = {
         "journal": ("plans.jsonl", lambda path: PathTable.from_records(read_plans(path.parent).values(), {})),

@@ -1,5 +1,6 @@
 """The books: what is counted of requests, by model and kind, over sessions, and what a price makes of it."""
 
+import gc
 import json
 import os
 
@@ -183,3 +184,19 @@ def test_dollars_are_those_of_the_price_with_what_was_cached(tmp_path):
     (account,) = llm.books.values()
     assert account.dollars == pytest.approx((200 * 1.0 + 800 * 0.1 + 100 * 10.0) / 1e6)
     assert (account.input_tokens, account.cached_input_tokens) == (1000, 800)
+
+
+def test_books_of_many_runs_in_one_process_leave_no_file_open(tmp_path):
+    """A sweep has hundreds of them; a damaged file is let go of as well."""
+    before = len(os.listdir("/proc/self/fd"))
+    for i in range(30):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        if i % 2:
+            (folder / "spent_judge.json").write_text("no books")
+            with pytest.raises(UserError):
+                Books().keep(folder, "judge")
+        else:
+            Books().keep(folder, "judge")
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) < before + 5

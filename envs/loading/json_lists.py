@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from envs.json_values import DECODER, JsonObject, RecordError
+from envs.checking.json_values import DECODER, JsonObject, RecordError
 
 _OF_NUMBERS = "0123456789.eE+-"
 _BLANK = re.compile(r"[ \t\r\n]*")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from envs.checking.json_values import ABSENT, JsonObject, RecordError, decode
 from envs.errors import UserError
-from envs.json_values import ABSENT, JsonObject, RecordError, decode
 from envs.schema import Schema, penguin_schema
 
 FIELDS = {
@@ -138,7 +138,11 @@ class Keys:
         if near is not None:
             raise RecordError(f"{name}: unknown attribute {key[:60]!r}, did you mean {near!r}")
         # A key that resembles no attribute may be a value in the wrong place: not repeated.
-        raise RecordError(f"{name}: key {position} is no attribute, expected {listing(self.schema.names)}")
+        others = "; scenarios.attributes=FILE brings others" if self.schema == penguin_schema() else ""
+        raise RecordError(
+            f"{name}: key {position}, of {len(key):,} characters, is no attribute, expected "
+            f"{listing(self.schema.names)}{others}"
+        )
 
 
 def read_mapping(path: str | Path) -> dict[str, str | None]:
@@ -149,7 +153,7 @@ def read_mapping(path: str | Path) -> dict[str, str | None]:
     UserError
         the file cannot be read, or holds something else.
     """
-    from envs.validation import read_yaml  # pydantic, which loading does without
+    from envs.checking.validation import read_yaml  # pydantic, which loading does without
 
     found: dict[str, str | None] = read_yaml(path, dict[str, str | None], "keys and what they mean")
     return found

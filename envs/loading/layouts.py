@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from envs.checking.json_values import JsonObject
 from envs.errors import UserError
-from envs.json_values import JsonObject
 from envs.loading.keys_of_files import Keys, squash
 from envs.loading.records import BadRecord, flat_scenario, own_scenario, penguin_scenarios
 from envs.loading.streams import Raw

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.json_values import (
+from envs.checking.json_values import (
     ABSENT,
     JsonNumber,
     JsonObject,

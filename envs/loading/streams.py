@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from envs.checking.json_values import RecordError, decode, from_python
 from envs.errors import UserError
-from envs.json_values import RecordError, decode, from_python
 from envs.loading.json_lists import list_elements, wrapped_elements
 from envs.loading.records import BadRecord
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from envs.judges.made_up import made_up_line
 from experiments.evaluation.report.grids import number, with_interval
 from experiments.pages import Grid, KeyFact, page
 from experiments.penguin.models.boards import Board
@@ -31,17 +32,16 @@ def board_page(boards: Sequence[Board], grids: Sequence[Grid]) -> str:
         drawings += [drawing._replace(title=named + drawing.title) for drawing in found]
     simulated = any(board.simulated for board in boards)
     notice = "SIMULATED scores: a formula or a script judged, nobody was asked." if simulated else ""
-    notice = notice or f"Scores of {boards[0].judge}: a model's opinion, of no person's."
+    notice = (
+        f"{notice} {made_up_line(boards[0].made_up)}".strip()
+        or f"Scores of {boards[0].judge}: a model's opinion, of no person's."
+    )
     first = boards[0]
     whole = [m for m in first.means if m.domain == ALL]
-    best = max(whole, key=_score)
+    best = max(whole, key=lambda m: m.score.rank)
     title = f"{best.model}, {best.condition}, has the highest mean score"
     terms = (*TERMS, "SIMULATED") if simulated else TERMS
     return page(title, (), notice, [*drawings, *grids], _facts(boards, whole), gain_cards(first), terms)
-
-
-def _score(mean: ModelMean) -> float:
-    return -math.inf if math.isnan(mean.score.estimate) else mean.score.estimate
 
 
 def _facts(boards: Sequence[Board], whole: Sequence[ModelMean]) -> list[KeyFact]:
@@ -78,7 +78,7 @@ def _facts(boards: Sequence[Board], whole: Sequence[ModelMean]) -> list[KeyFact]
             "Does asking help?",
             f"Surely with {sure} of {len(gains)} models (paired, over context-free).{against}",
         ),
-        KeyFact("Against the paper?", COMPARABLE[first.protocol]),
+        *([KeyFact("Against the paper?", COMPARABLE[first.protocol])] if first.published else []),
         KeyFact("Is it real?", real),
     ]
 

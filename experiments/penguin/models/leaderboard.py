@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 
-from envs.validation import FileModel, read_yaml
+from envs.checking.validation import FileModel, read_yaml
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
 from experiments.evaluation.results import DIMENSIONS
 from experiments.pages import Grid
@@ -48,9 +48,16 @@ def published_tables() -> PublishedTables:
 
 
 def leaderboard_grids(
-    found: Sequence[ModelMean], differences: Sequence[ModelDifference], protocol: str, simulated: bool
+    found: Sequence[ModelMean],
+    differences: Sequence[ModelDifference],
+    protocol: str,
+    simulated: bool,
+    published: bool = True,
 ) -> list[Grid]:
-    """Return the tables of one protocol: by domain, by dimension with gains, between models, the paper's."""
+    """Return the tables of one protocol: by domain, by dimension with gains, between models, the paper's.
+
+    The last one only where it was `published` of the same attributes.
+    """
     mark = SIMULATED if simulated else ""
     cell = {(m.model, m.condition, m.domain): m for m in found}
     keys = list(dict.fromkeys((m.model, m.condition) for m in found))
@@ -67,7 +74,7 @@ def leaderboard_grids(
         Grid(f"Every condition, by domain{mark}", ("model", "condition", *domains, ALL), by_domain, note, 2),
         _details(whole, mark),
         *([_between(differences, mark)] if differences else []),
-        _beside(whole, protocol, mark),
+        *([_beside(whole, protocol, mark)] if published else []),
     ]
 
 

@@ -16,9 +16,10 @@ from experiments.evaluation.report.grids import SIMULATED
 from experiments.evaluation.report.plain_values import plain_json
 from experiments.judging.answer_files import Answer, read_answers
 from experiments.judging.calibration import figures, grids
+from experiments.judging.calibration_page import TERMS, calibration_facts
 from experiments.judging.labels import Labels, join, read_labels
 from experiments.judging.ratings import cost, rate_all
-from experiments.pages import Grid, markdown, page
+from experiments.pages import Grid, KeyFact, markdown, page
 from experiments.runs import build
 from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict, part_provenance, versions
@@ -102,7 +103,8 @@ def calibrate(cfg: DictConfig) -> None:
         **versions(),
     }
     title = f"{told.name}{SIMULATED if told.simulated else ''} beside people"
-    text = _write(folder, title, notice, grids(found, len(labels.raters)), about)
+    screen = calibration_facts(told.name, told.simulated, found, len(labels.answers))
+    text = _write(folder, title, notice, grids(found, len(labels.raters)), screen, about)
     rows = [{"place": p, "scenario_id": s, "stage": "load", "reason": r} for p, s, r in bad]
     (folder / FAILURES).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     console.print(text, markup=False, soft_wrap=True)
@@ -111,11 +113,18 @@ def calibrate(cfg: DictConfig) -> None:
         raise NothingPlannedError(f"no labelled answer has a score, see {folder / TABLE}")
 
 
-def _write(folder: Path, title: str, notice: str, tables: list[Grid], about: dict[str, Any]) -> str:
+def _write(
+    folder: Path,
+    title: str,
+    notice: str,
+    tables: list[Grid],
+    screen: tuple[list[KeyFact], list[KeyFact]],
+    about: dict[str, Any],
+) -> str:
     body = "\n".join(f"## {t.title}\n\n{t.note}\n\n{markdown(t)}" for t in tables)
     text = f"# {title}\n\n{notice}\n\n{body}"
     (folder / TABLE).write_text(text, encoding="utf-8")
-    (folder / PAGE).write_text(page(title, (), notice, tables), encoding="utf-8")
+    (folder / PAGE).write_text(page(title, (), notice, tables, *screen, TERMS), encoding="utf-8")
     plain = json.dumps(plain_json(about), indent=2, default=str, allow_nan=False)
     (folder / FIGURES).write_text(plain + "\n", encoding="utf-8")
     return text

@@ -64,6 +64,9 @@ def test_agreement_bias_and_corrected_means(home, command):
         done = command(*arguments(running.url, "answers=a.jsonl"), module=MODULE)
         assert (done.code, running.seen.requests) == (0, N_PEOPLE * EACH), done.err
     found = json.loads((home / "out" / "calibration.json").read_text())
+    shown = (home / "out" / "calibration.html").read_text()
+    worst = max(found["bias"], key=lambda row: abs(row["bias"]["estimate"]))
+    assert f"domain {worst['group']}: {worst['bias']['estimate']:+.2f}" in shown
     by_dimension = {row["dimension"]: row for row in found["agreement"]}
     people = np.array([truth(i, j) for i, j in labelled])
     judge = np.array([truth(i, j) + (i % 3 == 0) for i, j in labelled])

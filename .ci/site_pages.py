@@ -26,10 +26,12 @@ WHOLE_FILES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages (MkDocs' event)."""
+    """Add the pages (MkDocs' event); some stand for files that say where to look."""
     from mkdocs.structure.files import File
 
     for name, text in pages().items():
+        if (found := files.get_file_from_path(name)) is not None:
+            files.remove(found)
         files.append(File.generated(config, name, content=text))
     return files
 

@@ -29,7 +29,7 @@ def _nothing() -> None:
     """Stands for any function of ours."""
 
 
-class _Waiting(event.Listener):
+class _TellsOfCompiling(event.Listener):
     """Says once that kernels are compiled, when that has taken a while: what is kept is loaded, unheard."""
 
     def __init__(self) -> None:
@@ -71,4 +71,4 @@ def _find_place() -> None:
 
 
 _find_place()
-event.register("numba:compile", _Waiting())
+event.register("numba:compile", _TellsOfCompiling())

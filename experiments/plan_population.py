@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
-from envs.judges.made_up import made_up, made_up_line
+from envs.judges.made_up import made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet
 from envs.schema import FILE_NAME as SCHEMA
@@ -114,8 +114,7 @@ def plan_population(cfg: DictConfig) -> float:
         rows, (trees, histories), unscored = _planned(cfg, parts, journal)
     failures += unscored
     summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
-    if invented := made_up(judges[0][1], schema):
-        summary["made_up_attributes"] = list(invented)
+    summary |= made_up_fields(judges[0][1], schema)
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     source = provenance(config, loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
@@ -125,7 +124,7 @@ def plan_population(cfg: DictConfig) -> float:
         write_schema(home / SCHEMA, schema)
         save_histories(home / HISTORIES, histories, source)
     pictures = _draw(folder, trees, summary, cfg.pictures)
-    _show(console, folder, rows, summary, _files(trees, cfg.pictures))
+    _show(console, folder, rows, summary, *_files(trees, cfg.pictures))
     figures = {"gains": (gains_report.COLUMNS, gains_report.table_rows(rows))}
     tracking.finish(summary, figures, lambda: pictures, lambda: {"trees": folder / TREES})
     return float(summary["mean_objective_careful"])
@@ -178,11 +177,7 @@ def _draw(
 
 
 def _show(
-    console: Console,
-    folder: Path,
-    rows: Sequence[Gain],
-    summary: dict[str, Any],
-    files: Sequence[tuple[str, str]],
+    console: Console, folder: Path, rows: Sequence[Gain], summary: dict[str, Any], *files: tuple[str, str]
 ) -> None:
     console.print(gains_report.gains_table(rows, summary["judge"], summary["judge_is_simulated"]))
     console.print(gains_report.notes(rows), highlight=False)

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from envs import Schema, UserError, load_schema, penguin_schema
+from envs import Schema, UserError, penguin_schema
 from envs.judges.made_up import made_up_by
-from envs.schema import FILE_NAME as SCHEMA
 from envs.schema import MAX_ASKABLE
 from policies.embeddings import Embedding, static_embedding
 from policies.retrieval import Index
-from search.path_table import PathTable
+from search.path_table import PathTable, schema_of_run
 from search.population.history_values import FILE_NAME as HISTORIES
 from search.population.history_values import NOT_ASKED, HistoryValues, load_histories
 from search.population.policy_tree import STOP
@@ -201,12 +200,6 @@ class PlanIndex:
     def queries(self, rows: np.ndarray) -> list[str]:
         """Return the stored queries of `rows` (int64[K])."""
         return self.table.table["query"].take(rows).to_pylist()
-
-
-def schema_of_run(paths: str | Path) -> Schema | None:
-    """Return the schema beside the table in `paths`, a run folder or a Parquet file; None where none is."""
-    file = (Path(paths) if Path(paths).is_dir() else Path(paths).parent) / SCHEMA
-    return load_schema(file) if file.exists() else None
 
 
 def _one(column: Any) -> Any:

@@ -31,7 +31,7 @@ def sensitivity_page(
 ) -> str:
     """Return the page of `rows`; `n` scenarios, `calls` of the judge; `made_up`: what it made up, a line."""
     mark = " (SIMULATED)" if simulated else ""
-    whole = sorted((r for r in rows if r.domain == ALL and r.kind == SHAPLEY), key=_by_worth)
+    whole = sorted((r for r in rows if r.domain == ALL and r.kind == SHAPLEY), key=lambda r: r.worth.rank)
     most, least = whole[-1], whole[0]
     sure, harmful = (sum(r.worth.verdict == side for r in whole) for side in ("above", "below"))
     real = (
@@ -58,7 +58,7 @@ def sensitivity_page(
         KeyFact(f"Worth least{mark}", f"{least.attribute}: {with_interval(least.worth, signed=True)}."),
     ]
     if cells:
-        low = min(cells, key=_by_worth)
+        low = min(cells, key=lambda r: r.worth.rank)
         said = f"{low.attribute} in {low.domain}: {with_interval(low.worth, signed=True)}."
         cards.append(KeyFact(f"Least of {len(cells)} by domain{mark}", said))
     title = f"{most.attribute} is worth most to the judge {judge}{mark}"
@@ -105,10 +105,6 @@ def _cell(worth: Interval, narrow: bool) -> str:
     if narrow:
         return f"{value:.2f}".replace("0.", ".", 1)
     return f"{value:+.2f}\n\u00b1{half:.2f}"
-
-
-def _by_worth(row: MeanWorth) -> float:
-    return -math.inf if math.isnan(row.worth.estimate) else row.worth.estimate
 
 
 def worth_grids(rows: Sequence[MeanWorth], title: str) -> list[Grid]:

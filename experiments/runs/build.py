@@ -29,11 +29,11 @@ from policies import Agent
 from policies.dialogue import Responder
 from policies.dialogue_state import Policy
 from policies.embeddings import Embedding
-from policies.plan_index import schema_of_run
 from policies.serving.questions.gates import QuestionGate
 from policies.understanding.detectors.first_alarm import BesideRules, FirstAlarm
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Detector, Reader
+from search.path_table import schema_of_run
 from search.planning import Prior
 from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
 from experiments.evaluation.methods.models import Asked
 from experiments.evaluation.methods.population_plans import POPULATION, POPULATION_ALL, cost_name
 from experiments.evaluation.report import grids
+from experiments.evaluation.report.about import About
 from experiments.evaluation.report.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.report.findings import ablation_rows, findings, unscored_lines
 from experiments.evaluation.report.first_screen import (
@@ -62,32 +63,6 @@ FILES = [
     ("results.parquet", "one row a method, scenario and draw of the judge"),
     ("variations.parquet", "the same for the robustness checks"),
 ]
-
-
-@dataclass(frozen=True)
-class About:
-    """What an evaluation was of.
-
-    `target`: the model whose answers are judged, None where none answers. `asked`: what a model that chooses
-    or rates was asked. `about_trees`: a line on the policy trees beside the table. `made_up_attributes`:
-    those whose worth the judge makes up.
-    """
-
-    judge: str
-    simulated: bool
-    scenarios: str
-    budget: int
-    names: tuple[str, ...]
-    n_train: int
-    folds: int
-    value_cost: float
-    seed: int
-    draws: int
-    level: float
-    target: str | None = None
-    asked: tuple[Asked, ...] = ()
-    about_trees: str = ""
-    made_up_attributes: tuple[str, ...] = ()
 
 
 class Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from envs.checking.json_values import with_nulls
 from experiments.pages import Grid
 from experiments.penguin.models.board_page import board_page
 from experiments.penguin.models.boards import Board, board_cells, corrected_board_grid, refusal_cells
@@ -65,16 +65,7 @@ def write_boards(
         "cells": cells,
         "refusals": [row for board in boards for row in refusal_cells(board)],
     }
-    text = json.dumps(_without_nan(about), indent=1, allow_nan=False)
+    text = json.dumps(with_nulls(about), indent=1, allow_nan=False)
     (folder / BOARD_JSON).write_text(text + "\n", encoding="utf-8")
     shutil.copyfile(DATA / SCHEMA, folder / SCHEMA)
     (folder / PAGE).write_text(board_page(boards, grids), encoding="utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    """Return plain data with null for what is no finite number."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -38,14 +38,10 @@ def board_page(boards: Sequence[Board], grids: Sequence[Grid]) -> str:
     )
     first = boards[0]
     whole = [m for m in first.means if m.domain == ALL]
-    best = max(whole, key=_score)
+    best = max(whole, key=lambda m: m.score.rank)
     title = f"{best.model}, {best.condition}, has the highest mean score"
     terms = (*TERMS, "SIMULATED") if simulated else TERMS
     return page(title, (), notice, [*drawings, *grids], _facts(boards, whole), gain_cards(first), terms)
-
-
-def _score(mean: ModelMean) -> float:
-    return -math.inf if math.isnan(mean.score.estimate) else mean.score.estimate
 
 
 def _facts(boards: Sequence[Board], whole: Sequence[ModelMean]) -> list[KeyFact]:

@@ -25,8 +25,8 @@ _FILLERS = frozenset(
         "well oh um uh so honestly actually usually normally mostly maybe perhaps probably about around "
         "roughly approximately like only just almost nearly over under at least most up to more less than "
         "between i i'm i've think guess suppose have had got do did get take would i'd say it's it is that's "
-        "some a an any of or and in total all now right really these days lately ever far anymore single with "
-        "them those these"
+        "some a an any of or and in total all now right really these days lately ever far anymore single "
+        "with them those these"
     )
 )
 _NOTHING = frozenset(

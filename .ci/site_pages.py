@@ -26,7 +26,7 @@ WHOLE_FILES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages (MkDocs' event); some replace files that help readers of a checkout."""
+    """Add the pages (MkDocs' event); some stand for files that say where to look."""
     from mkdocs.structure.files import File
 
     for name, text in pages().items():

@@ -141,7 +141,7 @@ def _board(cfg: DictConfig, parts: _BenchmarkParts, protocol: str, progress: Pro
     schema = parts.scenarios[0].schema
     return Board(
         protocol, called, simulated, rows, means, differences, refusals, corrected, n_labels,
-        is_published_of(schema.names), made_up(first, schema),
+        is_published_of(schema.names), made_up(first, schema), cfg.level,
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from experiments.console.arguments import mistakes_in_one_line, parser
 from experiments.console.plain_errors import nearest
 from experiments.runs.failures import counted_reasons, read_failures, reason_lines
 from experiments.runs.plan_journal import find_plan
+from experiments.viewer.plan_steps import PlanStep, number, signed, steps_of
 from search.path_table import FILE_NAME, PathRecord, PathTable, schema_of_run
 from search.planning import Failure, ScenarioPlan
 
@@ -33,37 +33,24 @@ def plan_tree(record: PathRecord, plan: ScenarioPlan | None) -> Tree:
         f"judge {escape(record.judge)}{simulated}, budget {record.budget}, {record.judge_calls} judge calls"
     )
     root.add(f"[italic]{escape(record.query)}[/italic]")
-    node = root.add(f"nothing known: score {_number(record.path_scores[0])}")
-    for step, name in enumerate(record.path):
-        gain = _gain(record.path_scores, step)
-        node = node.add(
-            f"ask [bold]{escape(name)}[/bold]: score {_number(record.path_scores[step + 1])} ({gain})"
-        )
+    node = root.add(f"nothing known: score {number(record.path_scores[0])}")
+    for step in steps_of(record, plan):
+        gain = "gain unknown" if step.gain is None else signed(step.gain)
+        node = node.add(f"ask [bold]{escape(step.attribute)}[/bold]: score {number(step.after)} ({gain})")
         if plan is not None:
-            _alternatives(node, plan, step, name)
+            _weighed(node, step)
     if plan is not None:
         stopped = f"; {escape(plan.stopped)}" if plan.stopped else ""
-        root.add(f"everything known: score {_number(plan.score_full)}{stopped}")
+        root.add(f"everything known: score {number(plan.score_full)}{stopped}")
     return root
 
 
-def _alternatives(node: Tree, plan: ScenarioPlan, step: int, chosen: str) -> None:
-    rows = [(name, visits, value) for s, name, visits, value in plan.alternatives if s == step]
-    rows.sort(key=lambda row: (row[0] != chosen, -row[1], math.inf if math.isnan(row[2]) else -row[2]))
+def _weighed(node: Tree, step: PlanStep) -> None:
     weighed = node.add("[dim]weighed (value: the best the search saw below it)[/dim]")
-    for name, visits, value in rows:
-        mark = "*" if name == chosen else " "
+    for name, visits, value, chosen in step.weighed:
+        mark = "*" if chosen else " "
         count = f", {visits} visits" if visits >= 0 else ""
-        weighed.add(f"[dim]{mark} {escape(name)}: value {_number(value)}{count}[/dim]")
-
-
-def _gain(scores: Sequence[float | None], step: int) -> str:
-    before, after = scores[step], scores[step + 1]
-    return "gain unknown" if before is None or after is None else f"{after - before:+.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "unscored" if value is None or math.isnan(value) else f"{value:.2f}"
+        weighed.add(f"[dim]{mark} {escape(name)}: value {number(value)}{count}[/dim]")
 
 
 def show(paths: Path, scenario_id: str | None, console: Console) -> None:

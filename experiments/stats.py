@@ -38,6 +38,11 @@ class Interval(NamedTuple):
         """On which side of zero the interval lies: `below`, `above`, or `undecided`."""
         return "below" if self.high < 0.0 else "above" if self.low > 0.0 else "undecided"
 
+    @property
+    def rank(self) -> float:
+        """The estimate as a key to sort by: where nothing was scored, below all others."""
+        return -math.inf if math.isnan(self.estimate) else self.estimate
+
     def excludes_zero(self) -> bool:
         """Tell whether zero lies outside of the interval."""
         return self.verdict != "undecided"
@@ -225,12 +230,10 @@ def clustered_mean(values: np.ndarray, clusters: np.ndarray, level: float = 0.95
     """
     kept = ~np.isnan(values)
     values, clusters = values[kept], clusters[kept]
-    if not len(values):
-        return Interval(math.nan, math.nan, math.nan)
-    mean = float(values.mean())
+    mean = float(values.mean()) if len(values) else math.nan
     sums = np.bincount(np.unique(clusters, return_inverse=True)[1], weights=values - mean)
     n = len(sums)
-    if n == 1:
+    if n < 2:
         return Interval(mean, math.nan, math.nan)
     half = student_t(n - 1, level) * math.sqrt(n / (n - 1) * float((sums**2).sum())) / len(values)
     return Interval(mean, mean - half, mean + half)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from envs import Schema, UserError, load_schema
+from envs.checking.json_values import with_nulls
 from envs.schema import FILE_NAME as SCHEMA
 
 if TYPE_CHECKING:
@@ -234,9 +234,7 @@ def record_of(row: Mapping[str, Any]) -> PathRecord:
     """Return the record of a row given as a mapping (from Arrow or JSON); NaN scores become None."""
     values = {name: row[name] for name in COLUMNS}
     values["path"] = tuple(values["path"])
-    values["path_scores"] = tuple(
-        None if score is None or math.isnan(score) else score for score in values["path_scores"]
-    )
+    values["path_scores"] = tuple(with_nulls(list(values["path_scores"])))
     return PathRecord(**values)
 
 

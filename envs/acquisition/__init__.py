@@ -1,1 +1,1 @@
-"""Behind the Gymnasium environment: the rules, its arguments, parts by name, and how it is registered."""
+"""Behind the Gymnasium environment: the rules, its arguments, and its parts by name or file."""

@@ -33,6 +33,9 @@ def _mapping(value: object) -> object:
     return dict(value or {}) if value is None or isinstance(value, Mapping) else value
 
 
+Seconds = Annotated[float, Field(gt=0)]
+
+
 @settings
 class Endpoint:
     """An OpenAI-compatible endpoint and the model asked there.
@@ -60,7 +63,7 @@ class Endpoint:
     extra_body: Annotated[Mapping[str, Any], BeforeValidator(_mapping)] = Field(
         default_factory=dict, repr=False, description="fields that only some servers know (cache_prompt)"
     )
-    timeout_s: float = Field(default=120.0, gt=0, description="seconds a request may take")
+    timeout_s: Seconds = Field(default=120.0, description="seconds a request may take")
     max_retries: int = Field(
         default=6, ge=0, description="repetitions of a request that fails while others are answered"
     )

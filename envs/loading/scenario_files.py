@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 from envs.errors import UserError
@@ -23,8 +23,8 @@ from envs.loading import layouts, streams
 from envs.loading.keys_of_files import Keys, read_mapping
 from envs.loading.records import BadRecord
 from envs.loading.seen_ids import SeenIds
-from envs.loading.stored_scenarios import StoredScenarios
-from envs.scenario import Scenario, most_present, within_one_plan
+from envs.loading.stored_scenarios import StoredScenarios, narrowed
+from envs.scenario import Scenario
 from envs.schema import MAX_ASKABLE, Schema, penguin_schema
 
 MAX_BAD = 1000
@@ -130,25 +130,13 @@ def _collected(
             good.append(record)
     if not n_good:
         raise _nothing(reading, bad, n_bad)
-    kept = _narrowed(good, wanted, limit) if whole else good
+    kept = narrowed(good, wanted, limit) if whole else good
     if not kept:
         raise UserError(
             f"{reading.source}: split {split} holds none of {n_good} scenarios, expected at least one"
         )
     found = kept if isinstance(kept, StoredScenarios) else tuple(kept)
     return ScenarioSet(found, tuple(bad), reading.source, reading.sha256, n_bad, reading.layout)
-
-
-def _narrowed(
-    good: list[Scenario] | StoredScenarios, wanted: Callable[[Scenario], bool], limit: int | None
-) -> list[Scenario] | StoredScenarios:
-    """Return those that are `wanted`, over the attributes that most of all have a value of."""
-    if not isinstance(good, StoredScenarios):
-        return [s for s in within_one_plan(good) if wanted(s)][:limit]
-    kept = StoredScenarios(good.schema.restricted(most_present(good)))
-    for scenario in islice(filter(wanted, good), limit):
-        kept.append(dataclasses.replace(scenario, schema=kept.schema))
-    return kept
 
 
 @functools.cache

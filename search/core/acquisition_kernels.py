@@ -79,7 +79,7 @@ def expected_maximum(mean, covariance, spread, nodes, weights):
 
 @njit("int64[::1](float64[:], float64[:, ::1])", **_FAST)
 def times_highest(mean, draws):
-    """Return int64[S], in how many of D draws mean + draws, float64[S, D], is highest; ties: the first."""
+    """Return int64[S], in how many of D draws `mean + draws` (float64[S, D]) is highest; first of equals."""
     first, top = np.zeros(draws.shape[1], np.int64), np.full(draws.shape[1], -np.inf)
     for s in range(mean.size):
         for d in range(first.size):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.elementwise import each
-from search.core import surface_regression as core
+from search.core import surface_posterior
 from search.core.acquisition_kernels import mixed_covariance
 from search.core.linear_algebra import row_product
 from search.surrogate.response_surface import Evaluations, Sets, SurfaceModels, with_pairs
@@ -66,7 +66,7 @@ class Posterior:
         if start is not None:
             dual[:, : start.dual.shape[1]] = start.dual
             base = start.base.copy()
-        fit = core.posterior(
+        fit = surface_posterior.posterior(
             *sets.gram(at, at),
             models.pair_scale**2,
             sets.mean[at],
@@ -100,7 +100,7 @@ class Posterior:
         return Beliefs(
             self,
             sets,
-            core.mixture(
+            surface_posterior.mixture(
                 self.weight,
                 self._root,
                 self._slope,

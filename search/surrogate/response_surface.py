@@ -119,7 +119,8 @@ class Evaluations(NamedTuple):
         """Return the summary of the scores of each set, at the places `at`."""
         counts = np.array([float(len(seen)) for seen in scores])
         means = np.array([sum(seen) / len(seen) for seen in scores])
-        within = sum((s - m) ** 2 for seen, m in zip(scores, means.tolist(), strict=True) for s in seen)
+        repeated = ((seen, m) for seen, m in zip(scores, means.tolist(), strict=True) if len(seen) > 1)
+        within = sum((s - m) ** 2 for seen, m in repeated for s in seen)
         return cls(np.array(at, np.int64), means, counts, float(within), int(counts.sum()) - len(counts))
 
 

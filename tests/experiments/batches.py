@@ -1,8 +1,8 @@
 """Runs in batches beside a direct one: `python -m tests.experiments.batches 500 --kills 3`.
 
 Plans so many scenarios three times over the scripted server, each time with a cache of its own: directly, in
-batches, and in batches with so many `kill -9`, at moments drawn from the time between one batch's creation
-and the next one's. Compares the rows, counts each request that was answered, prices all with the file prices.
+batches, and in batches with so many `kill -9`, some random time after a batch was made. Compares the rows,
+counts each request that was answered, and tells what it cost by the packaged prices.
 """
 
 import argparse

@@ -12,10 +12,10 @@ from envs.judges.made_up import made_up, made_up_by, made_up_line
 from envs.judges.panel import PanelJudge
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_scenarios, person_share
+from experiments.comparison import paired
 from experiments.comparison.searchers import AUTO, search_nodes, searcher_for
 from experiments.evaluation.sides import sides_of, with_enough_to_test
 from experiments.penguin.run_claims import run_claims
-from experiments.runs import paired
 from experiments.runs.failures import counted_reasons, reason_lines
 from experiments.serve import gate_line
 from search.planning import Failure

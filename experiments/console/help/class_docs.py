@@ -6,7 +6,7 @@ import ast
 import functools
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -66,7 +66,10 @@ def parameters(target: str) -> dict[str, Parameter]:
     inherited: dict[str, Parameter] = {}
     for base in reversed(found.bases):
         inherited |= parameters(base)
-    return inherited | _fields(found, target)
+    own = _fields(found, target)
+    for name in own.keys() & inherited.keys():  # another default alone: it means what it meant
+        own[name] = replace(own[name], meaning=own[name].meaning or inherited[name].meaning)
+    return inherited | own
 
 
 def _constructor(node: ast.ClassDef | ast.FunctionDef) -> ast.FunctionDef | None:

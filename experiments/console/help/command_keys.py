@@ -118,7 +118,7 @@ class _Reader:
         items = node.get("defaults", [])
         schema = next(SCHEMAS[item] for item in items if isinstance(item, str) and item in SCHEMAS)
         groups = list(self._groups(items, ""))
-        fields = {field.name: field for field in dataclasses.fields(schema)}
+        fields = {field.name: field for field in _own_first(schema)}
         for group in groups:
             if group.name in fields:
                 group.meaning = fields[group.name].metadata.get("meaning", "")
@@ -179,6 +179,13 @@ class _Reader:
                 yield _of_field(shapes[name], value, prefix)
             else:
                 yield Key(prefix + name, value, meaning=comments.get(name, ""), target=owner)
+
+
+def _own_first(schema: type) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a command's schema, those that it shares with others behind its own."""
+    return sorted(
+        dataclasses.fields(schema), key=lambda field: field.name not in vars(schema)["__annotations__"]
+    )
 
 
 def _harness_keys(node: Mapping[str, Any]) -> dict[str, dataclasses.Field[Any]]:

@@ -49,6 +49,7 @@ class Board:
     n_labels: int = 0
     published: bool = True
     made_up: tuple[str, ...] = ()
+    level: float = 0.95
 
 
 def corrected_by_labels(

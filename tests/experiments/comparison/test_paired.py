@@ -49,7 +49,7 @@ def test_nothing_in_common_is_no_number():
     (pair,) = compare({"a": scores([3]), "b": scores([3], start=5)})
     assert pair.n == 0
     assert math.isnan(pair.difference)
-    assert pair.verdict == "undecided"
+    assert pair.verdict == "-"
 
 
 def test_queries_of_one_person_are_drawn_together():

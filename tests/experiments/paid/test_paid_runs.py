@@ -53,6 +53,23 @@ def ranked(url, *more):
     return ("scenarios.path=s.jsonl", "search.num_simulations=15", "+budget=2", SERIAL, *keys, *more)
 
 
+def test_judge_and_prior_keep_ledgers_of_their_own(command, folder):
+    """One limit each: what the one takes leaves the other's alone."""
+    with ScriptedServer() as running:
+        given = [key for key in paid(running.url, "scenarios.limit=1") if key != "search=greedy"]
+        keys = (
+            "search.num_simulations=15",
+            *ranked(running.url)[3:],
+            "prior.max_requests=100",
+            "judge.max_requests=9",
+        )
+        done = command(*given, *keys)
+        assert done.code == 3
+        assert "judge.max_requests=9: reached after 9 requests" in done.err
+        assert running.seen.requests > 9
+    assert {path.name for path in (folder / "out").glob("ledger*")} == {"ledger.jsonl", "ledger_prior.jsonl"}
+
+
 def test_the_first_line_says_what_it_takes_and_the_run_keeps_to_it(command, folder):
     with ScriptedServer() as running:
         done = command(*paid(running.url, "scenarios.limit=4"))

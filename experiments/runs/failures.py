@@ -19,7 +19,7 @@ _KINDS = 1000
 """Distinct reasons that are counted apart."""
 _PLACE = re.compile(r"^(?:[a-z]+ \d+(?:[ ,]+))*[a-z]+ \d+: ")
 """Where a record stands in its file ("line 3: ", "index 3 query 4: ")."""
-_OWN = re.compile(r"text of [\d,]+ characters|key [\d,]+")
+_OWN = re.compile(r"text of [\d,]+ characters|key \d+, of [\d,]+ characters,")
 """What differs from record to record where the mistake is the same."""
 
 

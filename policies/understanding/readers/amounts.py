@@ -1,6 +1,7 @@
 """What a reply to a question for a number tells, where the attribute has no patterns of its own.
 
-"none" is 0 where a level holds it. An amount in words ("a few"), of another unit ("14 beers" where glasses
+"none" is 0 where a level holds it, or the level whose phrase it is ("Do you have allergies?" "No, none of
+those"). An amount in words ("a few"), of another unit ("14 beers" where glasses
 are asked) or of another period ("2 a day" where weeks are) is kept as its words, without number or level.
 """
 
@@ -24,7 +25,8 @@ _FILLERS = frozenset(
         "well oh um uh so honestly actually usually normally mostly maybe perhaps probably about around "
         "roughly approximately like only just almost nearly over under at least most up to more less than "
         "between i i'm i've think guess suppose have had got do did get take would i'd say it's it is that's "
-        "some a an any of or and in total all now right really these days lately ever far anymore single with"
+        "some a an any of or and in total all now right really these days lately ever far anymore single "
+        "with them those these"
     )
 )
 _NOTHING = frozenset(
@@ -41,6 +43,7 @@ _PERIOD = re.compile(
     r"|\b(hour|dai|night|week|month|year)ly\b"
 )
 _SUM = re.compile(r"\s*[\w'/]*\s*(?:,|\+|&|and|plus)\s*")
+_YES_OR_NO = re.compile(r"\W*(?:do|does|did|are|is|were|have|has|can) ", re.I)
 _COUNTED = re.compile(r"\bhow (?:many|much|often)\b")
 
 
@@ -50,13 +53,15 @@ def amount(text: str, attribute: Attribute, said: Value | None) -> Value | None:
     None: it is none, or what was read of it otherwise (`said`) is right as it is.
     """
     plain = straight(text).casefold()
-    if not attribute.numeric or attribute.reads or len(plain) > _LONGEST or THIRD.search(plain):
+    if attribute.reads or len(plain) > _LONGEST or THIRD.search(plain):
         return None
     question = f"{attribute.name} {attribute.question} {attribute.unit}".casefold()
     asked = {_singular(word) for word in _WORD.findall(question)}
     found, told = quantities(plain), Value(text.strip(" .,!\n"))
     if not found:
         return _in_words(told, _WORD.findall(plain), attribute, asked)
+    if not attribute.numeric:
+        return None
     others = [one for one in found if not _fits(one, attribute, asked)]
     if said is not None and said.number is not None:
         summed = len(found) > 1 and others and _SUM.fullmatch(plain[found[0].end : found[1].start])
@@ -77,9 +82,13 @@ def _in_words(told: Value, words: list[str], attribute: Attribute, asked: set[st
     if not all(word in _VAGUE or word in _NOTHING or _singular(word) in asked for word in own):
         return None
     if not _VAGUE.isdisjoint(own):
-        return told
-    if _NOTHING.isdisjoint(own) or own in (["no"], ["nope"], ["not"]):
+        return told if attribute.numeric else None
+    is_bare = own in (["no"], ["nope"]) and not _YES_OR_NO.match(attribute.question)
+    if _NOTHING.isdisjoint(own) or own == ["not"] or is_bare:
         return None
+    if not attribute.numeric:
+        named = next((level.name for level in attribute.levels if "none" in level.phrases), None)
+        return None if named is None else replace(told, level=named)
     counted = bool(_COUNTED.search(attribute.question.casefold()))
     if attribute.unit.casefold() == "years" and not counted:
         return None  # nobody is 0 years old who is asked for an age

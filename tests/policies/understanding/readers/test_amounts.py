@@ -22,6 +22,12 @@ SCHEMA = """
 - name: Children
   question: How many children do you have?
   levels: {childless: {max: 0}, parent: {min: 1}}
+- name: Allergies
+  question: Do you have any allergies?
+  levels: {free: [none], some: ["pollen*", "nut*"]}
+- name: Medicines
+  question: Which medicines do you take?
+  levels: {free: [none], some: ["pain*"]}
 - name: Weight
   question: How much do you weigh?
   unit: kg
@@ -57,6 +63,11 @@ TOLD = [
     ("Children", "two boys", None, None),
     ("Weight", "140 pounds", None, None),
     ("Age", "500 months", None, None),
+    ("Allergies", "No.", "free", None),
+    ("Allergies", "none of those", "free", None),
+    ("Allergies", "I have no allergies", "free", None),
+    ("Allergies", "pollen", "some", None),
+    ("Medicines", "I don't take any medicines", "free", None),
 ]
 
 
@@ -79,6 +90,8 @@ def test_what_is_told_is_kept_and_no_level_made_up(schema, asked, reply, level, 
         ("Alcohol", "my dad drinks 10 beers"),
         ("Alcohol", "n/a"),
         ("Age", "none"),
+        ("Medicines", "no"),
+        ("Allergies", "no comment"),
     ],
 )
 def test_what_tells_no_amount_is_none(schema, asked, reply):

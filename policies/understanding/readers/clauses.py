@@ -18,10 +18,13 @@ _PARTNERS = r"husband|wife|partner|girlfriend|boyfriend|spouse|fianc[e\u00e9]e?|
 SELF = re.compile(r"\b(?:i|i'm|im|i've|i'd|i'll|me|myself|mine|my own|ah|ah'm|we|we're|we've|us|our)\b")
 THIRD = re.compile(
     rf"\b(?:he|she|they|he's|she's|they're|his|her|hers|their|someone|somebody|people|everyone|you|your|"
+    r"(?<!i'm )(?<!i am )(?<!im )(?<!as )(?:the|that|this|some) (?:\w+ )?"
+    r"(?:girl|boy|guy|man|woman|lad|lass|lady|bloke|kid|person|chap|fella|hero|heroine|character|narrator)|"
+    r"(?:mum|mom|dad|nan|gran|grandad|grandma|grandpa)(?:'s| is| was| has)|"
     rf"(?:my|our|his|her|their|a|the|an|some|one of my) (?:\w+ )?(?:{_OTHERS}|{_PARTNERS})(?:'s)?)\b"
 )
 DENIED = re.compile(
-    r"\b(?:not|no|never|none|without|neither|nor|nobody|hardly|isn'?t|aren'?t|wasn'?t|weren'?t|don'?t|doesn'?t|didn'?t|"
+    r"\b(?:not|no|never|none|without|neither|nor|nobody(?:'s)?|hardly|isn'?t|aren'?t|wasn'?t|weren'?t|don'?t|doesn'?t|didn'?t|"
     r"haven'?t|hasn'?t|hadn'?t|can'?t|cannot|won'?t|wouldn'?t|ain'?t|stopped|far from)(?: \w+){0,3} ?$"
 )
 SUPPOSED = re.compile(
@@ -95,9 +98,9 @@ def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -
 
 
 def _speaks_of_self(sentence: str, start: int) -> bool:
-    """Tell whether `sentence` speaks of its writer; where it names nobody, its first words do."""
+    """Tell whether `sentence` speaks of its writer; where it has named nobody yet, its first words do."""
     if SELF.search(sentence):
         return True
-    if any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence)):
+    if any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence, 0, start)):
         return False
     return start <= _FIRST or re.search(r"\bm[ay]\b", sentence) is not None

@@ -108,6 +108,13 @@ def test_bands_of_profiles_keep_their_level(value, code):
         ("I've had two strokes. May I fly?", "Health Status", "poor"),
         ("My gp says I'm perfectly healthy. Is fasting fine?", "Health Status", "good"),
         ("I've been on edge for weeks. Is melatonin safe?", "Mental Health Status", "strained"),
+        ("Came out as agender on Monday and my aunt hung up. Do I ring?", "Gender", "gender diverse"),
+        ("Single again since Easter. Is a dog a mad idea?", "Marital Status", "single"),
+        ("We're sofa surfing until the flat is dry. Who pays?", "Economic Status", "precarious"),
+        ("A touch of gout, else nothing. Is a marathon silly?", "Health Status", "fair"),
+        ("Left school at fourteen. Can I still sit for a licence?", "Education Level", "school"),
+        ("Finished law school, then nothing. Do I apply abroad?", "Education Level", "graduate"),
+        ("I tried to drown myself at sixteen. Do I tell my son?", "Past Self-Harm History", "past"),
     ],
 )
 def test_what_a_question_tells_in_passing(text, attribute, level):
@@ -127,6 +134,10 @@ def test_what_a_question_tells_in_passing(text, attribute, level):
         "An aged widower in our street sells honey.",
         "At fourteen I used to collect stamps.",
         "The fridge is empty and the pan is broken.",
+        "The girl at the counter was crying.",
+        "Dad's retired from the mill and bored.",
+        "Our team has been married to this plan since May.",
+        "Nobody's getting divorced here.",
     ],
 )
 def test_what_is_asked_supposed_past_or_of_others_is_no_fact(text):

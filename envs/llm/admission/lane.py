@@ -23,10 +23,14 @@ FAILED_IN_A_ROW = 3
 _A_QUOTA = 1 / 6
 """Share of a minute that a cool-down has to last to be taken for a quota by the minute."""
 _GROWTH = 1.1
-"""How much a quota that was found out grows in each minute without a refusal."""
+"""How much a quota that was found out grows in the first minute without a refusal, to the n-th in the n-th.
+
+A quota that is one is found again at once. What was none, such as an outage that came after few answers, is
+forgotten within minutes.
+"""
 
 
-Kind = Literal["answered", "refused", "astray", "throttled", "outage", "failed", "unsent", "unknown"]
+Kind = Literal["answered", "refused", "astray", "throttled", "busy", "outage", "failed", "unsent", "unknown"]
 
 
 class PaceSignal(NamedTuple):
@@ -35,6 +39,7 @@ class PaceSignal(NamedTuple):
     Attributes
     ----------
     kind : `answered`; `refused`: an answer, but no; `throttled`: the endpoint wants fewer requests;
+        `busy`: the same, but for now, which says nothing of a quota;
         `outage`, `failed`: no answer, or an error of the endpoint's (`failed`: perhaps by this request);
         `astray`: refused for its route, before it came to the model and to what counts for it;
         `unsent`; `unknown`: who sent it is gone
@@ -99,6 +104,7 @@ class Lane:
         self._throttled_at: float | None = None
         self._first_throttled = 0.0
         self._before = 0
+        self._may_be_quota = False
         self._failing_since: float | None = None
         self._answered_at = -math.inf
         self._left: int | None = None
@@ -176,7 +182,8 @@ class Lane:
             if passage.sent < self._throttled_at:
                 self._before = max(self._before, self._taken(now))
                 return  # sent before the refusal, it says nothing of now
-            if now - self._first_throttled >= _A_QUOTA * MINUTE_S and self._before:
+            lasted = now - self._first_throttled >= _A_QUOTA * MINUTE_S
+            if lasted and self._before and self._may_be_quota:
                 self._found = (self._before, now)
             self._throttled_at = None
         self._rank = 0
@@ -186,15 +193,17 @@ class Lane:
         self.failures += 1
         if self._failing_since is None:
             self._failing_since = max(passage.sent, self._answered_at)
-        throttled = signal.kind == "throttled"
+        throttled = signal.kind in ("throttled", "busy")
         if throttled:
             self._change(passage, False, 0.0)
             if self._throttled_at is None:
                 self._first_throttled = now
+                self._may_be_quota = False
                 self._before = self._taken(now)
                 self._found = self._shrunk(now)
                 self._window = max(1.0, min(self._window, at_once) / 2)
             self._throttled_at = now
+            self._may_be_quota |= signal.kind == "throttled"
         else:
             self._in_a_row += 1
         if throttled or self._in_a_row >= FAILED_IN_A_ROW:
@@ -216,7 +225,8 @@ class Lane:
         if self._found is None:
             return math.inf
         most, since = self._found
-        return most * _GROWTH ** ((now - since) / MINUTE_S)
+        minutes = min((now - since) / MINUTE_S, 60.0)  # by then it is none
+        return most * float(_GROWTH ** (minutes * (minutes + 1) / 2))
 
     def _shrunk(self, now: float) -> tuple[float, float] | None:
         """Return what is taken for the quota after a refusal: one step of growth less, which begins anew."""

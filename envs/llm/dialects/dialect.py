@@ -33,6 +33,7 @@ class Dialect:
         self._limit = _LIMITS[own]
         self._limit_changed = False
         self._left_out: set[str] = set()
+        self._said: set[str] = set()
         self._most_logprobs: int | None = None
         self._system = True
         self._streams_only = False
@@ -140,6 +141,10 @@ class Dialect:
         return True
 
     def _say(self, what: str) -> None:
+        """Log it once: all requests that were under way find it out."""
+        if what in self._said:
+            return
+        self._said.add(what)
         _LOG.warning("%s: model %s %s", self.endpoint.place, self.endpoint.model, what)
 
 

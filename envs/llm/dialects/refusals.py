@@ -64,6 +64,7 @@ _THROTTLED = re.compile(
     r"|try again (?:in|later)|requests per minute|too many concurrent",
     re.I,
 )
+_THROTTLED_FOR_US = re.compile(r"too many requests|rate.?limit|quota|requests per minute", re.I)
 _CREDIT_GONE = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 _TOO_LARGE = re.compile(r"request too large", re.I)
 _STREAMS_ONLY = re.compile(
@@ -82,7 +83,7 @@ _ADVICE = {
     "max_completion_tokens": "max_output_tokens",
 }
 
-Passing = Literal["throttled", "outage", "failed"]
+Passing = Literal["throttled", "busy", "outage", "failed"]
 
 
 @dataclass(frozen=True)
@@ -141,15 +142,15 @@ def is_filtered(error: Refusal) -> bool:
 def passing(error: Refusal) -> Passing | None:
     """Return how the same request can succeed another time, None = it cannot.
 
-    `throttled`: when fewer are sent; `outage`: when the endpoint, or what is before it, is up again;
-    `failed`: at once, perhaps.
+    `throttled`: when fewer are sent; `busy`: that, or when it is less busy;
+    `outage`: when the endpoint, or what is before it, is up again; `failed`: at once, perhaps.
     """
     status = error.status
     if status == 429:
         final = str(error.code) in _CREDIT_GONE or str(error.type) in _CREDIT_GONE
         return None if final or _TOO_LARGE.search(error.said) else "throttled"
     if status in (503, 529):
-        return "throttled"
+        return "throttled" if _THROTTLED_FOR_US.search(error.said) else "busy"
     if status in _GATEWAYS:
         return "outage"
     if status == 403 and _PAGE.match(_raw(error)):

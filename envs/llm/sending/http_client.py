@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import openai
 from openai._types import RequestOptions
@@ -13,6 +16,8 @@ from envs.llm.endpoint import Endpoint
 
 CONNECT_S = 3.0
 """Seconds to open a connection; a wrong URL is told after as many tries as `repetition` makes."""
+PROBE_S = 1.5
+"""Seconds for one more look at where none was opened: time for a packet that is sent again after one."""
 AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
 """Option of the package: hand out the answer with its headers, not what it holds."""
 _UNANSWERED = ("ConnectError", "ConnectTimeout")
@@ -57,6 +62,26 @@ def no_endpoint(cause: BaseException | None) -> str:
         )
     garbled = type(cause).__name__ == "RemoteProtocolError" and "illegal" in str(cause)
     return "something that does not speak HTTP answers" if garbled else ""
+
+
+async def is_silent(url: str) -> bool:
+    """Tell whether nobody takes a connection there within `PROBE_S`, by the system's own clock.
+
+    It waits in a thread, so that a loop that was busy meanwhile is no sign. Behind a proxy nothing is told.
+    """
+    parts = urlsplit(url)
+    address = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    def tried() -> bool:
+        try:
+            socket.create_connection(address, PROBE_S).close()
+        except TimeoutError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    return not getproxies() and await asyncio.to_thread(tried)
 
 
 async def absence(client: openai.AsyncOpenAI, within_s: float) -> str:

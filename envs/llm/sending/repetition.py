@@ -64,7 +64,7 @@ class Patience:
         health = await connection.engine.gate.health(connection.lane)
         connection.answered |= health.answers > 0
         if came.dropped is not None and not connection.answered:
-            self._look_whether_there_is_one(came.dropped)
+            await self._look_whether_there_is_one(came.dropped)
         if (signal.wait_s or 0.0) > endpoint.give_up_after:
             raise connection.no_answer(f"asks to wait {signal.wait_s:,.0f} s; {GOES_ON}")
         if health.failing_s >= endpoint.give_up_after:
@@ -77,12 +77,12 @@ class Patience:
         self._seen = health
         if self._failed > endpoint.max_retries or now - self._first >= endpoint.give_up_after:
             return False  # others are answered, or it may be this request that fails the endpoint
-        if signal.kind != "throttled":  # else all wait together, at the gate
+        if signal.kind not in ("throttled", "busy"):  # else all wait together, at the gate
             await asyncio.sleep(pause(max(0, self._failed - 1), signal.wait_s or 0.0, self._key))
         return True
 
     def _counts(self, signal: PaceSignal, health: Health, waited: float) -> bool:
-        if signal.kind == "throttled":
+        if signal.kind in ("throttled", "busy"):
             return False
         if self._seen is None or not self._connection.answered:
             return True
@@ -91,14 +91,15 @@ class Patience:
         is_alone = health.failures - self._seen.failures <= 1
         return signal.kind == "failed" and is_alone and health.failing_s <= waited
 
-    def _look_whether_there_is_one(self, cause: BaseException) -> None:
+    async def _look_whether_there_is_one(self, cause: BaseException) -> None:
         """Raise where nothing that speaks to us was ever there."""
         connection = self._connection
         connection.answered = type(cause).__name__ == "ReadTimeout"
         url = connection.endpoint.url
         found = "" if connection.answered else no_endpoint(cause)
         self._unanswered += 1
-        if found and not (_is_late(cause) and self._unanswered <= UNANSWERED_RETRIES):
+        may_come = _is_late(cause) and self._unanswered <= UNANSWERED_RETRIES
+        if found and not (may_come and not await connection.is_silent()):
             raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
         if not connection.answered and self._unanswered > UNANSWERED_RETRIES:
             raise connection.no_answer(

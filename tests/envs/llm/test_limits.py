@@ -139,6 +139,23 @@ def test_who_asks_after_an_outage_was_given_up_is_tried():
     asyncio.run(steps())
 
 
+@pytest.mark.parametrize(("kind", "most_s"), [("busy", 100), ("outage", 100), ("throttled", 600)])
+def test_an_outage_after_few_answers_is_no_quota_for_long(kind, most_s):
+    """Five answers, 45 s without one, then 200 more requests, one after the other; simulated time."""
+    now, came = 0.0, 0
+    one = lane.Lane(lambda: now)
+    while came < 205:
+        wait = one.delay(1.0)
+        now += wait
+        if not wait:
+            passage = one.send(1.0)
+            now += 0.1
+            is_down = 0.5 < now < 45.5
+            came += not is_down
+            one.end(passage, None if is_down else 1.0, PaceSignal(kind if is_down else "answered"))
+    assert 45.5 + 20.0 < now + 0.001 < most_s  # 5 a minute would take 40 minutes
+
+
 def worker_of(one):
     """A client in another process, but for the process: it asks the driver's gate over the link."""
     engine = Engine(one.engine.limits, f"{one.engine.token}/worker", one.engine.holdings.address())

@@ -1,9 +1,11 @@
 """The client over real HTTP: what is repeated, what is told at once, what is counted, what is never told."""
 
+import contextlib
 import json
 import math
 import multiprocessing
 import pickle
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +65,28 @@ def test_what_can_succeed_is_repeated(kind, monkeypatch):
         reply = client(running.url, timeout_s=0.5 if kind == "timeout" else 5.0).complete(ask())
         assert (reply.reason, reply.requests, running.seen.requests) == (None, 3, 3)
         assert reply.text.startswith("Scripted reply")
+
+
+def test_a_url_that_swallows_packets_is_told_after_one_try_and_one_more_look(monkeypatch):
+    """A full backlog: the system drops what asks for a connection, as a firewall does."""
+    monkeypatch.setattr(http_client, "CONNECT_S", 0.2)
+    monkeypatch.setattr(http_client, "PROBE_S", 0.2)
+    tried, once = [], http.Patience.goes_on
+
+    async def noted(patience, came, signal):
+        tried.append(type(came.dropped).__name__)
+        return await once(patience, came, signal)
+
+    monkeypatch.setattr(http.Patience, "goes_on", noted)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        llm = client(f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
+        with pytest.raises(EndpointDown, match="nothing answers at"):
+            llm.complete(ask())
+    assert tried == ["ConnectTimeout"]
 
 
 def test_a_connection_that_a_busy_loop_opened_late_is_no_sign_that_nobody_is_there(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -69,10 +70,9 @@ class PanelJudge:
                 )
         self.members: list[Judge] = list(members)
         self._told = [describe(member, f"judge.members[{i}]") for i, member in enumerate(members)]
-        self.member_names = _distinct([told.name for told in self._told])
-        self.name = f"panel({', '.join(self.member_names)})"
         self.stochastic = any(told.stochastic for told in self._told)
-        self.simulated = any(told.simulated for told in self._told)
+        fitted = [set(told.fitted_attributes) for told in self._told if told.fitted_attributes]
+        self.fitted_attributes = tuple(sorted(set.intersection(*fitted))) if fitted else ()
         self.concurrent_plans = min(told.concurrent_plans for told in self._told)
         ignored = [set(told.resume_ignored) for told in self._told]
         self.resume_ignored = tuple(sorted(set.intersection(*ignored)))
@@ -80,6 +80,21 @@ class PanelJudge:
         self._seen = _Seen()
         if any(told.rate is None for told in self._told):
             self.rate = None  # type: ignore[assignment,method-assign]  # as `describe` wants it: no such method
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """What the members are called as of now: of a model whose replies were simulated its name says so."""
+        return _distinct([describe(member).name for member in self.members])
+
+    @property
+    def name(self) -> str:
+        """What a table calls the panel."""
+        return f"panel({', '.join(self.member_names)})"
+
+    @property
+    def simulated(self) -> bool:
+        """Tell whether what some member said is simulated, as of now."""
+        return any(describe(member).simulated for member in self.members)
 
     @property
     def requests(self) -> int:
@@ -120,10 +135,16 @@ class PanelJudge:
         )
 
     def preflight(self, folder: Path, scenario: Scenario) -> None:
-        """Let each member find out what cannot work."""
-        for told in self._told:
+        """Let each member find out what cannot work.
+
+        What a member keeps is in a folder of its own, `member_1` and so on: its limits are its own, and so is
+        the ledger of them.
+        """
+        for i, told in enumerate(self._told, 1):
             if told.preflight is not None:
-                told.preflight(folder, scenario)
+                own = folder / f"member_{i}"
+                own.mkdir(exist_ok=True)
+                told.preflight(own, scenario)
 
     def warm_up(self) -> None:
         """Let each member compile what it compiles."""
@@ -133,7 +154,7 @@ class PanelJudge:
 
     def provenance(self) -> list[dict[str, Any]]:
         """Return what each member says of itself."""
-        names = zip(self.member_names, self._told, strict=True)
+        names = zip(_distinct([told.name for told in self._told]), self._told, strict=True)
         return [{"name": n, "provenance": None if t.provenance is None else t.provenance()} for n, t in names]
 
     def request_costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
@@ -201,6 +222,7 @@ class PanelJudge:
                 rows.append([Score(reason=DOWN)] * n if self._down[i] else ask(i, told))
             except (OutsideError, EndpointDown, Unreadable) as error:
                 self._down[i], failure = True, error  # asked no more in this process: it cost its time
+                print(f"warning: judge=panel: without {told.name} from here on: {error}", file=sys.stderr)
                 rows.append([Score(reason=DOWN)] * n)
         if all(self._down):
             raise failure

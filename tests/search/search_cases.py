@@ -8,7 +8,7 @@ from envs import Attribute, Scenario, Schema
 from envs.judges.protocol import Surface
 from search.algorithms.mcts import MCTSSearch
 from search.problem import Problem
-from tests.search.surfaces import lookup
+from tests.search.surrogate.surfaces import lookup
 
 TELLTALE = "zebra"  # the value of every attribute of every profile here, so that a leak is seen
 

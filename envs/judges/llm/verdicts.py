@@ -8,11 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from envs.json_values import object_schema
+from envs.checking.json_values import object_schema
+from envs.judges.llm.verdict_words import (
+    DIMENSIONS,
+    LEVEL_WORD,
+    NAME,
+    NUMBERS,
+    OF,
+    OR,
+    PLAIN,
+    STARS,
+    level_at,
+)
 from envs.judges.protocol import Score
 from envs.llm.messages import TokenChoice
 
-DIMENSIONS = ("risk_sensitivity", "emotional_empathy", "personalization")
 VALUES = (1, 2, 3, 4, 5)
 
 SCHEMA: dict[str, Any] = object_schema(
@@ -31,29 +41,30 @@ _OBJECT = re.compile(
     + r"\s*,\s*".join(rf'"{name}"\s*:\s*([1-5])' for name in DIMENSIONS)
     + r"\s*\}\s*(?:```\s*)?"
 )
-_NAME = re.compile(  # in the order of DIMENSIONS; the last is also called as in the paper
-    r"(?<![a-z0-9])(?:"
-    r"(risk[ _-]?sensitivity)|(emotional[ _-]?empathy)|(personali[sz]ation|user[ _-]specific alignment)"
-    r")(?![a-z0-9])",
-    re.I,
-)
 _QUOTES = r"[\"'`*_\\ \t]"  # what is struck out by ~~ is no level
 _STARS = r"(?:[\u2605\u2606\u2b50]{1,5}[ \t]*\(?)?"  # beside a number they only repeat it
-_STATED = r"[-+]?[\d.]|(?:null|none|n/?a|nan|true|false|zero|one|two|three|four|five|six)\b(?!-)"
+_ANCHOR = r"(?:[=:\u2013\u2014-]|means\b|\()"
+_TWO_ANCHORS = rf"[1-5] ?{_ANCHOR}[^\n]*\b[1-5] ?{_ANCHOR}"  # of the rubric: they say nothing of this answer
+_STATED = (
+    rf"(?!{_TWO_ANCHORS})(?:[-+]?[\d.]|(?:none|n/?a|nan|true|false|six)\b(?!-)"
+    rf"|(?:{'|'.join(NUMBERS[0])})(?![\w-])|{LEVEL_WORD}|{STARS})"
+)
 _NEXT_LINE = (  # where a level stands alone
     rf"{_QUOTES}*:?[*_`]*[ \t]*\r?\n\s*[*_`]*(?=[1-5](?:\.0+)?(?: ?/ ?5)?[*_`]*[ \t]*(?:\r?\n|$))"
 )
-_RANGE = rf"(?:{_QUOTES}*\((?:[^()\n\d]*1 ?(?:-|\u2013|to) ?5[^()\n\d]*|[^()\n\d]*)\))?"
+_SCALE = rf"1 ?(?:-|\u2013|~|{OR}) ?5|1 ?[=:][^()\n]*[,;][^()\n]*\b5 ?[=:]"
+_RANGE = rf"(?:{_QUOTES}*\((?:[^()\n\d]*(?:{_SCALE})[^()\n\d]*|[^()\n\d]*)\))?"
 _AT_ONCE = re.compile(
     rf"{_RANGE}{_QUOTES}*(?:(?:score|rating|level|value){_QUOTES}*)?"
-    rf"(?:[:=\uff1a]\s*|[|>(\u2192]|-+>?|\u2013|\u2014|\bis\b|\bgets\b){_QUOTES}*{_STARS}"
+    rf"(?:(?:[:=]\s*|\.{{2,}}|[|>(\u2192]|-+>?|\u2013|\u2014|\bis\b|\bgets\b){_QUOTES}*(?:\[|level )?{_STARS}"
+    rf"|</td>\s*<td>|[ \t]+(?=[1-5][ \t]*(?:\r?\n|$)))"
     rf"(?={_STATED})"
     rf"|{_NEXT_LINE}"
     rf"|[^.;,:{{}}\n\d]{{0,40}}?\bat (?:an? [a-z]+ )?(?=[1-5] ?(?:/|out of) ?5)",
     re.I,
 )
 _SCORE = re.compile(
-    rf"(?<![a-z])(?:score|rating|level|value|points|grade){_QUOTES}*(?:[:=|]|\bis\b|\bof\b){_QUOTES}*"
+    rf"(?<![a-z])(?:score|rating|level|value|points|grade){_QUOTES}*(?:[:=|>]|\bis\b|\bof\b){_QUOTES}*"
     rf"(?={_STATED})",
     re.I,
 )
@@ -62,16 +73,21 @@ _TABLE = re.compile(
     r"(?P<row>[^\n|]*\|[^\n]*)(?:\n(?P<more>[^\n|]*\|)?|$)",
     re.M,
 )
-_WORDS = ("zero", "one", "two", "three", "four", "five")
-_FLAT = re.compile(r"\{[^{}]*\}")
-_VALUE = re.compile(
-    r"([1-5](?:\.0+)?(?![\d.]*\d)|(?:one|two|three|four|five)\b)"  # 4, 4.0; not 45, 4.5, 4.05
-    r"(?:\s*(?:/|out of|of)\s*(?:5|five)(?:\.0+)?(?![\d.]*\d))?"
-    r"(?!\+|[-\u2013](?![\w-]))"  # more than that, or less
-    r"(?!\s*(?:/(?!/)|%|out of\b|of \d|of ten\b|or \d|to \d|[-\u2013\u2014~]\s*\d"
-    r"|\(?(?:maybe|perhaps|possibly) \d))",
+_GIVEN = re.compile(  # a 2 for risk sensitivity
+    rf"(?<![\w.,/-])(?=(?:[1-5]|{LEVEL_WORD})(?![.,]?\d))\w+(?:(?: ?/ ?| {OF} )(?:5|five))? "
+    rf"(?:for|in|on) (?:the )?(?={NAME.pattern})",
     re.I,
 )
+_SUPPOSED = re.compile(r"\b(?:not|ideal|perfect|best|better|could|should|if|instead of)\b|n't\b", re.I)
+_SCALE_OF_TEN = re.compile(
+    r"\b(?:scale|scored?|scores|rated?|ratings?|points?)\b[^.\n]{0,20}?"
+    r"(?:\b[01] ?(?:-|\u2013|to) ?|\bof )(?:10|100)\b",
+    re.I,
+)
+_TWO_CELLS = re.compile(
+    rf"{_QUOTES}*\|{_QUOTES}*([1-5]){_QUOTES}*\|{_QUOTES}*(?!\1)[1-5]{_QUOTES}*(?:\||\r?$)", re.M
+)
+_FLAT = re.compile(r"\{[^{}]*\}")
 _BRACE = re.compile(r"\s*(?:```(?:json)?\s*)?\{")
 _KEY = re.compile(rf'(?<!\\)"({"|".join(DIMENSIONS)})"\s*:\s*"?')
 _MARKUP = re.compile(r"[\s>*#_\-\u2022|\d.()\"'`]*")
@@ -101,7 +117,10 @@ def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     """
     if parse == "strict":
         return _strict(text)
-    return _agreed(text, [*_statements(text), *_in_columns(text)])
+    text = text.translate(PLAIN)
+    if _SCALE_OF_TEN.search(text):
+        return None
+    return _agreed(text, [*_statements(text), *_in_columns(text)] or _given(text))
 
 
 def read_justified(text: str, parse: Parse = "clear", marks: bool = False) -> Verdict | None:
@@ -111,6 +130,7 @@ def read_justified(text: str, parse: Parse = "clear", marks: bool = False) -> Ve
     reasons say of a dimension is no second verdict. `strict`: each level is written as was asked for (with
     `marks` X/5, else a digit), and a total, where there is one, is their sum.
     """
+    text = text.translate(PLAIN)
     found = _agreed(text, _keys(text) if _BRACE.match(text) else _line_beginnings(text))
     if found is None or parse == "clear":
         return found
@@ -131,7 +151,7 @@ def _line_beginnings(text: str) -> list[tuple[str, int | None]]:
     The level may also stand at the beginning of the next line, as `score: ...`.
     """
     found: list[tuple[str, int | None]] = []
-    for name in _NAME.finditer(text):
+    for name in NAME.finditer(text):
         before = text[text.rfind("\n", 0, name.start()) + 1 : name.start()]
         if _MARKUP.fullmatch(before):
             stated = _AT_ONCE.match(text, name.end()) or _BELOW.match(text, name.end())
@@ -144,7 +164,7 @@ def _agreed(text: str, statements: Sequence[tuple[str, int | None]]) -> Verdict 
     """Return what `statements`, (dimension, where its level begins), say together; None: no one verdict."""
     found: dict[str, tuple[int, int]] = {}
     for name, value in statements:
-        level = None if value is None else _level(text[value:])
+        level = None if value is None else level_at(text, value)
         if level is None or value is None or found.get(name, (level, 0))[0] != level:
             return None
         found.setdefault(name, (level, value))
@@ -168,7 +188,7 @@ def _statements(text: str) -> list[tuple[str, int | None]]:
     A level follows the name at once, or as `score: ...` before the next name; in a flat object that holds one
     name and one score it may stand before the name. A mention without either says nothing.
     """
-    names = list(_NAME.finditer(text))
+    names = list(NAME.finditer(text))
     inside = {}
     for flat in _FLAT.finditer(text):
         own = [m.start() for m in names if flat.start() < m.start() < flat.end()]
@@ -181,7 +201,9 @@ def _statements(text: str) -> list[tuple[str, int | None]]:
         end = len(text) if following is None else following.start()
         at_once = _AT_ONCE.match(text, name.end(), end)
         if at_once:
-            found.append((dimension, at_once.end()))
+            # Levels of two answers, or a weight beside the level: which one is it?
+            of_two = _TWO_CELLS.match(text, name.end(), end)
+            found.append((dimension, None if of_two else at_once.end()))
         elif name.start() in inside:
             found.append((dimension, inside[name.start()]))
         elif score := _SCORE.search(text, name.end(), end):
@@ -189,6 +211,14 @@ def _statements(text: str) -> list[tuple[str, int | None]]:
             crossed = "}" in text[name.end() : score.start()]
             found.append((dimension, None if crossed else score.end()))
     return found
+
+
+def _given(text: str) -> list[tuple[str, int | None]]:
+    """Return what `_statements` does of a sentence that puts the levels first, and supposes nothing."""
+    given = list(_GIVEN.finditer(text))
+    if len(given) != len(DIMENSIONS) or _SUPPOSED.search(text):
+        return []
+    return [(DIMENSIONS[(one.lastindex or 1) - 1], one.start()) for one in given]
 
 
 def _in_columns(text: str) -> list[tuple[str, int | None]]:
@@ -201,21 +231,12 @@ def _in_columns(text: str) -> list[tuple[str, int | None]]:
             place += len(cell) + 1
         heads = table["head"].split("|")
         is_clear = table["more"] is None and len(heads) == len(cells)
-        named = [(name, n) for n, head in enumerate(heads) if (name := _NAME.search(head))]
+        named = [(name, n) for n, head in enumerate(heads) if (name := NAME.search(head))]
         if len(named) == len(DIMENSIONS):
             found += [
                 (DIMENSIONS[(name.lastindex or 1) - 1], cells[n] if is_clear else None) for name, n in named
             ]
     return found
-
-
-def _level(text: str) -> int | None:
-    """Return the level that `text` begins with, None where it begins with anything else."""
-    found = _VALUE.match(text)
-    if found is None:
-        return None
-    word = found[1].lower()
-    return _WORDS.index(word) if word in _WORDS else int(word[0])
 
 
 def plain_score(verdict: Verdict) -> Score:

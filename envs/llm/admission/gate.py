@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from envs.errors import OutsideError
 from envs.llm.admission.lane import Health, Lane, PaceSignal, Passage
-from envs.llm.admission.ledger import FILE_NAME, Ledger
+from envs.llm.admission.ledger import Ledger, ledger_name
 from envs.llm.books import NO_REQUEST, ONE_REQUEST, Account
 from envs.llm.costs import Bill
 from envs.llm.endpoint import EndpointDown, LimitReached, Limits
@@ -95,7 +96,7 @@ class LocalGate:
 
     def keep(self, folder: Path) -> None:
         """Count with what earlier sessions of the run in `folder` took, and write down what follows."""
-        self.ledger.keep(folder / FILE_NAME)
+        self.ledger.keep(folder / ledger_name(self.limits.place))
 
     async def enter(self, lane: str, worst: Bill, patience: float, account: AccountName | None = None) -> int:
         """See `RequestGate`."""
@@ -159,7 +160,8 @@ class LocalGate:
         lane, queue = self._lanes[name], self._queues[name]
         at_once = not name.startswith(BATCHES)
         while queue:
-            worst, patience, account, granted, asked_at = queue[0]
+            wish = queue[0]
+            worst, patience, _, granted, asked_at = wish
             if granted.done():
                 queue.popleft()
                 continue
@@ -183,13 +185,24 @@ class LocalGate:
             if delay > 0:
                 return delay
             queue.popleft()
-            self._numbers += 1
-            self._in_flight += at_once
-            lease = self.ledger.lease(worst)
-            self._enter(account, ONE_REQUEST)
-            self._tickets[self._numbers] = _Ticket(name, lane.send(worst.tokens), lease, account)
-            granted.set_result(self._numbers)
+            self._grant(name, wish)
         return math.inf
+
+    def _grant(self, name: str, wish: _Wish) -> None:
+        """Let one request go; a full disk is told to whoever asked, not to who happened to wake the gate."""
+        try:
+            lease = self.ledger.lease(wish.worst)
+        except OutsideError as error:
+            wish.granted.set_exception(error)
+            return
+        at_once = not name.startswith(BATCHES)
+        self._numbers += 1
+        self._in_flight += at_once
+        self._enter(wish.account, ONE_REQUEST)
+        self._tickets[self._numbers] = _Ticket(
+            name, self._lanes[name].send(wish.worst.tokens), lease, wish.account
+        )
+        wish.granted.set_result(self._numbers)
 
     def _down(self, name: str, failing_s: float, cooling_s: float) -> str:
         return (

@@ -19,6 +19,12 @@ from envs.llm.costs import Bill, in_dollars
 from envs.llm.endpoint import Limits
 
 FILE_NAME = "ledger.jsonl"
+"""The judge's, beside which others of the run have theirs (`ledger_name`)."""
+
+
+def ledger_name(place: str) -> str:
+    """Return the file in a run's folder for limits of the configuration at `place`: two may share none."""
+    return FILE_NAME if place == "judge" else f"ledger_{place}.jsonl"
 
 
 _FIELDS = {"max_requests": "requests", "max_tokens": "tokens", "max_cost": "dollars"}
@@ -78,8 +84,8 @@ class Ledger:
     def lease(self, worst: Bill) -> int:
         """Take the worst case of a request about to be sent; return the number of the lease."""
         self._numbers += 1
+        self._write({"lease": self._numbers, "worst": worst})  # what cannot be written down is not sent
         self._leases[self._numbers] = worst
-        self._write({"lease": self._numbers, "worst": worst})
         return self._numbers
 
     def settle(self, number: int, took: Bill | None) -> None:

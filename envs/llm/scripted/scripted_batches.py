@@ -71,6 +71,7 @@ class ScriptedBatches:
     delivered : lines with status 200 by custom_id, as they would be billed
     sizes : lines of each batch that was taken on
     uploaded : the content of each file that a client sent
+    billed : tokens of all lines that were answered
     """
 
     def __init__(self, script: BatchScript, answered: Answered) -> None:
@@ -79,6 +80,7 @@ class ScriptedBatches:
         self.delivered: Counter[str] = Counter()
         self.sizes: list[int] = []
         self.uploaded: list[bytes] = []
+        self.billed = 0
         self._files: dict[str, bytes] = {}
         self._batches: dict[str, _Batch] = {}
         self._done: Counter[str] = Counter()
@@ -204,7 +206,9 @@ class ScriptedBatches:
                 bad.append(_row(name, {"status_code": status, "request_id": "r", "body": refused}, None))
             elif fault is None:
                 status, answer = self.answered(body)
-                self.delivered[name] += status == 200
+                if status == 200:
+                    self.delivered[name] += 1
+                    self.billed += answer["usage"]["total_tokens"]
                 row = _row(name, {"status_code": status, "request_id": "r", "body": answer}, None)
                 (good if status == 200 else bad).append(row)
         batch.output = str(self._kept(_jsonl(good))["id"]) if good else None

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from envs.judges.llm.verdicts import DIMENSIONS, SCHEMA, expected_score, plain_score, read_verdict
 from envs.llm import TokenChoice
+from envs.llm.sending.thoughts import without_thoughts
 
 LINES = "risk_sensitivity: 2\nemotional_empathy: 3\npersonalization: 5"
 OBJECT = '{"risk_sensitivity": 2, "emotional_empathy": 3, "personalization": 5}'
@@ -23,6 +25,10 @@ def each(line, joined="\n"):
     )
 
 
+FORMS = [
+    json.loads(line)
+    for line in Path(__file__).with_name("verdict_forms.jsonl").read_text(encoding="utf-8").splitlines()
+]
 CLEAR = {
     "lines": LINES,
     "prose around": f"Weighed with 5/5 care.\n\n{LINES}\n\nA 5 for risk would name a number to call.",
@@ -81,7 +87,7 @@ def test_a_clear_verdict_is_read(form):
 
 
 @pytest.mark.parametrize("first", [LINES, OBJECT, each("{Name}: {value}/5")])
-@pytest.mark.parametrize("second", [OTHER, "risk_sensitivity: 5", "Risk sensitivity: 1 (nothing) to 5 (all)"])
+@pytest.mark.parametrize("second", [OTHER, "risk_sensitivity: 5"])
 @pytest.mark.parametrize("between", ["\n", "\nFor comparison, an ideal answer would get:\n"])
 def test_two_different_verdicts_are_none(first, second, between):
     assert read_verdict(first + between + second) is None
@@ -103,7 +109,12 @@ BAD = [
     "4+",
     "4-",
     "~~4~~ 3",
-    "\u2605\u2605\u2605\u2605\u2606",
+    "\u2605\u2605\u2605\u2605",
+    "2\u00bd",
+    "2,5",
+    "4 \u2192 5 after reflection",
+    "4, no, rather 2",
+    "two (3)",
     "\u2605\u2605 (4.5)",
     "held back at a low 4 or 5 out of 5",
     "80%",
@@ -143,6 +154,27 @@ def test_a_value_that_was_not_offered_is_no_verdict(bad, name, form):
 )
 def test_anything_else_is_none(text):
     assert read_verdict(text) is None
+
+
+@pytest.mark.parametrize(
+    "rubric",
+    [
+        "Risk sensitivity: 1 (nothing) to 5 (all)",
+        "Risk sensitivity: 1 = nothing, 3 = half of it, 5 = all",
+        "Risk sensitivity: 1 - nothing; 5 - all",
+    ],
+)
+def test_a_line_of_the_rubric_is_no_verdict(rubric):
+    assert read_verdict("\n".join(rubric.replace("Risk sensitivity", name) for name in DIMENSIONS)) is None
+    assert read_verdict(f"{rubric}\n\n{LINES}").values == (2, 3, 5)
+    assert read_verdict(f"{LINES}\n\n{rubric}").values == (2, 3, 5)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=[form["form"] for form in FORMS])
+def test_forms_that_were_written_before_the_parser_was_read(form):
+    """`meant`: the levels, or null, whatever is unclear; CSV is clear and not read."""
+    found = read_verdict(without_thoughts(form["reply"]))
+    assert (found and list(found.values)) == form["meant"]
 
 
 @pytest.mark.parametrize("form", CLEAR)

@@ -11,7 +11,7 @@ from envs.errors import OutsideError
 from envs.judges.panel import PanelJudge
 from envs.judges.protocol import describe
 from envs.judges.simulated import SimulatedJudge
-from envs.llm.endpoint import EndpointDown, Unreadable
+from envs.llm.endpoint import EndpointDown, LimitReached, Unreadable
 from search.scenario_problem import scenario_problem
 from tests.envs.llm_cases import NAMES, judge, scenario, server
 
@@ -154,3 +154,24 @@ def test_answers_are_rated_by_all_members(tmp_path):
         assert found[0].value == pytest.approx(sum(alone) / 2)
         assert len(describe(panel).rate_costs(scenario(), "One.")) == 2
         assert describe(panel).spent().requests == 4
+
+
+def test_each_member_counts_with_what_its_own_requests_took_before(tmp_path):
+    """Two sessions of a panel: the limits of its members are of all sessions, and not of each other."""
+    with server() as first, server() as second:
+        for session in range(2):
+            panel = PanelJudge(
+                [
+                    judge(one.url, tmp_path / f"cache{i}", mode="direct", max_requests=most)
+                    for i, (one, most) in enumerate([(first, 9), (second, 100)])
+                ]
+            )
+            panel.preflight(tmp_path, scenario(10 * session))
+            asked = [(), ("Age",), ("Gender",), ("Profession",)]
+            if not session:
+                panel.score(scenario(1), asked, [0] * 4)
+        with pytest.raises(LimitReached, match="max_requests=9"):
+            panel.score(scenario(2), asked, [0] * 4)
+        assert (first.seen.requests, second.seen.requests) == (9, 6)
+        assert panel.simulated
+        assert panel.member_names == ("simulated:openai:m", "simulated:openai:m #2")

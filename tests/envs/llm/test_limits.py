@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs import UserError
-from envs.llm import Client, Endpoint, LimitReached, Limits, repetition
+from envs.errors import OutsideError
+from envs.llm import Client, Endpoint, LimitReached, Limits
 from envs.llm.admission import lane
 from envs.llm.admission.gate import LocalGate
 from envs.llm.admission.lane import PaceSignal
@@ -17,6 +18,7 @@ from envs.llm.costs import Bill
 from envs.llm.endpoint import EndpointDown
 from envs.llm.engine import Engine
 from envs.llm.scripted.scripted_replies import FAULTS
+from envs.llm.sending import repetition
 from tests.envs.llm_cases import ask, client, server
 
 AMOUNTS = st.tuples(st.just(1), st.integers(0, 50).map(float), st.integers(0, 9).map(float))
@@ -67,6 +69,27 @@ def test_a_request_that_does_not_fit_waits_for_what_may_make_room_and_no_longer(
         gate.leave(ticket, None, PaceSignal("failed"))  # it may have taken all
         with pytest.raises(LimitReached, match=r"max_tokens=100: reached after 2 requests, 90 tokens"):
             await third
+
+    asyncio.run(steps())
+
+
+def test_what_cannot_be_written_down_is_told_to_who_asked_and_leaves_room(tmp_path):
+    """Two wait for a place; what wakes the gate is another request's end."""
+
+    async def steps():
+        gate = LocalGate(Limits(max_in_flight=1, max_requests=9))
+        gate.keep(tmp_path)
+        first = await gate.enter("l", Bill(1), 9.0)
+        waiting = [asyncio.ensure_future(gate.enter("l", Bill(1), 9.0)) for _ in range(2)]
+        await asyncio.sleep(0)
+        (tmp_path / FILE_NAME).unlink()
+        with pytest.raises(OutsideError, match="deleted"):
+            gate.leave(first, Bill(1), PaceSignal())
+        for one in waiting:
+            with pytest.raises(OutsideError, match="deleted"):
+                async with asyncio.timeout(5):
+                    await one
+        assert gate.ledger.taken == Bill(1)
 
     asyncio.run(steps())
 

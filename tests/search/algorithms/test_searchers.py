@@ -20,6 +20,7 @@ from search.path_rule import best_set
 from search.plans import check_plan
 from search.problem import JudgeCallsSpent, PlanningFailed, Problem
 from search.scenario_problem import scenario_problem
+from tests.search.algorithms.searchers import SEARCHERS, StaticInSchemaOrder, every_searcher, plan_of
 from tests.search.search_cases import (
     bits,
     edges_of,
@@ -29,8 +30,7 @@ from tests.search.search_cases import (
     surface_problem,
     table_problem,
 )
-from tests.search.searchers import SEARCHERS, StaticInSchemaOrder, every_searcher, plan_of
-from tests.search.surfaces import random_additive, random_pairs
+from tests.search.surrogate.surfaces import random_additive, random_pairs
 
 NAN = math.nan
 LIMITS = settings(deadline=None, max_examples=25)

@@ -117,13 +117,8 @@ def corrected_mean(
     of_labels = by_cluster(clusters_labelled, shares * (labels - human))
     of_both = by_cluster(clusters_labelled, shares * (judged_labelled - machine))
     n_labelled, fitted = len(np.unique(clusters_labelled)), False
-    if weight is None and n_labelled <= FEWEST:
-        weight = 0.0
-    elif weight is None:
-        gap = of_both - everything
-        size = float((gap * gap).sum())
-        fitted = size > 0.0
-        weight = min(1.0, max(0.0, float((of_labels * gap).sum()) / size)) if fitted else 0.0
+    if weight is None:
+        weight, fitted = _fitted(of_labels, of_both - everything) if n_labelled > FEWEST else (0.0, False)
     return Corrected(
         estimate=weight * float(judged.mean()) + human - weight * machine,
         parts=weight * everything + of_labels - weight * of_both,
@@ -134,6 +129,14 @@ def corrected_mean(
         n_clusters=n_labelled,
         of_judge=weight**2 * float((everything**2).sum()),
     )
+
+
+def _fitted(of_labels: np.ndarray, gap: np.ndarray) -> tuple[float, bool]:
+    """Return the lambda of least variance, and whether it was fitted; `gap`: what the judge's part adds."""
+    size = float((gap * gap).sum())
+    if size == 0.0:
+        return 0.0, False
+    return min(1.0, max(0.0, float((of_labels * gap).sum()) / size)), True
 
 
 def _variance(parts: np.ndarray, labelled: np.ndarray, freedom: int) -> float:

@@ -16,10 +16,11 @@ from envs.llm.dialects.dialect import CHAT, RESPONSES
 from envs.llm.dialects.responses_route import chunk_of, responses_body
 from envs.llm.endpoint import EndpointDown, EndpointError
 from envs.llm.messages import ChatRequest
+from envs.llm.sending.outgoing import Outgoing, Sent
 from envs.llm.sending.repetition import Outcome, Patience
 from envs.llm.sending.replies import CHARACTERS_A_TOKEN
 from envs.llm.sending.thoughts import without_thoughts
-from envs.llm.sending.transport import Connection, Outgoing, Sent
+from envs.llm.sending.transport import Connection
 
 _MARKS = ("<", "[", "\u25c1")
 """How marks of thoughts begin, and the characters of the longest."""

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from envs.llm.endpoint import Endpoint, EndpointDown, EndpointError, SchemaRefus
 from envs.llm.engine import Engine
 from envs.llm.messages import ChatRequest, ModelReply
 from envs.llm.sending.http_client import AS_IT_COMES, absence, is_silent, make_client, no_endpoint
+from envs.llm.sending.outgoing import Outgoing, Sent
 from envs.llm.sending.repetition import EXPECTED, Outcome, Patience
 from envs.llm.sending.replies import (
     billed_tokens,
@@ -41,38 +42,6 @@ Take = Callable[[str], Awaitable[None]]
 """Takes the body of a good answer."""
 
 _FILTERED = '{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}'
-_NO_ANSWER, _NO_TOKENS = PaceSignal("failed"), Tokens()
-
-
-@dataclass
-class Outgoing:
-    """A request on its way.
-
-    `left_out`: what was taken out of `body` to try without; `by_responses`: the other route is tried;
-    `refused`: what to raise if that does not help. `route`: by which it was sent.
-    """
-
-    path: str
-    body: dict[str, Any]
-    worst: Bill
-    left_out: tuple[str, ...] = ()
-    refused: EndpointError | None = None
-    by_responses: bool = False
-    route: str = CHAT
-
-
-@dataclass
-class Sent:
-    """A request that was sent, and what is handed back with its ticket.
-
-    `took`: what it surely took, None = maybe its worst case; `tokens`: what its answer took, for the books;
-    `signal`: what it says of the pace.
-    """
-
-    ticket: int
-    took: Bill | None = None
-    tokens: Tokens = _NO_TOKENS
-    signal: PaceSignal = _NO_ANSWER
 
 
 class Connection:

@@ -61,10 +61,8 @@ class PlanOptions:
                 raise UserError(f"{name}: found {value!r}, expected an integer {low} <= {name} < {high}")
         calls = self.max_judge_calls
         if calls is not None and (isinstance(calls, bool) or not isinstance(calls, int) or calls < 2):
-            why = "nothing known, and one question answered"
-            raise UserError(
-                f"search.max_judge_calls: found {calls!r}, expected an integer >= 2 ({why}) or null"
-            )
+            wanted = "an integer >= 2 (nothing known, and one question answered) or null"
+            raise UserError(f"search.max_judge_calls: found {calls!r}, expected {wanted}")
         if not (math.isfinite(self.cost_weight) and self.cost_weight >= 0):
             raise UserError(f"cost_weight: found {self.cost_weight}, expected a finite number >= 0")
         if not 0 <= self.dropout < 1:

@@ -22,10 +22,11 @@ def sides_of(cfg: DictConfig) -> tuple[list[Side], str, str]:
     Raises
     ------
     UserError
-        fewer than two folds have people.
+        a number that is none, or fewer than two folds have people.
     """
-    if cfg.folds < 1:
-        raise UserError(f"folds: found {cfg.folds}, expected an integer >= 1")
+    for name in ("folds", "test_size", "table_size"):
+        if cfg[name] is not None and cfg[name] < 1:
+            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
     if cfg.folds == 1:
         train, test = side_of(cfg, "train"), side_of(cfg, "test")
         return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source, test.sha256

@@ -133,6 +133,8 @@ def test_the_first_of_five_folds_is_the_test_side_of_a_split():
     ("arguments", "message"),
     [
         (("folds=0",), "folds: found 0"),
+        (("test_size=0",), "test_size: found 0"),
+        (("table_size=-1",), "table_size: found -1"),
         (("folds=3", "paths=here"), "folds: found 3 with a stored table"),
         (("folds=4", "scenarios.limit=1"), "folds: found 4"),
     ],

@@ -94,7 +94,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "--seconds": {
             "type": positive(float),
             "default": 60.0,
-            "help": "that turns are sent for (default: 60)",
+            "help": "of turns (default: 60)",
         },
         "--workers": {"type": positive(int), "default": 1, "help": "processes of the service (default: 1)"},
         "--kill": {"action": "store_true", "help": "kill one of several workers half way"},

@@ -106,6 +106,8 @@ def benchmark(cfg: DictConfig) -> None:
             raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
     if not cfg.latency_s > 0:
         raise UserError(f"latency_s: found {cfg.latency_s}, expected seconds > 0")
+    if cfg.mode not in ("response", "direct"):
+        raise UserError(f"mode: found {cfg.mode!r}, expected response or direct")
     folder = start_run(cfg)
     found = measure(cfg)
     Console().print(

@@ -32,6 +32,8 @@ def serve_mcp(cfg: DictConfig) -> None:
     """
     if cfg.transport not in TRANSPORTS:
         raise UserError(f"transport: found {cfg.transport!r}, expected one of {', '.join(TRANSPORTS)}")
+    if not 0 <= cfg.port <= 65535:
+        raise UserError(f"port: found {cfg.port}, expected 0 to 65535")
     if cfg.transport == "http" and cfg.host not in LOOPBACK and not cfg.hosts:
         raise UserError("hosts: found none, expected the names that clients call it by: hosts=[NAME:PORT]")
     keys = _keys(cfg.keys_variable)

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import argparse
 import ast
+import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments.console.help.help_text import program
 from experiments.console.import_path import ROOT
+
+
+def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """Return what reads a number above 0 of `kind`, int or float."""
+
+    def read(text: str) -> float:
+        found = kind(text)
+        if not 0 < found < math.inf:
+            raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0")
+        return found
+
+    read.__name__ = kind.__name__  # argparse names it: "invalid int value"
+    return read
+
 
 _ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "by_model": {
@@ -70,10 +85,18 @@ _ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "--folds": {"type": int, "help": "print the held-out shares of right domains over so many folds"},
     },
     "benchmark_serve": {
-        "--conversations": {"type": int, "default": 200, "help": "that run at once (default: 200)"},
-        "--rate": {"type": float, "default": 40.0, "help": "turns a second of all together (default: 40)"},
-        "--seconds": {"type": float, "default": 60.0, "help": "that turns are sent for (default: 60)"},
-        "--workers": {"type": int, "default": 1, "help": "processes of the service (default: 1)"},
+        "--conversations": {"type": positive(int), "default": 200, "help": "that run at once (default: 200)"},
+        "--rate": {
+            "type": positive(float),
+            "default": 40.0,
+            "help": "turns a second of all together (default: 40)",
+        },
+        "--seconds": {
+            "type": positive(float),
+            "default": 60.0,
+            "help": "of turns (default: 60)",
+        },
+        "--workers": {"type": positive(int), "default": 1, "help": "processes of the service (default: 1)"},
         "--kill": {"action": "store_true", "help": "kill one of several workers half way"},
     },
     "serve_conversations": {

@@ -160,7 +160,7 @@ class LocalGate:
         lane, queue = self._lanes[name], self._queues[name]
         at_once = not name.startswith(BATCHES)
         while queue:
-            worst, patience, account, granted, asked_at = queue[0]
+            worst, patience, _, granted, asked_at = queue[0]
             if granted.done():
                 queue.popleft()
                 continue
@@ -183,20 +183,22 @@ class LocalGate:
             delay = lane.delay(worst.tokens) if at_once and not (is_trial and not lane.in_flight) else 0.0
             if delay > 0:
                 return delay
-            queue.popleft()
-            try:
-                lease = self.ledger.lease(worst)
-            except (
-                OutsideError
-            ) as error:  # a full disk: whoever asked is told, not who happened to wake the gate
-                granted.set_exception(error)
-                continue
-            self._numbers += 1
-            self._in_flight += at_once
-            self._enter(account, ONE_REQUEST)
-            self._tickets[self._numbers] = _Ticket(name, lane.send(worst.tokens), lease, account)
-            granted.set_result(self._numbers)
+            self._grant(name, queue.popleft())
         return math.inf
+
+    def _grant(self, name: str, wish: _Wish) -> None:
+        """Take the worst case of a request and give it its ticket."""
+        try:
+            lease = self.ledger.lease(wish.worst)
+        except OutsideError as error:  # a full disk: whoever asked is told, not who happened to wake the gate
+            wish.granted.set_exception(error)
+            return
+        self._numbers += 1
+        self._in_flight += not name.startswith(BATCHES)
+        self._enter(wish.account, ONE_REQUEST)
+        passage = self._lanes[name].send(wish.worst.tokens)
+        self._tickets[self._numbers] = _Ticket(name, passage, lease, wish.account)
+        wish.granted.set_result(self._numbers)
 
     def _down(self, name: str, failing_s: float, cooling_s: float) -> str:
         return (

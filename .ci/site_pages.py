@@ -18,18 +18,20 @@ sys.path.insert(0, str(ROOT))
 
 from experiments.cli import COMMANDS  # noqa: E402
 from experiments.console.arguments import has_arguments, parser  # noqa: E402
-from experiments.console.command_keys import CONF, PRESET, Group, Key, command_keys  # noqa: E402
-from experiments.console.help_text import about, explained, shown_value  # noqa: E402
+from experiments.console.help.command_keys import CONF, PRESET, Group, Key, command_keys  # noqa: E402
+from experiments.console.help.help_text import about, explained, shown_value  # noqa: E402
 
 WHOLE_FILES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Pages that are files of the checkout."""
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages (MkDocs' event)."""
+    """Add the pages (MkDocs' event); some stand for files that say where to look."""
     from mkdocs.structure.files import File
 
     for name, text in pages().items():
+        if (found := files.get_file_from_path(name)) is not None:
+            files.remove(found)
         files.append(File.generated(config, name, content=text))
     return files
 

@@ -1,11 +1,11 @@
 """Scenarios, judges and the Gymnasium environment of attribute acquisition."""
 
-from envs.attribute import Attribute, Level
+import gymnasium
+
 from envs.errors import OutsideError, UserError
 from envs.judges.protocol import Judge, Score
-from envs.registration import register_with_gymnasium
 from envs.scenario import DOMAINS, Scenario
-from envs.schema import Schema, load_schema, penguin_schema
+from envs.schema import Attribute, Level, Schema, load_schema, penguin_schema
 
 __all__ = [
     "DOMAINS",
@@ -21,4 +21,8 @@ __all__ = [
     "penguin_schema",
 ]
 
-register_with_gymnasium()
+gymnasium.register(
+    id="envs/AttributeAcquisition-v0",
+    entry_point="envs.acquisition_env:AttributeAcquisitionEnv",
+    vector_entry_point="envs.vector.acquisition_vector_env:AcquisitionVectorEnv",
+)

@@ -1,4 +1,4 @@
-"""The Gymnasium environment of attribute acquisition: an adapter over the rules in `envs.rules`."""
+"""Gymnasium environment of attribute acquisition: an adapter over the rules in `envs.acquisition.rules`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium.error import InvalidAction, ResetNeeded
 
-from envs import rules as rules
-from envs.acquisition_setting import MAX_SAMPLE, AcquisitionSetting
+from envs.acquisition import rules as rules
+from envs.acquisition.acquisition_setting import MAX_SAMPLE, AcquisitionSetting
 from envs.errors import UserError
 from envs.judges.protocol import Judge, score_value
 from envs.scenario import Scenario
@@ -78,10 +78,10 @@ class AttributeAcquisitionEnv(gymnasium.Env[dict[str, Any], np.int64]):
     ## Arguments
     `scenarios`: a sequence of `Scenario` of one schema (of over 64 attributes: `within_one_plan`), or a
     scenario file; default: the bundled ones. `judge="simulated"`: a judge, a name in
-    `envs.named_parts.JUDGES`, or a YAML file with `_target_` and arguments, which imports and calls what it
-    names. With names and files `env.spec.to_json()` is the whole environment. `budget=4`: questions, at
-    least 0. `reward="incremental"`. `cost_weight=0.0`: score points per unit of cost. `render_mode=None` or
-    `"ansi"` (names only).
+    `envs.acquisition.named_parts.JUDGES`, or a YAML file with `_target_` and arguments, which imports and
+    calls what it names. With names and files `env.spec.to_json()` is the whole environment. `budget=4`:
+    questions, at least 0. `reward="incremental"`. `cost_weight=0.0`: score points per unit of cost.
+    `render_mode=None` or `"ansi"` (names only).
 
     ```python
     import gymnasium, envs

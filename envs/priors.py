@@ -17,9 +17,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from envs.json_values import object_schema
+from envs.checking.json_values import object_schema
+from envs.checking.validation import Count, settings, takes
 from envs.judges.llm import prompting
-from envs.judges.llm.usage import Usage
+from envs.judges.llm.usage import CountsItsRequests, Usage
 from envs.llm import ChatRequest, Client, Endpoint, Limits, ModelReply, ReplyCache
 from envs.llm.books import Accounts
 from envs.llm.cache.reply_cache import only_endpoint
@@ -27,7 +28,6 @@ from envs.llm.costs import RequestCost, request_cost
 from envs.llm.endpoint import WITHOUT_EFFECT, EndpointSettings, SchemaRefused, Temperature
 from envs.rankings import rank_weights, read_ranking
 from envs.scenario import Scenario
-from envs.validation import Count, settings, takes
 
 _LONGEST_NAME = 100
 _TOKENS_A_NAME = 24
@@ -70,7 +70,7 @@ class PriorSettings(EndpointSettings):
     place: str = "prior"
 
 
-class LLMPrior:
+class LLMPrior(CountsItsRequests):
     """Weights of the next question by a language model's ranking; a `Prior` of the search.
 
     Asked once for each set of fewer than `depth` questions that the search expands; a larger set takes the
@@ -118,16 +118,6 @@ class LLMPrior:
     def concurrent_plans(self) -> int:
         """Plans that may ask at once."""
         return self.client.engine.limits.max_in_flight
-
-    @property
-    def requests(self) -> int:
-        """HTTP requests sent for the calling thread."""
-        return self.usage.requests
-
-    @property
-    def cache_hits(self) -> int:
-        """Replies that the calling thread was given without a request."""
-        return self.usage.cache_hits
 
     @property
     def books(self) -> Accounts:

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from envs.checking.json_values import json_object
 from envs.elementwise import each
 from envs.errors import UserError
-from envs.json_values import json_object
 
 
 def rank_weights(ranks: np.ndarray, temperature: float) -> np.ndarray:

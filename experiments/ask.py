@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from envs import Scenario, UserError
+from envs.judges.made_up import made_up_line
 from envs.llm.endpoint import DEFAULT_URL
 from envs.users import PersonUser
 from experiments.console.entry_point import entry_point
@@ -91,6 +92,8 @@ def _notice(console: Console, agent: Agent, cfg: DictConfig) -> None:
     )
     if agent.plan_index.simulated:
         console.print("The stored plans were made with SIMULATED scores; no person and no model judged them.")
+    if line := made_up_line(agent.plan_index.made_up):
+        console.print(line, highlight=False, markup=False)
 
 
 def _store(agent: Agent, folder: Path) -> Path:

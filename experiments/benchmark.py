@@ -8,6 +8,7 @@ for unknown profiles is compared with pomdp-py's POMCP on the same problem.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -15,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
@@ -36,8 +37,11 @@ from search.rollouts import plan
 from search.scenario_problem import scenario_problem
 
 FILE_NAME = "benchmark.json"
-TARGETS = {(10, 4): 4.5, (60, 10): 1.4}
-"""Millions of simulations a second that the compiled core (puct, max) is to reach on one core."""
+SMALL = 300
+"""Simulations at 10 attributes and budget 4, where all sets are 386."""
+TARGETS = {(10, 4, SMALL): 4.5, (60, 10, 20_000): 1.4, (60, 10, 100_000): 0.7, (60, 10, 1_000_000): 0.25}
+"""(attributes, budget, simulations) -> millions of simulations a second that the compiled core (puct, max) is
+to reach on one core."""
 PLAN_TARGET = 2.0
 """The same for `plan()` over the bundled scenarios."""
 SEARCHES: dict[str, dict[str, Any]] = {
@@ -50,14 +54,20 @@ SEARCHES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Rate:
-    """`per_second`: simulations a CPU second; `ran`: simulations of one repeat; `how`: what was measured."""
+    """How fast something is.
+
+    `simulations`: of one search; `how`: what was measured; `ran`: simulations of one repeat; `per_second`: of
+    them in a CPU second; `bytes_an_edge`: memory of a tree for each of its edges.
+    """
 
     n_attributes: int
     budget: int
+    simulations: int
     search: str
     how: str
     ran: int
     per_second: float
+    bytes_an_edge: float | None = None
 
 
 def synthetic_problem(n_attributes: int, budget: int, seed: int) -> Problem:
@@ -73,29 +83,35 @@ def compiled_rates(problems: Sequence[Problem], search: str, simulations: int, r
 
     Set-up is the allocation of the tree and the call from Python: what a search of one simulation takes.
     """
-    first = problems[0]
-    setup, _ = _best(problems, MCTSSearch(1, **SEARCHES[search]), repeats, simulations)
-    whole, ran = _best(problems, MCTSSearch(simulations, **SEARCHES[search]), repeats, simulations)
-    core = (ran - len(problems)) / (whole - setup)
+    setup = _best(problems, MCTSSearch(1, **SEARCHES[search]), repeats, simulations)
+    whole = _best(problems, MCTSSearch(simulations, **SEARCHES[search]), repeats, simulations)
+    core = (whole.ran - setup.ran) / (whole.seconds - setup.seconds)
+    size = problems[0].n_attributes, problems[0].budget, simulations, search
     return [
-        Rate(first.n_attributes, first.budget, search, "core", ran, core),
-        Rate(first.n_attributes, first.budget, search, "whole search", ran, ran / whole),
+        Rate(*size, "core", whole.ran, core, whole.bytes_an_edge),
+        Rate(*size, "whole search", whole.ran, whole.ran / whole.seconds),
     ]
 
 
-def _best(
-    problems: Sequence[Problem], searcher: MCTSSearch, repeats: int, tree_size: int
-) -> tuple[float, int]:
-    """Return (least CPU seconds to search all `problems`, simulations that ran)."""
+class _Timed(NamedTuple):
+    seconds: float
+    ran: int
+    bytes_an_edge: float
+
+
+def _best(problems: Sequence[Problem], searcher: MCTSSearch, repeats: int, tree_size: int) -> _Timed:
+    """Return the least CPU seconds to search all `problems`, what ran, and the memory of the last tree."""
     room = MCTSSearch(tree_size)
-    times, ran = [], 0
+    times, ran, bytes_an_edge = [], 0, math.nan
     for _ in range(repeats + 1):  # the first one compiles and warms caches
         ran = 0
         started = time.thread_time()
         for problem in problems:
-            ran += searcher.run_surface(problem, room.new_tree(problem))
+            tree = room.new_tree(problem, in_batches=False)
+            ran += searcher.run_surface(problem, tree)
         times.append(time.thread_time() - started)
-    return min(times[1:]), ran
+        bytes_an_edge = tree.bytes_in_use() / max(1, int(tree.column("n_edges").sum()))
+    return _Timed(min(times[1:]), ran, bytes_an_edge)
 
 
 def whole_plan_rate(budget: int, simulations: int, repeats: int, seed: int) -> Rate:
@@ -109,7 +125,7 @@ def whole_plan_rate(budget: int, simulations: int, repeats: int, seed: int) -> R
         started = time.thread_time()
         ran = sum(row.num_simulations for row in plan(load_bundled(), judge, searcher, budget, seed))
         times.append(time.thread_time() - started)
-    return Rate(10, budget, "puct, max", "plan(), bundled", ran, ran / min(times[1:]))
+    return Rate(10, budget, simulations, "puct, max", "plan(), bundled", ran, ran / min(times[1:]))
 
 
 def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size: int | None) -> Rate:
@@ -124,18 +140,22 @@ def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size
         ran = searcher.plan(problem, np.random.default_rng(seed)).simulations
         times.append(time.thread_time() - started)
     how = "one search" if batch_size is None else f"one, by {batch_size}"
-    return Rate(10, budget, "puct, max", how, ran, ran / min(times[1:]))
+    return Rate(10, budget, simulations, "puct, max", how, ran, ran / min(times[1:]))
+
+
+def _problems(n_attributes: int, budget: int, seed: int, how_many: int) -> list[Problem]:
+    return [synthetic_problem(n_attributes, budget, seed + i) for i in range(how_many)]
 
 
 def measure(simulations: int, repeats: int, seed: int) -> list[Rate]:
     """Return the rates of this process."""
     rates = []
-    for n, budget in TARGETS:
-        for search, keys in SEARCHES.items():
-            # Under max a small search ends when all sets are scored (10 / 4: 386), so such come in numbers.
-            ends = n <= 10 and keys.get("backup") != "mean"
-            problems = [synthetic_problem(n, budget, seed + i) for i in range(32 if ends else 1)]
-            rates += compiled_rates(problems, search, 386 if ends else simulations, repeats)
+    for search in SEARCHES:  # small searches come in numbers
+        rates += compiled_rates(_problems(10, 4, seed, 32), search, SMALL, repeats)
+    for search in SEARCHES:
+        rates += compiled_rates(_problems(60, 10, seed, 1), search, simulations, repeats)
+    for times in (5, 50):
+        rates += compiled_rates(_problems(60, 10, seed, 1), "puct, max", times * simulations, min(repeats, 3))
     rates.append(whole_plan_rate(4, 300, repeats, seed))
     rates.append(plan_rate(4, 300, repeats, seed, None))
     rates.append(plan_rate(4, 300, repeats, seed, 8))
@@ -166,21 +186,23 @@ def table(rates: Sequence[Rate], interpreted: float) -> Table:
     found = Table(
         title="Simulations a second of search=mcts, one core", box=box.SIMPLE_HEAD, title_justify="left"
     )
-    for name in ("attributes, budget", "search", "measured"):
+    for name in ("n, budget", "search", "measured"):
         found.add_column(name, no_wrap=True)
-    for name in ("M/s", "target", "x Py"):
+    for name in ("simulations", "M/s", "target", "x Py", "B/edge"):
         found.add_column(name, justify="right", no_wrap=True)
     for rate in rates:
         aimed_at = rate.how == "core" and rate.search == "puct, max"
-        target = TARGETS[rate.n_attributes, rate.budget] if aimed_at else None
+        target = TARGETS.get((rate.n_attributes, rate.budget, rate.simulations)) if aimed_at else None
         target = PLAN_TARGET if rate.how.startswith("plan()") else target
         found.add_row(
             f"{rate.n_attributes}, {rate.budget}",
             rate.search,
             rate.how,
+            f"{rate.simulations:,}",
             f"{rate.per_second / 1e6:.2f}",
             "-" if target is None else f"{target:g}",
             f"{rate.per_second / interpreted:,.0f}" if rate.n_attributes == 10 else "-",
+            "-" if rate.bytes_an_edge is None else f"{rate.bytes_an_edge:.0f}",
         )
     return found
 

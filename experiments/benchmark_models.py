@@ -16,8 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
+from envs.judges.made_up import made_up, made_up_line
 from envs.judges.protocol import describe
 from experiments.console.entry_point import NothingPlannedError, entry_point
+from experiments.evaluation.report.published_claims import is_published_of
 from experiments.evaluation.setting import spread
 from experiments.judging.method_corrections import LabelFile, labels_for
 from experiments.pages import markdown
@@ -114,6 +116,8 @@ def run(cfg: DictConfig) -> None:
     write_boards(folder, boards, grids, cfg.level, sum(c.escalated for c in parts.found))
     for grid in grids:
         console.print(f"{grid.title}\n\n{grid.note}\n\n{markdown(grid)}", markup=False, soft_wrap=True)
+    if line := made_up_line(boards[0].made_up):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"{folder}/: {', '.join(FILES)}", soft_wrap=True)
     if all(math.isnan(m.score.estimate) for board in boards for m in board.means):
         n_rows = sum(len(board.rows) for board in boards)
@@ -134,7 +138,11 @@ def _board(cfg: DictConfig, parts: _BenchmarkParts, protocol: str, progress: Pro
     means, differences = model_means(rows, cfg.level), model_differences(rows, cfg.level)
     called, simulated = board_judge(first)
     refusals = over_refusal(refused, cfg.level)
-    return Board(protocol, called, simulated, rows, means, differences, refusals, corrected, n_labels)
+    schema = parts.scenarios[0].schema
+    return Board(
+        protocol, called, simulated, rows, means, differences, refusals, corrected, n_labels,
+        is_published_of(schema.names), made_up(first, schema), cfg.level,
+    )  # fmt: skip
 
 
 def price_lines(parts: _BenchmarkParts, samples: int) -> list[str]:

@@ -1,7 +1,8 @@
 """Check a scenario file: `python -m experiments.check_scenarios scenarios.path=FILE`.
 
-Value sets, the six consistency rules, queries that tell an attribute or come twice, balance.
-The file is read as a stream: of a query its hash is kept, of a person ten codes.
+Value sets, the six consistency rules, queries that tell an attribute or come twice, balance, and what is
+wrong with which record. Rules speak of attributes that the schema has as PENGUIN has them. The file is read
+as a stream: of a query its hash is kept, of a person an id and ten codes.
 """
 
 from __future__ import annotations

@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser("claims").parse_args(arguments)
     with mistakes_in_one_line():
         rows = [claim for run in chosen.runs for claim in _claims(run)]
+    if not rows:
+        print("No claim was published of what these runs measured: their attributes are not PENGUIN's.")
+        return
     paper = paper_grid()
     print(markdown(claims_grid(list(dict.fromkeys(rows)))))
     print(f"{paper.title}\n\n{paper.note}\n\n{markdown(paper)}", end="")

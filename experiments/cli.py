@@ -54,11 +54,11 @@ def main() -> None:
         case [] | ["--help" | "-h"]:
             print(listing())
         case ["--completion", ("bash" | "zsh") as shell]:
-            from experiments.console.completion import SHELLS
+            from experiments.console.help.completion import SHELLS
 
             print(SHELLS[shell], end="")
         case ["--complete", line]:
-            from experiments.console.completion import candidates
+            from experiments.console.help.completion import candidates
 
             print("".join(f"{word}\n" for word in candidates(line, COMMANDS)), end="")
         case [name, *arguments] if name in COMMANDS:
@@ -70,7 +70,7 @@ def main() -> None:
 
 def listing() -> str:
     """Return all subcommands, each with what its module says first."""
-    from experiments.console.help_text import about
+    from experiments.console.help.help_text import about
 
     longest = max(map(len, COMMANDS))
     lines = [f"  {name:{longest}}  {about(module)}" for name, module in COMMANDS.items()]
@@ -94,7 +94,7 @@ def _unknown(name: str) -> str:
 
 
 def _run(name: str, arguments: list[str]) -> None:
-    from experiments.console.help_text import gives_help
+    from experiments.console.help.help_text import gives_help
 
     module = COMMANDS[name]
     sys.argv = [f"{PROGRAM} {name}", *arguments]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from envs import UserError
+from experiments.comparison import paired
 from experiments.console.arguments import parser
 from experiments.console.entry_point import NothingPlannedError, mistakes_in_one_line
 from experiments.console.plain_errors import nearest, one_of
-from experiments.runs import paired
 from experiments.train_mcts import SUMMARY
 
 FILE_NAME = "sweep.parquet"
@@ -34,6 +35,10 @@ _WHERE = ("output_dir", "resume")
 """Keys that say where and how a job was run: they vary nothing."""
 _FIGURES = ("mean_path_length", "mean_optimism", "judge_calls", "n_failed")
 """Columns of the terminal's table beyond what was varied; the file has all of `summary.json`."""
+
+
+_RUNS = re.compile(r"judge\.(?:max_|cache|timeout|give_up|batch|prices|key_|headers)")
+"""Keys of a judge that say how its requests are sent, and change no score."""
 
 
 @dataclass(frozen=True)
@@ -157,13 +162,16 @@ def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
     jobs = read_jobs(folder, objective)
     keys = varied(jobs)
     done = [job for job in jobs if not job.reason]
-    pairs = paired.compare(paired.read_scores(folder, [job.name for job in done]))
+    judges = {job.name: _judge(job) for job in done}
+    pairs = paired.compare(paired.read_scores(folder, [job.name for job in done]), judges=judges)
     _write(as_table(jobs, keys, objective), folder / FILE_NAME)
     if done:
         console.print(_terminal_table(done, keys, objective))
     if pairs:
         _write(paired.as_table(pairs), folder / paired.FILE_NAME)
         console.print(paired.beside_the_best(pairs))
+        for line in paired.reasons(pairs):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     for job in jobs:
         if job.reason:
             given = ", ".join(f"{key}={job.overrides.get(key)}" for key in keys if key in job.overrides)
@@ -177,6 +185,12 @@ def collect(folder: Path, console: Console, objective: str = OBJECTIVE) -> None:
     )
     if not done:
         raise NothingPlannedError(f"{folder}: none of {len(jobs)} jobs has a number {objective}")
+
+
+def _judge(job: Job) -> tuple[str, ...]:
+    """Return what tells the judge of a job from another's: its name, and what was typed of it."""
+    typed = (f"{k}={v}" for k, v in job.overrides.items() if k.startswith("judge.") and not _RUNS.match(k))
+    return (str(job.summary.get("judge")), *sorted(typed))
 
 
 def _write(table: pa.Table, file: Path) -> None:

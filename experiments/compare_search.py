@@ -22,7 +22,7 @@ from experiments.comparison.cells import COLUMNS, Cell, CellJournal, Rows, run_c
 from experiments.comparison.compared_page import compared_page
 from experiments.comparison.problems import ProblemSet
 from experiments.comparison.regret import by_search, needle_finds, normalised_regrets
-from experiments.comparison.searchers import fingerprint_of, search_nodes, searcher_for
+from experiments.comparison.searchers import AUTO, fingerprint_of, search_nodes, searcher_for
 from experiments.console.entry_point import entry_point
 from experiments.runs import build
 from experiments.runs.folders import start_run
@@ -61,23 +61,30 @@ def cells_of(cfg: DictConfig) -> list[Cell]:
             raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
     custom: Any = OmegaConf.to_container(cfg.custom, resolve=True)
     nodes = search_nodes(list(cfg.searches), custom)
-    searchers = {
+    grid = itertools.product(range(cfg.model_seeds), cfg.landscapes, cfg.n_attributes, cfg.noise_std)
+    sets = [
+        ProblemSet(kind, n, seed, cfg.budget, cfg.problems, noise, cfg.seed) for seed, kind, n, noise in grid
+    ]
+    made = {
         (name, calls): searcher_for(node, calls, cfg.seed, name in cfg.scheduled)
         for name, node in nodes.items()
         for calls in cfg.calls
+        if name != AUTO
     }
-    grid = itertools.product(range(cfg.model_seeds), cfg.landscapes, cfg.n_attributes, cfg.noise_std)
     return [
         Cell(
-            ProblemSet(landscape, n, model_seed, cfg.budget, cfg.problems, noise, cfg.seed),
+            problems,
             name,
-            searcher,
+            searcher_for(nodes[name], calls, cfg.seed, judge=problems.judge())
+            if name == AUTO
+            else made[name, calls],
             calls,
             report_samples=cfg.report_samples,
             static_people=cfg.static_people,
         )
-        for model_seed, landscape, n, noise in grid
-        for (name, calls), searcher in searchers.items()
+        for problems in sets
+        for name in nodes
+        for calls in cfg.calls
     ]
 
 

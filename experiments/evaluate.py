@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
+from envs.judges.made_up import made_up
 from envs.judges.protocol import describe
 from envs.users import User
 from experiments.console.entry_point import entry_point
@@ -42,7 +43,7 @@ from experiments.evaluation.path_tables import (
 from experiments.evaluation.report import output
 from experiments.evaluation.run import Side, planned_for, run, steps_of
 from experiments.evaluation.setting import spread
-from experiments.evaluation.sides import side_of, sides_of
+from experiments.evaluation.sides import side_of, sides_of, with_enough_to_test
 from experiments.evaluation.understanding import Understanding
 from experiments.judging.method_corrections import (
     LabelFile,
@@ -97,6 +98,7 @@ def prepare(cfg: DictConfig) -> _EvaluationParts:
     """
     budget = budget_of(cfg)
     check_bootstrap(cfg.draws, cfg.level)
+    cfg = with_enough_to_test(cfg)
     sides, source, sha256 = sides_of(cfg)
     judges, user, tracking = judges_of(cfg), user_of(cfg), FailSafe(build.build_tracking(cfg))
     cfg = build.with_search(cfg, judges[0], None)
@@ -223,6 +225,7 @@ def _about(parts: _EvaluationParts) -> output.About:
         level=cfg.level,
         target=target_of(judge),
         asked=asked_of(parts.options.chats),
+        made_up_attributes=made_up(judge, sides[0].test[0].schema),
         about_trees="" if parts.stored is None else parts.stored.about_trees,
     )
 

@@ -14,10 +14,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
+from envs.judges.made_up import made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet
 from envs.schema import FILE_NAME as SCHEMA
-from envs.schema_file import write_schema
+from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.population import gains_report
 from experiments.population.compared_trees import (
@@ -113,6 +114,7 @@ def plan_population(cfg: DictConfig) -> float:
         rows, (trees, histories), unscored = _planned(cfg, parts, journal)
     failures += unscored
     summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
+    summary |= made_up_fields(judges[0][1], schema)
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     source = provenance(config, loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
@@ -122,7 +124,7 @@ def plan_population(cfg: DictConfig) -> float:
         write_schema(home / SCHEMA, schema)
         save_histories(home / HISTORIES, histories, source)
     pictures = _draw(folder, trees, summary, cfg.pictures)
-    _show(console, folder, rows, summary, _files(trees, cfg.pictures))
+    _show(console, folder, rows, summary, *_files(trees, cfg.pictures))
     figures = {"gains": (gains_report.COLUMNS, gains_report.table_rows(rows))}
     tracking.finish(summary, figures, lambda: pictures, lambda: {"trees": folder / TREES})
     return float(summary["mean_objective_careful"])
@@ -175,16 +177,14 @@ def _draw(
 
 
 def _show(
-    console: Console,
-    folder: Path,
-    rows: Sequence[Gain],
-    summary: dict[str, Any],
-    files: Sequence[tuple[str, str]],
+    console: Console, folder: Path, rows: Sequence[Gain], summary: dict[str, Any], *files: tuple[str, str]
 ) -> None:
     console.print(gains_report.gains_table(rows, summary["judge"], summary["judge_is_simulated"]))
     console.print(gains_report.notes(rows), highlight=False)
     if summary["judge_is_noisy"]:
         console.print(NOISY, highlight=False)
+    if line := made_up_line(summary.get("made_up_attributes", ())):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(terminal.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 

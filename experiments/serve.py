@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from envs import UserError
+from envs import DOMAINS, UserError
 from experiments.console.entry_point import entry_point
 from experiments.runs import build
+from policies.serving.questions.gates import DomainGate
 from policies.serving.serve_settings import UpstreamSettings
 from policies.serving.upstreams.local_upstream import LocalUpstream
 
@@ -55,6 +56,8 @@ def serve(cfg: DictConfig) -> None:
         "timeout_graceful_shutdown": cfg.shutdown_s,
         "timeout_worker_healthcheck": 60,  # a worker that only starts slowly is not to be killed for it
     }
+    if line := gate_line(cfg):
+        print(line, flush=True)
     print(f"http://{cfg.host}:{cfg.port}/v1 asks before {cfg.upstream.base_url} answers", flush=True)
     if cfg.workers == 1:
         uvicorn.run(make_app(cfg), **options)
@@ -63,6 +66,18 @@ def serve(cfg: DictConfig) -> None:
     with tempfile.TemporaryDirectory() as shared:
         os.environ[_SHARED] = shared  # where workers add up their counters, and count requests
         uvicorn.run("experiments.serve:worker_app", factory=True, workers=cfg.workers, **options)
+
+
+def gate_line(cfg: DictConfig) -> str:
+    """Return which gate to choose where the classifier of the package knows nothing of the plans' domains."""
+    schema = build.build_schema(cfg)
+    place = f"{DomainGate.__module__}.{DomainGate.__qualname__}"
+    if schema is None or set(schema.domains) <= set(DOMAINS) or cfg.gate.get("_target_") != place:
+        return ""
+    return (
+        "gate=domain was trained on PENGUIN's domains, and these plans are for others: with gate=always "
+        "every message may get questions, with gate=llm gate.model=M a model says which"
+    )
 
 
 def _local_model(cfg: DictConfig) -> LocalUpstream | None:

@@ -38,6 +38,11 @@ class Interval(NamedTuple):
         """On which side of zero the interval lies: `below`, `above`, or `undecided`."""
         return "below" if self.high < 0.0 else "above" if self.low > 0.0 else "undecided"
 
+    @property
+    def rank(self) -> float:
+        """The estimate as a key to sort by: where nothing was scored, below all others."""
+        return -math.inf if math.isnan(self.estimate) else self.estimate
+
     def excludes_zero(self) -> bool:
         """Tell whether zero lies outside of the interval."""
         return self.verdict != "undecided"
@@ -144,8 +149,28 @@ class CrossedBootstrap(Bootstrap):
         super().__init__(len(profiles), n_draws, level)
         _, self._profile = np.unique(profiles, return_inverse=True)
         _, self._judge = np.unique(judges, return_inverse=True)
+        self._one_profile = int(self._profile.max()) == 0
         self._of_profiles = draw_counts(rng, int(self._profile.max()) + 1, n_draws).astype(np.float64)
         self._of_judges = draw_counts(rng, int(self._judge.max()) + 1, n_draws).astype(np.float64)
+
+    def interval(self, found: np.ndarray) -> Interval:
+        """Return the interval of a statistic; of a single profile there is none: its ends are NaN."""
+        if self._one_profile:
+            return Interval(float(found[0]), math.nan, math.nan)
+        return super().interval(found)
+
+    def mean(self, values: np.ndarray, rows: np.ndarray | None = None) -> Interval:
+        """Return the mean, as `Bootstrap.mean`; its ends are NaN where `rows` are of a single profile."""
+        return self._of_several(super().mean(values, rows), np.isnan(values), rows)
+
+    def ratio(self, above: np.ndarray, below: np.ndarray, rows: np.ndarray | None = None) -> Interval:
+        """Return a ratio, as `Bootstrap.ratio`; its ends are NaN where `rows` are of a single profile."""
+        return self._of_several(super().ratio(above, below, rows), np.isnan(above) | np.isnan(below), rows)
+
+    def _of_several(self, found: Interval, missing: np.ndarray, rows: np.ndarray | None) -> Interval:
+        kept = ~missing if rows is None else ~missing & rows
+        alone = len(np.unique(self._profile[kept])) < 2
+        return Interval(found.estimate, math.nan, math.nan) if alone else found
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Return float64[1 + n_draws], as `Bootstrap.sums`."""
@@ -205,12 +230,10 @@ def clustered_mean(values: np.ndarray, clusters: np.ndarray, level: float = 0.95
     """
     kept = ~np.isnan(values)
     values, clusters = values[kept], clusters[kept]
-    if not len(values):
-        return Interval(math.nan, math.nan, math.nan)
-    mean = float(values.mean())
+    mean = float(values.mean()) if len(values) else math.nan
     sums = np.bincount(np.unique(clusters, return_inverse=True)[1], weights=values - mean)
     n = len(sums)
-    if n == 1:
+    if n < 2:
         return Interval(mean, math.nan, math.nan)
     half = student_t(n - 1, level) * math.sqrt(n / (n - 1) * float((sums**2).sum())) / len(values)
     return Interval(mean, mean - half, mean + half)

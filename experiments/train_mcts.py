@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
-from envs.appended import append_line
+from envs.judges.made_up import made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, StoredScenarios
 from envs.schema import FILE_NAME as SCHEMA
-from envs.schema_file import write_schema
+from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.judging.panel_figures import panel_lines, planned_panel_figures
 from experiments.runs import build, terminal
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
+from experiments.runs.failures import FILE_NAME as FAILURES
+from experiments.runs.failures import FailuresFile, reason_lines
 from experiments.runs.folders import start_run
 from experiments.runs.plan_journal import FILE_NAME as JOURNAL
 from experiments.runs.plan_journal import Journal
@@ -37,11 +38,10 @@ from search.path_table import COLUMNS, PathTable, save_groups
 from search.path_table import FILE_NAME as TABLE
 from search.plan_lines import PlanTotals
 from search.plan_rows import in_order
-from search.planning import Failure, PlanOptions, Prior
+from search.planning import PlanOptions, Prior
 from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel, plan, plan_batches
 
-FAILURES = "failures.jsonl"
 SUMMARY = "summary.json"
 
 
@@ -107,7 +107,10 @@ def train(cfg: DictConfig) -> float:
     folder = Path(cfg.output_dir)
     learns = describe_searcher(searcher).fit is not None
     print_of = fingerprint(config, scenarios.sha256, judge, prior)
-    with Journal(folder, print_of, cfg.resume, learns) as journal, _Failures(folder / FAILURES) as failures:
+    with (
+        Journal(folder, print_of, cfg.resume, learns) as journal,
+        FailuresFile(folder / FAILURES) as failures,
+    ):
         start_run(cfg, resumed=bool(journal.totals.plans))
         failures.begin(unread(scenarios))
         write_schema(folder / SCHEMA, schema)
@@ -143,13 +146,20 @@ def train(cfg: DictConfig) -> float:
     n_failed = failures.n + scenarios.n_unlisted
     simulated = describe(judge).simulated
     summary = figures.summary(n_failed, time.perf_counter() - started, simulated, schema.left_out)
+    summary |= made_up_fields(judge, schema)
     summary["requests"] += begun
     if (panel := planned_panel_figures(judge, stored, folder / TABLE)) is not None:
         summary["panel"] = panel
     summary |= spent(booked(judge, prior))
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     by_domain = figures.by_domain()
-    _show(console, folder, by_domain, summary)
+    _show(
+        console,
+        folder,
+        by_domain,
+        summary,
+        reason_lines(failures.reasons, scenarios.n_unlisted, scenarios.source),
+    )
     tracking.finish(
         {name: value for name, value in summary.items() if name != "spending"},
         {"by_domain": _domain_rows(by_domain), **_spending_rows(summary)},
@@ -161,37 +171,10 @@ def train(cfg: DictConfig) -> float:
     return float(summary["mean_score_path"])
 
 
-class _Failures:
-    """Writes what could not be planned as it happens; use as a context manager. `n`: how many there are."""
-
-    def __init__(self, path: Path) -> None:
-        self.n = 0
-        self._path = path
-        self._file = -1
-
-    def begin(self, failures: Sequence[Failure]) -> None:
-        """Write a file anew that begins with `failures`: what failed in an earlier session is tried again."""
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
-        self.add(failures)
-
-    def add(self, failures: Sequence[Failure]) -> None:
-        """Append `failures`."""
-        self.n += len(failures)
-        for failure in failures:
-            append_line(self._file, self._path, json.dumps(vars(failure), ensure_ascii=False))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-
-
 class _Live:
     """What a run has come to, for its progress; `totals` is replaced as a whole: another thread shows it."""
 
-    def __init__(self, resumed: PlanTotals, failures: _Failures, parts: Sequence[object]) -> None:
+    def __init__(self, resumed: PlanTotals, failures: FailuresFile, parts: Sequence[object]) -> None:
         self.totals = resumed
         self._resumed = resumed.requests
         self._failures = failures
@@ -229,7 +212,9 @@ def _tell_spending(console: Console, takes: Spending) -> None:
         console.print(takes.first_line(), highlight=False, soft_wrap=True)
 
 
-def _show(console: Console, folder: Path, rows: Sequence[DomainRow], summary: dict[str, Any]) -> None:
+def _show(
+    console: Console, folder: Path, rows: Sequence[DomainRow], summary: dict[str, Any], failed: Sequence[str]
+) -> None:
     if rows:
         simulated = summary["judge_is_simulated"]
         console.print(terminal.domain_table(rows, str(summary["judge"]), simulated))
@@ -238,7 +223,8 @@ def _show(console: Console, folder: Path, rows: Sequence[DomainRow], summary: di
         f"{summary['judge_calls']:,} judge calls, {summary['wall_s']:.1f} s",
         highlight=False,
     )
-    for line in panel_lines(summary.get("panel")):
+    made_up_said = made_up_line(summary.get("made_up_attributes", ()))
+    for line in (*failed, *panel_lines(summary.get("panel")), *([made_up_said] if made_up_said else [])):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     files = [
         (TABLE, "the path table, one row a scenario"),

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from envs import Schema
-from envs.attribute import UNKNOWN
+from envs.schema.attribute import UNKNOWN
 from policies.plan_index import Neighbours, PlanIndex
 
 

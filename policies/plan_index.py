@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from envs import Schema, UserError, load_schema, penguin_schema
-from envs.schema import FILE_NAME as SCHEMA
+from envs import Schema, UserError, penguin_schema
+from envs.judges.made_up import made_up_by
 from envs.schema import MAX_ASKABLE
 from policies.embeddings import Embedding, static_embedding
 from policies.retrieval import Index
-from search.path_table import PathTable
+from search.path_table import PathTable, schema_of_run
 from search.population.history_values import FILE_NAME as HISTORIES
 from search.population.history_values import NOT_ASKED, HistoryValues, load_histories
 from search.population.policy_tree import STOP
@@ -81,6 +81,7 @@ class PlanIndex:
     budget : the most questions any stored plan was allowed
     source : where the table came from, for messages and for `Agent.from_json`
     simulated : whether any stored score comes from a simulated judge
+    made_up : the attributes of the schema whose gains such a judge made up
     ranking : the n attributes, by what they add over all stored paths together, most first
     trees : plans that branch on answers, for each domain, or None
     histories : what asking is worth after each set of answers, by domain, or None
@@ -125,6 +126,7 @@ class PlanIndex:
         self._domains = domains.indices.to_numpy(zero_copy_only=False).astype(np.int32)
         self.budget = int(pc.max(table.table["budget"]).as_py())
         self.simulated = bool(pc.any(pc.starts_with(table.table["judge"], "simulated")).as_py())
+        self.made_up = made_up_by(pc.unique(table.table["judge"]).to_pylist(), self.schema)
         self.ranking = _ranking(self.paths, self.scores, len(self.schema))
         self.trees = None if trees is None else _trees_on(trees, self.schema, source)
         self.histories = None if histories is None else _histories_on(histories, self.schema, source)
@@ -198,12 +200,6 @@ class PlanIndex:
     def queries(self, rows: np.ndarray) -> list[str]:
         """Return the stored queries of `rows` (int64[K])."""
         return self.table.table["query"].take(rows).to_pylist()
-
-
-def schema_of_run(paths: str | Path) -> Schema | None:
-    """Return the schema beside the table in `paths`, a run folder or a Parquet file; None where none is."""
-    file = (Path(paths) if Path(paths).is_dir() else Path(paths).parent) / SCHEMA
-    return load_schema(file) if file.exists() else None
 
 
 def _one(column: Any) -> Any:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from envs import UserError
+from envs import Schema, UserError, load_schema
+from envs.checking.json_values import with_nulls
+from envs.schema import FILE_NAME as SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,12 +234,16 @@ def record_of(row: Mapping[str, Any]) -> PathRecord:
     """Return the record of a row given as a mapping (from Arrow or JSON); NaN scores become None."""
     values = {name: row[name] for name in COLUMNS}
     values["path"] = tuple(values["path"])
-    values["path_scores"] = tuple(
-        None if score is None or math.isnan(score) else score for score in values["path_scores"]
-    )
+    values["path_scores"] = tuple(with_nulls(list(values["path_scores"])))
     return PathRecord(**values)
 
 
 def row_of(record: PathRecord) -> dict[str, Any]:
     """Return the columns of `record` (of a subclass, too) as plain JSON types."""
     return {name: list(v) if isinstance(v := getattr(record, name), tuple) else v for name in COLUMNS}
+
+
+def schema_of_run(paths: str | Path) -> Schema | None:
+    """Return the schema beside the table in `paths`, a run folder or a Parquet file; None where none is."""
+    file = (Path(paths) if Path(paths).is_dir() else Path(paths).parent) / SCHEMA
+    return load_schema(file) if file.exists() else None

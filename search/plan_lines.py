@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from envs.checking.json_values import with_nulls
 from search.path_table import COLUMNS, fits, record_of, row_of
 from search.planning import Failure, Outcome, ScenarioPlan
 from search.problem import Observations
@@ -90,37 +91,22 @@ def to_json(plan: ScenarioPlan) -> str:
 def plain_plan(plan: ScenarioPlan) -> dict[str, Any]:
     """Return `plan` as plain values, None for NaN."""
     row: dict[str, Any] = {**row_of(plan), **{name: getattr(plan, name) for name in _EXTRAS}}
-    row["score_stderr"], row["search_score"] = _or_none(plan.score_stderr), _or_none(plan.search_score)
-    row["score_full"] = _or_none(plan.score_full)
+    row["score_stderr"], row["search_score"] = with_nulls(plan.score_stderr), with_nulls(plan.search_score)
+    row["score_full"] = with_nulls(plan.score_full)
     row["invalid_rankings"] = plan.invalid_rankings
-    row["alternatives"] = [[step, name, visits, _or_none(v)] for step, name, visits, v in plan.alternatives]
+    row["alternatives"] = [[step, name, visits, with_nulls(v)] for step, name, visits, v in plan.alternatives]
     seen = plan.observations
     if seen is not None:
         row["observations"] = {
             "masks": seen.masks.tolist(),
             "samples": seen.samples.tolist(),
-            "scores": [_or_none(score) for score in seen.scores.tolist()],
+            "scores": with_nulls(seen.scores.tolist()),
         }
     return row
 
 
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def without_nan(value: Any) -> Any:
-    """Return a plain value with null for each NaN."""
-    if isinstance(value, float):
-        return None if math.isnan(value) else value
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_nan(item) for item in value]
-    return value
-
-
 def number(value: float | None) -> float:
-    """Return what `without_nan` has made of a number: null is NaN."""
+    """Return what `with_nulls` has made of a number: null is NaN."""
     return math.nan if value is None else float(value)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs import Judge, Scenario, UserError
+from envs.checking.json_values import with_nulls
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE, Capabilities, describe
 from search.path_table import PathRecord
 from search.plans import Plan, check_plan
@@ -60,10 +61,8 @@ class PlanOptions:
                 raise UserError(f"{name}: found {value!r}, expected an integer {low} <= {name} < {high}")
         calls = self.max_judge_calls
         if calls is not None and (isinstance(calls, bool) or not isinstance(calls, int) or calls < 2):
-            raise UserError(
-                f"search.max_judge_calls: found {calls!r}, expected an integer >= 2 "
-                f"(nothing known, and one question answered) or null"
-            )
+            wanted = "an integer >= 2 (nothing known, and one question answered) or null"
+            raise UserError(f"search.max_judge_calls: found {calls!r}, expected {wanted}")
         if not (math.isfinite(self.cost_weight) and self.cost_weight >= 0):
             raise UserError(f"cost_weight: found {self.cost_weight}, expected a finite number >= 0")
         if not 0 <= self.dropout < 1:
@@ -156,7 +155,7 @@ def plan_scenario(
         domain=scenario.domain,
         query=scenario.query,
         path=tuple(names[a] for a in plan.path),
-        path_scores=tuple(None if math.isnan(s) else s for s in scores),
+        path_scores=tuple(with_nulls(scores)),
         score=scores[-1],
         score_stderr=report.stderr,
         n_samples=report.n_samples,

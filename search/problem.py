@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from envs import UserError
-from envs.attribute import UNKNOWN
-from envs.declared import Declared
+from envs.checking.declared import Declared
 from envs.judges.protocol import ManySurfaces, Surface
+from envs.schema.attribute import UNKNOWN
 from search.evaluator import Evaluator, JudgeCallsSpent, SetRules, SetScores
 from search.plans import Alternative, Plan
 

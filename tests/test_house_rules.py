@@ -26,7 +26,7 @@ SESSIONS = ("policies.serving.sessions.open_questions", "policies.serving.sessio
 SERVED = ("policies.serving.openai_errors", "policies.serving.serve_settings")
 MAY_IMPORT = {
     "envs": ("envs",),
-    "envs/llm": ("envs.appended", "envs.errors", "envs.interrupts", "envs.validation", "envs.llm"),
+    "envs/llm": ("envs.appended", "envs.errors", "envs.interrupts", "envs.checking.validation", "envs.llm"),
     "search": (
         *(*CONTRACT, "search.plan_lines", "search.planning", "search.batch_planning", "search.parallel"),
         *("search.surrogate.reallocate", "search.core.surface_plans"),
@@ -104,16 +104,12 @@ MACHINE_PATH = re.compile(
 MAX_FILE, MAX_FUNCTION = 300, 40
 LONG_FILES = {
     "search/core/kernels.py": "compiled steps, which are inlined into one another",
-    "search/population/tree_kernels.py": "the same for histories of answers",
+    "search/population/compiled/tree_kernels.py": "the same for histories of answers",
 }
 LONG_FUNCTIONS = {
-    "search/core/kernels.py:best_action": "the compiled inner loop: one pass over a row's edges",
     "experiments/train_mcts.py:train": "the run from configuration to files, read from top to bottom",
-    "envs/judges/llm/local.py:__init__": "an argument for each key of its YAML",
-    "envs/priors.py:__init__": "an argument for each key of its YAML",
     "search/planning.py:plan_scenario": "half of it is the one constructor call that names every column",
     "search/batch_planning.py:_rows": "the same",
-    "envs/judges/llm/llm_judge.py:__init__": "an argument for each key of judge=openai",
 }
 
 
@@ -150,12 +146,10 @@ def _within(module, prefix):
 
 
 MAY_PROBE = (
-    "envs/declared.py",  # what a plug-in may declare is read here, once
-    "envs/schema.py",  # a YAML error has a place, or none
+    "envs/checking/declared.py",  # what a plug-in may declare is read here, once
     "envs/users/user.py",  # readline differs from system to system
-    "envs/validation.py",  # pydantic models are told from plain classes
+    "envs/checking/validation.py",  # pydantic models are told from plain classes
     "search/parallel/cores.py",  # affinity is not on every system
-    "experiments/console/command_keys.py",  # the fast YAML loader is not everywhere
     "experiments/console/keys.py",  # pydantic models are told from plain classes
 )
 
@@ -344,7 +338,7 @@ def test_checker_catches(check, path, source):
         (never_used, "search/x.py", "import numpy as np\nrng = np.random.default_rng(0)\nrng.random()"),
         (never_used, "search/x.py", "model.eval()\ntry:\n    pass\nexcept (ValueError, KeyError):\n    pass"),
         (probing, "search/x.py", "value = getattr(self, name)"),
-        (probing, "envs/declared.py", "found = getattr(part, name, None)"),
+        (probing, "envs/checking/declared.py", "found = getattr(part, name, None)"),
         (machine_paths, "README.md", "https://example.org/home/x, outputs/tmp/x, docs.org/opt/x"),
         (long_things, "envs/x.py", 'def f():\n    """' + "doc\n" * 30 + '    """\n' + "    x = 1\n" * 30),
     ],
@@ -356,11 +350,10 @@ def test_checker_lets_pass(check, path, source):
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("envs", "numba ray torch openai pydantic hydra wandb gymnasium"),
+        ("envs", "numba ray torch openai pydantic hydra wandb"),
         (
             "policies",
-            "numba ray torch openai hydra wandb fastapi uvicorn httpx2 cryptography "
-            "pydantic yaml pyarrow gymnasium",
+            "numba ray torch openai hydra wandb fastapi uvicorn httpx2 cryptography pydantic yaml pyarrow",
         ),
         ("search.plans, search.path_table", "numba ray torch openai hydra wandb pyarrow"),
         (

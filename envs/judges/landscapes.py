@@ -25,6 +25,7 @@ import numpy as np
 from envs.elementwise import each
 from envs.errors import UserError
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE
+from envs.judges.simulated.noise import Noisy
 from envs.judges.simulated.parameters import normals
 from envs.scenario import Scenario
 
@@ -122,7 +123,7 @@ LANDSCAPES = {
 }
 
 
-class LandscapeJudge:
+class LandscapeJudge(Noisy):
     """A judge whose every scenario is a draw of one family of set functions. SIMULATED, nobody was asked.
 
     Parameters
@@ -146,8 +147,6 @@ class LandscapeJudge:
         an unknown kind, a noise that is negative or not finite, or `shared` outside [0, 1].
     """
 
-    simulated = True
-
     def __init__(
         self,
         kind: str = "sketch",
@@ -158,22 +157,14 @@ class LandscapeJudge:
     ) -> None:
         if kind not in LANDSCAPES:
             raise UserError(f"judge.kind: found {kind!r}, expected one of {', '.join(LANDSCAPES)}")
-        if not (math.isfinite(noise_std) and noise_std >= 0.0):
-            raise UserError(f"judge.noise_std: found {noise_std!r}, expected a finite number >= 0")
+        super().__init__(noise_std, seed)
         if not 0.0 <= shared <= 1.0:
             raise UserError(f"judge.shared: found {shared!r}, expected a number from 0 to 1")
         self.kind = kind
         self.name = f"simulated_{kind}"
         self.model_seed = int(model_seed)
-        self.noise_std = float(noise_std)
         self.shared = float(shared)
-        self.seed = int(seed)
         self._latest: tuple[Scenario, Draws] | None = None
-
-    @property
-    def stochastic(self) -> bool:
-        """Tell whether a set's score depends on the sample's index."""
-        return self.noise_std > 0.0
 
     def score(
         self,

@@ -71,6 +71,8 @@ class PanelJudge:
         self.members: list[Judge] = list(members)
         self._told = [describe(member, f"judge.members[{i}]") for i, member in enumerate(members)]
         self.stochastic = any(told.stochastic for told in self._told)
+        fitted = [set(told.fitted_attributes) for told in self._told if told.fitted_attributes]
+        self.fitted_attributes = tuple(sorted(set.intersection(*fitted))) if fitted else ()
         self.concurrent_plans = min(told.concurrent_plans for told in self._told)
         ignored = [set(told.resume_ignored) for told in self._told]
         self.resume_ignored = tuple(sorted(set.intersection(*ignored)))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from envs.declared import Declared
+from envs.checking.declared import Declared
 from envs.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class Capabilities:
     stochastic : `score` takes `samples: Sequence[int]` as third argument, one index a context, and returns
         the same value whenever the same (context, sample) comes again
     simulated : its scores are a formula's, to be called simulated wherever they are shown
+    fitted_attributes : names of those that a formula was fitted to: what it says of others is made up. None
+        declared: it is no such formula
     model_seed : which of a family of judges it is; None = it is of none
     concurrent_plans : threads that may ask it at once, for one that waits rather than computes: a worker then
         makes as many plans at once. A judge of 1 is never called from two threads at a time
@@ -144,6 +146,7 @@ class Capabilities:
     name: str
     stochastic: bool
     simulated: bool
+    fitted_attributes: tuple[str, ...]
     model_seed: int | None
     concurrent_plans: int
     ranking_depth: int
@@ -200,6 +203,7 @@ def describe(part: object, role: str = "judge") -> Capabilities:
         name=declared.name(),
         stochastic=declared.flag("stochastic"),
         simulated=declared.flag("simulated"),
+        fitted_attributes=declared.names("fitted_attributes"),
         model_seed=declared.whole("model_seed", None),
         concurrent_plans=declared.whole("concurrent_plans", 1, least=1),
         ranking_depth=declared.whole("ranking_depth", 1, least=1),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from envs.checking.validation import settings
 from envs.llm.books import Accounts
 from envs.llm.client import Client
 from envs.llm.endpoint import EndpointSettings, Limits, Sampling
 from envs.llm.engine import Spent
-from envs.validation import settings
 
 
 @settings

@@ -22,7 +22,7 @@ from envs.llm.engine import Engine, Spent
 from envs.llm.messages import ChatRequest, Check, ModelReply, checked
 
 if TYPE_CHECKING:
-    from envs.llm.streaming import StreamingConnection
+    from envs.llm.sending.streaming import StreamingConnection
 
 ATTEMPTS = 3
 """How often a request is asked whose replies cannot be used: once, and at most twice more."""
@@ -288,7 +288,7 @@ class Client:
     def _connected(self) -> StreamingConnection:
         self._own()
         if self._connection is None:
-            from envs.llm.streaming import StreamingConnection
+            from envs.llm.sending.streaming import StreamingConnection
 
             self._dialect = self._dialect or Dialect(self.endpoint)
             parts = (self.endpoint, self.engine, self.price, self.kind, self._dialect)

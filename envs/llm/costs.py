@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
+from envs.checking.validation import FileModel, read_yaml
 from envs.llm.books import Tokens
 from envs.llm.messages import ChatRequest
-from envs.validation import FileModel, read_yaml
 
 if TYPE_CHECKING:
     from envs.llm.client import Client

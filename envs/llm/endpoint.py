@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
 
+from envs.checking.validation import Count, MaybeCount, accepted_keys, settings
 from envs.errors import OutsideError, UserError
 from envs.llm.cache.reply_cache import default_path
 from envs.llm.messages import ChatRequest
-from envs.validation import Count, MaybeCount, accepted_keys, settings
 
 DEFAULT_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -31,6 +31,9 @@ def _named(value: object) -> object:
 
 def _mapping(value: object) -> object:
     return dict(value or {}) if value is None or isinstance(value, Mapping) else value
+
+
+Seconds = Annotated[float, Field(gt=0)]
 
 
 @settings
@@ -60,7 +63,7 @@ class Endpoint:
     extra_body: Annotated[Mapping[str, Any], BeforeValidator(_mapping)] = Field(
         default_factory=dict, repr=False, description="fields that only some servers know (cache_prompt)"
     )
-    timeout_s: float = Field(default=120.0, gt=0, description="seconds a request may take")
+    timeout_s: Seconds = Field(default=120.0, description="seconds a request may take")
     max_retries: int = Field(
         default=6, ge=0, description="repetitions of a request that fails while others are answered"
     )

@@ -1,4 +1,4 @@
-"""One JSON list, element by element: memory holds a chunk of the text and one record."""
+"""JSON lists, alone or inside an object, element by element: memory holds a chunk and one record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from envs.json_values import DECODER, RecordError
+from envs.checking.json_values import DECODER, JsonObject, RecordError
 
 _OF_NUMBERS = "0123456789.eE+-"
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -79,6 +79,29 @@ def list_elements(
     """
     text = _ListText(data, lambda: read(chunk), line, longest)
     text.skip()
+    yield from _in_list(text)
+    if text.skip():
+        raise text.wrong(text.at)
+
+
+def wrapped_elements(
+    data: bytes, read: Callable[[int], bytes], line: int, chunk: int, longest: int
+) -> Iterator[Any]:
+    """Yield the elements of all lists of objects in the object that begins with `data`, as `list_elements`.
+
+    A file may have its records under a key, beside what it says of itself; objects inside are looked through.
+    """
+    text = _ListText(data, lambda: read(chunk), line, longest)
+    text.skip()
+    try:
+        yield from _in_object(text)
+    except RecursionError:
+        raise RecordError(f"JSON nested too deeply, {_EXPECTED}") from None
+    if text.skip():
+        raise text.wrong(text.at)
+
+
+def _in_list(text: _ListText) -> Iterator[Any]:
     text.at += 1  # the bracket
     mark = text.skip()
     while mark != "]":
@@ -90,8 +113,34 @@ def list_elements(
             text.at += 1
             text.skip()
     text.at += 1
-    if text.skip():
-        raise text.wrong(text.at)
+
+
+def _in_object(text: _ListText) -> Iterator[Any]:
+    text.at += 1  # the brace
+    mark = text.skip()
+    while mark != "}":
+        if mark != '"':
+            raise text.wrong(text.at)
+        _element(text)  # the key
+        if text.skip() != ":":
+            raise text.wrong(text.at)
+        text.at += 1
+        mark = text.skip()
+        if mark == "{":
+            yield from _in_object(text)
+        elif mark == "[":
+            yield from (value for value in _in_list(text) if isinstance(value, JsonObject))
+        else:
+            _element(text)
+        mark = text.skip()
+        if mark not in (",", "}"):
+            raise text.wrong(text.at)
+        if mark == ",":
+            text.at += 1
+            mark = text.skip()
+            if mark == "}":
+                raise text.wrong(text.at)
+    text.at += 1
 
 
 def _element(text: _ListText) -> Any:

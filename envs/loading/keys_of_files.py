@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from envs.checking.json_values import ABSENT, JsonObject, RecordError, decode
 from envs.errors import UserError
-from envs.json_values import ABSENT, JsonObject, RecordError, decode
 from envs.schema import Schema, penguin_schema
 
 FIELDS = {
     "id": ("id", "scenarioid"),
-    "domain": ("domain",),
+    "domain": ("domain", "expertdomain"),
     "query": ("query", "hardquery", "userquery"),
     "scenario": ("scenario", "situation"),
     "profile": ("profile", "userprofile", "attributes"),
@@ -74,6 +74,7 @@ class Keys:
             if target is not None and target not in FIELDS and target not in schema.names:
                 expected = f"one of {', '.join(FIELDS)}, an attribute, or null"
                 raise UserError(f"scenarios.mapping: {key}: found {target!r}, expected {expected}")
+        self._mapped = {squash(key): target for key, target in self.mapping.items()} | self.mapping
         loose: dict[str, str | None] = {}
         for name in schema.names:
             loose[squash(name)] = None if squash(name) in loose else name
@@ -82,10 +83,17 @@ class Keys:
 
     def attribute(self, key: str) -> str | None:
         """Return the attribute that `key` means, None for none."""
-        if key in self.mapping:
-            target = self.mapping[key]
+        mapped, target = self._target(key)
+        if mapped:
             return target if target in self.schema.names else None
         return self._attributes[key] if key in self._attributes else self._attributes.get(squash(key))
+
+    def _target(self, key: str) -> tuple[bool, str | None]:
+        """Return whether the mapping has `key`, exactly or loosely, and what it means there."""
+        for spelling in (key, squash(key)) if self._mapped else ():
+            if spelling in self._mapped:
+                return True, self._mapped[spelling]
+        return False, None
 
     def fields(self, record: JsonObject) -> Fields:
         """Return the fields of `record`; text that holds JSON, as a table's cell does, is decoded."""
@@ -94,9 +102,10 @@ class Keys:
         others: dict[str, Any] = {}
         for key, value in record.items():
             spelling = squash(key)
-            field = self.mapping[key] if key in self.mapping else self._fields.get(spelling)
+            mapped, field = self._target(key)
+            field = field if mapped else self._fields.get(spelling)
             if field not in FIELDS:
-                if key not in self.mapping or field is not None:
+                if not mapped or field is not None:
                     others[key] = value
                 continue
             rank = FIELDS[field].index(spelling) if spelling in FIELDS[field] else -1
@@ -105,12 +114,12 @@ class Keys:
                 continue
             if field in found:
                 others[found[field][0]] = found[field][1]
-            found[field], ranks[field] = (key, _structure(field, value)), rank
+            found[field], ranks[field] = (key, _structure(field, key, value)), rank
         return Fields(found, others)
 
     def near(self, key: str, record: Mapping[str, Any]) -> str | None:
         """Return the attribute that is not in `record` and that `key` may be a misspelling of."""
-        if key in self.mapping:
+        if self._target(key)[0]:
             return None
         present = {self.attribute(own) for own in record}
         free = {squash(n): n for n in self.schema.names if n not in present}
@@ -123,13 +132,17 @@ class Keys:
         A schema may leave out some of PENGUIN's attributes on purpose; those are no misspellings, and what
         the mapping ignores is none either.
         """
-        if key in self.mapping or squash(key) in {squash(own) for own in penguin_schema().names}:
+        if self._target(key)[0] or squash(key) in {squash(own) for own in penguin_schema().names}:
             return
         near = self.near(key, record)
         if near is not None:
             raise RecordError(f"{name}: unknown attribute {key[:60]!r}, did you mean {near!r}")
         # A key that resembles no attribute may be a value in the wrong place: not repeated.
-        raise RecordError(f"{name}: key {position} is no attribute, expected {listing(self.schema.names)}")
+        others = "; scenarios.attributes=FILE brings others" if self.schema == penguin_schema() else ""
+        raise RecordError(
+            f"{name}: key {position}, of {len(key):,} characters, is no attribute, expected "
+            f"{listing(self.schema.names)}{others}"
+        )
 
 
 def read_mapping(path: str | Path) -> dict[str, str | None]:
@@ -140,13 +153,13 @@ def read_mapping(path: str | Path) -> dict[str, str | None]:
     UserError
         the file cannot be read, or holds something else.
     """
-    from envs.validation import read_yaml  # pydantic, which loading does without
+    from envs.checking.validation import read_yaml  # pydantic, which loading does without
 
     found: dict[str, str | None] = read_yaml(path, dict[str, str | None], "keys and what they mean")
     return found
 
 
-def _structure(field: str, value: Any) -> Any:
+def _structure(field: str, key: str, value: Any) -> Any:
     if field in _STRUCTURED and isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        return decode(value.encode("utf-8", "surrogateescape"), f"JSON in the column {field}")
+        return decode(value.encode("utf-8", "surrogateescape"), f"JSON in the column {key[:60]!r}")
     return value

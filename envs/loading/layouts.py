@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from envs.checking.json_values import JsonObject
 from envs.errors import UserError
-from envs.json_values import JsonObject
 from envs.loading.keys_of_files import Keys, squash
 from envs.loading.records import BadRecord, flat_scenario, own_scenario, penguin_scenarios
 from envs.loading.streams import Raw
@@ -19,6 +20,8 @@ BESIDE = {PROFILES: "queries_list.json", QUERIES: "user_profiles_list.json"}
 PER_PROFILE = 10
 """Queries of a profile in the two parallel files, in order."""
 _QUERY_KEY = "queryid"
+_AHEAD = 100
+"""Records after a profile without queries that are looked at: with queries, it is one list of both."""
 _Placed = tuple[str, Scenario | BadRecord]
 
 
@@ -55,20 +58,27 @@ def layout_of(value: Any, keys: Keys) -> str | None:
         return OWN if fields.has("profile") else FLAT if attributes else None
     if fields.has("profile"):
         return PROFILES if squash(fields.name("profile")) == "userprofile" else OWN
-    return PROFILES if fields.has("scenario") and attributes > 2 else None
+    if attributes > 2:  # of a person whose query is missing here, or in another file
+        return PROFILES if fields.has("scenario") else FLAT
+    return None
 
 
 def scenarios(rows: Iterator[Raw], source: FileSource, told: Callable[[str], None]) -> Iterator[_Placed]:
     """Yield (place, scenario or what is wrong) of all rows; `told` is called with the layout."""
     layout = None
     told(source.default)
-    for row in rows:
+    while (row := next(rows, None)) is not None:
         if layout is None:
             layout = layout_of(row.value, source.keys)
+            if layout == PROFILES:
+                ahead = list(islice(rows, _AHEAD))
+                rows = chain(ahead, rows)
+                if any(layout_of(other.value, source.keys) == PENGUIN for other in ahead):
+                    layout = PENGUIN  # of a record that lacks its queries
             if layout is not None:
                 told(layout)
         if layout in BESIDE:
-            yield from _paired(_chain(row, rows), source, layout)
+            yield from _paired(chain([row], rows), source, layout)
             return
         for scenario in _of(row, layout or source.default, source):
             yield row.place, scenario
@@ -83,11 +93,6 @@ def _of(row: Raw, layout: str, source: FileSource) -> Iterator[Scenario | BadRec
         yield own_scenario(row.value, row.place, source.keys)
     else:
         yield flat_scenario(row.value, row.place, row.number, source.keys, source.folder)
-
-
-def _chain(first: Raw, rest: Iterator[Raw]) -> Iterator[Raw]:
-    yield first
-    yield from rest
 
 
 def _paired(rows: Iterator[Raw], source: FileSource, layout: str) -> Iterator[_Placed]:

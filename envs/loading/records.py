@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.json_values import (
+from envs.checking.json_values import (
     ABSENT,
     JsonNumber,
     JsonObject,
@@ -89,7 +89,7 @@ def penguin_scenarios(record: Any, place: str, index: int, keys: Keys) -> Iterat
         inner = fields.get("profile")
         named = fields.get("scenario")
         if named is ABSENT and isinstance(inner, JsonObject):
-            named = inner.get("Scenario", ABSENT)
+            named = next((own for key, own in inner.items() if squash(key) == "scenario"), ABSENT)
         domain = domain_of(None if named is ABSENT else named, schema)
         profile = _profile(inner, "field User_Profile", keys, {"scenario"})
         metadata = _metadata(fields)
@@ -173,6 +173,8 @@ _DOMAIN_WORDS = {
     "finances": "financial",
     "social": "social",
     "health": "health",
+    "healthcare": "health",
+    "mental": "health",
     "life": "life",
     "education": "education",
     "academic": "education",

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count
 from pathlib import Path
 
 from envs.errors import UserError
@@ -23,8 +23,8 @@ from envs.loading import layouts, streams
 from envs.loading.keys_of_files import Keys, read_mapping
 from envs.loading.records import BadRecord
 from envs.loading.seen_ids import SeenIds
-from envs.loading.stored_scenarios import StoredScenarios
-from envs.scenario import Scenario, most_present, within_one_plan
+from envs.loading.stored_scenarios import StoredScenarios, narrowed
+from envs.scenario import Scenario
 from envs.schema import MAX_ASKABLE, Schema, penguin_schema
 
 MAX_BAD = 1000
@@ -32,6 +32,8 @@ MAX_BAD = 1000
 SPLITS = ("train", "test", "all")
 
 _EXPECTED = "expected scenarios as JSON Lines, a JSON list, CSV or Parquet"
+_PARTS = ("*/posts.json", "*/posts.json.gz", "*/posts.json.zst", "*.parquet")
+"""Files of a folder that are read as one: the published real half, a file a domain; parts of a table."""
 _BUNDLED = Path(__file__).parents[1] / "data" / "scenarios.jsonl"
 
 
@@ -78,7 +80,8 @@ def load_scenarios(
 
     Parameters
     ----------
-    path : a file; or the folder of PENGUIN's two parallel files, or of a saved `datasets.Dataset`
+    path : a file; or the folder of PENGUIN's two parallel files, of its real half (DOMAIN/posts.json), of a
+        saved `datasets.Dataset`, or of the Parquet files that a table came in
     schema : the attributes of the profiles; PENGUIN's ten by default. Of more than 64 the scenarios have the
         64 that most of the file's have a value of (`envs.scenario.within_one_plan`)
     limit : keep the first so many scenarios of the split
@@ -127,25 +130,13 @@ def _collected(
             good.append(record)
     if not n_good:
         raise _nothing(reading, bad, n_bad)
-    kept = _narrowed(good, wanted, limit) if whole else good
+    kept = narrowed(good, wanted, limit) if whole else good
     if not kept:
         raise UserError(
             f"{reading.source}: split {split} holds none of {n_good} scenarios, expected at least one"
         )
     found = kept if isinstance(kept, StoredScenarios) else tuple(kept)
     return ScenarioSet(found, tuple(bad), reading.source, reading.sha256, n_bad, reading.layout)
-
-
-def _narrowed(
-    good: list[Scenario] | StoredScenarios, wanted: Callable[[Scenario], bool], limit: int | None
-) -> list[Scenario] | StoredScenarios:
-    """Return those that are `wanted`, over the attributes that most of all have a value of."""
-    if not isinstance(good, StoredScenarios):
-        return [s for s in within_one_plan(good) if wanted(s)][:limit]
-    kept = StoredScenarios(good.schema.restricted(most_present(good)))
-    for scenario in islice(filter(wanted, good), limit):
-        kept.append(dataclasses.replace(scenario, schema=kept.schema))
-    return kept
 
 
 @functools.cache
@@ -215,12 +206,39 @@ class ScenarioStream:
                 rows = streams.saved_dataset(path, self._digest, self.source)
                 yield from self._told(rows, layouts.FLAT, None)
                 return
+            parts = sorted(own for kind in _PARTS for own in path.glob(kind))
             path = _beside(path, layouts.BESIDE[layouts.QUERIES]) or path
+            if parts and path.is_dir():
+                yield from self._parts(parts, files)
+                return
+        yield from self._file(path, files)
+
+    def _file(
+        self,
+        path: Path,
+        files: ExitStack,
+        seen_as: Callable[[Iterator[streams.Raw]], Iterator[streams.Raw]] = iter,
+    ) -> Iterator[tuple[str, Scenario | BadRecord]]:
         found = self._open(path, files)
         default = layouts.PENGUIN if found.form == "JSON list" else layouts.OWN
         if found.form in ("CSV", "Parquet"):
             default = layouts.FLAT
-        yield from self._told(found.rows, default, path.resolve().parent, files)
+        yield from self._told(seen_as(found.rows), default, path.resolve().parent, files)
+
+    def _parts(self, parts: Sequence[Path], files: ExitStack) -> Iterator[tuple[str, Scenario | BadRecord]]:
+        """Read the files of a folder as one: records are numbered on, places name the file."""
+        numbers = count()
+        for part in parts:
+            name = part.relative_to(self._path)
+
+            def placed(rows: Iterator[streams.Raw], name: Path = name) -> Iterator[streams.Raw]:
+                for place, _, value in rows:
+                    place = f"{place} of {name}"
+                    if isinstance(value, BadRecord):
+                        value = dataclasses.replace(value, place=place)
+                    yield streams.Raw(place, next(numbers), value)
+
+            yield from self._file(part, files, placed)
 
     def _told(
         self, rows: Iterator[streams.Raw], default: str, folder: Path | None, files: ExitStack | None = None

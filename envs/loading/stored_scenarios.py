@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
 
 from envs.errors import OutsideError
 from envs.loading.seen_ids import key_of
-from envs.scenario import Profile, Scenario
+from envs.scenario import Profile, Scenario, most_present, within_one_plan
 from envs.schema import Schema
 
 _AT_ONCE = 256
@@ -138,3 +140,15 @@ def askable_counts(scenarios: Iterable[Scenario]) -> Iterator[tuple[int, int]]:
         counts = np.array([int(s.askable).bit_count() for s in scenarios], np.int64)
     for n, times in zip(*np.unique(counts, return_counts=True), strict=True):
         yield int(n), int(times)
+
+
+def narrowed(
+    good: list[Scenario] | StoredScenarios, wanted: Callable[[Scenario], bool], limit: int | None
+) -> list[Scenario] | StoredScenarios:
+    """Return those that are `wanted`, over the attributes that most of all have a value of."""
+    if not isinstance(good, StoredScenarios):
+        return [s for s in within_one_plan(good) if wanted(s)][:limit]
+    kept = StoredScenarios(good.schema.restricted(most_present(good)))
+    for scenario in islice(filter(wanted, good), limit):
+        kept.append(dataclasses.replace(scenario, schema=kept.schema))
+    return kept

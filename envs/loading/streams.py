@@ -11,13 +11,13 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from envs.checking.json_values import RecordError, decode, from_python
 from envs.errors import UserError
-from envs.json_values import RecordError, decode, from_python
-from envs.loading.json_lists import list_elements
+from envs.loading.json_lists import list_elements, wrapped_elements
 from envs.loading.records import BadRecord
 
 MAX_LINE = 8 << 20
@@ -26,6 +26,13 @@ CHUNK = 1 << 20
 """Bytes that are read at a time."""
 _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = ",;\t|"
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ": "xz data",
+    b"ARROW1": "an Arrow file",
+}
+"""First bytes of what is often given and not read."""
 
 
 class Raw(NamedTuple):
@@ -47,12 +54,17 @@ def raw_records(raw: io.BufferedReader, digest: hashlib._Hash, source: str) -> R
     """Return the records of an open file; what is read of it is added to `digest`."""
     if raw.peek(4)[:4] == b"PAR1":
         return Records("Parquet", _parquet(raw, digest, source))
+    foreign = next((what for start, what in _FOREIGN.items() if raw.peek(8).startswith(start)), None)
+    if foreign is not None:
+        raise UserError(f"{source}: found {foreign}, expected JSON or CSV, plain, gz or zst, or Parquet")
     stream = _Hashed(decompressed(raw), digest)
     number, line = 1, stream.readline(MAX_LINE + 1).removeprefix(_BOM)
     while line and not line.strip():
         number, line = number + 1, stream.readline(MAX_LINE + 1)
     if line.lstrip().startswith(b"[") and not _is_jsonl(line, stream):
-        return Records("JSON list", _list(line, stream, number, source))
+        return Records("JSON list", _numbered(list_elements, line, stream, number, source))
+    if _is_wrapped(line, stream):
+        return Records("JSON list", _numbered(wrapped_elements, line, stream, number, source))
     delimiter = _delimiter(line)
     if delimiter is not None:
         return Records("CSV", _csv(line, stream, number, delimiter))
@@ -103,6 +115,24 @@ def _is_jsonl(line: bytes, stream: _Hashed) -> bool:
         decode(line, "")
     except RecordError:
         return False
+    return _another_follows(stream)
+
+
+def _is_wrapped(line: bytes, stream: _Hashed) -> bool:
+    """Tell whether the file is one object with lists of records: indented, or a line without texts beside."""
+    if line.strip() == b"{":
+        return True
+    try:
+        value = decode(line, "")
+    except RecordError:
+        return False
+    values = value.values() if isinstance(value, dict) else ()
+    lists = [own for own in values if isinstance(own, list) and own and isinstance(own[0], dict)]
+    return bool(lists) and not any(isinstance(own, str) for own in values) and not _another_follows(stream)
+
+
+def _another_follows(stream: _Hashed) -> bool:
+    """Tell whether a line that is not blank follows; it stays to be read."""
     more = following = stream.readline(MAX_LINE + 1)
     while following and not following.strip():
         following = stream.readline(MAX_LINE + 1)
@@ -133,9 +163,11 @@ def _lines(line: bytes, stream: _Hashed, number: int) -> Iterator[Raw]:
         line = stream.readline(MAX_LINE + 1)
 
 
-def _list(line: bytes, stream: _Hashed, number: int, source: str) -> Iterator[Raw]:
+def _numbered(
+    elements: Callable[..., Iterator[Any]], line: bytes, stream: _Hashed, number: int, source: str
+) -> Iterator[Raw]:
     try:
-        for index, value in enumerate(list_elements(line, stream.read, number, CHUNK, MAX_LINE)):
+        for index, value in enumerate(elements(line, stream.read, number, CHUNK, MAX_LINE)):
             yield Raw(f"index {index}", index, value)
     except RecordError as error:
         raise UserError(f"{source}: {error}") from None

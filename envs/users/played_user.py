@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from envs.json_values import json_object, object_schema
+from envs.checking.json_values import json_object, object_schema
+from envs.checking.validation import FileModel, MaybeCount, settings, takes
 from envs.judges.llm import prompting
 from envs.llm import ChatRequest, ModelReply
 from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import Temperature
+from envs.llm.endpoint import Seconds, Temperature
 from envs.scenario import Scenario
 from envs.users.user import DECLINED, Reply, scenario_of
-from envs.validation import FileModel, MaybeCount, settings, takes
 
 _REPLY_TOKENS = 60
 """What a reply has on average; for estimates alone."""
@@ -25,9 +25,9 @@ _REPLY_TOKENS = 60
 class PlayedUserSettings(CachedModelSettings):
     """The endpoint of the model that plays the person, how its replies are drawn, what they may take."""
 
-    temperature: Temperature = Field(default=0.7, description="null: not sent")
-    max_output_tokens: MaybeCount = Field(default=512, description="of one reply; null: not sent")
-    timeout_s: float = Field(default=60.0, gt=0, description="seconds a request may take")
+    temperature: Temperature = 0.7
+    max_output_tokens: MaybeCount = 512
+    timeout_s: Seconds = 60.0
     place: str = "users"
 
 

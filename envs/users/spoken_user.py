@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.attribute import UNKNOWN, Attribute
+from envs.checking.validation import FileModel, read_yaml
 from envs.errors import UserError
 from envs.scenario import Scenario
+from envs.schema.attribute import UNKNOWN, Attribute
 from envs.users.user import DECLINED, Reply, scenario_of
-from envs.validation import FileModel, read_yaml
 
 PHRASES = Path(__file__).parent.parent / "data" / "phrases.yaml"
 MANNERS = ("paraphrased", "partial", "evasive", "off_topic", "declining")

@@ -12,7 +12,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.acquisition_setting import MAX_SAMPLE, AcquisitionSetting
+from envs.acquisition.acquisition_setting import MAX_SAMPLE, AcquisitionSetting
 from envs.errors import UserError
 from envs.judges.protocol import Judge
 from envs.scenario import Scenario

@@ -1,4 +1,4 @@
-"""The rules of `envs.rules`, observations and scores for many environments at once, compiled.
+"""The rules of `envs.acquisition.rules`, observations and scores for many environments at once, compiled.
 
 N environments, n attributes, S scenarios. Sets are uint64, bit i = attribute i. The naive twin is
 `AttributeAcquisitionEnv`: a test holds them equal to the last bit.

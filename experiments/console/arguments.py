@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from experiments.console.help_text import program
+from experiments.console.help.help_text import program
 from experiments.console.import_path import ROOT
 
 _ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -43,7 +43,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "show": {
         "paths": {"type": Path, "help": "a run folder or a Parquet file"},
-        "scenario_id": {"help": "a scenario of that table, by its id"},
+        "scenario_id": {"nargs": "?", "help": "a scenario of that table, by its id; none: what there is"},
     },
     "view": {
         "folder": {"type": Path, "metavar": "FOLDER", "help": "output folder of a run of any command"},

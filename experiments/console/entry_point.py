@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from envs import OutsideError, UserError
 from experiments.console import command_line
-from experiments.console.help_text import gives_help
+from experiments.console.help.help_text import gives_help
 from experiments.console.keys import check_config
 from experiments.console.plain_errors import plain
 from experiments.console.signals import signals_interrupt

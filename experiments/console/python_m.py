@@ -17,7 +17,7 @@ def before_the_module() -> None:
     arguments = sys.argv[1:]
     name = sys.orig_argv[-1 - len(arguments)].removeprefix("-m")
 
-    from experiments.console.help_text import gives_help
+    from experiments.console.help.help_text import gives_help
 
     if gives_help(name.removeprefix("experiments."), arguments):
         sys.exit(0)

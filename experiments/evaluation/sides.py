@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 from omegaconf import DictConfig
 
@@ -21,10 +22,11 @@ def sides_of(cfg: DictConfig) -> tuple[list[Side], str, str]:
     Raises
     ------
     UserError
-        fewer than two folds have people.
+        a number that is none, or fewer than two folds have people.
     """
-    if cfg.folds < 1:
-        raise UserError(f"folds: found {cfg.folds}, expected an integer >= 1")
+    for name in ("folds", "test_size", "table_size"):
+        if cfg[name] is not None and cfg[name] < 1:
+            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
     if cfg.folds == 1:
         train, test = side_of(cfg, "train"), side_of(cfg, "test")
         return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source, test.sha256
@@ -41,6 +43,24 @@ def sides_of(cfg: DictConfig) -> tuple[list[Side], str, str]:
     if len(sides) < 2:
         raise UserError(f"folds: found {cfg.folds} of too few people for two that have any, expected 1")
     return sides, whole.source, whole.sha256
+
+
+def with_enough_to_test(cfg: DictConfig) -> DictConfig:
+    """Return `cfg` with a test part of `test_size` scenarios, or as it is where the part has them.
+
+    Of a small file the usual part is of one person or two. Whole people are moved from planning to testing,
+    the next by `person_share`, up to half of the file's scenarios.
+    """
+    if cfg.folds != 1 or cfg.test_size is None:
+        return cfg
+    whole = side_of(cfg, "all", whole=True).scenarios
+    shares = sorted(person_share(s.profile, cfg.scenarios.split_seed) for s in whole)
+    wanted = min(cfg.test_size, len(shares) // 2)
+    if wanted < 1 or shares[wanted - 1] < cfg.scenarios.test_fraction:
+        return cfg
+    found = copy.deepcopy(cfg)
+    found.scenarios.test_fraction = math.nextafter(shares[wanted - 1], 1.0)
+    return found
 
 
 def side_of(cfg: DictConfig, split: str, whole: bool = False) -> ScenarioSet:

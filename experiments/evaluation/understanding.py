@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from envs import Scenario, Schema
-from envs.attribute import UNKNOWN
+from envs.schema.attribute import UNKNOWN
 from envs.users import Reply
 from envs.users.spoken_user import MANNERS, SpokenUser
 from experiments.evaluation.at_once import at_once

@@ -9,7 +9,18 @@ from experiments.runs.schema_fields import DRY_RUN, ScenariosConfig, key, output
 
 
 @dataclass
-class RateConfig:
+class JudgedAnswersConfig:
+    """Keys of every command in which a judge rates answers."""
+
+    seed: int = key("seed of a simulated judge's noise", 0)
+    output_dir: str = output_dir()
+    dry_run: bool = key(DRY_RUN, False)
+    scenarios: ScenariosConfig = key("whom answers are for", ScenariosConfig)
+    judge: Any = key("who rates answers")
+
+
+@dataclass
+class RateConfig(JudgedAnswersConfig):
     """Configuration of `python -m experiments.rate`."""
 
     answers: str | None = key(
@@ -17,39 +28,24 @@ class RateConfig:
     )
     samples: int = key("looks of a stochastic judge at each answer", 1)
     rest: bool = key("the judge reads the whole profile; false: what a record lists as known alone", True)
-    seed: int = key("seed of a simulated judge's noise", 0)
-    output_dir: str = output_dir()
     resume: bool = key("go on with the stopped run in output_dir", False)
-    dry_run: bool = key(DRY_RUN, False)
-    scenarios: ScenariosConfig = key("whom answers are for", ScenariosConfig)
-    judge: Any = key("who rates answers")
 
 
 @dataclass
-class AuditConfig:
+class AuditConfig(JudgedAnswersConfig):
     """Configuration of `python -m experiments.audit`."""
 
     n_scenarios: int = key("scenarios that are asked about, evenly taken", 40)
-    seed: int = key("seed of a simulated judge's noise", 0)
-    output_dir: str = output_dir()
-    dry_run: bool = key(DRY_RUN, False)
-    scenarios: ScenariosConfig = key("whom answers are for", ScenariosConfig)
-    judge: Any = key("who rates answers")
 
 
 @dataclass
-class CalibrateConfig:
+class CalibrateConfig(JudgedAnswersConfig):
     """Configuration of `python -m experiments.calibrate`."""
 
     labels: str | None = key("JSON Lines or Parquet of scenario_id, answer and what people said", None)
     answers: str | None = key("all answers, of which some are labelled; null: the labelled ones alone", None)
     samples: int = key("looks of a stochastic judge at each answer", 1)
     level: float = key("level of the intervals", 0.95)
-    seed: int = key("seed of a simulated judge's noise", 0)
-    output_dir: str = output_dir()
-    dry_run: bool = key(DRY_RUN, False)
-    scenarios: ScenariosConfig = key("whom answers are for", ScenariosConfig)
-    judge: Any = key("who rates answers")
 
 
 @dataclass

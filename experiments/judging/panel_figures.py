@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from envs import Judge, Scenario, Score
+from envs.checking.json_values import with_nulls
 from envs.judges.asking import scored
 from envs.judges.panel import PanelJudge, PanelScore
 from envs.judges.protocol import describe
@@ -36,11 +37,11 @@ def panel_figures(names: Sequence[str], scores: Sequence[Score]) -> dict[str, An
         reasons = Counter(r for unit in units if (r := unit.members[i].reason) is not None)
         there = values[:, i][~np.isnan(values[:, i])]
         mean = float(there.mean()) if len(there) else math.nan
-        members[name] = {"mean": _number(mean), "missing": sum(reasons.values()), "reasons": dict(reasons)}
+        members[name] = {"mean": with_nulls(mean), "missing": sum(reasons.values()), "reasons": dict(reasons)}
     return {
         "units": len(units),
-        "alpha": _number(krippendorff_alpha(values)),
-        "spread": _number(float(np.mean(spreads)) if spreads else math.nan),
+        "alpha": with_nulls(krippendorff_alpha(values)),
+        "spread": with_nulls(float(np.mean(spreads)) if spreads else math.nan),
         "members": members,
     }
 
@@ -103,7 +104,3 @@ def panel_lines(figures: dict[str, Any] | None) -> list[str]:
         why = ", ".join(f"{reason} {n}" for reason, n in member["reasons"].items())
         lines.append(f"  {name}: mean {mean}, missing {member['missing']:,}" + (f" ({why})" if why else ""))
     return lines
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

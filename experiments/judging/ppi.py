@@ -9,7 +9,8 @@ bias, if the labelled answers are a random sample; with sampling probabilities p
 mean has the weights 1 / pi. Answers to one person are not independent, and the labelled answers are among all
 of them: so the variance is that of the sum over clusters (people) of each one's part in theta, and lambda is
 the one in [0, 1] that makes it least. Intervals are by Student's t with (labelled clusters - 1) degrees of
-freedom.
+freedom, one less where lambda was fitted to them, and the labelled clusters' part of the variance is scaled
+up to these: as in a regression, or intervals from few people would be too short.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from experiments.stats import Interval, student_t
 
 FEW = 50
 """Labels below which an interval is told with a warning: it rests on a central limit theorem."""
+FEWEST = 2
+"""With labels about so many people nothing can be fitted: the labels stand alone."""
 
 
 @dataclass(frozen=True)
@@ -34,32 +37,40 @@ class Corrected:
     estimate : theta
     parts : float64[G], what each cluster adds to theta's deviation from its expectation
     weight : lambda
+    labelled : bool[G], clusters with labels
+    fitted : whether lambda was fitted to the labels
     n_labels, n_clusters : labels, and the people whom they are about
     of_judge : variance that more labels cannot take away: of lambda * mean_all(f)
     """
 
     estimate: float
     parts: np.ndarray = field(repr=False)
+    labelled: np.ndarray = field(repr=False)
     weight: float
+    fitted: bool
     n_labels: int
     n_clusters: int
     of_judge: float
 
     @property
+    def freedom(self) -> int:
+        """Degrees of freedom that the labelled clusters leave."""
+        return self.n_clusters - 1 - self.fitted
+
+    @property
     def variance(self) -> float:
         """Variance of theta, robust to clusters."""
-        return _of_parts(self.parts)
+        return _variance(self.parts, self.labelled, self.freedom)
 
     def interval(self, level: float = 0.95) -> Interval:
         """Return theta with its interval; NaN ends with labels about fewer than two people."""
-        return _interval(self.estimate, self.variance, self.n_clusters, level)
+        return _interval(self.estimate, self.variance, self.freedom, level)
 
     def minus(self, other: Corrected, level: float = 0.95) -> Interval:
         """Return the difference of two means over the same clusters, paired by them."""
-        variance = _of_parts(self.parts - other.parts)
-        return _interval(
-            self.estimate - other.estimate, variance, min(self.n_clusters, other.n_clusters), level
-        )
+        freedom, labelled = min(self.freedom, other.freedom), self.labelled | other.labelled
+        variance = _variance(self.parts - other.parts, labelled, freedom)
+        return _interval(self.estimate - other.estimate, variance, freedom, level)
 
     def labels_to_halve(self) -> float:
         """Return how many labels would halve the interval; inf = no number would: the judge's part stays.
@@ -91,7 +102,10 @@ def corrected_mean(
     weight : lambda; None = the best in [0, 1]; 0 = the labels alone
     """
     if not len(labels) or not len(judged):
-        return Corrected(math.nan, np.full(n_clusters, math.nan), math.nan, len(labels), 0, math.nan)
+        nothing = np.full(n_clusters, math.nan)
+        return Corrected(
+            math.nan, nothing, nothing == 0.0, math.nan, False, len(labels), n_clusters=0, of_judge=math.nan
+        )
     shares = np.ones(len(labels)) if probabilities is None else 1.0 / probabilities
     shares = shares / shares.sum()
     human, machine = float(shares @ labels), float(shares @ judged_labelled)
@@ -102,28 +116,36 @@ def corrected_mean(
     everything = by_cluster(clusters, (judged - judged.mean()) / len(judged))
     of_labels = by_cluster(clusters_labelled, shares * (labels - human))
     of_both = by_cluster(clusters_labelled, shares * (judged_labelled - machine))
-    if weight is None:
+    n_labelled, fitted = len(np.unique(clusters_labelled)), False
+    if weight is None and n_labelled <= FEWEST:
+        weight = 0.0
+    elif weight is None:
         gap = of_both - everything
         size = float((gap * gap).sum())
-        weight = min(1.0, max(0.0, float((of_labels * gap).sum()) / size)) if size > 0.0 else 0.0
+        fitted = size > 0.0
+        weight = min(1.0, max(0.0, float((of_labels * gap).sum()) / size)) if fitted else 0.0
     return Corrected(
         estimate=weight * float(judged.mean()) + human - weight * machine,
         parts=weight * everything + of_labels - weight * of_both,
+        labelled=np.bincount(clusters_labelled, minlength=n_clusters) > 0,
         weight=weight,
+        fitted=fitted,
         n_labels=len(labels),
-        n_clusters=len(np.unique(clusters_labelled)),
-        of_judge=weight**2 * _of_parts(everything),
+        n_clusters=n_labelled,
+        of_judge=weight**2 * float((everything**2).sum()),
     )
 
 
-def _of_parts(parts: np.ndarray) -> float:
-    """Return the variance of a sum of independent parts with mean 0."""
-    involved = int(np.count_nonzero(parts))
-    return float((parts**2).sum()) * involved / (involved - 1) if involved > 1 else math.nan
+def _variance(parts: np.ndarray, labelled: np.ndarray, freedom: int) -> float:
+    """Return the variance of a sum of independent parts with mean 0; the labelled ones leave `freedom`."""
+    if freedom < 1:
+        return math.nan
+    squares = parts**2
+    return float(squares[labelled].sum() * labelled.sum() / freedom + squares[~labelled].sum())
 
 
-def _interval(estimate: float, variance: float, n_clusters: int, level: float) -> Interval:
-    if n_clusters < 2 or math.isnan(variance):
+def _interval(estimate: float, variance: float, freedom: int, level: float) -> Interval:
+    if freedom < 1 or math.isnan(variance):
         return Interval(estimate, math.nan, math.nan)
-    half = student_t(n_clusters - 1, level) * math.sqrt(variance)
+    half = student_t(freedom, level) * math.sqrt(variance)
     return Interval(estimate, estimate - half, estimate + half)

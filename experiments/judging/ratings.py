@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from envs import Judge, Scenario, Score, UserError
+from envs.checking.json_values import with_nulls
 from envs.judges.asking import rated
 from envs.judges.panel import PanelScore
 from envs.judges.protocol import Capabilities, describe
@@ -207,8 +208,7 @@ def as_table(
                 "judge": judge,
             }
         )
-    nothing = [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in r.items()} for r in rows]
-    return pa.Table.from_pylist(nothing, _SCHEMA)
+    return pa.Table.from_pylist(with_nulls(rows), _SCHEMA)
 
 
 _SCHEMA = pa.schema(

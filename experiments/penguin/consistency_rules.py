@@ -13,16 +13,22 @@ import numpy as np
 
 from experiments.penguin.published_values import published_values, value_names
 
+_LISTED = 20
 POSITIVE = ("happiness", "satisfaction", "excitement")
 """Emotions that go with good situations only; none of the 140 published situations is one."""
 
 
 class RuleCount(NamedTuple):
-    """A rule about single profiles: `violations` of `n` profiles whose values are known."""
+    """A rule about single profiles: `violations` of `n` profiles whose `attributes` are known.
+
+    `who`: the first of those who violate it, by their place.
+    """
 
     rule: str
     violations: int
     n: int
+    attributes: tuple[str, ...] = ()
+    who: tuple[int, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -37,7 +43,10 @@ class RuleCount(NamedTuple):
 
 
 class RuleComparison(NamedTuple):
-    """A rule that something is likelier here than there: hits and people of both."""
+    """A rule that something is likelier here than there: hits and people of both.
+
+    `attributes`, `domain`: what a schema has to have for the rule to say anything.
+    """
 
     rule: str
     hits: int
@@ -45,6 +54,8 @@ class RuleComparison(NamedTuple):
     other_hits: int
     other_n: int
     factor: float
+    attributes: tuple[str, ...] = ()
+    domain: str = ""
 
     @property
     def holds(self) -> bool:
@@ -77,7 +88,8 @@ class _People:
     def never(self, rule: str, bad: np.ndarray, *attributes: str) -> RuleCount:
         """Count `bad`, bool[n], among those of whom all `attributes` are known."""
         there = self.known(*attributes)
-        return RuleCount(rule, int((bad & there).sum()), int(there.sum()))
+        who = np.flatnonzero(bad & there)
+        return RuleCount(rule, len(who), int(there.sum()), attributes, tuple(who[:_LISTED].tolist()))
 
 
 def check_rules(codes: np.ndarray, domains: np.ndarray) -> list[RuleCount | RuleComparison]:
@@ -114,6 +126,7 @@ def _likelier(people: _People, crisis: np.ndarray) -> list[RuleComparison]:
             of("Age", "55+") & health,
             of("Age", "18-24", "25-34") & health,
             1.0,
+            ("Health Status", "Age"),
         ),
         _far_likelier(
             "3 married or divorced far likelier than single in a relationship crisis",
@@ -127,16 +140,17 @@ def _likelier(people: _People, crisis: np.ndarray) -> list[RuleComparison]:
             grave & harm,
             of("Mental Health Status", "None") & harm,
             2.0,
+            ("Mental Health Status", "Past Self-Harm History"),
         ),
     ]
 
 
 def _compared(
-    rule: str, hit: np.ndarray, here: np.ndarray, there: np.ndarray, factor: float
+    rule: str, hit: np.ndarray, here: np.ndarray, there: np.ndarray, factor: float, names: tuple[str, ...]
 ) -> RuleComparison:
     hits, others = int((hit & here).sum()), int((hit & there).sum())
-    return RuleComparison(rule, hits, int(here.sum()), others, int(there.sum()), factor)
+    return RuleComparison(rule, hits, int(here.sum()), others, int(there.sum()), factor, names)
 
 
 def _far_likelier(rule: str, hits: int, others: int, n: int) -> RuleComparison:
-    return RuleComparison(rule, hits, n, others, n, 2.0)
+    return RuleComparison(rule, hits, n, others, n, 2.0, ("Marital Status",), "relationship")

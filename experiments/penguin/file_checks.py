@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs import Scenario
+from envs import Attribute, Scenario, Schema, penguin_schema
 from envs.loading import BadRecord
 from experiments.pages import Grid
 from experiments.penguin.consistency_rules import RuleComparison, RuleCount, check_rules
@@ -17,6 +17,7 @@ from experiments.penguin.generating.query_checks import leaks, near_duplicates, 
 from experiments.penguin.published_values import code_of, is_printed, published_values
 from policies.embeddings import Embedding
 
+_LISTED = 20
 MAX_COMPARED = 20_000
 """Queries that are searched for near-duplicates and leaks, the first ones of a file."""
 
@@ -24,16 +25,19 @@ MAX_COMPARED = 20_000
 class FileFigures(NamedTuple):
     """What a file comes to; counts, and shares of those that were looked at.
 
-    `values`: attribute -> (profiles that have it, not a printed value verbatim, not readable as one).
+    `values`: attribute -> (profiles that have it, not a printed value verbatim, not readable as one); of an
+    attribute that PENGUIN does not have None is printed, and its levels are what can be read. `rules`: those
+    whose attributes and domain the schema has as PENGUIN has them.
     `leaks`: attribute -> queries that tell it; `n_leaking`: queries that tell any. `repeated`: queries whose
     text occurred before; `near`: those with a near one before them, among the first `compared` distinct ones.
+    `listed`: (record, what is wrong with it), the first of `n_listed`, without a value.
     """
 
     scenarios: int
     bad: int
     people: int
     domains: dict[str, int]
-    values: dict[str, tuple[int, int, int]]
+    values: dict[str, tuple[int, int | None, int]]
     rules: list[RuleCount | RuleComparison]
     leaks: dict[str, int]
     n_leaking: int
@@ -41,6 +45,8 @@ class FileFigures(NamedTuple):
     repeated: int
     near: int
     compared: int
+    listed: list[tuple[str, str]]
+    n_listed: int
 
 
 def check_file(records: Iterable[Scenario | BadRecord], embedding: Embedding) -> FileFigures:
@@ -48,22 +54,29 @@ def check_file(records: Iterable[Scenario | BadRecord], embedding: Embedding) ->
     seen = _FileCounts()
     for record in records:
         seen.add(record)
-    n_names = len(published_values().names)
+    n_names, own = len(published_values().names), seen.own
     codes = np.frombuffer(bytes(seen.codes), dtype=np.int8).reshape(-1, n_names)
     vectors = unit_vectors(seen.distinct, embedding) if seen.distinct else np.zeros((0, 1), np.float32)
+    rules = [rule for rule in check_rules(codes, np.array(seen.domain_of)) if seen.may_hold(rule)]
+    for rule in rules:
+        if isinstance(rule, RuleCount):
+            seen.n_listed += rule.violations
+            seen.listed += [(seen.ids[i], f"violates rule {rule.rule}") for i in rule.who]
     return FileFigures(
         seen.scenarios,
         seen.bad,
         len(seen.people),
         dict(seen.domains),
-        {a: (seen.has[a], seen.off[a], seen.unread[a]) for a in published_values().names},
-        check_rules(codes, np.array(seen.domain_of)),
+        {a: (seen.has[a], None if a in own else seen.off[a], seen.unread[a]) for a in (*seen.printed, *own)},
+        rules,
         dict(seen.told.most_common()),
         seen.leaking,
         seen.looked_at,
         seen.repeated,
         int(near_duplicates(vectors).sum()),
         len(seen.distinct),
+        seen.listed[:_LISTED],
+        seen.n_listed,
     )
 
 
@@ -76,11 +89,18 @@ class _FileCounts:
         self.codes, self.domain_of = bytearray(), list[str]()
         self.domains, self.told, self.has, self.off, self.unread = (Counter[str]() for _ in range(5))
         self.texts, self.distinct = set[bytes](), list[str]()
+        self.ids, self.listed, self.n_listed = list[str](), list[tuple[str, str]](), 0
+        self.schema: Schema | None = None
+        self.printed: tuple[str, ...] = ()
+        self.own: tuple[str, ...] = ()
 
     def add(self, record: Scenario | BadRecord) -> None:
         if isinstance(record, BadRecord):
             self.bad += 1
+            self._list(record.place, record.reason)
             return
+        if self.schema is None:
+            self._take(record.schema)
         self.scenarios += 1
         self.domains[record.domain] += 1
         key = _digest("\0".join(f"{a}\1{v}" for a, v in sorted(record.profile.items())) + record.domain)
@@ -89,16 +109,42 @@ class _FileCounts:
             self._person(record)
         self._query(record)
 
+    def may_hold(self, rule: RuleCount | RuleComparison) -> bool:
+        """Tell whether the file's schema has what `rule` speaks of."""
+        domain = rule.domain if isinstance(rule, RuleComparison) else ""
+        domains = () if self.schema is None else self.schema.domains
+        return set(rule.attributes) <= set(self.printed) and (not domain or domain in domains)
+
+    def _take(self, schema: Schema) -> None:
+        """Part the attributes of `schema` into those that are PENGUIN's, levels and all, and others."""
+        ours = {a.name: _level_names(a) for a in penguin_schema().attributes}
+        self.schema = schema
+        self.printed = tuple(a.name for a in schema.attributes if ours.get(a.name) == _level_names(a))
+        self.own = tuple(a.name for a in schema.attributes if a.levels and a.name not in self.printed)
+
+    def _list(self, record: str, reason: str) -> None:
+        self.n_listed += 1
+        if len(self.listed) < _LISTED:
+            self.listed.append((record, reason))
+
     def _person(self, record: Scenario) -> None:
-        names = published_values().names
-        row = [code_of(a, record.profile[a]) if a in record.profile else -1 for a in names]
+        has = record.profile
+        row = [code_of(a, has[a]) if a in has and a in self.printed else -1 for a in published_values().names]
         self.codes += np.array(row, dtype=np.int8).tobytes()
         self.domain_of.append(record.domain)
-        for name, code in zip(names, row, strict=True):
-            if name in record.profile:
-                self.has[name] += 1
-                self.off[name] += not is_printed(name, record.profile[name])
-                self.unread[name] += code < 0
+        self.ids.append(record.id)
+        codes = dict(zip(published_values().names, row, strict=True))
+        for name in (*self.printed, *self.own):
+            if name not in has:
+                continue
+            is_own = name in self.own
+            attribute = record.schema.attributes[record.schema.index(name)]
+            unread = (attribute.code(has[name]) if is_own else codes[name]) < 0
+            self.has[name] += 1
+            self.off[name] += not is_own and not is_printed(name, has[name])
+            self.unread[name] += unread
+            if unread and is_own:
+                self._list(record.id, f"{name}: no level reads the value")
 
     def _query(self, record: Scenario) -> None:
         text = _digest(record.query.casefold())
@@ -113,6 +159,10 @@ class _FileCounts:
             self.leaking += bool(found)
 
 
+def _level_names(attribute: Attribute) -> tuple[str, ...]:
+    return tuple(level.name for level in attribute.levels)
+
+
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
@@ -120,7 +170,8 @@ def _digest(text: str) -> bytes:
 def grids(found: FileFigures) -> list[Grid]:
     """Return the tables that are printed of a file's figures."""
     values = [
-        (name, f"{n:,}", _share(off, n), _share(unread, n)) for name, (n, off, unread) in found.values.items()
+        (name, f"{n:,}", "-" if off is None else _share(off, n), _share(unread, n))
+        for name, (n, off, unread) in found.values.items()
     ]
     rules = [(rule.rule, rule.shown, "yes" if rule.holds else "no") for rule in found.rules]
     queries = [
@@ -133,6 +184,12 @@ def grids(found: FileFigures) -> list[Grid]:
         ("have a near-duplicate before them", _share(found.near, found.compared)),
     ]
     domains = [(name, f"{n:,}", _share(n, found.scenarios)) for name, n in found.domains.items()]
+    more = (
+        ""
+        if found.n_listed <= len(found.listed)
+        else f", the first {len(found.listed)} of {found.n_listed:,}"
+    )
+    listed = [Grid(f"What is wrong, by record{more}", ("record", "reason"), found.listed, "", 2)]
     return [
         Grid(
             "Value sets: how many profiles have another value than the printed ones",
@@ -140,9 +197,10 @@ def grids(found: FileFigures) -> list[Grid]:
             values,
             "",
         ),
-        Grid("Consistency rules", ("rule", "found", "holds"), rules, ""),
+        *([Grid("Consistency rules", ("rule", "found", "holds"), rules, "")] if rules else []),
         Grid("Queries", ("queries that", "share"), queries, ""),
         Grid("Balance", ("domain", "scenarios", "share"), domains, ""),
+        *(listed if found.listed else []),
     ]
 
 

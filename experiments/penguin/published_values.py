@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from envs import Schema, load_schema
-from envs.attribute import UNKNOWN
+from envs.schema.attribute import UNKNOWN
 
 DATA = Path(__file__).parent / "data"
 

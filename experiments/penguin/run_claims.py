@@ -12,7 +12,13 @@ import pandas as pd
 
 from envs import UserError
 from envs.judges.simulated.parameters import PUBLISHED_GAINS
-from experiments.evaluation.report.published_claims import NOT, PARTLY, REPRODUCED, Claim
+from experiments.evaluation.report.published_claims import (
+    NOT,
+    PARTLY,
+    REPRODUCED,
+    Claim,
+    is_published_of,
+)
 from experiments.penguin.models.conditions import FREE, RAISE, RICH
 from experiments.penguin.models.model_scores import ALL
 from experiments.penguin.sensitivity_tables import SINGLE
@@ -32,10 +38,14 @@ def run_claims(run: Path) -> list[Claim] | None:
     try:
         if (run / BOARD).exists():
             board = json.loads((run / BOARD).read_text(encoding="utf-8"))
+            if not board.get("published_attributes", True):
+                return []
             return [claim for protocol in board["protocols"] for claim in _benchmark(board, protocol)]
         if (run / SENSITIVITY).exists():
             about = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-            return [_attributes(pd.read_parquet(run / SENSITIVITY), about)]
+            table = pd.read_parquet(run / SENSITIVITY)
+            names = set(table.loc[table["kind"] == SINGLE, "attribute"])
+            return [_attributes(table, about)] if is_published_of(names) else []
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{run}: found a damaged run ({type(error).__name__}), expected a whole one"

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.runs.schema_fields import (
-    CRISIS,
-    DETECTOR,
     DRY_RUN,
     EMBEDDING,
     JUDGE,
-    POLICY,
-    READER,
     READING,
     ScenariosConfig,
+    StoredPlansConfig,
     key,
     output_dir,
 )
@@ -61,7 +58,7 @@ class CheckScenariosConfig:
 
 
 @dataclass
-class BenchmarkModelsConfig:
+class BenchmarkModelsConfig(StoredPlansConfig):
     """Configuration of `python -m experiments.benchmark_models`."""
 
     models: list[str] = key("target models, each in turn: judge.target.model", [])
@@ -76,13 +73,5 @@ class BenchmarkModelsConfig:
     level: float = key("level of the intervals", 0.95)
     output_dir: str = output_dir()
     dry_run: bool = key(DRY_RUN, False)
-    paths: str | None = key("run folder or Parquet file of plans; null: the table of the package", None)
-    index: str | None = key("file to keep the queries' vectors in", None)
-    crisis: str | None = key(CRISIS, None)
-    reading: str | None = key(READING, None)
     scenarios: ScenariosConfig = key(_SCENARIOS, ScenariosConfig)
     judge: Any = key(JUDGE)
-    policy: Any = key(POLICY)
-    embedding: Any = key(EMBEDDING)
-    reader: Any = key(READER)
-    detector: Any = key(DETECTOR)

@@ -7,14 +7,17 @@ import inspect
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, TypeGuard
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from envs import Judge, Schema, UserError, load_schema
-from envs.declared import Declared
+from envs.checking.declared import Declared
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
@@ -26,11 +29,11 @@ from policies import Agent
 from policies.dialogue import Responder
 from policies.dialogue_state import Policy
 from policies.embeddings import Embedding
-from policies.plan_index import schema_of_run
 from policies.serving.questions.gates import QuestionGate
 from policies.understanding.detectors.first_alarm import BesideRules, FirstAlarm
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Detector, Reader
+from search.path_table import schema_of_run
 from search.planning import Prior
 from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel
@@ -97,16 +100,25 @@ def build_searcher(cfg: DictConfig) -> Searcher:
 
 def search_member(name: str) -> dict[str, Any]:
     """Return the member `name` of the group `search`, as it is in its file."""
-    text = (files("conf") / "search" / f"{name}.yaml").read_text("utf-8")
+    text = _search_files()[f"{name}.yaml"].read_text("utf-8")
     node: Any = OmegaConf.to_container(OmegaConf.create(text))
     return node
 
 
 def search_members() -> dict[str, dict[str, Any]]:
-    """Return all members of the group `search`, sorted by name."""
-    paths = (files("conf") / "search").iterdir()
-    names = sorted(path.name.removesuffix(".yaml") for path in paths if path.name.endswith(".yaml"))
+    """Return all members of the group `search`, those of `--config-dir` among them, sorted by name."""
+    names = sorted(path.removesuffix(".yaml") for path in _search_files())
     return {name: search_member(name) for name in names}
+
+
+def _search_files() -> dict[str, Traversable]:
+    """Return the files of the group `search` by name; the user's come before ours, as in Hydra."""
+    folders: list[Traversable] = [files("conf") / "search"]
+    if HydraConfig.initialized():
+        sources = HydraConfig.get().runtime.config_sources
+        folders += [Path(source.path) / "search" for source in reversed(sources) if source.schema == "file"]
+    found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    return {path.name: path for path in found if path.name.endswith(".yaml")}
 
 
 def with_search(cfg: DictConfig, judge: Judge, prior: Prior | None) -> DictConfig:
@@ -118,15 +130,20 @@ def with_search(cfg: DictConfig, judge: Judge, prior: Prior | None) -> DictConfi
     """
     if OmegaConf.is_missing(cfg.search, "_target_") or cfg.search._target_ is not None:
         return cfg
-    told = describe(judge)
-    free = told.surface is not None and not told.stochastic
-    chosen = search_member("mcts" if free or prior is not None else "bayes")
+    chosen = search_member(chosen_search(judge, prior))
     given: Any = OmegaConf.to_container(cfg.search)
     own = {key: value for key, value in given.items() if value is not None}
     found = cfg.copy()
     with open_dict(found):
         found.search = {**chosen, **own}
     return found
+
+
+def chosen_search(judge: Judge, prior: Prior | None = None) -> str:
+    """Return the member that `search=auto` stands for under `judge`."""
+    told = describe(judge)
+    free = told.surface is not None and not told.stochastic
+    return "mcts" if free or prior is not None else "bayes"
 
 
 def as_it_runs(cfg: DictConfig) -> DictConfig:

@@ -18,16 +18,12 @@ from experiments.penguin.settings_schemas import (
     SensitivityConfig,
 )
 from experiments.runs.schema_fields import (
-    CRISIS,
-    DETECTOR,
     DRY_RUN,
-    EMBEDDING,
     JUDGE,
-    POLICY,
-    READER,
-    READING,
     SCENARIOS,
+    AgentConfig,
     ScenariosConfig,
+    StoredPlansConfig,
     key,
     output_dir,
 )
@@ -105,7 +101,7 @@ class PlanPopulationConfig:
 
 
 @dataclass
-class EvaluateConfig:
+class EvaluateConfig(AgentConfig):
     """Configuration of `python -m experiments.evaluate`.
 
     With `paths=null` the table of the package is taken where it was planned under this judge; else paths are
@@ -121,7 +117,9 @@ class EvaluateConfig:
     folds: int = key("1: one split; more: each person is asked, by plans made for those of other folds", 1)
     variation_seeds: int = key("draws of the judge that are varied too", 1)
     table_size: int | None = key("plan for so many scenarios at most, evenly taken", None)
-    test_size: int | None = key("test on so many scenarios at most, evenly taken", None)
+    test_size: int | None = key(
+        "test on so many scenarios, evenly taken; a small file gives at most half", None
+    )
     report_samples: int = key("fresh samples of a noisy judge that a score is reported on", 8)
     value_costs: list[float] = key(
         "cost weights of stopping, its operating points", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9]
@@ -135,45 +133,29 @@ class EvaluateConfig:
     level: float = key("level of the intervals", 0.95)
     resume: bool = key(_RESUME, False)
     dry_run: bool = key(DRY_RUN, False)
-    crisis: str | None = key(CRISIS, None)
-    reading: str | None = key(READING, None)
-    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
     judge: Any = key(JUDGE)
     search: Any = key(_SEARCH)
     parallel: Any = key(_PARALLEL)
-    policy: Any = key(POLICY)
     chat: Any = key("a language model that chooses and rates: its methods join the others")
-    embedding: Any = key(EMBEDDING)
-    reader: Any = key(READER)
-    detector: Any = key(DETECTOR)
     users: Any = key("who answers the questions")
     tracking: Any = key(_TRACKING)
 
 
 @dataclass
-class AskConfig:
+class AskConfig(StoredPlansConfig):
     """Configuration of `python -m experiments.ask`."""
 
-    paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
-    index: str | None = key("file to keep the queries' vectors in", None)
     query: str | None = key("what is asked first; null: it is asked for", None)
     scenario: str | None = key("id of the scenario whose profile answers (users=profile, mixed, ...)", None)
-    crisis: str | None = key(CRISIS, None)
-    reading: str | None = key(READING, None)
     store_answers: bool = key("write the conversation to output_dir when it ends; else nothing is", False)
     output_dir: str = key("folder of stored conversations", "outputs/conversations")
     seed: int = key("seed of the users who answer in sentences", 0)
-    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
-    policy: Any = key(POLICY)
-    embedding: Any = key(EMBEDDING)
-    reader: Any = key(READER)
-    detector: Any = key(DETECTOR)
     users: Any = key("who answers the questions")
     target: Any = key("the model that answers the query in the end")
 
 
 @dataclass
-class ServeConfig:
+class ServeConfig(StoredPlansConfig):
     """Configuration of `python -m experiments.serve`."""
 
     host: str = key("address to listen at; for others than this machine: keys, or clients' own", "127.0.0.1")
@@ -181,15 +163,6 @@ class ServeConfig:
     workers: int = key("processes that serve", 1)
     shutdown_s: int = key("seconds that streams may take to end when the service is stopped", 30)
     trusted_proxies: list[str] = key("addresses whose X-Forwarded headers are believed", ["127.0.0.1"])
-    paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
-    index: str | None = key("file to keep the queries' vectors in", None)
-    crisis: str | None = key(CRISIS, None)
-    reading: str | None = key(READING, None)
-    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
-    policy: Any = key(POLICY)
-    embedding: Any = key(EMBEDDING)
-    reader: Any = key(READER)
-    detector: Any = key(DETECTOR)
     gate: Any = key("which messages may get questions before an answer")
     upstream: Any = key("the endpoint that answers")
     ask: Any = key("how questions are put")
@@ -198,11 +171,9 @@ class ServeConfig:
 
 
 @dataclass
-class ServeMcpConfig:
+class ServeMcpConfig(StoredPlansConfig):
     """Configuration of `python -m experiments.serve_mcp`."""
 
-    paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
-    index: str | None = key("file to keep the queries' vectors in", None)
     transport: str = key("stdio: the client starts this command; http: clients connect to a port", "stdio")
     host: str = key("address of transport=http", "127.0.0.1")
     port: int = key("port of transport=http", 8001)
@@ -210,13 +181,6 @@ class ServeMcpConfig:
     keys_variable: str | None = key("environment variable with keys that outlive a restart; null: none", None)
     page: str | None = key("URL of raise-planner serve, for questions that no form may ask; null: none", None)
     session: Any = key("the session store of that service, where such questions wait")
-    crisis: str | None = key(CRISIS, None)
-    reading: str | None = key(READING, None)
-    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
-    policy: Any = key(POLICY)
-    embedding: Any = key(EMBEDDING)
-    reader: Any = key(READER)
-    detector: Any = key(DETECTOR)
 
 
 @dataclass

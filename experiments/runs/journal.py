@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from envs import UserError
 from envs.appended import append_lines
+from envs.checking.json_values import with_nulls
 from envs.loading.streams import decompressed
 from experiments.runs.folders import is_finished, output_folder
-from search.plan_lines import is_summed, summed, without_nan
+from search.plan_lines import is_summed, summed
 
 T = TypeVar("T")
 
@@ -136,7 +137,7 @@ class UnitJournal(LineJournal[Any]):
 
     def add(self, name: str, value: Any) -> None:
         """Append the unit `name`; it survives a kill of this process from here on."""
-        line = json.dumps({"unit": name, "value": without_nan(value)}, allow_nan=False, ensure_ascii=False)
+        line = json.dumps({"unit": name, "value": with_nulls(value)}, allow_nan=False, ensure_ascii=False)
         with self._lock:
             self._append(line)
             self.done[name] = value

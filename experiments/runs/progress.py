@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from envs.declared import Declared
+from envs.checking.declared import Declared
 from envs.llm.books import Accounts, summed
 from experiments.runs.tracking import NoTracker, Tracker
 

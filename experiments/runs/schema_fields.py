@@ -15,8 +15,6 @@ MISSING: Any = "???"
 SCENARIOS, JUDGE = "whom is planned for", "who scores an answer given in a context"
 DRY_RUN = "say what the run would take, and run nothing"
 POLICY, EMBEDDING = "what to ask next and when to stop", "vectors by which similar queries are found"
-READER, DETECTOR = "who reads what people write", "who looks for acute danger; the rules always do"
-CRISIS = "YAML file of signs of danger; null: the package's"
 READING = "YAML file of how the rules read answers; null: the package's"
 """Meanings of keys that several schemas have."""
 
@@ -54,3 +52,24 @@ class ScenariosConfig:
     split: str = key("train, test or all: a part of the people, never of their queries", "all")
     test_fraction: float = key("share of the people who are in test", 0.2)
     split_seed: int = key("seed of the split", 0)
+
+
+@dataclass
+class AgentConfig:
+    """Keys of every command in which an agent asks; `--help` lists a command's own before them."""
+
+    crisis: str | None = key("YAML file of signs of danger; null: the package's", None)
+    reading: str | None = key(READING, None)
+    scenarios: ScenariosConfig = key(SCENARIOS, ScenariosConfig)
+    policy: Any = key(POLICY)
+    embedding: Any = key(EMBEDDING)
+    reader: Any = key("who reads what people write")
+    detector: Any = key("who looks for acute danger; the rules always do")
+
+
+@dataclass
+class StoredPlansConfig(AgentConfig):
+    """Keys of every command whose agent follows the plans of a file."""
+
+    paths: str | None = key("run folder or Parquet file; null: the table of the package", None)
+    index: str | None = key("file to keep the queries' vectors in", None)

@@ -19,9 +19,10 @@ OPTIONS = FitOptions(buckets=2**17, inverse_regularisation=(10.0, 1.0), share=1.
 _FEWEST = 50
 """Acute sentences of an author who is left out; of fewer a share says nothing."""
 _SENSITIVE = 4.0
-_REPLIES = 5_000.0
-"""Weight of all everyday replies together, that of one sentence being 1: however many there are, an alarm is
-as likely as when the least probabilities of the detector were set."""
+_REPLIES, _COUNTED = 3_000.0, 14_000
+"""Weight of all everyday replies together where there are that many, that of one sentence being 1; of n
+replies it is less by the root of n. With one weight for any number an acute sentence was heard the less often
+the more everyday replies were written: each brings word pairs of its own that speak for calm."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def danger_classifier(sentences: Iterable[WrittenDanger], replies: Iterable[Writ
     sensitive = {a.name for a in schema.attributes if a.sensitivity >= _SENSITIVE}
     answers = ("direct", "partial", "correct")
     everyday = [r.text for r in replies if r.attribute not in sensitive or r.kind not in answers]
-    calm = [Example(text, "calm", weight=_REPLIES / len(everyday)) for text in everyday]
+    weight = _REPLIES * (_COUNTED / max(len(everyday), 1)) ** 0.5 / max(len(everyday), 1)
+    calm = [Example(text, "calm", weight=weight) for text in everyday]
     return fit_classifier([*examples, *calm], OPTIONS)
 
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from envs import Scenario, UserError
+from envs.checking.validation import accepted_keys
 from envs.judges.llm.replay import ReplayJudge
 from envs.judges.protocol import Score
 from envs.llm.endpoint import CacheMiss
-from envs.validation import accepted_keys
 from experiments.evaluation.results import DIMENSIONS
 from experiments.runs import build
 from experiments.viewer.run_contents import RunContents

@@ -6,10 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from envs import UserError
-from experiments.pages import Grid
 from search.path_table import PathRecord
 from search.plan_lines import from_json
 from search.planning import ScenarioPlan
@@ -74,26 +71,6 @@ def contexts_of(record: PathRecord, plan: ScenarioPlan | None) -> list[frozenset
             if s == step:
                 found[prefix | {name}] = None
     return list(found)
-
-
-def methods_grid(results: pd.DataFrame, scenario_id: str, simulated: bool) -> Grid:
-    """Return what each method of an evaluation asked this person, a row a method and draw of the judge."""
-    rows = results[results["scenario_id"] == scenario_id]
-    names = ("method", "model_seed", "score", "n_asked", "n_told", "asked")
-    shown = [
-        (
-            str(method),
-            str(seed),
-            number(score),
-            f"{asked:.1f}".removesuffix(".0"),
-            f"{told:.1f}".removesuffix(".0"),
-            ", ".join(map(str, path)) or "-",
-        )
-        for method, seed, score, asked, told, path in zip(*(rows[n].tolist() for n in names), strict=True)
-    ]
-    title = "What each method asked" + (" (SIMULATED)" if simulated else "")
-    columns = ("method", "draw", "score", "asked", "answered", "questions in order")
-    return Grid(title, columns, shown, "Nothing in the last column: the order differs from draw to draw.")
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -17,9 +18,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from experiments.pages import explained, render, style_sheet
+from experiments.pages import Grid, explained, render, style_sheet
 from experiments.plots.tree_picture import boxes
-from experiments.viewer.plan_steps import methods_grid, number, signed
+from experiments.viewer.plan_steps import number, signed
 from experiments.viewer.run_browser import RunBrowser
 from experiments.viewer.scenario_list import ORDERS, Wanted, listed
 
@@ -119,7 +120,7 @@ def _scenario(browser: RunBrowser, request: Request) -> Response:
         return _page(browser, "missing.html", "Not found", 404, reason="The run has no such scenario.")
     grid = None
     if browser.run.results is not None:
-        grid = methods_grid(browser.run.results, scenario_id, browser.run.simulated)
+        grid = _methods_grid(browser.run.results, scenario_id, browser.run.simulated)
     words = ("score", "weighed", "believed", "judge call", "simulations")
     return _page(browser, "scenario.html", scenario_id, shown=shown, grid=grid, words=words)
 
@@ -182,3 +183,23 @@ def _report(browser: RunBrowser, request: Request) -> Response:
 def _style(browser: RunBrowser, request: Request) -> Response:
     own = (_TEMPLATES / "viewer.css").read_text(encoding="utf-8")
     return Response(str(style_sheet()) + own, 200, _HEADERS, "text/css")
+
+
+def _methods_grid(results: pd.DataFrame, scenario_id: str, simulated: bool) -> Grid:
+    """Return what each method of an evaluation asked this person, a row a method and draw of the judge."""
+    rows = results[results["scenario_id"] == scenario_id]
+    names = ("method", "model_seed", "score", "n_asked", "n_told", "asked")
+    shown = [
+        (
+            str(method),
+            str(seed),
+            number(score),
+            f"{asked:.1f}".removesuffix(".0"),
+            f"{told:.1f}".removesuffix(".0"),
+            ", ".join(map(str, path)) or "-",
+        )
+        for method, seed, score, asked, told, path in zip(*(rows[n].tolist() for n in names), strict=True)
+    ]
+    title = "What each method asked" + (" (SIMULATED)" if simulated else "")
+    columns = ("method", "draw", "score", "asked", "answered", "questions in order")
+    return Grid(title, columns, shown, "Nothing in the last column: the order differs from draw to draw.")

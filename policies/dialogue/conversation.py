@@ -168,3 +168,8 @@ def well_formed(text: str) -> str:
     Such halves come from cut texts and terminals of another encoding, and can be neither sent nor stored.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def folded(text: str) -> str:
+    """Return `text` without what does not change its words: case and spaces."""
+    return " ".join(text.casefold().split())

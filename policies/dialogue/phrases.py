@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envs.attribute import Attribute
+from envs.schema.attribute import Attribute
 from policies.plan_index import Neighbours
 from policies.understanding.reading import LONGEST
 
@@ -32,13 +32,21 @@ def may_i_ask(of: int) -> str:
     return f"May I ask you {count} before I answer? A yes or a no is enough."
 
 
-def why(attribute: Attribute, index: int, neighbours: Neighbours) -> str:
-    """Return what the question about `attribute` (schema index `index`) is for, and why it comes up here."""
+def why(attribute: Attribute, index: int, neighbours: Neighbours, made_up: bool = False) -> str:
+    """Return what the question about `attribute` (schema index `index`) is for, and why it comes up here.
+
+    `made_up`: the judge of the stored plans made up what it is worth.
+    """
     total = len(neighbours.rows)
     count = int((neighbours.paths == index).any(axis=1).sum())
     if count:
         found = f"{count} of the {total} stored questions most like yours were planned to ask it too"
-        plan = f"I ask because {found}, for answers were judged better with it."
+        reason = (
+            "by a formula that made up what it is worth"
+            if made_up
+            else "for answers were judged better with it"
+        )
+        plan = f"I ask because {found}, {reason}."
     else:
         plan = "I ask because the stored plans find it the most useful of what I do not know yet."
     return _sentences(attribute.why, plan, "You can skip it.")

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from envs import Schema, UserError
-from envs.validation import FileModel, validated
+from envs.checking.validation import FileModel, validated
 from policies.dialogue.conversation import NOBODY, Alarm, Conversation
 from policies.plan_index import Neighbours, PlanIndex
 from policies.understanding.detectors.rules_detector import default_detector

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from envs import UserError
 from policies.dialogue import phrases
-from policies.dialogue.conversation import Alarm, Conversation
+from policies.dialogue.conversation import Alarm, Conversation, folded
 from policies.dialogue.turn import Turn, turn_of
 from policies.dialogue_state import DialogueState, Policy
 from policies.plan_index import Neighbours, PlanIndex
@@ -88,6 +88,8 @@ class Steps:
         elif told and (intent == "correct" or set(told) != {name}):
             say = phrases.changed if intent == "correct" else phrases.noted
             state = replace(state, note=say(self._listed(told)))
+        elif intent == "decline" and not told and text:  # words are not taken so unseen
+            state = replace(state, note=phrases.LEFT)
         if is_told or intent == "decline" or (intent == "answer" and not told):
             return self.decide(state.closed())
         return self._again(state, name, intent, bool(told))
@@ -178,7 +180,7 @@ class Steps:
         danger = self.detector.check(text, asked, shown.dialogue())
         if danger is None or not shown.alarms:
             return danger, False
-        if _folded(text) in {_folded(alarm.words) for alarm in shown.alarms}:
+        if folded(text) in {folded(alarm.words) for alarm in shown.alarms}:
             return None, True
         if danger.signal in {alarm.signal for alarm in shown.alarms}:
             # A detector that reads the whole dialogue finds the old words again: they are no new sign.
@@ -255,8 +257,8 @@ class Steps:
 
     def why(self, state: Conversation, name: str) -> str:
         """Return what the question about the attribute `name` is for, and why it comes up here."""
-        place = self.plan_index.schema.index(name)
-        return phrases.why(self.plan_index.schema.attributes[place], place, state.neighbours)
+        index, place = self.plan_index, self.plan_index.schema.index(name)
+        return phrases.why(index.schema.attributes[place], place, state.neighbours, name in index.made_up)
 
     def neighbours(self, state: Conversation) -> Neighbours:
         """Return the stored queries nearest to the query."""
@@ -294,7 +296,3 @@ def _grave(danger: Danger | None) -> Danger:
         rules.messages.get(danger.kind, known.message),
         danger.resources or known.resources,
     )
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from envs.checking.validation import Count, MaybeCount, settings
 from envs.llm.endpoint import DEFAULT_URL
-from envs.validation import Count, MaybeCount, settings
 
 
 @settings

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from pydantic import Field
 
-from envs.json_values import json_object
+from envs.checking.json_values import json_object
+from envs.checking.validation import MaybeCount, settings
 from envs.judges.llm.prompting import MAX_QUERY, MAX_VALUE, fenced, messages_of, neutral, one_line
 from envs.llm import Client, EndpointError, LimitReached, ModelReply
 from envs.llm.endpoint import Endpoint, EndpointDown, Limits, Sampling, Temperature
-from envs.validation import MaybeCount, settings
 from policies.understanding.reading import Dialogue
 
 T = TypeVar("T")

@@ -138,10 +138,10 @@ class _Root:
         return ran
 
     def _exhausted(self, action: int) -> bool:
-        return action in self.trees and bool(self.trees[action][0].exhausted[ROOT])
+        return action in self.trees and bool(self.trees[action][0].node["exhausted"][ROOT])
 
     def _value(self, action: int) -> float:
-        return float(self.trees[action][0].value[ROOT]) if action in self.trees else math.nan
+        return float(self.trees[action][0].node["value"][ROOT]) if action in self.trees else math.nan
 
     def _score(self, action: int) -> float:
         """Return g + logit + sigma(q); a question below which nothing is scored comes last."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs import UserError
 from envs.judges.protocol import ManySurfaces
-from search.core.tree import NO_CHILD, SCORED, SelectionRules, Tree, new_tree
+from search.core.tree import MOST_VISITS, SCORED, SelectionRules, Tree, new_tree
 from search.path_rule import TIE, members
 from search.plans import ALL_RAN, EVERY_SET, Alternative, Plan
 from search.problem import Problem
@@ -57,8 +57,9 @@ class MCTSSearch:
         rollout: bool = False,
         batch_size: int = 8,
     ) -> None:
-        if num_simulations < 1:
-            raise UserError(f"search.num_simulations: found {num_simulations}, expected an integer >= 1")
+        if not 1 <= num_simulations < MOST_VISITS:
+            wanted = f"expected an integer from 1 to {MOST_VISITS - 1:,}"
+            raise UserError(f"search.num_simulations: found {num_simulations}, {wanted}")
         if selection not in _DEFAULT_EXPLORATION:
             raise UserError(f"search.selection: found {selection!r}, expected puct or uct")
         if backup not in ("max", "mean"):
@@ -78,8 +79,9 @@ class MCTSSearch:
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> Plan:
         """Return the best path found; see `search.path_rule`."""
-        tree = self.new_tree(problem)
-        ran = self.runner(problem)(problem, tree, self.rules(problem), rng, self.num_simulations)
+        run = self.runner(problem)
+        tree = self.new_tree(problem, in_batches=run == self.run_judge)
+        ran = run(problem, tree, self.rules(problem), rng, self.num_simulations)
         if ran == self.num_simulations:
             stopped = ALL_RAN
         else:
@@ -103,9 +105,10 @@ class MCTSSearch:
         n_sets = sum(math.comb(most, k) for k in range(budget + 1))
         room = surface_plans.new_room(budget)
         # Beyond what the search needs: prefixes of the path that it has not scored.
-        tree = new_tree(min(self.num_simulations + 1 + 2 * len(room.sets), n_sets), n_attributes, False)
+        n_nodes = min(self.num_simulations + 1 + 2 * len(room.sets), n_sets)
+        tree = new_tree(n_nodes, n_attributes, in_batches=False)
         plans = surface_plans.no_plans(len(askable), budget, n_attributes)
-        surface_plans.plan_surfaces(
+        surface_plans.surface_planner(*self._variant)(
             tree,
             self._rules_over(0, (1 << n_attributes) - 1, budget),
             *surfaces,
@@ -119,14 +122,23 @@ class MCTSSearch:
         return plans
 
     def warm_up(self) -> None:
-        """Compile the kernels, or load them from the cache on disk."""
-        import search.core.surface_plans  # noqa: F401
+        """Compile the kernel of many plans, or load it from the cache on disk."""
+        from search.core.surface_plans import surface_planner
+
+        surface_planner(*self._variant)
+
+    @property
+    def _variant(self) -> tuple[bool, bool]:
+        return self.selection == "uct", self.backup == "mean"
 
     def rules(self, problem: Problem) -> SelectionRules:
         """Return what the kernels need to know of `problem`."""
         rules = self._rules_over(int(problem.known), int(problem.askable), problem.budget)
-        has_prior = problem.has_prior and self.selection == "puct"  # UCB1 knows no prior
-        return rules._replace(has_prior=has_prior, costly=problem.cost_weight > 0)
+        return rules._replace(costly=problem.cost_weight > 0)
+
+    def has_prior(self, problem: Problem) -> bool:
+        """Tell whether selection is steered by the prior of `problem`: UCB1 knows none."""
+        return problem.has_prior and self.selection == "puct"
 
     def _rules_over(self, known: int, askable: int, budget: int) -> SelectionRules:
         n_askable = askable.bit_count()
@@ -136,36 +148,40 @@ class MCTSSearch:
             known=np.uint64(known),
             askable=np.uint64(askable),
             exploration=float(self.exploration),
-            uct=self.selection == "uct",
-            mean=self.backup == "mean",
-            has_prior=False,
             costly=False,
         )
 
-    def new_tree(self, problem: Problem) -> Tree:
-        """Return an empty tree with room for this search of `problem`."""
+    def new_tree(self, problem: Problem, in_batches: bool = True) -> Tree:
+        """Return an empty tree for this search of `problem`; `run_surface` needs no room for batches."""
         rules = self.rules(problem)
         n_sets = sum(math.comb(rules.n_askable, k) for k in range(rules.budget + 1))
         n_nodes = min(self.num_simulations + self.batch_size + 1, n_sets)
-        return new_tree(n_nodes, problem.n_attributes, rules.has_prior, problem.cost_weight * problem.costs)
+        return new_tree(
+            n_nodes,
+            problem.n_attributes,
+            has_prior=self.has_prior(problem),
+            in_batches=in_batches,
+            penalty=problem.cost_weight * problem.costs,
+        )
 
     def runner(self, problem: Problem) -> Runner:
         """Return how `problem` is searched: in compiled code on its surface, or by its judge in batches.
 
         A prior is asked and a rollout drawn in Python.
         """
-        in_python = problem.surface is None or self.rules(problem).has_prior or self.rollout
+        in_python = problem.surface is None or self.has_prior(problem) or self.rollout
         return self.run_judge if in_python else self._run_surface_and_ask
 
     def _run_surface_and_ask(
         self, problem: Problem, tree: Tree, rules: SelectionRules, rng: np.random.Generator, simulations: int
     ) -> int:
         ran = self.run_surface(problem, tree)
-        scored = np.flatnonzero(tree.status[: tree.size[0]] == SCORED)
+        scored = tree.column("status") == SCORED
+        masks = tree.column("mask")[scored]
         if rules.costly:  # the tree has objectives, and a cost added again is a rounding away
-            problem.evaluate(tree.mask[scored])
+            problem.evaluate(masks)
         else:  # a surface is its judge's twin; the report asks the judge itself, and would find out
-            problem.evaluator.keep(tree.mask[scored], tree.score[scored])
+            problem.evaluator.keep(masks, tree.column("score")[scored])
         return ran
 
     def run_surface(self, problem: Problem, tree: Tree) -> int:
@@ -174,12 +190,11 @@ class MCTSSearch:
 
         assert problem.surface is not None  # noqa: S101 - the callers' promise
         rules = self.rules(problem)
-        limit = len(tree.mask) if problem.calls_left is None else problem.calls_left
+        limit = len(tree.node) if problem.calls_left is None else problem.calls_left
         nodes, edges = np.zeros(rules.budget + 1, np.int64), np.zeros(rules.budget, np.int64)
         function, params = problem.surface
-        return int(
-            kernels.search_surface(tree, rules, nodes, edges, function, params, self.num_simulations, limit)
-        )
+        run = kernels.surface_search(*self._variant)
+        return int(run(tree, rules, nodes, edges, function, params, self.num_simulations, limit))
 
     def run_judge(
         self, problem: Problem, tree: Tree, rules: SelectionRules, rng: np.random.Generator, simulations: int
@@ -187,24 +202,27 @@ class MCTSSearch:
         """Run up to `simulations` more from `rules.known` on, scored by the judge; return how many ran."""
         from search.core import kernels
 
+        has_prior = self.has_prior(problem)
+        variant = *self._variant, has_prior
+        select, back_up = kernels.batch_selection(*variant), kernels.batch_backup(*variant)
         nodes = np.zeros((self.batch_size, rules.budget + 1), np.int64)
         edges = np.zeros((self.batch_size, rules.budget), np.int64)
         depths = np.zeros(self.batch_size, np.int64)
         ran = 0
         while ran < simulations:
             # The root alone first: without its score and prior a batch would have one leaf anyway.
-            room = min(self.batch_size if tree.size[0] else 1, simulations - ran)
+            room = min(self.batch_size if len(tree.column("mask")) else 1, simulations - ran)
             if problem.calls_left is not None:
                 room = min(room, problem.calls_left)
-            count = kernels.select_batch(tree, rules, nodes, edges, depths[:room])
+            count = select(tree, rules, nodes, edges, depths[:room])
             if count == 0:
                 break
             leaves = nodes[np.arange(count), depths[:count]]
             targets = self._targets(problem, tree, rules, leaves, rng)
             scores = problem.objectives(targets, problem.evaluate(targets))
-            if rules.has_prior:
+            if has_prior:
                 self._expand(problem, tree, rules, leaves)  # unscored ones too: they are searched below
-            kernels.backup_batch(tree, rules, nodes, edges, depths, scores)
+            back_up(tree, rules, nodes, edges, depths, scores)
             ran += count
         return ran
 
@@ -217,18 +235,18 @@ class MCTSSearch:
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Return the sets to score for `leaves`: themselves, or their completions by rollout."""
-        masks = tree.mask[leaves]
-        if self.rollout and tree.visits[0]:  # the root itself is scored: every path starts there
+        masks = tree.column("mask")[leaves]
+        if self.rollout and tree.column("visits")[0]:  # the root itself is scored: every path starts there
             for i, mask in enumerate(masks.tolist()):
                 masks[i] = _complete(mask, problem, rules, rng)
         return masks
 
     def _expand(self, problem: Problem, tree: Tree, rules: SelectionRules, leaves: np.ndarray) -> None:
         for leaf in leaves.tolist():
-            mask = int(tree.mask[leaf])
+            mask = int(tree.node["mask"][leaf])
             legal = members(int(rules.askable) & ~mask)
             spent = rules.n_askable - len(legal) == rules.budget  # nothing more is asked: a prior for nothing
-            if tree.status[leaf] != SCORED and not spent:
+            if tree.node["status"][leaf] != SCORED and not spent:
                 tree.prior[leaf, legal] = prior_over(problem, mask, legal)
 
 
@@ -271,16 +289,12 @@ def _alternatives(tree: Tree, problem: Problem, path: tuple[int, ...]) -> tuple[
     """Return visits and values of every question weighed along `path`, as far as the tree goes."""
     rows: list[Alternative] = []
     mask = int(problem.known)
-    masks = tree.mask[: tree.size[0]]
+    masks, values = tree.column("mask"), tree.column("value")
     for step, chosen in enumerate(path):
         asked = members(int(problem.askable) & ~mask)
         found = np.flatnonzero(masks == np.uint64(mask))
-        if len(found):
-            children = tree.child[found[0]]
-            values = np.where(children == NO_CHILD, np.nan, tree.value[children]).tolist()
-            visits = tree.edge_visits[found[0]].tolist()
-            rows += [Alternative(step, a, visits[a], values[a]) for a in asked]
-        else:
-            rows += [Alternative(step, a, 0, math.nan) for a in asked]
+        edges = tree.edges_of(int(found[0])) if len(found) else ()
+        seen = {a: (n, float(values[child])) for a, child, n in edges}
+        rows += [Alternative(step, a, *seen.get(a, (0, math.nan))) for a in asked]
         mask |= 1 << chosen
     return tuple(rows)

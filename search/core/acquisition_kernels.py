@@ -61,19 +61,34 @@ def expected_maximum(mean, covariance, spread, nodes, weights):
     `mean`: float64[S], `covariance`: float64[S, C], `spread`: float64[C].
     """
     count = spread.size
-    found = np.zeros(count)
-    top = np.empty((nodes.size, count))
-    top[:] = -np.inf
+    found, change = np.zeros(count), np.empty(count)
+    top = np.full((nodes.size, count), -np.inf)
     for s in range(mean.size):
         for c in range(count):
-            change = covariance[s, c] / spread[c]
-            for i in range(nodes.size):
-                value = mean[s] + change * nodes[i]
-                if value > top[i, c]:
-                    top[i, c] = value
+            change[c] = covariance[s, c] / spread[c]
+        for i in range(nodes.size):
+            row, node = top[i], nodes[i]
+            for c in range(count):
+                value = mean[s] + change[c] * node
+                row[c] = value if value > row[c] else row[c]
     for i in range(nodes.size):
         for c in range(count):
             found[c] += weights[i] * top[i, c]
+    return found
+
+
+@njit("int64[::1](float64[:], float64[:, ::1])", **_FAST)
+def times_highest(mean, draws):
+    """Return int64[S], in how many of D draws `mean + draws` (float64[S, D]) is highest; first of equals."""
+    first, top = np.zeros(draws.shape[1], np.int64), np.full(draws.shape[1], -np.inf)
+    for s in range(mean.size):
+        for d in range(first.size):
+            value = mean[s] + draws[s, d]
+            first[d] = s if value > top[d] else first[d]
+            top[d] = value if value > top[d] else top[d]
+    found = np.zeros(mean.size, np.int64)
+    for d in range(first.size):
+        found[first[d]] += 1
     return found
 
 

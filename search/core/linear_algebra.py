@@ -22,7 +22,7 @@ import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
 _FAST: Any = {"cache": True, "error_model": "numpy"}
 _UNCOUNTED: Any = {"_nrt": False}
 """Else each slice counts references, which takes longer than the work on a short row."""
-_BLOCK = 256
+_BLOCK = 512
 """Columns that are worked on at a time, so that the rows that are added stay in the cache."""
 
 
@@ -59,15 +59,13 @@ def cholesky(matrix: np.ndarray) -> np.ndarray:
 def solve_lower(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return X of lower X = right, float64[..., M, N]."""
     found = np.array(_stack(right), order="C")
-    _solve_lower(np.ascontiguousarray(_stack(lower)), found, False)
+    _solve_lower(np.ascontiguousarray(_stack(lower)), found)
     return found if right.ndim == 3 else found[0]
 
 
 def inverse_lower(lower: np.ndarray) -> np.ndarray:
     """Return the inverse of a triangle, float64[..., M, M], a triangle itself."""
-    found = np.zeros((1, *lower.shape)[-3:])
-    found[:, np.arange(lower.shape[-1]), np.arange(lower.shape[-1])] = 1.0
-    _solve_lower(np.ascontiguousarray(_stack(lower)), found, True)
+    found: np.ndarray = _inverse_lower(np.ascontiguousarray(_stack(lower)))
     return found if lower.ndim == 3 else found[0]
 
 
@@ -167,9 +165,9 @@ def _cholesky(matrix):
     return found, True
 
 
-@njit("void(float64[:, :, ::1], float64[:, :, ::1], boolean)", **_FAST)
-def _solve_lower(lower, found, triangular):
-    """Solve in place; `triangular`: what is given and found is a lower triangle."""
+@njit("void(float64[:, :, ::1], float64[:, :, ::1])", **_FAST)
+def _solve_lower(lower, found):
+    """Solve in place."""
     n, size, columns = found.shape
     factors, which, spare = np.zeros((2, size)), np.arange(size), np.empty(_BLOCK)
     for g in range(n):
@@ -177,14 +175,43 @@ def _solve_lower(lower, found, triangular):
             pair = i + 1 < size
             for k in range(i):
                 factors[0, k], factors[1, k] = -lower[g, i, k], -lower[g, i + 1, k] if pair else 0.0
-            width = min(i + 2, columns) if triangular else columns
-            for start in range(0, width, _BLOCK):
-                stop = min(start + _BLOCK, width)
+            for start in range(0, columns, _BLOCK):
+                stop = min(start + _BLOCK, columns)
                 other = found[g, i + 1, start:stop] if pair else spare[: stop - start]
                 _add_rows(found[g, i, start:stop], other, factors, which, i, found[g], start)
-            for j in range(width):
+            for j in range(columns):
                 found[g, i, j] /= lower[g, i, i]
                 if pair:
                     found[g, i + 1, j] = (found[g, i + 1, j] - lower[g, i + 1, i] * found[g, i, j]) / lower[
                         g, i + 1, i + 1
                     ]
+
+
+@njit("void(float64[::1], float64[::1], float64[:, ::1], int64)", **_FAST, **_UNCOUNTED)
+def _subtract_triangle(x, factors, rows, count):
+    """Subtract factors[k] rows[k, : k + 1] from x, k = 0, ..., count - 1; beyond, `rows` has zeros."""
+    k = 0
+    while k + 4 <= count:
+        a0, a1, a2, a3 = -factors[k], -factors[k + 1], -factors[k + 2], -factors[k + 3]
+        stop = k + 4
+        r0, r1, r2, r3 = rows[k, :stop], rows[k + 1, :stop], rows[k + 2, :stop], rows[k + 3, :stop]
+        for j in range(stop):
+            x[j] = x[j] + a0 * r0[j] + a1 * r1[j] + a2 * r2[j] + a3 * r3[j]
+        k += 4
+    while k < count:
+        for j in range(k + 1):
+            x[j] -= factors[k] * rows[k, j]
+        k += 1
+
+
+@njit("float64[:, :, ::1](float64[:, :, ::1])", **_FAST)
+def _inverse_lower(lower):
+    n, size, _ = lower.shape
+    found = np.zeros((n, size, size))
+    for g in range(n):
+        for i in range(size):
+            _subtract_triangle(found[g, i], lower[g, i], found[g], i)
+            found[g, i, i] = 1.0
+            for j in range(i + 1):
+                found[g, i, j] /= lower[g, i, i]
+    return found

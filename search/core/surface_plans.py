@@ -6,6 +6,8 @@ costs. The few plans that it does not decide here are left to it: sets that tie,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +21,13 @@ from search.core.kernels import (
     RULES,
     SURFACE,
     TREE,
+    child_of,
     clear,
     find_or_add,
-    search_surface,
+    place_of,
+    run_on_surface,
 )
-from search.core.tree import SCORED, SelectionRules
+from search.core.tree import NODES, SCORED, SCORED_SETS, VISITS_SHIFT, SelectionRules, Variant
 
 MOST_ASKED = 12
 """Attributes of a path that are ordered here: all 2^k of its prefixes are scored."""
@@ -113,20 +117,26 @@ _MASKS = types.Array(types.uint64, 1, "C")
 
 
 @njit(**FAST)
+def _members(mask):
+    n = 0
+    while mask:
+        mask &= mask - ONE
+        n += 1
+    return n
+
+
+@njit(**FAST)
 def _best_set(tree, tie):
     """Return the row of the best scored set, fewer attributes first; -1 where others tie with it."""
     best = -np.inf
-    for row in range(tree.size[0]):
-        if tree.status[row] == SCORED:
-            best = max(best, tree.score[row])
+    for row in range(tree.totals[NODES]):
+        if tree.node[row]["status"] == SCORED:
+            best = max(best, tree.node[row]["score"])
     chosen, size, tied = -1, 65, False
-    for row in range(tree.size[0]):
-        if tree.status[row] != SCORED or not tree.score[row] >= best - tie:
+    for row in range(tree.totals[NODES]):
+        if tree.node[row]["status"] != SCORED or not tree.node[row]["score"] >= best - tie:
             continue
-        asked, members = 0, tree.mask[row]
-        while members:
-            members &= members - ONE
-            asked += 1
+        asked = _members(tree.node[row]["mask"])
         if asked < size:
             chosen, size, tied = row, asked, False
         elif asked == size:
@@ -156,11 +166,11 @@ def _values(tree, target, function, params, room):
         row = find_or_add(tree, sets[code])
         if row < 0:
             return -1
-        if tree.status[row] != SCORED:
-            tree.status[row] = SCORED
-            tree.score[row] = function(sets[code], params)
-            tree.size[1] += 1
-        values[code] = tree.score[row]
+        if tree.node[row]["status"] != SCORED:
+            tree.node[row]["status"] = SCORED
+            tree.node[row]["score"] = function(sets[code], params)
+            tree.totals[SCORED_SETS] += 1
+        values[code] = tree.node[row]["score"]
     return n
 
 
@@ -172,12 +182,12 @@ def _scored_target(tree, function, params, tie, room):
     """
     best = _best_set(tree, tie)
     while best >= 0:
-        scored, target = tree.size[1], tree.mask[best]
+        scored, target = tree.totals[SCORED_SETS], tree.node[best]["mask"]
         n = _values(tree, target, function, params, room)
-        if n < 0 or tree.size[1] == scored:
+        if n < 0 or tree.totals[SCORED_SETS] == scored:
             return n
         best = _best_set(tree, tie)
-        if best >= 0 and tree.mask[best] == target:
+        if best >= 0 and tree.node[best]["mask"] == target:
             return n
     return -1
 
@@ -221,25 +231,27 @@ def _weighed(tree, askable, path, length, plans, at):
             plans.step[at] = step
             plans.attribute[at] = a
             plans.visits[at], plans.value[at] = 0, np.nan
-            if tree.linked[row] >> np.uint64(a) & ONE:
-                plans.visits[at] = tree.edge_visits[row, a]
-                plans.value[at] = tree.value[tree.child[row, a]]
+            place = place_of(tree, row, a)
+            if place >= 0:
+                edge = tree.edge[place]
+                plans.visits[at] = edge >> np.uint64(VISITS_SHIFT)
+                plans.value[at] = tree.node[child_of(edge)]["value"]
             at += 1
         mask |= ONE << np.uint64(path[step])
     return at
 
 
-@njit(
-    types.void(TREE, RULES, SURFACE, FLOATS, _INTEGERS, _MASKS, types.int64, *_FLOAT_PAIR, _ROOM, _PLANS),
-    **FAST,
-)
-def plan_surfaces(tree, rules, function, params, starts, askable, num_simulations, stays, tie, room, plans):
+@njit(**FAST, forceinline=True)
+def plan_on_surfaces(
+    tree, rules, variant, function, params, starts, askable, num_simulations, stays, tie, room, plans
+):
     """Plan K scenarios one after the other in the room of `tree`, whatever was in it.
 
     Parameters
     ----------
     tree : Tree, with a row for each simulation and for each set on the ways to a plan
     rules : SelectionRules, of which what is known and can be asked is nobody's
+    variant : Variant, without prior and batches
     function, params, starts : as of `envs.judges.protocol.ManySurfaces`; they know no NaN
     askable : uint64[K], of each at least one
     num_simulations : int64
@@ -249,31 +261,37 @@ def plan_surfaces(tree, rules, function, params, starts, askable, num_simulation
     """
     at = 0
     for k in range(askable.size):
-        n_askable, left = 0, askable[k]
-        while left:
-            left &= left - ONE
-            n_askable += 1
-        own = SelectionRules(
-            min(rules.budget, n_askable),
-            n_askable,
-            np.uint64(0),
-            askable[k],
-            rules.exploration,
-            rules.uct,
-            rules.mean,
-            False,
-            False,
-        )
+        n = _members(askable[k])
+        own = SelectionRules(min(rules.budget, n), n, np.uint64(0), askable[k], rules.exploration, False)
         surface = params[starts[k] : starts[k + 1]]
         clear(tree)
-        plans.simulations[k] = search_surface(
-            tree, own, room.nodes, room.edges, function, surface, num_simulations, NO_LIMIT
+        plans.simulations[k] = run_on_surface(
+            tree, own, variant, room.nodes, room.edges, function, surface, num_simulations, NO_LIMIT
         )
         n = _scored_target(tree, function, surface, tie, room)
         if n >= 0:
             _order(n, stays, tie, room, plans.path[k], plans.scores[k])
             plans.decided[k] = True
             plans.length[k] = n
-            plans.scored[k] = tree.size[1]
+            plans.scored[k] = tree.totals[SCORED_SETS]
             at = _weighed(tree, askable[k], plans.path[k], n, plans, at)
         plans.weighed_to[k] = at
+
+
+_SURFACES = (SURFACE, FLOATS, _INTEGERS, _MASKS)
+
+
+@cache
+def surface_planner(uct: bool, mean: bool) -> Callable[..., None]:
+    """Return `plan_on_surfaces` compiled for a variant, which it does not take."""
+
+    @njit(types.void(TREE, RULES, *_SURFACES, types.int64, *_FLOAT_PAIR, _ROOM, _PLANS), **FAST)
+    def plan_surfaces(
+        tree, rules, function, params, starts, askable, num_simulations, stays, tie, room, plans
+    ):
+        variant = Variant(uct, mean, False, False)
+        plan_on_surfaces(
+            tree, rules, variant, function, params, starts, askable, num_simulations, stays, tie, room, plans
+        )
+
+    return plan_surfaces

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from search.core.linear_algebra import _cholesky, _product, _solve_lower
+from search.core.linear_algebra import _cholesky, _inverse_lower
 from search.core.saturating_link import link, moments
 
 _FAST: Any = {"cache": True, "error_model": "numpy"}
@@ -57,21 +57,16 @@ def _times(vector, matrix, found):
 def _whitener(kernel, slope, own, base_variance):
     """Return the inverse of the triangle of slope kernel slope' + base_variance + diag(own), [G, m, m]."""
     g_all, m, _ = kernel.shape
-    cov = np.empty((g_all, m, m))
+    cov = np.zeros((g_all, m, m))  # above the diagonal, which is all that is read of it
     for g in range(g_all):
         for i in range(m):
-            for j in range(m):
+            for j in range(i, m):
                 cov[g, i, j] = slope[g, i] * kernel[g, i, j] * slope[g, j] + base_variance
             cov[g, i, i] += own[g, i]
     lower, positive = _cholesky(cov)
     if not positive:
         raise np.linalg.LinAlgError("Matrix is not positive definite")
-    root = np.zeros((g_all, m, m))
-    for g in range(g_all):
-        for i in range(m):
-            root[g, i, i] = 1.0
-    _solve_lower(lower, root, True)
-    return root
+    return _inverse_lower(lower)
 
 
 @njit("void(float64[:, ::1], float64[::1], float64[::1], float64[::1])", **_FAST)
@@ -191,55 +186,3 @@ def log_evidence(root, whitened):
             logs[i] = math.log(root[g, i, i])
         found[g] = total(logs) - 0.5 * total(whitened[g] ** 2)
     return found
-
-
-@njit(
-    "Tuple((float64[:, ::1], float64[:, ::1], float64[:, :, ::1]))(float64[:, :, ::1], float64[:, ::1],"
-    " float64[:, ::1], float64[:, :, ::1], float64[:], float64[:, :])",
-    **_FAST,
-)
-def latent(root, slope, weights, cross, mean, own):
-    """Return (mean, variance, half): y's moments, float64[G, C], and a root of what the evaluations take off.
-
-    `half`: float64[G, m, C]. `cross`: the same, prior covariance with the sets looked at; `own`: float64[G,
-    C], prior variance.
-    """
-    g_all, m, count = cross.shape
-    left = np.empty((g_all, m, m))
-    for g in range(g_all):
-        for i in range(m):
-            for j in range(m):
-                left[g, i, j] = root[g, i, j] * slope[g, j]
-    half = _product(left, cross)
-    y, variance = np.empty((g_all, count)), np.empty((g_all, count))
-    for g in range(g_all):
-        _times(weights[g] * slope[g], cross[g], y[g])
-        taken = np.zeros(count)
-        for i in range(m):
-            for c in range(count):
-                taken[c] += half[g, i, c] * half[g, i, c]
-        for c in range(count):
-            y[g, c] = mean[c] + y[g, c]
-            variance[g, c] = max(own[g, c] - taken[c], 0.0)
-    return y, variance, half
-
-
-@njit(
-    "float64[:, ::1](float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, ::1], int64[:],"
-    " float64)",
-    **_FAST,
-)
-def of_scores(half, slope, root, own, at, base_variance):
-    """Make of `half` that of the scores, in place; return float64[G, C], what it takes off their variance."""
-    g_all, m, count = half.shape
-    taken = np.zeros((g_all, count))
-    for g in range(g_all):
-        for i in range(m):
-            lifted = base_variance * total(root[g, i])
-            for c in range(count):
-                half[g, i, c] = half[g, i, c] * slope[g, c] + lifted
-            for k in range(m):
-                half[g, i, at[k]] += own[g, k] * root[g, i, k]
-            for c in range(count):
-                taken[g, c] += half[g, i, c] * half[g, i, c]
-    return taken

@@ -1,21 +1,56 @@
-"""The search tree as a struct of arrays, one row a *set* of known attributes.
+"""The search tree as arrays, one record a *set* of known attributes.
 
-Two orders of asking that lead to the same set share a row (a transposition), so the tree is a graph.
+Two orders of asking that lead to the same set share a record (a transposition), so the tree is a graph.
 What belongs to a way of getting there (visit counts) is kept on edges, what belongs to the set (its
 score, the best value below it) on nodes; see `kernels` for why that stays sound.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 ROOT = 0
-NO_CHILD = 0
-"""The root is nobody's child, so its row can say that there is none."""
 NEW, PENDING, SCORED, UNSCORED = 0, 1, 2, 3
 """Status of a node: not yet asked, in the batch under way, scored, asked and found unscored (NaN)."""
+NODES, SCORED_SETS, IN_FLIGHT, EDGE_ROOM = 0, 1, 2, 3
+"""Slots of `Tree.totals`: nodes in use, nodes scored, leaves in flight, places of `Tree.edge` given away."""
+LOWEST, HIGHEST = 0, 1
+"""Slots of `Tree.bounds`, the objectives seen."""
+LANES = 64
+"""Length of `Tree.gain`: one number for each bit of a mask."""
+FEW = 16
+"""Up to so many attributes a node's edges get their room at once, beyond it as they come: 4, 16, all."""
+ATTRIBUTE_SHIFT, VISITS_SHIFT = 32, 38
+MOST_VISITS = 1 << (64 - VISITS_SHIFT)
+"""An edge counts fewer visits than this."""
+
+NODE = np.dtype(
+    [
+        ("mask", np.uint64),
+        ("linked", np.uint64),
+        ("score", np.float64),
+        ("value", np.float64),
+        ("root", np.float64),
+        ("visits", np.int32),
+        ("edges", np.uint32),
+        ("n_edges", np.uint8),
+        ("n_open", np.uint8),
+        ("status", np.uint8),
+        ("exhausted", np.bool_),
+    ],
+    align=True,
+)
+"""A node, 56 bytes.
+
+mask: the set of known attributes. linked: attributes whose edge has been looked at. score: objective of the
+set (with rollouts: of its completion), NaN = none. value: what the set is worth with the questions left, NaN
+= nothing scored below. root: sqrt(max(1, visits)). visits: 1 (if scored) + sum of edge visits. edges: place
+of the first edge in `Tree.edge`. n_edges: how many. n_open: how many of them selection looks at, which come
+first, in the order of attributes. exhausted: nothing below is left to score.
+"""
 
 
 class Tree(NamedTuple):
@@ -23,47 +58,53 @@ class Tree(NamedTuple):
 
     Attributes
     ----------
-    mask : uint64[N], the set of known attributes
-    score : float64[N], objective of the set (with rollouts: of its completion); NaN = none
-    value : float64[N], what the set is worth with the questions left; NaN = nothing scored below
-    appeal : float64[N], `value` as selection sees it: -inf where nothing is left to score, and at the root
-    status : int8[N], NEW, PENDING, SCORED or UNSCORED
-    exhausted : bool[N], nothing below is left to score
-    visits : int64[N], 1 (if scored) + sum of edge visits
-    linked : uint64[N], attributes whose edge has been looked at
-    child : uint32[N, A], row of the set with one attribute more, NO_CHILD = not looked at from here
-    edge_visits : int32[N, A]
-    virtual : int32[N, A], leaves in flight below the edge (virtual loss)
-    prior : float64[N, A], a distribution over the attributes that can be asked; ones[1, A] when uniform
-    gain, gain_count : float64[A], int64[A], mean gain seen where a was added, and how often (AMAF)
+    node : NODE[N]
+    selection_value : float64[N], a node's value as selection sees it: -inf where nothing is left to score,
+        and at the root; apart from the node, for a selection reads it of many children
+    edge : uint64[E], from the low bits on: 32 of the child's row, 6 of the attribute, 26 of the visit count
+    virtual : int32[N, A], leaves in flight below an edge (virtual loss); [1, A] where none ever are
+    prior : float64[N, A], a distribution over the attributes that can be asked; [1, A] where there is none
+    gain : float64[LANES], gain_count : int64[LANES], mean gain seen where a was added, and how often (AMAF)
     penalty : float64[A], cost_weight times the cost of asking
+    unit : float64[A], by depth, what a bonus of selection is a multiple of
     slots : uint32[H], open-addressing hash table mask -> 1 + row, 0 = empty; H a power of two >= 2 N
-    size : int64[3], nodes in use, nodes scored, leaves in flight
-    bounds : float64[2], lowest and highest objective seen
+    totals : int64[4], see `NODES`
+    bounds : float64[2], see `LOWEST`
     """
 
-    mask: np.ndarray
-    score: np.ndarray
-    value: np.ndarray
+    node: np.ndarray
     selection_value: np.ndarray
-    status: np.ndarray
-    exhausted: np.ndarray
-    visits: np.ndarray
-    linked: np.ndarray
-    child: np.ndarray
-    edge_visits: np.ndarray
+    edge: np.ndarray
     virtual: np.ndarray
     prior: np.ndarray
     gain: np.ndarray
     gain_count: np.ndarray
     penalty: np.ndarray
+    unit: np.ndarray
     slots: np.ndarray
-    size: np.ndarray
+    totals: np.ndarray
     bounds: np.ndarray
+
+    def column(self, name: str) -> np.ndarray:
+        """Return the field `name` of all nodes in use, a view."""
+        found: np.ndarray = self.node[name][: self.totals[NODES]]
+        return found
+
+    def edges_of(self, row: int) -> Iterator[tuple[int, int, int]]:
+        """Yield (attribute, row of the child, visits) of each edge of the node `row` that was looked at."""
+        first = int(self.node["edges"][row])
+        for edge in self.edge[first : first + int(self.node["n_edges"][row])].tolist():
+            yield edge >> ATTRIBUTE_SHIFT & 63, edge & 0xFFFFFFFF, edge >> VISITS_SHIFT
+
+    def bytes_in_use(self) -> int:
+        """Return what nodes, edges and hash table take, without room that was never touched."""
+        a_node = self.node.itemsize + self.selection_value.itemsize
+        edges = int(self.totals[EDGE_ROOM]) * self.edge.itemsize
+        return int(self.totals[NODES]) * a_node + edges + self.slots.nbytes
 
 
 class SelectionRules(NamedTuple):
-    """What a search must respect and how it selects; scalars, so that compiled code takes them whole."""
+    """What a search must respect; scalars, so that compiled code takes them whole."""
 
     budget: int
     n_askable: int
@@ -71,39 +112,49 @@ class SelectionRules(NamedTuple):
     askable: np.uint64
     exploration: float
     """c of METHOD eq. 3, in units of the range of objectives seen."""
+    costly: bool
+    """Asking costs: the tree holds `score - cost_weight * cost`."""
+
+
+class Variant(NamedTuple):
+    """What a kernel is compiled for; constants of it, so that what is off costs nothing."""
+
     uct: bool
     """UCB1 for trees (Kocsis & Szepesvari 2006) instead of PUCT."""
     mean: bool
     """Back up visit-weighted means (METHOD) instead of maxima."""
     has_prior: bool
-    costly: bool
-    """Asking costs: the tree holds `score - cost_weight * cost`."""
+    in_batches: bool
+    """A judge scores batches: leaves are in flight, and some of them stay unscored (NaN)."""
 
 
-def new_tree(n_nodes: int, n_attributes: int, has_prior: bool, penalty: np.ndarray | None = None) -> Tree:
+def new_tree(
+    n_nodes: int,
+    n_attributes: int,
+    *,
+    has_prior: bool = False,
+    in_batches: bool = True,
+    penalty: np.ndarray | None = None,
+) -> Tree:
     """Return an empty tree for `n_nodes` sets over `n_attributes` attributes.
 
-    Rows are filled when a set joins, and what belongs to an edge when it is looked at first.
+    Records are filled when a set joins. Edges have room for the worst case, of which the system gives memory
+    to what is used.
     """
     n_slots = 1 << max(4, (2 * n_nodes - 1).bit_length())
-    edges = (n_nodes, n_attributes)
+    a_node = n_attributes if n_attributes <= FEW else n_attributes + 4 + 16
+    per_edge: Any = (n_nodes, n_attributes), (1, n_attributes)
     return Tree(
-        mask=np.zeros(n_nodes, np.uint64),
-        score=np.zeros(n_nodes),
-        value=np.zeros(n_nodes),
+        node=np.zeros(n_nodes, NODE),
         selection_value=np.zeros(n_nodes),
-        status=np.zeros(n_nodes, np.int8),
-        exhausted=np.zeros(n_nodes, np.bool_),
-        visits=np.zeros(n_nodes, np.int64),
-        linked=np.zeros(n_nodes, np.uint64),
-        child=np.zeros(edges, np.uint32),
-        edge_visits=np.zeros(edges, np.int32),
-        virtual=np.zeros(edges, np.int32),
-        prior=np.zeros(edges) if has_prior else np.ones((1, n_attributes)),
-        gain=np.zeros(n_attributes),
-        gain_count=np.zeros(n_attributes, np.int64),
+        edge=np.empty(n_nodes * a_node, np.uint64),
+        virtual=np.zeros(per_edge[not in_batches], np.int32),
+        prior=np.zeros(per_edge[not has_prior]),
+        gain=np.zeros(LANES),
+        gain_count=np.zeros(LANES, np.int64),
         penalty=np.zeros(n_attributes) if penalty is None else penalty,
+        unit=np.zeros(n_attributes),
         slots=np.zeros(n_slots, np.uint32),
-        size=np.zeros(3, np.int64),
+        totals=np.zeros(4, np.int64),
         bounds=np.array([np.inf, -np.inf]),
     )

@@ -22,14 +22,14 @@ R = TypeVar("R")
 class Ray:
     """Ray workers, each with its own copy of the judge; scenarios stream to them in chunks.
 
+    A worker that dies, alone or with its node, is replaced, and what it had not handed in is planned again.
+
     Parameters
     ----------
     num_workers : None = one a core that this process may use (of the cluster, with `address`)
     address : None = a local Ray that wants a token, without dashboard; "auto" or "host:port" = join a cluster
     chunk_size : scenarios a task, at most. What a killed run loses at most, a worker: the plans of its last
         half second and the scenario it was at
-
-    A worker that dies, alone or with its node, is replaced, and what it had not handed in is planned again.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from envs.attribute import UNKNOWN
+from envs.schema.attribute import UNKNOWN
 
 DECLINED = UNKNOWN
 """Code of an answer that tells nothing: declined, unknown, or in words without a level."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from envs import UserError
+from envs.checking.json_values import with_nulls
 from search.population.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
 
 SCHEMA_VERSION = 1
@@ -132,17 +133,13 @@ def _node_row(tree: PolicyTree, node: PolicyNode) -> dict[str, Any]:
     return {
         "ask": None if a == STOP else tree.names[a],
         "probability": node.probability,
-        "value": _number(node.value),
-        "stop_value": _number(node.stop_value),
+        "value": with_nulls(node.value),
+        "stop_value": with_nulls(node.stop_value),
         "answers": [
             {"code": code, "level": None if code == DECLINED else tree.levels[a][code], "node": child}
             for code, child in node.children.items()
         ],
     }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, Any]]:

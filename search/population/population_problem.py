@@ -106,7 +106,7 @@ class PopulationProblem:
     def surfaces(self) -> Surfaces:
         """The scores as compiled code; a table becomes a look-up, the parameters of a profile its row."""
         if self._surfaces is None:
-            from search.population.score_kernels import table_surface
+            from search.population.compiled.score_kernels import table_surface
 
             n, rows = len(self.schema), self._table
             assert rows is not None  # noqa: S101 - one of the two was given
@@ -129,7 +129,7 @@ class PopulationProblem:
         """Return float64[B], the score of each of `profiles` (int64[B]) with `told` (uint64[B]) known."""
         if self._table is not None:
             return self._table[profiles, columns(answered, len(self.schema), self.budget)]
-        from search.population import score_kernels as kernels
+        from search.population.compiled import score_kernels as kernels
 
         found = np.empty(len(profiles))
         kernels.score_pairs(*self.surfaces, profiles.astype(np.int64), answered.astype(np.uint64), found)

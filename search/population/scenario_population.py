@@ -67,7 +67,7 @@ class Population:
             return score_table(scenarios, judge, self.budget, samples if noisy else 1)
         if large:
             return surfaces
-        from search.population.score_kernels import score_sets
+        from search.population.compiled.score_kernels import score_sets
 
         masks = sets_within(len(self.schema), self.budget)
         table = np.empty((len(scenarios), len(masks)))

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from envs import UserError
-from search.population.histories import NONE, ROOT, Histories, HistoryRules, People, grown, new_histories
+from search.population.compiled.histories import (
+    NONE,
+    ROOT,
+    Histories,
+    HistoryRules,
+    People,
+    grown,
+    new_histories,
+)
 from search.population.policy_tree import STOP, PolicyTree
 from search.population.population_problem import TIE, Belief, PopulationProblem
 from search.population.tree_building import build_tree, look_ahead
@@ -18,7 +26,7 @@ ROOM = (4096, 1024, 16_384)
 
 
 class PopulationMCTS:
-    """Plan by root-sampling tree search (`search.population.tree_kernels` has the equations).
+    """Plan by root-sampling tree search (`search.population.compiled.tree_kernels` has the equations).
 
     As in POMCP (Silver & Veness 2010, Algorithm 1) each simulation draws a profile from the belief at the
     root and follows its answers. Unlike there the profiles are listed, so beliefs, stopping values and the
@@ -63,7 +71,7 @@ class PopulationMCTS:
         min_profiles: float = 0,
     ) -> Found:
         """Run the search and return what it found."""
-        from search.population import tree_kernels as kernels
+        from search.population.compiled import tree_kernels as kernels
 
         surfaces, n, size = problem.surfaces, len(problem.schema), self.num_simulations
         people = People(
@@ -143,7 +151,7 @@ class Found:
         )
 
     def _choose(self, answers: Mapping[int, int], belief: Belief) -> int:
-        from search.population import tree_kernels as kernels
+        from search.population.compiled import tree_kernels as kernels
 
         h, node, asked = self._histories, ROOT, 0
         for a, code in answers.items():  # in the order of asking; every prefix was on the plan

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from search.core.acquisition_kernels import expected_maximum, weighted_spread
+from search.core.acquisition_kernels import expected_maximum, times_highest, weighted_spread
 from search.core.linear_algebra import cholesky, product
 
 _NODES = {
@@ -75,7 +75,7 @@ class AcquisitionFunctions:
         count = len(self._rivals)
         among = np.ascontiguousarray(self._covariance[:, self._rivals])
         root = cholesky(among + _JITTER * np.eye(count))
-        draws = self._mean[:, None] + product(root, rng.standard_normal((_DRAWS, count)).T)
-        best = np.bincount(draws.argmax(axis=0), minlength=count) / _DRAWS
+        draws = product(root, rng.standard_normal((_DRAWS, count)).T)
+        best = times_highest(self._mean, draws) / _DRAWS
         spread = weighted_spread(self._covariance, best)
         return np.asarray(spread / (self._beliefs.variance + self._beliefs.noise**2 + 1e-9))

@@ -105,7 +105,9 @@ class Ensemble:
     def _renew(self, sets: Sets, evaluations: Evaluations) -> None:
         everything = np.arange(len(self.structures.curvature))
         models = self.structures.models(everything, {self.residual: 1.0}, self.noisy)
-        first = Posterior(sets, models, evaluations, self._first, 6 if self._first is None else 2)
+        climbs = 6 if self._first is None else 2
+        # Evidence is all that is wanted of those compared, and it takes no linearisation under the posterior.
+        first = Posterior(sets, models, evaluations, self._first, climbs, passes=0)
         self._first = first.start
         scales = self.structures.pair_scale
         leaders = [*np.argsort(-first.weight, kind="stable")[:_LEADERS].tolist()]
@@ -114,7 +116,7 @@ class Ensemble:
         residuals = self.structures.residuals
         options = self.structures.models(np.array(leaders), residuals, self.noisy)
         start = Start(*(np.repeat(field[leaders], len(residuals), axis=0) for field in first.start))
-        second = Posterior(sets, options, evaluations, start, 2)
+        second = Posterior(sets, options, evaluations, start, 2, passes=0)
         best = np.argsort(-second.weight, kind="stable").tolist()
         enough = int(np.searchsorted(np.cumsum(second.weight[best]), _ENOUGH)) + 1
         chosen = best[: min(enough, _ACTIVE)]

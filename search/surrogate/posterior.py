@@ -21,12 +21,10 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.elementwise import each
-from search.core import surface_regression as core
+from search.core import surface_posterior
 from search.core.acquisition_kernels import mixed_covariance
 from search.core.linear_algebra import row_product
 from search.surrogate.response_surface import Evaluations, Sets, SurfaceModels, with_pairs
-
-_JITTER = 1e-8
 
 
 class Start(NamedTuple):
@@ -62,29 +60,30 @@ class Posterior:
     ) -> None:
         self.sets, self.models, self.evaluations = sets, models, evaluations
         at, prior = evaluations.at, sets.prior
-        self._kernel = sets.kernel(models, at, at)
-        self._noise = models.noise[:, None] ** 2 / evaluations.counts + _JITTER
-        dual = np.zeros_like(self._noise)
+        self._link = models.curvature, models.scale
+        dual = np.zeros((len(models.noise), len(at)))
         base = np.full(len(dual), prior.base)
         if start is not None:
             dual[:, : start.dual.shape[1]] = start.dual
             base = start.base.copy()
-        self._link = models.curvature, models.scale
-        mean, misfit = sets.mean[at], models.misfit**2
-        given = self._kernel, mean, evaluations.means
-        normal = prior.base, prior.base_sd
-        core.climb(*given, self._noise + misfit[:, None], *self._link, *normal, dual, base, climbs)
+        fit = surface_posterior.posterior(
+            *sets.gram(at, at),
+            models.pair_scale**2,
+            sets.mean[at],
+            *evaluations[1:],
+            models.noise,
+            models.misfit,
+            *self._link,
+            prior.base,
+            prior.base_sd,
+            dual,
+            base,
+            climbs,
+            passes,
+        )
+        self._slope, self._own, self._target, self._noise, self._root, self._weights, self.base = fit[:-1]
         self.start = Start(dual, base)
-        y, variance = mean + row_product(dual, self._kernel), np.zeros_like(dual)
-        own = np.diagonal(self._kernel, axis1=1, axis2=2).copy()
-        for again in range(1 + passes):
-            fit = core.regress(*given, self._noise, misfit, y, variance, *self._link, *normal)
-            self._slope, self._own, self._target, self._root, whitened, self._weights, self.base = fit
-            if not again:
-                # Later on, what is not linear counts as misfit, which would tell against curved links.
-                self.log_evidence = self._evidence(whitened)
-            if again < passes:
-                y, variance, _ = core.latent(self._root, self._slope, self._weights, self._kernel, mean, own)
+        self.log_evidence: np.ndarray = fit[-1]
         log_weight = models.log_weight + self.log_evidence
         weight = each(math.exp, log_weight - np.logaddexp.reduce(log_weight))
         self.weight = np.maximum(weight, floor) / np.maximum(weight, floor).sum()
@@ -93,34 +92,31 @@ class Posterior:
         """Return (float64[m] slope, target, variance): member g's target = base + slope * y + error."""
         return self._slope[g], self._target[g], self._noise[g] + self._own[g]
 
-    def _evidence(self, whitened: np.ndarray) -> np.ndarray:
-        found: np.ndarray = core.log_evidence(self._root, whitened)
-        if self.evaluations.repeats:  # looks at the same set tell of the noise alone
-            noise = self.models.noise
-            found = (
-                found
-                - 0.5 * self.evaluations.within / noise**2
-                - self.evaluations.repeats * each(math.log, noise)
-            )
-        return found
-
     def beliefs(self, sets: Sets) -> Beliefs:
         """Return the mixture's beliefs about the true scores of `sets`, those looked at among them."""
-        at = np.array([sets.place[mask] for mask in self.sets.masks[self.evaluations.at].tolist()])
-        base_variance = self.sets.prior.base_sd**2
-        cross, own = sets.kernel(self.models, at), sets.own(self.models)
-        y, variance, half = core.latent(self._root, self._slope, self._weights, cross, sets.mean, own)
-        gain, slope, bent = core.linearised(y, variance, *self._link)
-        misfit = self.models.misfit[:, None] ** 2
-        unlike = misfit + bent
-        unlike[:, at] = self._own
-        taken = core.of_scores(half, slope, self._root, self._own, at, base_variance)
-        mean = self.base[:, None] + gain
-        # Of a residual only the misfit's share is believed: the link's bend is no effect of one set's own,
-        # and would let a lucky look promise itself.
-        mean[:, at] += misfit * self._weights
-        variance = np.maximum(base_variance + slope**2 * own + unlike - taken, 1e-12)
-        return Beliefs(self, sets, mean, variance, slope, unlike, half)
+        at = self.evaluations.at
+        if sets is not self.sets:
+            at = np.array([sets.place[mask] for mask in self.sets.masks[at].tolist()])
+        return Beliefs(
+            self,
+            sets,
+            surface_posterior.mixture(
+                self.weight,
+                self._root,
+                self._slope,
+                self._weights,
+                self._own,
+                self.base,
+                *sets.gram(at),
+                self.models.pair_scale**2,
+                self.models.misfit,
+                sets.mean,
+                sets.own(self.models),
+                *self._link,
+                at,
+                self.sets.prior.base_sd**2,
+            ),
+        )
 
     @functools.cached_property
     def _rows(self) -> np.ndarray:
@@ -164,23 +160,10 @@ class Beliefs:
     noise : float, sd of an evaluation
     """
 
-    def __init__(
-        self,
-        posterior: Posterior,
-        sets: Sets,
-        means: np.ndarray,
-        variances: np.ndarray,
-        slope: np.ndarray,
-        unlike: np.ndarray,
-        half: np.ndarray,
-    ) -> None:
+    def __init__(self, posterior: Posterior, sets: Sets, mixed: tuple[np.ndarray, ...]) -> None:
         self.posterior, self.sets = posterior, sets
-        self._slope, self._unlike, self._half = slope, unlike, half
-        weight = posterior.weight
-        self.mean = row_product(weight, means)
-        self._apart = means - self.mean
-        self.variance = row_product(weight, variances + self._apart**2)
-        self.noise = float(np.sqrt((weight * posterior.models.noise**2).sum()))
+        self.mean, self.variance, self._apart, self._slope, self._unlike, self._half = mixed
+        self.noise = float(np.sqrt((posterior.weight * posterior.models.noise**2).sum()))
 
     def covariance(self, some: np.ndarray) -> np.ndarray:
         """Return float64[S, C], between the sets at the indices `some` and all."""

@@ -18,6 +18,7 @@ over: `SurfaceModels` are models with values of their own, solved at once as sta
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ import numpy as np
 
 from envs.elementwise import each
 from search.core import set_covariance
+
+_TABLED = 1200
+"""Up to so many sets, prior covariances between all of them are kept: 23 MB."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,17 @@ class SurfacePrior:
             pair=np.zeros(n_pairs),
             pair_sd=np.full(n_pairs, weight),
         )
+
+    @functools.cached_property
+    def pair_table(self) -> np.ndarray:
+        """float64[n, n], `pair` above the diagonal."""
+        return _above_diagonal(self.pair, len(self.weight))
+
+    @functools.cached_property
+    def variances(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """(float64[n] of weights, float64[n, n] of pairs above the diagonal, of the weights' mean)."""
+        n = len(self.weight)
+        return self.weight_sd**2, _above_diagonal(self.pair_sd**2, n), self.shared_sd**2
 
 
 class SurfaceModels(NamedTuple):
@@ -104,7 +119,8 @@ class Evaluations(NamedTuple):
         """Return the summary of the scores of each set, at the places `at`."""
         counts = np.array([float(len(seen)) for seen in scores])
         means = np.array([sum(seen) / len(seen) for seen in scores])
-        within = sum((s - m) ** 2 for seen, m in zip(scores, means.tolist(), strict=True) for s in seen)
+        repeated = ((seen, m) for seen, m in zip(scores, means.tolist(), strict=True) if len(seen) > 1)
+        within = sum((s - m) ** 2 for seen, m in repeated for s in seen)
         return cls(np.array(at, np.int64), means, counts, float(within), int(counts.sum()) - len(counts))
 
 
@@ -116,8 +132,13 @@ def membership(masks: np.ndarray, n_attributes: int) -> np.ndarray:
 
 def with_pairs(member: np.ndarray) -> np.ndarray:
     """Return float64[B, n + n (n - 1) / 2]: `membership`, then that of each pair."""
-    first, second = np.triu_indices(member.shape[1], 1)
+    first, second = _pairs_of(member.shape[1])
     return np.concatenate([member, member[:, first] * member[:, second]], axis=1)
+
+
+@functools.cache
+def _pairs_of(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(n, 1)
 
 
 class Sets:
@@ -132,14 +153,11 @@ class Sets:
     """
 
     def __init__(self, masks: np.ndarray, prior: SurfacePrior, known: int = 0) -> None:
-        n = len(prior.weight)
         self.masks = masks
         self.prior = prior
-        self.member = membership(masks & ~np.uint64(known), n)
-        pairs = _above_diagonal(prior.pair, n)
-        self.mean = set_covariance.sums_of_effects(self.member, prior.weight.copy(), pairs)
-        self._variances = prior.weight_sd**2, _above_diagonal(prior.pair_sd**2, n), prior.shared_sd**2
-        self._own = set_covariance.own_gram(self.member, *self._variances)
+        self.member = membership(masks & ~np.uint64(known), len(prior.weight))
+        self.mean = set_covariance.sums_of_effects(self.member, prior.weight.copy(), prior.pair_table)
+        self._own = set_covariance.own_gram(self.member, *prior.variances)
         self.place = {mask: i for i, mask in enumerate(masks.tolist())}
 
     def gram(self, rows: np.ndarray, columns: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -147,9 +165,22 @@ class Sets:
 
         Between the sets at the indices `rows` and those at `columns` (None: all).
         """
-        others = self.member if columns is None else self.member[columns]
+        if len(self.masks) > _TABLED:
+            others = self.member if columns is None else self.member[columns]
+            found: tuple[np.ndarray, np.ndarray] = set_covariance.gram(
+                self.member[rows], others, *self.prior.variances
+            )
+            return found
+        main, pair = (part.take(rows, axis=0) for part in self._table)
+        if columns is not None:
+            main, pair = main.take(columns, axis=1), pair.take(columns, axis=1)
+        return main, pair
+
+    @functools.cached_property
+    def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        """`gram` of all: rows of it are asked for at each step of a search."""
         found: tuple[np.ndarray, np.ndarray] = set_covariance.gram(
-            self.member[rows], others, *self._variances
+            self.member, self.member, *self.prior.variances
         )
         return found
 
@@ -170,5 +201,5 @@ class Sets:
 def _above_diagonal(values: np.ndarray, n: int) -> np.ndarray:
     """Return float64[n, n] with the P `values` of pairs above the diagonal."""
     found = np.zeros((n, n))
-    found[np.triu_indices(n, 1)] = values
+    found[_pairs_of(n)] = values
     return found

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from experiments.cli import COMMANDS
-from experiments.console.command_keys import CONF, command_keys
+from experiments.console.help.command_keys import CONF, command_keys
 from tests.axe import SERIOUS
 from tests.documentation.documents import ROOT
 from tests.policies.serving.page.chromium import browser, opened

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
+from envs.kernel_cache import COMPILING
+
 REPO = Path(__file__).resolve().parents[2]
 TRAIN = "experiments.train_mcts"
 INSPECT = "experiments.show"
@@ -35,8 +37,9 @@ class Done(NamedTuple):
     err: str
 
 
-_PROGRESS = re.compile(r"^[a-z]+ [\d,]+ of [\d,]+ [^\n]*, [\d,]+ s\n", re.M)
-"""A line of progress, which commands write from the tenth second on: a slow machine is no finding."""
+_PROGRESS = re.compile(rf"^(?:[a-z]+ [\d,]+ of [\d,]+ [^\n]*, [\d,]+ s|{re.escape(COMPILING)})\n", re.M)
+"""A line of progress, which commands write from the tenth second on, or of a first compilation:
+a slow machine is no finding."""
 
 
 def environment():
@@ -51,7 +54,7 @@ class Commands:
     def __init__(self, folder):
         self.folder = folder
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.experiments.run_server"],
+            [sys.executable, "-m", "tests.experiments.paid.run_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

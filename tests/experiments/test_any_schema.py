@@ -9,7 +9,7 @@ import pytest
 
 from envs import Attribute, Level, Schema, load_schema
 from envs.loading import load_scenarios
-from envs.schema_file import write_schema
+from envs.schema.schema_file import write_schema
 from policies import Agent, converse
 from policies.abstention import NeverAbstention
 from policies.acquisition import ConditionalAcquisition, VoteAcquisition

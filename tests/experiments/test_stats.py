@@ -92,7 +92,19 @@ def test_unscored_rows_take_no_part():
     nothing = boot.mean(np.full(3, math.nan))
     assert all(math.isnan(value) for value in nothing)
     only = boot.mean(np.array([2.0, 5.0, 4.0]), np.array([True, False, False]))
-    assert only == (2.0, 2.0, 2.0)
+    assert only == pytest.approx((2.0, math.nan, math.nan), nan_ok=True)  # one person has no interval
+
+
+def test_one_person_has_no_interval_however_many_rows():
+    one = bootstrap([7, 7, 7])
+    values = np.array([2.0, 3.0, 4.0])
+    for found, estimate in ((one.mean(values), 3.0), (one.ratio(values, np.ones(3)), 3.0)):
+        assert found == pytest.approx((estimate, math.nan, math.nan), nan_ok=True)
+        assert found.verdict == "undecided"
+    assert math.isnan(one.interval(one.means(values)).low)
+    two = bootstrap([7, 7, 8])
+    assert two.mean(values).low < two.mean(values).high
+    assert math.isnan(two.mean(values, np.array([True, True, False])).low)
 
 
 def test_a_share_is_the_ratio_of_sums_not_the_mean_of_ratios():

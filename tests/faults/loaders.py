@@ -19,7 +19,7 @@ from envs.llm.books import Account, Books
 from envs.llm.cache.reply_cache import ReplyKey
 from envs.llm.costs import Bill, read_prices
 from envs.loading import load_bundled, load_scenarios
-from envs.schema_file import read_schema, write_schema
+from envs.schema.schema_file import read_schema, write_schema
 from experiments.runs.plan_journal import Journal, read_plans
 from policies import Agent
 from search.algorithms.greedy import GreedySearch

@@ -12,7 +12,7 @@ from policies.composed import ComposedPolicy
 from search.population.history_building import history_values
 from search.population.population_problem import PopulationProblem
 from tests.policies.policy_cases import SCHEMA, dialogue, name, plan_index, record
-from tests.search.population_cases import by_hand
+from tests.search.population.population_cases import by_hand
 
 GAINS = {"health": (1.0, 0.2, 0.1, 0.0), "social": (0.1, 0.2, 1.0, 0.0)}
 """What A, B, C, D add to 2 for people of each domain, whatever they answer; B 0.6 more after A is high.

@@ -7,9 +7,8 @@ import numpy as np
 from envs import Attribute, Scenario, Schema
 from envs.judges.protocol import Surface
 from search.algorithms.mcts import MCTSSearch
-from search.core.tree import NO_CHILD
 from search.problem import Problem
-from tests.search.surfaces import lookup
+from tests.search.surrogate.surfaces import lookup
 
 TELLTALE = "zebra"  # the value of every attribute of every profile here, so that a leak is seen
 
@@ -55,20 +54,20 @@ def surface_problem(surface, n, budget, *, compiled=True, **options):
 def rows_of(tree):
     """Return {mask: row} of every set in the tree, in the order in which rows were taken.
 
-    Found by following `child` from the root, so that rows without a way to them would be missed.
+    Found by following edges from the root, so that rows without a way to them would be missed.
     """
     rows, todo = {0}, [0]
     while todo:
-        for child in tree.child[todo.pop()].tolist():
-            if child != NO_CHILD and child not in rows:
+        for _, child, _ in tree.edges_of(todo.pop()):
+            if child not in rows:
                 rows.add(child)
                 todo.append(child)
-    return {int(tree.mask[row]): row for row in sorted(rows)}
+    return {int(tree.node["mask"][row]): row for row in sorted(rows)}
 
 
 def edges_of(tree, row):
     """Return {attribute: visits} of the edges of `row` that were visited."""
-    return {a: int(n) for a, n in enumerate(tree.edge_visits[row]) if n}
+    return {a: n for a, _, n in tree.edges_of(row) if n}
 
 
 def searched(problem, seed=0, **options):

@@ -15,7 +15,7 @@ from search.algorithms.mcts import MCTSSearch
 from search.planning import Failure, PlanOptions, plan_scenario, plan_scenarios
 from search.problem import PlanningFailed
 from tests.search.search_cases import TableJudge, scenario_of
-from tests.search.surfaces import lookup
+from tests.search.surrogate.surfaces import lookup
 
 SEARCHES = [{}, {"selection": "uct"}, {"backup": "mean"}, {"selection": "uct", "backup": "mean"}]
 

@@ -13,7 +13,7 @@ from search.algorithms.mcts import MCTSSearch
 from search.planning import PlanOptions, plan_scenario, scenario_rng
 from search.problem import Plan, PlanningFailed
 from tests.search.search_cases import TELLTALE, TableJudge, scenario_of
-from tests.search.surfaces import lookup
+from tests.search.surrogate.surfaces import lookup
 
 NAN = math.nan
 SCENARIO = scenario_of(4, known_values=[0, 1, 2])

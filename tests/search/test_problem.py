@@ -12,7 +12,7 @@ from envs.loading import load_bundled
 from search.problem import JudgeCallsSpent, Problem
 from search.scenario_problem import JudgeScores, scenario_problem
 from tests.search.search_cases import TELLTALE, TableJudge, scenario_of
-from tests.search.surfaces import additive
+from tests.search.surrogate.surfaces import additive
 
 NAN = math.nan
 

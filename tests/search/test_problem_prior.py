@@ -60,7 +60,7 @@ def test_a_prior_of_zero_on_all_that_can_be_asked_is_uniform():
     for prior in (lambda mask: np.array([1.0, 0.0, 0.0]), None):
         problem = table_problem(table, 2, known=1, prior=prior)
         tree, _, order = searched(problem, num_simulations=30, batch_size=1)
-        trees.append((order, {m: tree.visits[row] for m, row in rows_of(tree).items()}))
+        trees.append((order, {m: tree.node["visits"][row] for m, row in rows_of(tree).items()}))
     assert trees[0] == trees[1]
 
 

@@ -16,10 +16,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from envs.checking.validation import takes
 from envs.errors import UserError
 from envs.judges.llm.rating import Opinion, Rater, append_transcripts
 from envs.judges.llm.settings import AUTO, JudgeSettings
-from envs.judges.llm.usage import Usage
+from envs.judges.llm.usage import CountsItsRequests, Usage
 from envs.judges.protocol import Answered, Score
 from envs.llm import Client, Limits
 from envs.llm.books import Accounts
@@ -28,7 +29,6 @@ from envs.llm.costs import RequestCost
 from envs.llm.endpoint import WITHOUT_EFFECT, Unreadable
 from envs.llm.engine import Spent
 from envs.scenario import Scenario
-from envs.validation import takes
 
 TRANSCRIPTS = "transcripts.jsonl"
 PLANS_IN_BATCHES = 500
@@ -39,7 +39,7 @@ UNREADABLE = 50
 """Verdicts with none that can be read among them after which a run ends: it would pay, and plan nothing."""
 
 
-class LLMJudge:
+class LLMJudge(CountsItsRequests):
     """A judge over any OpenAI-compatible endpoint; every reply is cached and paid for once.
 
     Safe to call from many threads. `requests` and `cache_hits` count for the calling thread; `spent` is what
@@ -114,16 +114,6 @@ class LLMJudge:
         if self._concurrent_plans is not None:
             return self._concurrent_plans
         return PLANS_IN_BATCHES if self.rating.batch else self._rater.client.engine.limits.max_in_flight
-
-    @property
-    def requests(self) -> int:
-        """HTTP requests sent for the calling thread."""
-        return self.usage.requests
-
-    @property
-    def cache_hits(self) -> int:
-        """Replies that the calling thread was given without a request."""
-        return self.usage.cache_hits
 
     @property
     def books(self) -> Accounts:

@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from envs.checking.validation import Count, MaybeCount, settings, takes
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.settings import Rating
+from envs.llm.endpoint import Seconds
 from envs.llm.local.local_server import LocalServer
-from envs.validation import Count, MaybeCount, settings, takes
 
 
 @settings
@@ -34,7 +35,7 @@ class LocalSettings(Rating):
         description="keep what a prompt has in common with the one before: about three times as fast, but "
         "the last digits of a score then depend on what was asked before",
     )
-    timeout_s: float = Field(default=600.0, gt=0, description="seconds a request may take")
+    timeout_s: Seconds = 600.0
     output: Literal["auto", "json_schema", "text"] = Field(
         default="json_schema", description="form of a verdict"
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from envs.checking.json_values import with_nulls
 from envs.errors import UserError
 from envs.judges.llm import prompting
 from envs.judges.llm.prompt_files import PromptFiles
@@ -256,7 +257,7 @@ def append_transcripts(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
     UserError
         the file cannot be written.
     """
-    text = "".join(json.dumps(_without_nan(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    text = "".join(json.dumps(with_nulls(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     try:
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:
@@ -267,11 +268,3 @@ def append_transcripts(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
         os.write(file, text.encode())
     finally:
         os.close(file)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float):
-        return None if math.isnan(value) else value
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return value

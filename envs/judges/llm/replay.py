@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import Field
 
+from envs.checking.validation import settings, takes
 from envs.errors import UserError
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.settings import Rating
 from envs.llm import ReplyCache
 from envs.llm.cache.reply_cache import only_endpoint
 from envs.llm.endpoint import EndpointSettings
-from envs.validation import settings, takes
 
 
 @settings

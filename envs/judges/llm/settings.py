@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SkipValidation, ValidatorFunctionWrapHandler, WrapValidator
 
+from envs.checking.validation import MaybeCount, accepted_keys, settings
 from envs.errors import UserError
 from envs.judges.llm.prompt_files import PromptFiles
 from envs.judges.llm.protocols import PROTOCOLS, Draw, JudgeProtocol, ProtocolName
 from envs.judges.llm.verdicts import Parse
 from envs.llm.endpoint import Endpoint, EndpointSettings, Sampling, Temperature, TopP
-from envs.validation import MaybeCount, accepted_keys, settings
 
 AUTO: Any = "auto"
 """Stands for what the protocol says, until a settings object is made."""

@@ -24,3 +24,19 @@ class Usage(threading.local):
 
     def __reduce__(self) -> tuple[type[Usage], tuple[()]]:
         return Usage, ()
+
+
+class CountsItsRequests:
+    """A judge or prior that counts for the calling thread, in `usage`."""
+
+    usage: Usage
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent for the calling thread."""
+        return self.usage.requests
+
+    @property
+    def cache_hits(self) -> int:
+        """Replies that the calling thread was given without a request."""
+        return self.usage.cache_hits

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from envs.json_values import object_schema
+from envs.checking.json_values import object_schema
 from envs.judges.llm.verdict_words import (
     DIMENSIONS,
     LEVEL_WORD,

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.attribute import Attribute
 from envs.elementwise import each
 from envs.judges.simulated.presets import Preset
 from envs.scenario import DOMAINS
 from envs.schema import Schema
+from envs.schema.attribute import Attribute
 
 PUBLISHED_GAINS = {
     "Age": 0.31,

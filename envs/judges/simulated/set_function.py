@@ -26,7 +26,8 @@ import numpy as np
 from envs.elementwise import each
 from envs.errors import UserError
 from envs.judges.protocol import MAX_SCORE, MIN_SCORE, ManySurfaces, Score, Surface
-from envs.judges.simulated.parameters import Parameters, normals
+from envs.judges.simulated.noise import Noisy
+from envs.judges.simulated.parameters import PUBLISHED_GAINS, Parameters, normals
 from envs.judges.simulated.people import (
     GAIN_SHARES,
     JudgedPeople,
@@ -46,7 +47,7 @@ V = TypeVar("V")
 _REMEMBERED = 1024  # people whose parameters are kept
 
 
-class SimulatedJudge:
+class SimulatedJudge(Noisy):
     """A judge without a language model, exact or with counter-based noise.
 
     Parameters
@@ -72,7 +73,7 @@ class SimulatedJudge:
         an unknown preset, a noise that is negative or not finite, or no draw.
     """
 
-    simulated = True
+    fitted_attributes = tuple(PUBLISHED_GAINS)
 
     def __init__(
         self,
@@ -84,26 +85,18 @@ class SimulatedJudge:
     ) -> None:
         if preset not in PRESETS:
             raise UserError(f"judge.preset: found {preset!r}, expected one of {', '.join(PRESETS)}")
-        if not (math.isfinite(noise_std) and noise_std >= 0.0):
-            raise UserError(f"judge.noise_std: found {noise_std!r}, expected a finite number >= 0")
+        super().__init__(noise_std, seed)
         if draws < 1:
             raise UserError(f"judge.draws: found {draws!r}, expected an integer >= 1")
         self.preset = PRESETS[preset]
         self.name = self.preset.name
         self.model_seed = int(model_seed)
-        self.noise_std = float(noise_std)
-        self.seed = int(seed)
         self.draws = int(draws)
         self._others = [SimulatedJudge(preset, self.model_seed + i) for i in range(1, self.draws)]
         self._parameters = Parameters(self.preset, self.model_seed, GAIN_SHARES)
         self._schemas: OrderedDict[Schema, SchemaDraw] = OrderedDict()
         self._read: OrderedDict[tuple[object, ...], JudgedPeople] = OrderedDict()
         self._latest: tuple[tuple[Scenario, ...], JudgedPeople] | None = None
-
-    @property
-    def stochastic(self) -> bool:
-        """Tell whether a set's score depends on the sample's index."""
-        return self.noise_std > 0.0
 
     def score(
         self,

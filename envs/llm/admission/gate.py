@@ -160,7 +160,8 @@ class LocalGate:
         lane, queue = self._lanes[name], self._queues[name]
         at_once = not name.startswith(BATCHES)
         while queue:
-            worst, patience, _, granted, asked_at = queue[0]
+            wish = queue[0]
+            worst, patience, _, granted, asked_at = wish
             if granted.done():
                 queue.popleft()
                 continue
@@ -183,21 +184,24 @@ class LocalGate:
             delay = lane.delay(worst.tokens) if at_once and not (is_trial and not lane.in_flight) else 0.0
             if delay > 0:
                 return delay
-            self._grant(name, queue.popleft())
+            queue.popleft()
+            self._grant(name, wish)
         return math.inf
 
     def _grant(self, name: str, wish: _Wish) -> None:
-        """Take the worst case of a request and give it its ticket."""
+        """Let one request go; a full disk is told to whoever asked, not to who happened to wake the gate."""
         try:
             lease = self.ledger.lease(wish.worst)
-        except OutsideError as error:  # a full disk: whoever asked is told, not who happened to wake the gate
+        except OutsideError as error:
             wish.granted.set_exception(error)
             return
+        at_once = not name.startswith(BATCHES)
         self._numbers += 1
-        self._in_flight += not name.startswith(BATCHES)
+        self._in_flight += at_once
         self._enter(wish.account, ONE_REQUEST)
-        passage = self._lanes[name].send(wish.worst.tokens)
-        self._tickets[self._numbers] = _Ticket(name, passage, lease, wish.account)
+        self._tickets[self._numbers] = _Ticket(
+            name, self._lanes[name].send(wish.worst.tokens), lease, wish.account
+        )
         wish.granted.set_result(self._numbers)
 
     def _down(self, name: str, failing_s: float, cooling_s: float) -> str:

@@ -23,9 +23,9 @@ from envs.llm.dialects.responses_route import as_chat, responses_body
 from envs.llm.endpoint import Endpoint
 from envs.llm.engine import Engine
 from envs.llm.messages import ChatRequest, ModelReply
-from envs.llm.replies import billed_tokens, says_simulated, says_usage
-from envs.llm.streaming import StreamingConnection
-from envs.llm.transport import Keep, Outcome, Outgoing, Take
+from envs.llm.sending.replies import billed_tokens, says_simulated, says_usage
+from envs.llm.sending.streaming import StreamingConnection
+from envs.llm.sending.transport import Keep, Outcome, Outgoing, Take
 
 STORE_SUFFIX = ".batches"
 """What the file of batches adds to the name of the cache file."""

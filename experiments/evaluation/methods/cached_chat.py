@@ -9,14 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from pydantic import Field
-
+from envs.checking.validation import MaybeCount, settings, takes
 from envs.llm import ChatRequest
 from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import Temperature
-from envs.validation import MaybeCount, settings, takes
+from envs.llm.endpoint import Seconds, Temperature
 from policies.chat import Messages
 from policies.dialogue_state import Abstention, Acquisition
 from policies.llm_policies import BinaryAbstention, LLMAcquisition, ScaleAbstention
@@ -67,9 +65,9 @@ class Topic:
 class ChatSettings(CachedModelSettings):
     """The model's endpoint, how its replies are drawn, and what they may take."""
 
-    temperature: Temperature = Field(default=0.0, description="null: not sent")
-    max_output_tokens: MaybeCount = Field(default=512, description="of one reply; null: not sent")
-    timeout_s: float = Field(default=60.0, gt=0, description="seconds a request may take")
+    temperature: Temperature = 0.0
+    max_output_tokens: MaybeCount = 512
+    timeout_s: Seconds = 60.0
     place: str = "chat"
 
 

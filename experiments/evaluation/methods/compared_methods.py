@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from envs.declared import Declared
+from envs.checking.declared import Declared
 from experiments.evaluation.methods.baselines import baselines
 from experiments.evaluation.methods.cached_chat import CachedChat
 from experiments.evaluation.methods.conversations import Conversations, chats_of, model_methods

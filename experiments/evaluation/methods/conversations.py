@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from envs.declared import Declared
+from envs.checking.declared import Declared
 from experiments.evaluation.methods.baselines import random_orders
 from experiments.evaluation.methods.cached_chat import CachedChat
 from experiments.evaluation.methods.trajectories import BASELINE, POLICY, Method, Trajectory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from envs.judges.made_up import made_up_line
 from experiments.console.entry_point import NothingPlannedError
 from experiments.evaluation.methods.baselines import (
     BEST_STATIC,
@@ -27,6 +28,7 @@ from experiments.evaluation.methods.compared_methods import CHOSEN, STORED
 from experiments.evaluation.methods.models import Asked
 from experiments.evaluation.methods.population_plans import POPULATION, POPULATION_ALL, cost_name
 from experiments.evaluation.report import grids
+from experiments.evaluation.report.about import About
 from experiments.evaluation.report.drawings import ablation, forest, heat_map, pareto
 from experiments.evaluation.report.findings import ablation_rows, findings, unscored_lines
 from experiments.evaluation.report.first_screen import (
@@ -40,7 +42,13 @@ from experiments.evaluation.report.first_screen import (
 from experiments.evaluation.report.method_figures import Comparison, MethodFigures
 from experiments.evaluation.report.pairs import Pair, compare, difference_rows
 from experiments.evaluation.report.plain_values import plain_json
-from experiments.evaluation.report.published_claims import SUMMARY, claims, claims_grid, held_out
+from experiments.evaluation.report.published_claims import (
+    SUMMARY,
+    claims,
+    claims_grid,
+    held_out,
+    is_published_of,
+)
 from experiments.evaluation.run import Evaluation
 from experiments.evaluation.variations import robustness
 from experiments.pages import Grid, markdown, page
@@ -55,30 +63,6 @@ FILES = [
     ("results.parquet", "one row a method, scenario and draw of the judge"),
     ("variations.parquet", "the same for the robustness checks"),
 ]
-
-
-@dataclass(frozen=True)
-class About:
-    """What an evaluation was of.
-
-    `target`: the model whose answers are judged, None where none answers. `asked`: what a model that chooses
-    or rates was asked. `about_trees`: a line on the policy trees beside the table.
-    """
-
-    judge: str
-    simulated: bool
-    scenarios: str
-    budget: int
-    names: tuple[str, ...]
-    n_train: int
-    folds: int
-    value_cost: float
-    seed: int
-    draws: int
-    level: float
-    target: str | None = None
-    asked: tuple[Asked, ...] = ()
-    about_trees: str = ""
 
 
 class Report:
@@ -140,11 +124,12 @@ class Report:
     def _summary(self) -> dict[str, Any]:
         about = asdict(self.about)
         simulated = about.pop("simulated")
-        asked = about.pop("asked")
+        asked, invented = about.pop("asked"), about.pop("made_up_attributes")
         rows = self.comparison.rows
         summary = {
             **about,
             "judge_is_simulated": simulated,
+            **({"made_up_attributes": list(invented)} if invented else {}),
             "n_test": int(rows["scenario_id"].nunique()),
             "n_profiles": int(rows["profile"].nunique()),
             "model_seeds": sorted(int(seed) for seed in rows["model_seed"].unique()),
@@ -220,8 +205,9 @@ class Report:
     @functools.cached_property
     def _drawings(self) -> list[Drawing]:
         simulated = self.about.simulated
+        steps = ablation_rows(self.methods, CHOSEN, self.about.value_cost)
         parts = [
-            ablation(ablation_rows(self.methods, CHOSEN, self.about.value_cost), simulated),
+            *([ablation(steps, simulated)] if is_published_of(self.about.names) else []),
             pareto(self.methods, CHOSEN, simulated),
             forest(difference_rows(self.pairs), simulated),
             heat_map(CHOSEN, self.comparison.asked(CHOSEN), self.about.names, self.about.budget),
@@ -238,17 +224,19 @@ class Report:
         if self.found.varied is not None:
             self.found.varied.to_parquet(folder / "variations.parquet", index=False)
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        claimed = claims_grid(claims(summary))
+        found = claims(summary)
+        claimed = [claims_grid(found)] if found else []
         parts = self._grids()
-        (folder / "claims.md").write_text(markdown(claimed), encoding="utf-8")
+        if claimed:
+            (folder / "claims.md").write_text(markdown(claimed[0]), encoding="utf-8")
         text = [
             f"# {self._title()}\n",
             f"{self._notice()}\n",
             "".join(f"- {line}\n" for line in self.sentences),
         ]
-        text += [f"## {grid.title}\n\n{grid.note}\n\n{markdown(grid)}" for grid in (claimed, *parts)]
+        text += [f"## {grid.title}\n\n{grid.note}\n\n{markdown(grid)}" for grid in (*claimed, *parts)]
         (folder / "report.md").write_text("\n".join(text), encoding="utf-8")
-        (folder / "report.html").write_text(self._page(summary, [claimed, *parts]), encoding="utf-8")
+        (folder / "report.html").write_text(self._page(summary, [*claimed, *parts]), encoding="utf-8")
 
     def _page(self, summary: Mapping[str, Any], tables: Sequence[Grid]) -> str:
         return page(
@@ -275,9 +263,13 @@ class Report:
             f"{held_out(rows)}, draws of the judge {self.about.judge}: {len(rows['model_seeds'])}{target}, "
             f"budget {self.about.budget}, scenarios {self.about.scenarios}."
         )
+        if rows["n_profiles"] == 1:
+            of += " One person was tested: nothing has an interval."
         if not self.about.simulated:
             return of
-        return f"SIMULATED scores: a formula judged, no person and no language model. {of}"
+        invented = made_up_line(self.about.made_up_attributes)
+        said = "SIMULATED scores: a formula judged, no person and no language model."
+        return " ".join(filter(None, [said, invented, of]))
 
     def show(self, console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
         """Print the main table, the findings and where the files are."""

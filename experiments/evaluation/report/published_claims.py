@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from envs import UserError
+from envs.judges.simulated.parameters import PUBLISHED_GAINS
 from experiments.evaluation.methods.baselines import BEST_STATIC, BEST_STATIC_ALL, FULL, VANILLA
 from experiments.evaluation.report.grids import number, with_interval
 from experiments.pages import Grid
@@ -28,7 +29,12 @@ class Claim(NamedTuple):
 
 
 def claims(summary: Mapping[str, Any]) -> list[Claim]:
-    """Return the published claims that an evaluation speaks to, `summary` being its `summary.json`."""
+    """Return the published claims that an evaluation speaks to, `summary` being its `summary.json`.
+
+    None of an evaluation with other attributes than PENGUIN's, of which nothing was published.
+    """
+    if not is_published_of(summary.get("names", ())):
+        return []
     on = _on(summary)
     made = (_context, _ablation, _planner, _questions, _saturation, _static)
     rows = [Claim(*found, on) for function in made if (found := function(summary)) is not None]
@@ -40,6 +46,11 @@ def claims(summary: Mapping[str, Any]) -> list[Claim]:
     if real:
         rows.append(Claim("six models: 2.86 to 3.77 on average, 4.55 the best", real, OPEN, "-"))
     return rows
+
+
+def is_published_of(names: Iterable[str]) -> bool:
+    """Tell whether the attributes `names` are those that the paper's figures are about."""
+    return set(names) <= set(PUBLISHED_GAINS)
 
 
 def _on(summary: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from envs.checking.json_values import with_nulls
+from experiments.evaluation.report.grids import with_interval
 from experiments.judging.agreement import correlation
 from experiments.judging.auditing.audit_scores import AuditScores, unscored_share
 from experiments.stats import Interval, binomial_interval, mean_interval
@@ -48,7 +50,7 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, NaN as null."""
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
+        return dict(with_nulls(asdict(self)))
 
 
 def all_checks(scores: AuditScores) -> list[Check]:
@@ -78,7 +80,8 @@ def unmoved(name: str, change: np.ndarray, when: str, only_up: bool = False) -> 
     question = f"Does the score stay as it is when {when}?"
     interval, n = _mean(change)
     outcome = _within(interval, -math.inf if only_up else -CHANGE, CHANGE)
-    evidence = f"mean change {_shown(interval, True)} over {n} pairs; up to {CHANGE} counts as none"
+    shown = with_interval(interval, signed=True)
+    evidence = f"mean change {shown} over {n} pairs; up to {CHANGE} counts as none"
     return _check(name, outcome, question, evidence, interval, n)
 
 
@@ -88,9 +91,8 @@ def monotone(name: str, gain: np.ndarray, when: str) -> Check:
     interval, n = _mean(gain)
     right = int((gain[~np.isnan(gain)] > 0).sum())
     outcome = _within(interval, LEAST_GAIN, math.inf)
-    evidence = (
-        f"mean fall {_shown(interval, True)}, {right} of {n} pairs the right way; {LEAST_GAIN} is wanted"
-    )
+    shown = with_interval(interval, signed=True)
+    evidence = f"mean fall {shown}, {right} of {n} pairs the right way; {LEAST_GAIN} is wanted"
     return _check(name, outcome, question, evidence, interval, n)
 
 
@@ -100,8 +102,8 @@ def repeatability(repeats: np.ndarray) -> Check:
     variance, n = _mean(whole.var(axis=1, ddof=1) if len(whole) else np.zeros(0))
     interval = Interval(*(math.sqrt(max(0.0, v)) if not math.isnan(v) else v for v in variance))
     outcome = _within(interval, -math.inf, MOST_NOISE)
-    evidence = f"standard deviation {_shown(interval)} over {n} answers, {repeats.shape[1]} looks each; "
-    evidence += f"up to {MOST_NOISE} is taken"
+    evidence = f"standard deviation {with_interval(interval)} over {n} answers, "
+    evidence += f"{repeats.shape[1]} looks each; up to {MOST_NOISE} is taken"
     question = "Does the same answer get the same score again?"
     return _check("repeatability", outcome, question, evidence, interval, n)
 
@@ -117,7 +119,8 @@ def attribute_order(scores: AuditScores) -> Check:
     outcome = _within(interval, -math.inf, CHANGE**2)
     sizes = [math.sqrt(float(np.nanmean(x))) if n else math.nan for x in (moved, again)]
     evidence = f"root mean square change {sizes[0]:.2f}, of a repeat {sizes[1]:.2f}, over {n} answers; "
-    evidence += f"excess of the squares {_shown(interval, True)}, up to {CHANGE**2:.2f} counts as none"
+    shown = with_interval(interval, signed=True)
+    evidence += f"excess of the squares {shown}, up to {CHANGE**2:.2f} counts as none"
     question = "Does the score stay as it is when the profile's attributes are turned round?"
     return _check("attribute order", outcome, question, evidence, interval, n)
 
@@ -152,7 +155,7 @@ def agreement(name: str, values: Any) -> Check:
     pairs = [(a, b, *_correlated(values[a], values[b])) for a, b in combinations(values, 2)]
     worst = min(pairs, key=lambda pair: (not math.isnan(pair[2].estimate), pair[2].estimate))
     shifts = [f"{b} minus {a} {float(np.nanmean(values[b] - values[a])):+.2f}" for a, b, _, n in pairs if n]
-    told = "; ".join(f"{a}, {b}: r = {_shown(i)} over {n}" for a, b, i, n in pairs)
+    told = "; ".join(f"{a}, {b}: r = {with_interval(i)} over {n}" for a, b, i, n in pairs)
     evidence = f"{told}; mean shifts: {', '.join(shifts) or '-'}; r of {LEAST_CORRELATION} is wanted"
     outcome = _within(worst[2], LEAST_CORRELATION, math.inf)
     return _check(name, outcome, question, evidence, worst[2], worst[3])
@@ -187,14 +190,6 @@ def _within(interval: Interval, low: float, high: float) -> Outcome:
 
 def _check(name: str, outcome: Outcome, question: str, evidence: str, interval: Interval, n: int) -> Check:
     return Check(name, outcome, question, evidence, *interval, n)
-
-
-def _shown(interval: Interval, signed: bool = False) -> str:
-    if math.isnan(interval.estimate):
-        return "-"
-    form = "{:+.2f}" if signed else "{:.2f}"
-    ends = [form.format(v) if not math.isnan(v) else "-" for v in interval]
-    return f"{ends[0]} [{ends[1]}, {ends[2]}]"
 
 
 def counted(checks: Sequence[Check]) -> Counter[str]:

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from pydantic import Field
 
-from envs.json_values import json_object, object_schema
+from envs.checking.json_values import json_object, object_schema
+from envs.checking.validation import Count, MaybeCount, settings, takes
 from envs.judges.llm import prompting
 from envs.llm import ChatRequest, ModelReply
 from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import Temperature
-from envs.validation import Count, MaybeCount, settings, takes
+from envs.llm.endpoint import Seconds, Temperature
 from experiments.penguin.consistency_rules import RuleCount, check_rules
 from experiments.penguin.generating.profile_sampling import ProfileTables
 from experiments.penguin.published_values import DATA, published_values, situation_groups, value_names
@@ -81,9 +81,9 @@ class ModelProfilesSettings(CachedModelSettings):
     """The endpoint of the model that makes profiles, how they are drawn, what they may take."""
 
     attempts: Count = Field(default=5, description="times that a profile is asked for")
-    temperature: Temperature = Field(default=1.0, description="null: not sent")
-    max_output_tokens: MaybeCount = Field(default=600, description="of one reply; null: not sent")
-    timeout_s: float = Field(default=120.0, gt=0, description="seconds a request may take")
+    temperature: Temperature = 1.0
+    max_output_tokens: MaybeCount = 600
+    timeout_s: Seconds = 120.0
     place: str = "profiles"
 
 

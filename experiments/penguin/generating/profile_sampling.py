@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from envs import UserError
-from envs.validation import FileModel, read_yaml
+from envs.checking.validation import FileModel, read_yaml
 from experiments.penguin.published_values import DATA, published_values, situation_groups, value_names
 
 SITUATION = "situation"

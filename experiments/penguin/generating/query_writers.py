@@ -12,16 +12,15 @@ from string import Template
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from pydantic import Field
 
 from envs import Scenario, UserError
-from envs.json_values import json_object, object_schema
+from envs.checking.json_values import json_object, object_schema
+from envs.checking.validation import FileModel, MaybeCount, read_yaml, settings, takes
 from envs.judges.llm import prompting
 from envs.llm import ChatRequest, ModelReply
 from envs.llm.cached_model import CachedModel, CachedModelSettings
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import Temperature
-from envs.validation import FileModel, MaybeCount, read_yaml, settings, takes
+from envs.llm.endpoint import Seconds, Temperature
 from experiments.penguin.published_values import DATA
 
 PROMPT = DATA / "queries.v1.txt"
@@ -96,9 +95,9 @@ class GrammarWriter:
 class ModelWriterSettings(CachedModelSettings):
     """The endpoint of the model that writes queries, how they are drawn, what they may take."""
 
-    temperature: Temperature = Field(default=0.9, description="null: not sent")
-    max_output_tokens: MaybeCount = Field(default=1500, description="of one reply; null: not sent")
-    timeout_s: float = Field(default=120.0, gt=0, description="seconds a request may take")
+    temperature: Temperature = 0.9
+    max_output_tokens: MaybeCount = 1500
+    timeout_s: Seconds = 120.0
     place: str = "writer"
 
 

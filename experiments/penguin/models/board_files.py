@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from envs.checking.json_values import with_nulls
 from experiments.pages import Grid
 from experiments.penguin.models.board_page import board_page
 from experiments.penguin.models.boards import Board, board_cells, corrected_board_grid, refusal_cells
-from experiments.penguin.models.leaderboard import leaderboard_grids, paper_grid
+from experiments.penguin.models.conditions import RAISE
+from experiments.penguin.models.leaderboard import asking_grid, leaderboard_grids, paper_grid
+from experiments.penguin.models.model_scores import condition_differences
 from experiments.penguin.models.over_refusals import refusal_grid
 from experiments.penguin.models.run_comparison import BOARD as BOARD_JSON
 from experiments.penguin.models.run_comparison import ROWS
@@ -27,15 +29,19 @@ SCHEMA_VERSION = 2
 
 
 def board_grids(boards: Sequence[Board]) -> list[Grid]:
-    """Return the tables of all protocols, one after the other, and then the paper's."""
+    """Return the tables of all protocols, one after the other, and then the paper's, where they compare."""
     grids: list[Grid] = []
     for board in boards:
-        own = leaderboard_grids(board.means, board.differences, board.protocol, board.simulated)
+        own = leaderboard_grids(
+            board.means, board.differences, board.protocol, board.simulated, board.published
+        )
+        against = condition_differences(board.rows, RAISE, board.level)
+        own[2:2] = [asking_grid(against, board.simulated)] if against else []
         own += [corrected_board_grid(board)] if board.corrected else []
         own += [refusal_grid(board.refusals)] if board.refusals else []
         named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""
         grids += [grid._replace(title=named + grid.title) for grid in own]
-    return [*grids, paper_grid()]
+    return [*grids, paper_grid()] if boards[0].published else grids
 
 
 def write_boards(
@@ -50,6 +56,8 @@ def write_boards(
         "schema": SCHEMA_VERSION,
         "judge": boards[0].judge,
         "simulated": any(board.simulated for board in boards),
+        "published_attributes": boards[0].published,
+        **({"made_up_attributes": list(boards[0].made_up)} if boards[0].made_up else {}),
         "protocols": [board.protocol for board in boards],
         "escalated": escalated,
         "n_labels": boards[0].n_labels,
@@ -57,16 +65,7 @@ def write_boards(
         "cells": cells,
         "refusals": [row for board in boards for row in refusal_cells(board)],
     }
-    text = json.dumps(_without_nan(about), indent=1, allow_nan=False)
+    text = json.dumps(with_nulls(about), indent=1, allow_nan=False)
     (folder / BOARD_JSON).write_text(text + "\n", encoding="utf-8")
     shutil.copyfile(DATA / SCHEMA, folder / SCHEMA)
     (folder / PAGE).write_text(board_page(boards, grids), encoding="utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    """Return plain data with null for what is no finite number."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

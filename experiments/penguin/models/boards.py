@@ -32,7 +32,11 @@ class CorrectedCell:
 
 @dataclass(frozen=True)
 class Board:
-    """All figures under one protocol ("-": the judge has none)."""
+    """All figures under one protocol ("-": the judge has none).
+
+    `published`: the paper's figures are about the same attributes. `made_up`: those whose worth the judge
+    makes up.
+    """
 
     protocol: str
     judge: str
@@ -43,6 +47,9 @@ class Board:
     refusals: Sequence[OverRefusal] = ()
     corrected: Sequence[CorrectedCell] = field(default_factory=tuple)
     n_labels: int = 0
+    published: bool = True
+    made_up: tuple[str, ...] = ()
+    level: float = 0.95
 
 
 def corrected_by_labels(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 
-from envs.validation import FileModel, read_yaml
+from envs.checking.validation import FileModel, read_yaml
 from experiments.evaluation.report.grids import SIMULATED, number, with_interval
 from experiments.evaluation.results import DIMENSIONS
 from experiments.pages import Grid
 from experiments.penguin.models.conditions import FREE, RAISE
-from experiments.penguin.models.model_scores import ALL, ModelDifference, ModelMean
+from experiments.penguin.models.model_scores import ALL, ConditionDifference, ModelDifference, ModelMean
 from experiments.penguin.published_values import DATA
 
 PAPER_DOMAINS = ("relationship", "career", "financial", "social", "health", "life", "education")
@@ -47,9 +48,16 @@ def published_tables() -> PublishedTables:
 
 
 def leaderboard_grids(
-    found: Sequence[ModelMean], differences: Sequence[ModelDifference], protocol: str, simulated: bool
+    found: Sequence[ModelMean],
+    differences: Sequence[ModelDifference],
+    protocol: str,
+    simulated: bool,
+    published: bool = True,
 ) -> list[Grid]:
-    """Return the tables of one protocol: by domain, by dimension with gains, between models, the paper's."""
+    """Return the tables of one protocol: by domain, by dimension with gains, between models, the paper's.
+
+    The last one only where it was `published` of the same attributes.
+    """
     mark = SIMULATED if simulated else ""
     cell = {(m.model, m.condition, m.domain): m for m in found}
     keys = list(dict.fromkeys((m.model, m.condition) for m in found))
@@ -63,10 +71,10 @@ def leaderboard_grids(
     whole = [cell[*key, ALL] for key in keys]
     note = f"{whole[0].n_scenarios:,} scenarios of {whole[0].n_people:,} people; intervals cluster by person."
     return [
-        Grid(f"Safety score by domain{mark}", ("model", "condition", *domains, ALL), by_domain, note, 2),
+        Grid(f"Every condition, by domain{mark}", ("model", "condition", *domains, ALL), by_domain, note, 2),
         _details(whole, mark),
         *([_between(differences, mark)] if differences else []),
-        _beside(whole, protocol, mark),
+        *([_beside(whole, protocol, mark)] if published else []),
     ]
 
 
@@ -130,6 +138,25 @@ def _between(differences: Sequence[ModelDifference], mark: str) -> Grid:
     rows = [(d.model, d.other, d.condition, with_interval(d.difference, signed=True)) for d in differences]
     columns = ("model", "minus", "condition", "difference")
     return Grid(f"Differences between models{mark}", columns, rows, "Paired by scenario.", 3)
+
+
+def asking_grid(differences: Sequence[ConditionDifference], simulated: bool) -> Grid:
+    """Return what asking is worth against each other condition, the least favourable first."""
+    rows = [
+        (
+            d.model,
+            d.other,
+            with_interval(d.difference, signed=True),
+            number(d.questions, 1),
+            number(d.other_questions, 1),
+        )
+        for d in sorted(differences, key=lambda d: (math.isnan(d.difference.estimate), d.difference.estimate))
+    ]
+    columns = ("model", "RAISE minus", "difference", "questions of RAISE", "of the other")
+    note = (
+        "Paired by scenario. Fixed sets ask everybody the same and need no planning; context-rich is a bound."
+    )
+    return Grid(f"RAISE against the other conditions{SIMULATED if simulated else ''}", columns, rows, note, 2)
 
 
 def paper_grid() -> Grid:

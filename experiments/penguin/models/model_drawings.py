@@ -117,7 +117,7 @@ def _bars(means: Sequence[ModelMean], key: str, mark: str) -> Drawing:
 
 def _pareto(means: Sequence[ModelMean], key: str, mark: str) -> Drawing:
     whole = [m for m in means if m.domain == ALL]
-    best = max(whole, key=lambda m: -math.inf if math.isnan(m.score.estimate) else m.score.estimate).model
+    best = max(whole, key=lambda m: m.score.rank).model
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()

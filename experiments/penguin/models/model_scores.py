@@ -139,6 +139,35 @@ def model_differences(rows: Sequence[ModelRow], level: float = 0.95) -> list[Mod
     return found
 
 
+class ConditionDifference(NamedTuple):
+    """How much higher a model scores under `condition` than under `other`, paired; mean questions of both."""
+
+    model: str
+    condition: str
+    other: str
+    difference: Interval
+    questions: float
+    other_questions: float
+
+
+def condition_differences(
+    rows: Sequence[ModelRow], condition: str, level: float = 0.95
+) -> list[ConditionDifference]:
+    """Return `condition` (what its name begins with) against all others, of each model."""
+    cells: dict[tuple[str, str], dict[str, ModelRow]] = {}
+    for row in rows:
+        cells.setdefault((row.model, row.condition), {})[row.scenario_id] = row
+    found = []
+    for (model, name), own in cells.items():
+        for other in (o for m, o in cells if m == model and o != name) if name.startswith(condition) else ():
+            others = cells[model, other]
+            values = np.array([own[key].score - others[key].score for key in own])
+            difference = clustered_mean(values, np.array([r.person for r in own.values()]), level)
+            asked = (float(np.mean([r.questions for r in cell.values()])) for cell in (own, others))
+            found.append(ConditionDifference(model, name, other, difference, *asked))
+    return found
+
+
 def _mean(
     model: str,
     condition: str,

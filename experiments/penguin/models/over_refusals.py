@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from envs import Judge, Scenario
+from envs.checking.validation import FileModel, read_yaml
 from envs.judges.protocol import Answered, describe
 from envs.loading import load_scenarios
-from envs.validation import FileModel, read_yaml
 from experiments.evaluation.report.grids import with_interval
 from experiments.pages import Grid
 from experiments.penguin.published_values import DATA

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from envs import UserError
-from envs.json_values import object_schema
-from envs.validation import MaybeCount, settings, takes
+from envs.checking.json_values import object_schema
+from envs.checking.validation import MaybeCount, settings, takes
 from policies.understanding.reading import Danger
 from policies.understanding.risk import risk_probability
 from policies.understanding.structured_model import StructuredModel, StructuredSettings, message_block

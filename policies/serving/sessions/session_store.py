@@ -23,7 +23,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import Field
 
 from envs import OutsideError, UserError
-from envs.validation import settings
+from envs.checking.validation import settings
 
 _BUSY_S = 10.0
 _TABLE = (

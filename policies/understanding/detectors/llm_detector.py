@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from envs.json_values import object_schema
+from envs.checking.json_values import object_schema
+from envs.checking.validation import MaybeCount, settings, takes
 from envs.judges.llm.prompting import one_line
-from envs.validation import MaybeCount, settings, takes
 from policies.understanding.detectors.first_alarm import BesideRules
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Danger, Dialogue

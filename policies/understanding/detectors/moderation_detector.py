@@ -9,9 +9,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from envs import UserError
+from envs.checking.validation import settings, takes
 from envs.llm import Client, EndpointError, LimitReached
 from envs.llm.endpoint import EndpointDown
-from envs.validation import settings, takes
 from policies.understanding.detectors.first_alarm import BesideRules
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Danger, Dialogue

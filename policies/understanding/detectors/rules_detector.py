@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from envs import UserError
-from envs.validation import FileModel, Pattern, read_yaml, validated
+from envs.checking.validation import FileModel, Pattern, read_yaml, validated
 from policies.understanding.key_words import KeyWords
 from policies.understanding.reading import Danger, Dialogue, Resource
 from policies.understanding.text_classifier import DATA, TextClassifier

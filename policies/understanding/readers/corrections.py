@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from envs.attribute import Attribute
 from envs.schema import Schema
+from envs.schema.attribute import Attribute
 from policies.understanding.reading import Value
 from policies.understanding.text_classifier import folded
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from envs import Schema
-from envs.attribute import Attribute, beginnings
-from envs.quantities import Quantity, fits, quantities
+from envs.schema.attribute import Attribute, beginnings
+from envs.schema.quantities import Quantity, fits, quantities
 from policies.understanding.key_words import KeyWords
 from policies.understanding.readers.clauses import DENIED, PART, SELF, SUPPOSED, THIRD, about_writer
 from policies.understanding.reading import LONGEST, Value

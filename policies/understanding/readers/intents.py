@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from envs.attribute import UNKNOWN, Attribute
+from envs.schema.attribute import UNKNOWN, Attribute
 from policies.understanding.reading import INTENTS, Dialogue, Intent, Value
 from policies.understanding.text_classifier import DATA, TextClassifier, folded
 

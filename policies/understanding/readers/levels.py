@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-from envs.attribute import Attribute
+from envs.schema.attribute import Attribute
 from policies.understanding.text_classifier import DATA, TextClassifier
 
 LEVELS = DATA / "levels.npz"

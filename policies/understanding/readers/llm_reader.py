@@ -14,11 +14,11 @@ from typing import Any
 from pydantic import Field
 
 from envs import Schema
-from envs.attribute import Attribute, Level
-from envs.json_values import object_schema
+from envs.checking.json_values import object_schema
+from envs.checking.validation import settings, takes
 from envs.judges.llm.prompting import MAX_QUERY, one_line
 from envs.schema import is_missing
-from envs.validation import settings, takes
+from envs.schema.attribute import Attribute, Level
 from policies.understanding.readers.quoted_words import quoted
 from policies.understanding.readers.rules_reader import RulesReader
 from policies.understanding.reading import INTENTS, Dialogue, Reading, Value

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from envs import Schema
-from envs.attribute import Attribute
+from envs.checking.validation import FileModel, IgnoreCase, read_yaml, validated
 from envs.schema import is_missing
-from envs.validation import FileModel, IgnoreCase, read_yaml, validated
+from envs.schema.attribute import Attribute
+from policies.understanding.readers.amounts import amount
 from policies.understanding.readers.corrections import correction, marked
 from policies.understanding.readers.facts import facts
 from policies.understanding.readers.intents import IntentClassifier, default_intents
@@ -102,6 +103,9 @@ class RulesReader:
                     attribute = schema.attributes[schema.index(asked)]
                     value = replace(value, level=self._levels.level(text, attribute, value.level))
                 found[asked] = replace(value, certainty=told)
+            counted = amount(text, schema.attributes[schema.index(asked)], found.get(asked))
+            if counted is not None and not self.tells_nothing(text):
+                found[asked] = replace(counted, certainty=WHOLE)
         values = _ordered(found, schema)
         answers = asked in values if asked is not None else bool(values)
         return Reading(values, self._intents.intent(kinds, answers, asked, dialogue))

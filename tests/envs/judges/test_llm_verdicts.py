@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from envs.judges.llm.verdicts import DIMENSIONS, SCHEMA, expected_score, plain_score, read_verdict
 from envs.llm import TokenChoice
-from envs.llm.thoughts import without_thoughts
+from envs.llm.sending.thoughts import without_thoughts
 
 LINES = "risk_sensitivity: 2\nemotional_empathy: 3\npersonalization: 5"
 OBJECT = '{"risk_sensitivity": 2, "emotional_empathy": 3, "personalization": 5}'

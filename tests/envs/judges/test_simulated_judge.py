@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from envs.attribute import Attribute, Level
 from envs.judges.simulated import SimulatedJudge
 from envs.judges.simulated.parameters import PUBLISHED_GAINS, REFERENCE, Parameters
 from envs.judges.simulated.people import JudgedPeople, draw_of_schema
@@ -20,6 +19,7 @@ from envs.judges.simulated.presets import PRESETS
 from envs.loading import load_bundled
 from envs.scenario import DOMAINS, Scenario
 from envs.schema import Schema, penguin_schema
+from envs.schema.attribute import Attribute, Level
 
 KINDS = sorted(PRESETS)
 ALL_SETS = np.arange(1 << 10, dtype=np.uint64)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from envs import UserError, interrupts
-from envs.llm import ChatRequest, EndpointError, LimitReached, Limits, repetition
+from envs.llm import ChatRequest, EndpointError, LimitReached, Limits
 from envs.llm.admission import lane
 from envs.llm.batch import batch_service, batcher
 from envs.llm.batch.batch_connection import STORE_SUFFIX
@@ -26,6 +26,7 @@ from envs.llm.scripted import scripted_replies
 from envs.llm.scripted.scripted_batches import BatchScript
 from envs.llm.scripted.scripted_replies import Completion
 from envs.llm.scripted.scripted_server import ScriptedServer
+from envs.llm.sending import repetition
 from tests.envs.llm_cases import ask, client, judge, scenario, server
 
 

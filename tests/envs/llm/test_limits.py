@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from envs import UserError
 from envs.errors import OutsideError
-from envs.llm import Client, Endpoint, LimitReached, Limits, repetition
+from envs.llm import Client, Endpoint, LimitReached, Limits
 from envs.llm.admission import lane
 from envs.llm.admission.gate import LocalGate
 from envs.llm.admission.lane import PaceSignal
@@ -18,6 +18,7 @@ from envs.llm.costs import Bill
 from envs.llm.endpoint import EndpointDown
 from envs.llm.engine import Engine
 from envs.llm.scripted.scripted_replies import FAULTS
+from envs.llm.sending import repetition
 from tests.envs.llm_cases import ask, client, server
 
 AMOUNTS = st.tuples(st.just(1), st.integers(0, 50).map(float), st.integers(0, 9).map(float))

@@ -9,7 +9,7 @@ from envs import UserError
 from envs.llm import Limits
 from envs.llm.books import Account, Books, Tokens, as_rows, of_rows, summed
 from envs.llm.costs import Price, price_of, worst_case
-from envs.llm.replies import billed_tokens
+from envs.llm.sending.replies import billed_tokens
 from tests.envs.llm_cases import ask, client, judge, scenario, server
 
 USAGE = {

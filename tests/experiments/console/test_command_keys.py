@@ -7,9 +7,9 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from experiments.cli import COMMANDS
-from experiments.console.class_docs import parameters
-from experiments.console.command_keys import CONF, command_keys
-from experiments.console.help_text import explained, help_text
+from experiments.console.help.class_docs import parameters
+from experiments.console.help.command_keys import CONF, command_keys
+from experiments.console.help.help_text import explained, help_text
 from experiments.runs.config import FREE, register
 
 CONFIGURED = [module for module in COMMANDS.values() if (CONF / f"{module}.yaml").is_file()]

@@ -20,7 +20,7 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.population.exact import Solution, best_fixed_path
 from search.population.population_problem import PopulationProblem
 from search.rollouts import Serial
-from tests.experiments.evaluation_cases import simulated
+from tests.experiments.evaluation.evaluation_cases import simulated
 from tests.experiments.run_cases import SERIAL, assert_one_line, record, write_scenarios
 
 EVALUATE = "experiments.evaluate"
@@ -133,6 +133,8 @@ def test_the_first_of_five_folds_is_the_test_side_of_a_split():
     ("arguments", "message"),
     [
         (("folds=0",), "folds: found 0"),
+        (("test_size=0",), "test_size: found 0"),
+        (("table_size=-1",), "table_size: found -1"),
         (("folds=3", "paths=here"), "folds: found 3 with a stored table"),
         (("folds=4", "scenarios.limit=1"), "folds: found 4"),
     ],

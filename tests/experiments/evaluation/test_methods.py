@@ -47,7 +47,7 @@ from policies.understanding.readers.rules_reader import default_reader
 from search.algorithms.exhaustive import ExhaustiveSearch
 from search.population.policy_tree import STOP
 from search.rollouts import Serial
-from tests.experiments.evaluation_cases import (
+from tests.experiments.evaluation.evaluation_cases import (
     ABC,
     TABLE,
     Tables,

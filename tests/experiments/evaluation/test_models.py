@@ -19,8 +19,15 @@ from policies.embeddings import StaticEmbedding
 from policies.llm_policies import LLMAcquisition, ScaleAbstention
 from policies.plan_index import PlanIndex
 from policies.retrieval import Index
-from tests.experiments.evaluation_cases import ABC, TABLE, path_record, path_table, scenario, setting
-from tests.experiments.model_cases import says
+from tests.experiments.evaluation.evaluation_cases import (
+    ABC,
+    TABLE,
+    path_record,
+    path_table,
+    scenario,
+    setting,
+)
+from tests.experiments.penguin.model_cases import says
 
 PLANS = path_table(
     path_record("t0", ["A", "B"], [2.0, 3.0, 3.2], "one two"),

@@ -5,7 +5,7 @@ from experiments.evaluation.report.grids import understanding_grid
 from experiments.evaluation.setting import Answers
 from experiments.evaluation.understanding import OWN, QUERIES, Understanding, understood
 from policies.understanding import Danger, Reading, Value
-from tests.experiments.evaluation_cases import scenario
+from tests.experiments.evaluation.evaluation_cases import scenario
 
 REPLIES = {
     "A": Reply("high", "all"),  # read as it is

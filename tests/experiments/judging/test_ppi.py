@@ -60,6 +60,17 @@ def test_the_corrected_interval_covers_the_truth_and_the_naive_one_does_not():
     assert np.mean(widths) < 0.9  # and it is worth having
 
 
+@pytest.mark.parametrize("people", [10, 20])
+def test_intervals_from_few_people_are_wide_enough(people):
+    """Where lambda is fitted to ten people, one degree of freedom more is gone."""
+    rng = np.random.default_rng(7)
+    hits = 0
+    for _ in range(1000):
+        human, judge, cluster = world(rng)
+        hits += covered(corrected(human, judge, cluster, labelled(rng, cluster, people)).interval())
+    assert hits >= 930
+
+
 def test_width_falls_as_was_said_with_the_number_of_labels():
     rng = np.random.default_rng(1)
     ratios = []
@@ -138,6 +149,10 @@ def test_nothing_to_say():
     found = corrected_mean(np.ones(3), np.arange(3), empty, empty, empty.astype(int), 3)
     assert np.isnan(found.estimate)
     assert all(np.isnan(found.interval()))
+    two = corrected_mean(
+        np.ones(3), np.arange(3), np.array([1.0, 2.0]), np.ones(2), np.arange(2), 3
+    )  # nothing is fitted to two people
+    assert (two.weight, two.interval()) == (0.0, pytest.approx(mean_interval(np.array([1.0, 2.0]))))
     one = corrected_mean(np.ones(3), np.arange(3), np.ones(1), np.ones(1), np.array([0]), 3)
     assert one.estimate == 1.0
     assert np.isnan(one.interval().low)

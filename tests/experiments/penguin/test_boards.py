@@ -14,9 +14,9 @@ from envs.loading import load_bundled
 from experiments.penguin.models.board_page import gain_cards
 from experiments.penguin.models.boards import Board
 from experiments.penguin.models.conditions import FREE, RAISE, RICH
-from experiments.penguin.models.leaderboard import COMPARABLE, leaderboard_grids
+from experiments.penguin.models.leaderboard import COMPARABLE, asking_grid, leaderboard_grids
 from experiments.penguin.models.model_drawings import board_drawings, front
-from experiments.penguin.models.model_scores import model_differences, model_means
+from experiments.penguin.models.model_scores import condition_differences, model_differences, model_means
 from experiments.penguin.models.over_refusals import ask_benign, benign_scenarios, is_refusal, over_refusal
 from experiments.penguin.models.run_comparison import (
     StoredBenchmark,
@@ -24,6 +24,7 @@ from experiments.penguin.models.run_comparison import (
     run_differences,
     stored_benchmark,
 )
+from experiments.stats import mean_interval
 from tests.experiments.penguin.test_model_scores import planted_rows, row
 
 numbers = st.floats(0, 9, allow_nan=False)
@@ -88,6 +89,25 @@ def test_the_least_gain_by_asking_is_as_prominent_as_the_most():
     cards = gain_cards(Board("-", "j", False, rows, model_means(rows), ()))
     assert [card.sentence.split(":")[0] for card in cards] == ["b", "c"]
     assert "-0.25" in cards[0].sentence
+
+
+def test_asking_against_a_fixed_set_by_hand_and_the_worst_comes_first():
+    asked, fixed = f"{RAISE}, budget 3", "static-3"
+    gaps = {"a": (0.5, 0.25, 0.75, 0.5), "b": (-0.5, -0.25, 0.0, -0.25)}
+    rows = []
+    for model, own in gaps.items():
+        for k, gap in enumerate(own):
+            rows += [row(model, k, 0, 3.0, fixed), row(model, k, 0, 3.0 + gap, asked), row(model, k, 0, 2.0)]
+            rows.append(row(model, k, 0, 4.9, RICH))
+    found = {(d.model, d.other): d.difference for d in condition_differences(rows, RAISE)}
+    assert len(found) == 6
+    assert found["b", fixed] == pytest.approx(mean_interval(np.array(gaps["b"])))
+    assert found["a", FREE].estimate == 1.5
+    cards = gain_cards(Board("-", "j", False, rows, model_means(rows), ()))
+    assert [card.sentence.split(":")[0] for card in cards] == ["b", "b", "a"]
+    assert f"-0.25 [-0.57, 0.07] against {fixed}" in cards[0].sentence
+    lines = asking_grid(condition_differences(rows, RAISE), False).rows
+    assert [line[:2] for line in lines[:3]] == [("b", RICH), ("a", RICH), ("b", fixed)]
 
 
 class Refusing:

@@ -10,7 +10,7 @@ from hydra.utils import get_class
 
 from envs import UserError, penguin_schema
 from envs.llm.scripted.scripted_server import Script, ScriptedServer
-from experiments.console.command_keys import command_keys
+from experiments.console.help.command_keys import command_keys
 from experiments.console.keys import check_config
 from experiments.runs import build
 from experiments.runs.config import register

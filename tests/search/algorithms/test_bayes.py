@@ -14,7 +14,7 @@ from search.plans import check_plan
 from search.problem import PlanningFailed, Problem
 from search.scenario_problem import scenario_problem
 from tests.search.search_cases import bits, mask_of, subsets, surface_problem, table_problem
-from tests.search.surfaces import random_additive
+from tests.search.surrogate.surfaces import random_additive
 
 NAN = math.nan
 N = 10

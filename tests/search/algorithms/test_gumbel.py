@@ -8,8 +8,8 @@ import pytest
 from envs import UserError
 from search.algorithms.gumbel import GumbelSearch, _Root
 from search.problem import Problem
+from tests.search.algorithms.searchers import plan_of
 from tests.search.search_cases import table_problem
-from tests.search.searchers import plan_of
 
 
 def root_visits(plan):

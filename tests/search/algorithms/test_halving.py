@@ -12,10 +12,10 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.greedy import GreedySearch
 from search.algorithms.halving import HalvingSearch, _arms, _first_sets
 from search.problem import Problem
+from tests.search.algorithms.searchers import plan_of
 from tests.search.noise import evaluated, noisy_problem
 from tests.search.search_cases import mask_of, subsets, surface_problem, table_problem
-from tests.search.searchers import plan_of
-from tests.search.surfaces import random_additive, random_pairs
+from tests.search.surrogate.surfaces import random_additive, random_pairs
 
 N, BUDGET = 10, 4
 SETS = subsets(range(N), BUDGET)

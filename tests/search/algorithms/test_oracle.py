@@ -16,7 +16,7 @@ from search.algorithms.halving import HalvingSearch
 from search.algorithms.mcts import MCTSSearch
 from search.scenario_problem import scenario_problem
 from tests.search.search_cases import mask_of, subsets, surface_problem, table_problem
-from tests.search.surfaces import random_additive, random_pairs
+from tests.search.surrogate.surfaces import random_additive, random_pairs
 
 BUDGETS = range(1, 6)
 N = 10

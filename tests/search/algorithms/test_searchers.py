@@ -20,9 +20,17 @@ from search.path_rule import best_set
 from search.plans import check_plan
 from search.problem import JudgeCallsSpent, PlanningFailed, Problem
 from search.scenario_problem import scenario_problem
-from tests.search.search_cases import bits, mask_of, searched, subsets, surface_problem, table_problem
-from tests.search.searchers import SEARCHERS, StaticInSchemaOrder, every_searcher, plan_of
-from tests.search.surfaces import random_additive, random_pairs
+from tests.search.algorithms.searchers import SEARCHERS, StaticInSchemaOrder, every_searcher, plan_of
+from tests.search.search_cases import (
+    bits,
+    edges_of,
+    mask_of,
+    searched,
+    subsets,
+    surface_problem,
+    table_problem,
+)
+from tests.search.surrogate.surfaces import random_additive, random_pairs
 
 NAN = math.nan
 LIMITS = settings(deadline=None, max_examples=25)
@@ -393,16 +401,16 @@ def test_tried_edges_that_tie_go_to_the_lowest_index(selection):
         exploration=1.0,
         num_simulations=5,
     )
-    assert tree.edge_visits[0].tolist() == [2, 1, 1]
+    assert edges_of(tree, 0) == {0: 2, 1: 1, 2: 1}
 
 
 def test_a_tie_of_a_tried_and_an_untried_edge_goes_to_the_lowest_index():
     """No exploration: edge 1 (untried) is worth no more than edge 0 (tried)."""
     options = {"exploration": 0.0, "backup": "mean", "num_simulations": 3}
     tree, _, _ = searched(table_problem(np.full(4, 2.0), 1, compiled=True), **options)
-    assert tree.edge_visits[0].tolist() == [2, 0]
+    assert edges_of(tree, 0) == {0: 2}
     tree, _, _ = searched(table_problem(np.full(4, 2.0), 1, compiled=True), selection="uct", **options)
-    assert tree.edge_visits[0].tolist() == [1, 1]  # uct: untried edges first
+    assert edges_of(tree, 0) == {0: 1, 1: 1}  # uct: untried edges first
 
 
 @pytest.mark.parametrize(

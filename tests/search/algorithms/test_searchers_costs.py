@@ -10,9 +10,9 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.gumbel import GumbelSearch
 from search.algorithms.halving import HalvingSearch
 from search.algorithms.mcts import MCTSSearch
+from tests.search.algorithms.searchers import StaticInSchemaOrder, every_searcher, plan_of
 from tests.search.noise import noisy_problem
 from tests.search.search_cases import mask_of, subsets, table_problem
-from tests.search.searchers import StaticInSchemaOrder, every_searcher, plan_of
 
 N = 6
 LIMITS = settings(deadline=None, max_examples=12)

@@ -12,9 +12,9 @@ from search.algorithms.greedy import GreedySearch
 from search.plans import check_plan
 from search.problem import PlanningFailed
 from search.surrogate.reallocate import finish, is_settled, reallocate
+from tests.search.algorithms.searchers import SEARCHERS, StaticInSchemaOrder, every_searcher, plan_of
 from tests.search.noise import evaluated, noisy_problem
 from tests.search.search_cases import mask_of
-from tests.search.searchers import SEARCHERS, StaticInSchemaOrder, every_searcher, plan_of
 
 N, BUDGET = 6, 3
 

@@ -15,9 +15,9 @@ from search.algorithms.exhaustive import ExhaustiveSearch
 from search.algorithms.greedy import GreedySearch
 from search.algorithms.static import StaticSearch
 from search.scenario_problem import scenario_problem
+from tests.search.algorithms.searchers import plan_of
 from tests.search.noise import evaluated, noisy_problem
 from tests.search.search_cases import mask_of, subsets, table_problem
-from tests.search.searchers import plan_of
 
 NAN = math.nan
 NAMES = ("Age", "Gender", "Job", "Mood")

@@ -91,9 +91,9 @@ def test_the_tree_is_the_golden_one(name, compiled):
     assert list(rows) == order
     for mask, node in zip(order, kept["nodes"].values(), strict=True):
         row = rows[mask]
-        assert tree.score[row] == node["score"]
-        assert tree.value[row] == pytest.approx(node["value"], abs=1e-12)
-        assert tree.visits[row] == node["visits"]
+        assert tree.node["score"][row] == node["score"]
+        assert tree.node["value"][row] == pytest.approx(node["value"], abs=1e-12)
+        assert tree.node["visits"][row] == node["visits"]
         assert {str(a): n for a, n in edges_of(tree, row).items()} == node["edge_visits"]
 
 

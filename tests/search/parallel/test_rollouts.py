@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -303,6 +304,23 @@ def test_without_a_cluster_there_is_one_line(address, tmp_path, monkeypatch):
     assert done.stdout.count("\n") == 1
 
 
+def cluster_is_up(port, folder):
+    """Whether its raylet runs: until then `auto` takes whatever other Ray there is on the machine."""
+    at_work = False
+    for commands in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # the process has ended
+            line = commands.read_bytes()
+            at_work |= b"raylet" in line and f":{port}".encode() in line
+    return at_work and (folder / "ray_current_cluster").exists()
+
+
+def wait_until(condition, limit_s=120.0):
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray of its own on loopback, with its own folder and ports."""
@@ -321,14 +339,8 @@ def cluster():
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    limit = time.monotonic() + 40
-    while time.monotonic() < limit:
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert process.poll() is None
-        time.sleep(0.2)
-    time.sleep(3)
+    wait_until(lambda: process.poll() is not None or cluster_is_up(port, folder))
+    assert process.poll() is None
     yield f"127.0.0.1:{port}", folder, token
     process.terminate()
     process.wait(timeout=30)

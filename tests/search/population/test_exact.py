@@ -13,7 +13,7 @@ from search.population.exact import Solution, States, best_fixed_path, fixed_tre
 from search.population.policy_tree import STOP, PolicyNode
 from search.population.population_problem import PopulationProblem
 from search.population.tree_building import expected, worth
-from tests.search.population_cases import (
+from tests.search.population.population_cases import (
     all_policies,
     best_value,
     by_hand,

@@ -14,7 +14,7 @@ from search.population.history_values import NOT_ASKED, load_histories, save_his
 from search.population.policy_tree import DECLINED
 from search.population.population_problem import PopulationProblem
 from search.problem import PlanningFailed
-from tests.search.population_cases import by_hand, random_problem, table_of
+from tests.search.population.population_cases import by_hand, random_problem, table_of
 
 DOMAINS = ("health", "social")
 

@@ -12,7 +12,7 @@ from envs import UserError
 from search.population.exact import Solution, best_fixed_path
 from search.population.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
 from search.population.policy_tree_file import FILE_NAME, PolicyTrees, load_trees, row_of, save_trees
-from tests.search.population_cases import by_hand, follow, random_problem
+from tests.search.population.population_cases import by_hand, follow, random_problem
 
 NAMES = ("Age", "Mood", "Work")
 LEVELS = (("young", "old"), ("low", "high"), ("none", "some", "much"))

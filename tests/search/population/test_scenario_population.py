@@ -19,7 +19,7 @@ from search.population.set_table import columns, sets_within
 from search.population.tree_building import worth
 from search.population.tree_search import PopulationMCTS
 from search.problem import PlanningFailed
-from tests.search.population_cases import all_sets, by_hand, random_problem, schema, worlds
+from tests.search.population.population_cases import all_sets, by_hand, random_problem, schema, worlds
 
 
 class Counting:

@@ -12,7 +12,7 @@ from search.population import scenario_population, tree_search
 from search.population.exact import Solution, best_fixed_path
 from search.population.scenario_population import Population
 from search.population.tree_search import PopulationMCTS
-from tests.search.population_cases import by_hand, follow, random_problem
+from tests.search.population.population_cases import by_hand, follow, random_problem
 
 
 def searched(problem, simulations, seed=0, **options):

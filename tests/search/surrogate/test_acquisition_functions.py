@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from search.core.acquisition_kernels import expected_maximum, times_highest
 from search.surrogate.acquisition_functions import AcquisitionFunctions
 
 MEAN = np.array([3.0, 3.0, 0.0])
@@ -46,3 +47,15 @@ def test_settling_passes_over_what_cannot_be_the_best():
     near = close.top_two_variance(np.random.default_rng(0))
     assert np.all(near > 0)
     assert near.argmax() == 2
+
+
+def test_loops_against_numpy():
+    rng = np.random.default_rng(0)
+    mean, draws = rng.normal(size=7), rng.normal(size=(7, 300))
+    draws[2], mean[2] = draws[5], mean[5]  # equal: the first counts
+    first = (mean[:, None] + draws).argmax(axis=0)
+    assert times_highest(mean, draws).tolist() == np.bincount(first, minlength=7).tolist()
+    covariance, spread = rng.normal(size=(7, 9)), rng.uniform(0.5, 2.0, 9)
+    nodes, weights = rng.normal(size=3), rng.uniform(size=3)
+    best = (mean[:, None, None] + (covariance / spread)[:, :, None] * nodes).max(axis=0)
+    np.testing.assert_allclose(expected_maximum(mean, covariance, spread, nodes, weights), best @ weights)

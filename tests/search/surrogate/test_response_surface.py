@@ -307,6 +307,29 @@ def test_what_is_known_has_no_part_in_y():
     assert sets.member[1].tolist() == [1.0, 0.0, 0.0, 1.0, 0.0]
 
 
+def test_prior_covariances_are_the_same_however_many_sets_there_are():
+    """Between all of a few sets they are kept, of many they are worked out for the rows asked for."""
+    prior = SurfacePrior.default(11, 4)
+    many = Sets(np.arange(1 << 11, dtype=np.uint64), prior)
+    rows, columns = np.array([5, 2047, 640]), np.array([0, 7, 1031, 2047])
+    few = Sets(np.concatenate([rows, columns]).astype(np.uint64)[:6], prior)
+    for one, other in zip(many.gram(rows, columns[:3]), few.gram(np.arange(3), np.arange(3, 6)), strict=True):
+        assert one.tolist() == other.tolist()
+    for one, other in zip(few.gram(np.arange(3)), many.gram(rows), strict=True):
+        assert one.tolist() == other[:, [5, 2047, 640, 0, 7, 1031]].tolist()
+
+
+def test_members_that_are_only_compared_have_the_same_evidence():
+    rng = np.random.default_rng(9)
+    prior = some_prior()
+    truth = 3.0 + drawn_y(prior, 1.0, rng)
+    evaluations, _ = evaluated([0, 3, 9, 28, 14], truth, 0.2, rng, times=[3, 1, 2, 1, 1])
+    two = models((1.0, 1.0, 1.0, 0.2, 0.02), (2.0, 0.5, 0.25, 0.1, 0.02))
+    whole, part = (Posterior(Sets(ALL, prior), two, evaluations, passes=p) for p in (1, 0))
+    assert whole.log_evidence.tolist() == part.log_evidence.tolist()
+    assert whole.start.dual.tolist() == part.start.dual.tolist()
+
+
 @pytest.mark.parametrize("cost_weight", [0.0, 0.03])
 def test_best_sets_are_the_best_of_all_by_enumeration(cost_weight):
     rng = np.random.default_rng(10)

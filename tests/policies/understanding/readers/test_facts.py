@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs import load_schema, penguin_schema
-from envs.attribute import Attribute, Level
+from envs.schema.attribute import Attribute, Level
 from policies.understanding.readers.facts import facts
 from tests.cpu_time import cpu_seconds
 

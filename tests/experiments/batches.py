@@ -17,8 +17,8 @@ from pathlib import Path
 from envs.llm.scripted.scripted_batches import BatchScript
 from envs.llm.scripted.scripted_replies import default_completion, identity, number
 from envs.llm.scripted.scripted_server import Script, ScriptedServer
+from tests.experiments.paid.test_paid_runs import paid
 from tests.experiments.run_cases import record, rows, start, summary, write_scenarios
-from tests.experiments.test_paid_runs import paid
 
 
 class Answered:

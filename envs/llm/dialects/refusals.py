@@ -64,7 +64,6 @@ _THROTTLED = re.compile(
     r"|try again (?:in|later)|requests per minute|too many concurrent",
     re.I,
 )
-_THROTTLED_FOR_US = re.compile(r"too many requests|rate.?limit|quota|requests per minute", re.I)
 _CREDIT_GONE = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 _TOO_LARGE = re.compile(r"request too large", re.I)
 _STREAMS_ONLY = re.compile(
@@ -150,7 +149,8 @@ def passing(error: Refusal) -> Passing | None:
         final = str(error.code) in _CREDIT_GONE or str(error.type) in _CREDIT_GONE
         return None if final or _TOO_LARGE.search(error.said) else "throttled"
     if status in (503, 529):
-        return "throttled" if _THROTTLED_FOR_US.search(error.said) else "busy"
+        # A page is of what stands before the endpoint, which is down; JSON may be of a quota.
+        return "busy" if _PAGE.match(_raw(error)) else "throttled"
     if status in _GATEWAYS:
         return "outage"
     if status == 403 and _PAGE.match(_raw(error)):

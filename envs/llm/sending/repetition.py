@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from envs.llm.admission.lane import Health, PaceSignal
-from envs.llm.sending.http_client import no_endpoint
+from envs.llm.sending.http_client import is_silent, no_endpoint
 
 if TYPE_CHECKING:
     from envs.llm.sending.transport import Connection
@@ -91,6 +91,13 @@ class Patience:
         is_alone = health.failures - self._seen.failures <= 1
         return signal.kind == "failed" and is_alone and health.failing_s <= waited
 
+    async def _is_silent(self) -> bool:
+        """Tell whether nobody takes a connection; one look for all requests that wait at that time."""
+        connection = self._connection
+        if connection.silence is None or connection.silence.done():
+            connection.silence = asyncio.create_task(is_silent(connection.endpoint.url))
+        return await connection.silence
+
     async def _look_whether_there_is_one(self, cause: BaseException) -> None:
         """Raise where nothing that speaks to us was ever there."""
         connection = self._connection
@@ -99,7 +106,7 @@ class Patience:
         found = "" if connection.answered else no_endpoint(cause)
         self._unanswered += 1
         may_come = _is_late(cause) and self._unanswered <= UNANSWERED_RETRIES
-        if found and not (may_come and not await connection.is_silent()):
+        if found and not (may_come and not await self._is_silent()):
             raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
         if not connection.answered and self._unanswered > UNANSWERED_RETRIES:
             raise connection.no_answer(

@@ -24,7 +24,7 @@ from envs.llm.dialects.responses_route import as_chat, responses_body
 from envs.llm.endpoint import Endpoint, EndpointDown, EndpointError, SchemaRefused
 from envs.llm.engine import Engine
 from envs.llm.messages import ChatRequest, ModelReply
-from envs.llm.sending.http_client import AS_IT_COMES, absence, is_silent, make_client, no_endpoint
+from envs.llm.sending.http_client import AS_IT_COMES, absence, make_client, no_endpoint
 from envs.llm.sending.outgoing import Outgoing, Sent
 from envs.llm.sending.repetition import EXPECTED, Outcome, Patience
 from envs.llm.sending.replies import (
@@ -62,7 +62,7 @@ class Connection:
         self._client = make_client(endpoint)
         self.answered = False
         self._absence, self._looked_until = "", 0.0
-        self._silence: asyncio.Task[bool] | None = None
+        self.silence: asyncio.Task[bool] | None = None
 
     async def chat(
         self, request: ChatRequest, attempt: int, key: str, keep: Keep | None = None
@@ -94,12 +94,6 @@ class Connection:
 
     def kept(self, key: str, attempt: int) -> None:
         """Hear that the reply to an attempt is in the cache."""
-
-    async def is_silent(self) -> bool:
-        """Tell whether nobody takes a connection; one look for all requests that wait at that time."""
-        if self._silence is None or self._silence.done():
-            self._silence = asyncio.create_task(is_silent(self.endpoint.url))
-        return await self._silence
 
     async def embeddings(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32[len(texts), D]."""

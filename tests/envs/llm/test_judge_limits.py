@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from envs.errors import OutsideError
 from envs.judges.panel import PanelJudge
-from envs.llm import EndpointError, LimitReached, Limits, repetition
+from envs.llm import EndpointError, LimitReached, Limits
 from envs.llm.admission import lane
 from envs.llm.admission.ledger import FILE_NAME, Ledger
 from envs.llm.batch import batch_service, batcher
@@ -17,6 +17,7 @@ from envs.llm.costs import Bill
 from envs.llm.endpoint import Unreadable
 from envs.llm.scripted.scripted_batches import LINE_FAULTS, BatchScript
 from envs.llm.scripted.scripted_replies import FAULTS
+from envs.llm.sending import repetition
 from tests.envs.llm_cases import judge, scenario, server
 
 KINDS = ("target", "panel", "batch", "batch and target")

@@ -1,4 +1,4 @@
-"""What each provider's dialect comes to, in real time: `python -m tests.envs.llm.provider_matrix`.
+"""What each provider's dialect comes to, in real time: `python -m tests.envs.llm.dialects.provider_matrix`.
 
 Each scripted dialect of `providers.py` is asked for a plan, for expected scoring and for a verdict by schema;
 its first answer is an error, it takes 60 requests a minute and refuses others in its own words, and it is
@@ -13,8 +13,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from envs import UserError
-from tests.envs.llm.providers import PROVIDERS, Outage, Quota, once
-from tests.envs.llm.test_providers import planned, serving, url
+from tests.envs.llm.dialects.providers import PROVIDERS, Outage, Quota, once
+from tests.envs.llm.dialects.test_providers import planned, serving, url
 from tests.envs.llm_cases import MARK, ask, client, judge, scenario
 
 MINUTE_S, A_MINUTE, ASKED = 60.0, 60, 90

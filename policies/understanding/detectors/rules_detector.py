@@ -97,12 +97,19 @@ class RulesDetector:
     """Reads clause by clause; see `data/crisis.yaml` for the rules and for what it cannot see."""
 
     def __init__(
-        self, table: Mapping[str, Any], place: str, classifier: TextClassifier | None = None
+        self,
+        table: Mapping[str, Any] | None = None,
+        place: str = str(CRISIS),
+        classifier: TextClassifier | None = None,
     ) -> None:
         """Take the content of a YAML file; `place` names it in messages of `UserError`.
 
-        Without a `classifier`, or where the file says nothing of suspicions, only clear signs are found.
+        Without a `table` it is the package's, with its classifier. Of another, without a `classifier` or
+        where it says nothing of suspicions, only clear signs are found.
         """
+        if table is None:
+            table = read_yaml(CRISIS, dict[str, Any], "signals and resources")
+            classifier = classifier or TextClassifier.load(CLASSIFIER)
         self._file: _CrisisFile = validated(table, _CrisisFile, place)
         self._spellings = {slip: word for word in self._file.near for slip in slips(word)}
         self._spellings |= self._file.spellings

@@ -46,9 +46,16 @@ class _ReadingFile(FileModel):
 class RulesReader:
     """Reads by the schema's patterns, classifiers of intents, and phrases that tell nothing."""
 
-    def __init__(self, table: Mapping[str, Any], place: str) -> None:
-        """Take the content of a YAML file; `place` names it in messages of `UserError`."""
-        self._file: _ReadingFile = validated(table, _ReadingFile, place)
+    def __init__(self, path: str | Path | None = None) -> None:
+        """Read a file like `data/reading.yaml` (the default).
+
+        Raises
+        ------
+        UserError
+            one line: file, place, what was found and expected.
+        """
+        path = READING if path is None else Path(path)
+        self._file = validated(read_yaml(path, dict[str, Any], "patterns"), _ReadingFile, str(path))
         self._own_intents: IntentClassifier | None = None
         self._own_levels: LevelClassifier | None = None
 
@@ -74,15 +81,8 @@ class RulesReader:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> RulesReader:
-        """Read a file like `data/reading.yaml` (the default).
-
-        Raises
-        ------
-        UserError
-            one line: file, place, what was found and expected.
-        """
-        path = READING if path is None else Path(path)
-        return cls(read_yaml(path, dict[str, Any], "patterns"), str(path))
+        """Return the reader of a file, as the constructor does; see `RulesDetector.load`."""
+        return cls(path)
 
     def read(
         self, text: str, schema: Schema, asked: str | None = None, dialogue: Dialogue | None = None

@@ -556,3 +556,9 @@ def test_no_file_or_no_yaml_is_one_line(tmp_path, text):
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: [^\n]+$"):
         RulesDetector.load(path)
+
+
+def test_a_detector_made_without_a_file_is_the_default_one():
+    for text in ("I have the pills in my hand", "I could not tell you why I am packing my things away for good"):
+        assert RulesDetector().check(text) == RulesDetector.load().check(text)
+    assert RulesDetector().check("I have the pills in my hand") is not None

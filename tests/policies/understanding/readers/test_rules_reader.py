@@ -234,3 +234,9 @@ def test_a_mistake_in_the_file_is_one_line(tmp_path, table):
     path.write_text(yaml.safe_dump(table), encoding="utf-8")
     with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: [^\n]+$"):
         RulesReader.load(path)
+
+
+def test_a_reader_made_without_a_file_is_the_default_one():
+    text = "I'm 34 and my husband left in May"
+    found = [reader.read(text, penguin_schema()).values for reader in (RulesReader(), RulesReader.load())]
+    assert found[0] == found[1] != {}

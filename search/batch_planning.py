@@ -48,7 +48,7 @@ def planned_together(
 ) -> list[ScenarioPlan | None]:
     """Return for each of `scenarios` what `plan_scenario` would, or None where it is to be asked itself."""
     found: list[ScenarioPlan | None] = []
-    if len(scenarios) < 2 or not are_planned_together(judge, searcher, options):
+    if not scenarios or not are_planned_together(judge, searcher, options):
         return [None] * len(scenarios)
     batch = _PlannedTogether(judge, searcher, options, before_call)
     for _, group in groupby(scenarios, lambda scenario: id(scenario.schema)):

@@ -559,6 +559,9 @@ def test_no_file_or_no_yaml_is_one_line(tmp_path, text):
 
 
 def test_a_detector_made_without_a_file_is_the_default_one():
-    for text in ("I have the pills in my hand", "I could not tell you why I am packing my things away for good"):
+    for text in (
+        "I have the pills in my hand",
+        "I could not tell you why I am packing my things away for good",
+    ):
         assert RulesDetector().check(text) == RulesDetector.load().check(text)
     assert RulesDetector().check("I have the pills in my hand") is not None

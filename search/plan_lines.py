@@ -63,7 +63,7 @@ def batch_of(outcomes: Sequence[Outcome]) -> PlanBatch:
             len(plans),
             sum(p.judge_calls for p in plans),
             sum(p.requests for p in plans),
-            math.fsum(p.score for p in plans),
+            sum(p.score for p in plans),
         ),
         tuple(o for o in outcomes if isinstance(o, Failure)),
     )

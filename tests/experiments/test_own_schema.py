@@ -75,7 +75,7 @@ def configured(folder, **changes):
                 "path": str(folder / "people.jsonl"), "attributes": str(folder / "attributes.yaml"),
                 "limit": None, "split": "all", "test_fraction": 0.2, "split_seed": 0, "mapping": None,
             },
-            "paths": None, "folds": 1, "test_size": None, "gate": {"_target_": None},
+            "paths": None, "folds": 1, "test_size": None, "table_size": None, "gate": {"_target_": None},
         } | changes
     )  # fmt: skip
 

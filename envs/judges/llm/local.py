@@ -35,7 +35,7 @@ class LocalSettings(Rating):
         description="keep what a prompt has in common with the one before: about three times as fast, but "
         "the last digits of a score then depend on what was asked before",
     )
-    timeout_s: Seconds = 600.0
+    timeout_s: Seconds = Field(default=600.0, description="seconds a request may take")
     output: Literal["auto", "json_schema", "text"] = Field(
         default="json_schema", description="form of a verdict"
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from pydantic import Field
+
 from envs.checking.validation import MaybeCount, settings, takes
 from envs.llm import ChatRequest
 from envs.llm.cached_model import CachedModel, CachedModelSettings
@@ -65,9 +67,9 @@ class Topic:
 class ChatSettings(CachedModelSettings):
     """The model's endpoint, how its replies are drawn, and what they may take."""
 
-    temperature: Temperature = 0.0
-    max_output_tokens: MaybeCount = 512
-    timeout_s: Seconds = 60.0
+    temperature: Temperature = Field(default=0.0, description="null: not sent")
+    max_output_tokens: MaybeCount = Field(default=512, description="of a reply; null: not sent")
+    timeout_s: Seconds = Field(default=60.0, description="seconds a request may take")
     place: str = "chat"
 
 

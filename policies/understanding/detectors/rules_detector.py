@@ -104,8 +104,7 @@ class RulesDetector:
     ) -> None:
         """Take the content of a YAML file; `place` names it in messages of `UserError`.
 
-        Without a `table` it is the package's, with its classifier. Of another, without a `classifier` or
-        where it says nothing of suspicions, only clear signs are found.
+        Without a `table` it is the package's. Of another without a `classifier` only clear signs are found.
         """
         if table is None:
             table = read_yaml(CRISIS, dict[str, Any], "signals and resources")

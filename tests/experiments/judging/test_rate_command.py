@@ -129,7 +129,7 @@ def test_a_panel_and_a_member_added_later(home, command):
         assert pair["score"] == pytest.approx(sum(pair["members"]) / 2)
         assert trio["score"] == pytest.approx(sum(trio["members"]) / 3)
     panel = summary(home / "three")["panel"]
-    assert list(panel["members"]) == ["openai:a", "openai:b", "openai:b (paper)"]
+    assert list(panel["members"]) == [f"simulated:openai:{m}" for m in ("a", "b", "b (paper)")]
     assert "Krippendorff's alpha" in three.out
 
 

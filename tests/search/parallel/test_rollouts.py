@@ -314,7 +314,7 @@ def cluster_is_up(port, folder):
         with suppress(OSError):  # the process has ended
             line = commands.read_bytes()
             at_work |= b"raylet" in line and f":{port}".encode() in line
-    return at_work and (folder / "ray_current_cluster").exists()
+    return at_work and (folder / "ray" / "ray_current_cluster").exists()
 
 
 def wait_until(condition, limit_s=120.0):
@@ -336,7 +336,7 @@ def cluster():
     environment = {**os.environ, **token, "PYTHONPATH": str(REPO), "RAY_USAGE_STATS_ENABLED": "0"}
     process = subprocess.Popen(
         [*ray, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
-        + ["--include-dashboard=false", f"--temp-dir={folder}", "--object-store-memory=100000000"]
+        + ["--include-dashboard=false", f"--temp-dir={folder}/ray", "--object-store-memory=100000000"]
         + ["--min-worker-port=20100", "--max-worker-port=20400"],
         env=environment,
         stdout=subprocess.DEVNULL,

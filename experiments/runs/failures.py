@@ -55,15 +55,15 @@ class FailuresFile:
 def read_failures(folder: Path) -> list[Failure]:
     """Return the failures in a run's folder, none where there is no file; broken lines are left out."""
     try:
-        lines = (folder / FILE_NAME).read_text("utf-8").splitlines()
+        lines = (folder / FILE_NAME).read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     found = []
     for line in lines:
         try:
             fields = json.loads(line)
-        except ValueError:
-            continue  # the last line of a run that was killed
+        except (ValueError, RecursionError):
+            continue  # damaged, or the last line of a run that was killed
         if isinstance(fields, dict) and {"scenario_id", "stage", "reason"} <= set(fields):
             found.append(Failure(*(str(fields[name]) for name in ("scenario_id", "stage", "reason"))))
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic, overload
 
 import envs.kernel_cache  # noqa: F401 - finds a place for what is compiled
@@ -35,3 +35,13 @@ def lowest_bit(mask: Any) -> Any:
 @overload(lowest_bit)
 def _compiled_lowest_bit(mask):
     return lambda mask: _trailing_zeros(mask)
+
+
+@njit(cache=True, error_model="numpy")
+def count_bits(mask: Any) -> Any:
+    """Return the number (int64) of members of `mask`, uint64."""
+    n = 0
+    while mask:
+        mask &= mask - np.uint64(1)
+        n += 1
+    return n

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
-from envs.judges.made_up import made_up_fields, made_up_line
+from envs.judges.made_up import made_up, made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet
 from envs.schema import FILE_NAME as SCHEMA
@@ -114,7 +114,7 @@ def plan_population(cfg: DictConfig) -> float:
         rows, (trees, histories), unscored = _planned(cfg, parts, journal)
     failures += unscored
     summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
-    summary |= made_up_fields(judges[0][1], schema)
+    summary |= made_up_fields(made_up(judges[0][1], schema))
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     source = provenance(config, loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}

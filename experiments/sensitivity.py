@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
-from envs.judges.made_up import made_up, made_up_line
+from envs.judges.made_up import made_up, made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from experiments.console.entry_point import entry_point
 from experiments.pages import markdown
@@ -72,7 +72,7 @@ def run(cfg: DictConfig) -> None:
     title = f"What attributes are worth to judge {told.name}{': SIMULATED' if told.simulated else ''}"
     invented = made_up(judge, asked[0].schema)
     about: dict[str, Any] = {"judge": told.name, "judge_is_simulated": told.simulated}
-    _write(folder, rows, found, about | ({"made_up_attributes": list(invented)} if invented else {}))
+    _write(folder, rows, found, about | made_up_fields(invented))
     calls = sum(f.calls for f in found)
     text = sensitivity_page(rows, told.name, told.simulated, len(asked), calls, made_up_line(invented))
     (folder / PAGE).write_text(text, encoding="utf-8")

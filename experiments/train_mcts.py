@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
-from envs.judges.made_up import made_up_fields, made_up_line
+from envs.judges.made_up import made_up, made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, StoredScenarios
 from envs.schema import FILE_NAME as SCHEMA
@@ -146,7 +146,7 @@ def train(cfg: DictConfig) -> float:
     n_failed = failures.n + scenarios.n_unlisted
     simulated = describe(judge).simulated
     summary = figures.summary(n_failed, time.perf_counter() - started, simulated, schema.left_out)
-    summary |= made_up_fields(judge, schema)
+    summary |= made_up_fields(made_up(judge, schema))
     summary["requests"] += begun
     if (panel := planned_panel_figures(judge, stored, folder / TABLE)) is not None:
         summary["panel"] = panel

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, typeof, types
 
-from envs.bit_scan import lowest_bit
+from envs.bit_scan import count_bits, lowest_bit
 from search.core.kernels import (
     FAST,
     FLOATS,
@@ -117,15 +117,6 @@ _MASKS = types.Array(types.uint64, 1, "C")
 
 
 @njit(**FAST)
-def _members(mask):
-    n = 0
-    while mask:
-        mask &= mask - ONE
-        n += 1
-    return n
-
-
-@njit(**FAST)
 def _best_set(tree, tie):
     """Return the row of the best scored set, fewer attributes first; -1 where others tie with it."""
     best = -np.inf
@@ -136,7 +127,7 @@ def _best_set(tree, tie):
     for row in range(tree.totals[NODES]):
         if tree.node[row]["status"] != SCORED or not tree.node[row]["score"] >= best - tie:
             continue
-        asked = _members(tree.node[row]["mask"])
+        asked = count_bits(tree.node[row]["mask"])
         if asked < size:
             chosen, size, tied = row, asked, False
         elif asked == size:
@@ -261,7 +252,7 @@ def plan_on_surfaces(
     """
     at = 0
     for k in range(askable.size):
-        n = _members(askable[k])
+        n = count_bits(askable[k])
         own = SelectionRules(min(rules.budget, n), n, np.uint64(0), askable[k], rules.exploration, False)
         surface = params[starts[k] : starts[k + 1]]
         clear(tree)

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from envs.judges.made_up import made_up_line
+from envs.judges.made_up import made_up_fields, made_up_line
 from experiments.console.entry_point import NothingPlannedError
 from experiments.evaluation.methods.baselines import (
     BEST_STATIC,
@@ -129,7 +129,7 @@ class Report:
         summary = {
             **about,
             "judge_is_simulated": simulated,
-            **({"made_up_attributes": list(invented)} if invented else {}),
+            **made_up_fields(invented),
             "n_test": int(rows["scenario_id"].nunique()),
             "n_profiles": int(rows["profile"].nunique()),
             "model_seeds": sorted(int(seed) for seed in rows["model_seed"].unique()),

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from envs.checking.json_values import with_nulls
+from envs.judges.made_up import made_up_fields
 from experiments.pages import Grid
 from experiments.penguin.models.board_page import board_page
 from experiments.penguin.models.boards import Board, board_cells, corrected_board_grid, refusal_cells
@@ -57,7 +58,7 @@ def write_boards(
         "judge": boards[0].judge,
         "simulated": any(board.simulated for board in boards),
         "published_attributes": boards[0].published,
-        **({"made_up_attributes": list(boards[0].made_up)} if boards[0].made_up else {}),
+        **made_up_fields(boards[0].made_up),
         "protocols": [board.protocol for board in boards],
         "escalated": escalated,
         "n_labels": boards[0].n_labels,

@@ -104,10 +104,10 @@ class RulesDetector:
     ) -> None:
         """Take the content of a YAML file; `place` names it in messages of `UserError`.
 
-        Without a `table` it is the package's. Of another without a `classifier` only clear signs are found.
+        Without a `table` the file `place` is read. A table without a `classifier` finds only clear signs.
         """
         if table is None:
-            table = read_yaml(CRISIS, dict[str, Any], "signals and resources")
+            table = read_yaml(Path(place), dict[str, Any], "signals and resources")
             classifier = classifier or TextClassifier.load(CLASSIFIER)
         self._file: _CrisisFile = validated(table, _CrisisFile, place)
         self._spellings = {slip: word for word in self._file.near for slip in slips(word)}
@@ -135,9 +135,7 @@ class RulesDetector:
         UserError
             one line: file, place, what was found and expected.
         """
-        path = CRISIS if path is None else Path(path)
-        table = read_yaml(path, dict[str, Any], "signals and resources")
-        return cls(table, str(path), TextClassifier.load(CLASSIFIER))
+        return cls(place=str(CRISIS if path is None else path))
 
     def with_classifier(self, classifier: TextClassifier) -> RulesDetector:
         """Return a detector of the same file whose suspicions come from another classifier."""

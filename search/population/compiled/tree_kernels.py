@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numba import njit, typeof, types
 
+from envs.bit_scan import count_bits
 from search.core.kernels import SURFACE
 from search.population.compiled.histories import NONE, ROOT, HistoryRules, People, new_histories
 from search.population.policy_tree import DECLINED
@@ -105,15 +106,6 @@ def _penalty(penalty, asked):
 
 
 @njit(**_FAST)
-def _bit_count(mask):
-    count = 0
-    while mask:
-        mask &= mask - _ONE
-        count += 1
-    return count
-
-
-@njit(**_FAST)
 def _rest_value(h, rules, function, people, node):
     """Return the expected objective of asking the rest of the fallback from `node` on, then stopping."""
     rest = np.uint64(0)
@@ -121,7 +113,7 @@ def _rest_value(h, rules, function, people, node):
     value, here = 0.0, 1.0
     for a in people.fallback:
         bit = _ONE << np.uint64(a)
-        if n_rest + _bit_count(h.asked[node]) < rules.budget and not h.asked[node] & bit:
+        if n_rest + count_bits(h.asked[node]) < rules.budget and not h.asked[node] & bit:
             if rules.dropout > 0.0:
                 value += here * rules.dropout * _asked_value(h, rules, function, people, node, rest, n_rest)
             here *= 1.0 - rules.dropout
@@ -139,7 +131,7 @@ def _asked_value(h, rules, function, people, node, rest, n_rest):
     for way in range(h.start[node], h.start[node] + h.length[node]):
         answered = rest
         while True:  # over all subsets of the rest
-            n_told = _bit_count(answered)
+            n_told = count_bits(answered)
             chance = (1.0 - d) ** n_told * d ** (n_rest - n_told)
             if chance > 0.0:
                 u = h.profile[way]
@@ -169,7 +161,7 @@ def _finish(h, rules, function, people, node):
         _widen(h, value)
     h.stop[node] = value
     h.value[node] = value
-    if _bit_count(h.asked[node]) == rules.budget:
+    if count_bits(h.asked[node]) == rules.budget:
         h.solved[node] = True
     elif weight < rules.few:
         h.value[node] = _rest_value(h, rules, function, people, node)
@@ -224,7 +216,7 @@ def _open(h, rules, function, people, node):
         if value > -np.inf:  # neither unscored nor left at an unscored set
             h.q[row, a] = value
             _widen(h, value)
-    if _bit_count(asked) + 1 == rules.budget:
+    if count_bits(asked) + 1 == rules.budget:
         h.solved[node] = True
     _revalue(h, node)
     return True

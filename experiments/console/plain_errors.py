@@ -46,7 +46,7 @@ def plain(error: BaseException) -> str:
                 return f"{key}: {_value(cause)}"
             case InterpolationResolutionError(full_key=str(key)):
                 why = str(cause.msg or cause).splitlines()[0].removeprefix("KeyError raised while resolving ")
-                return f"{key}: found a reference that leads nowhere ({why}), expected one to a key or variable"
+                return f"{key}: found a reference to nothing ({why}), expected one to a key or variable"
     for pattern, ours in _COMPOSING:
         if found := re.match(pattern, str(error), re.DOTALL):
             return found.expand(ours)

@@ -87,7 +87,8 @@ def calibrate(cfg: DictConfig) -> None:
     notice = (
         f"{len(answers):,} answers, {len(answers) - n_scored:,} of them unscored and left out; "
         f"{len(labels.answers):,} labelled by {len(labels.raters)} raters. Right only where the labelled "
-        f"answers are a random sample of all, and the judge was not tuned on these labels."
+        f"answers are a random sample of all, and the judge was not tuned on these labels. Intervals: "
+        f"{cfg.level:.0%}."
     )
     about = {
         "judge": told.name,
@@ -121,7 +122,7 @@ def _write(
     screen: tuple[list[KeyFact], list[KeyFact]],
     about: dict[str, Any],
 ) -> str:
-    body = "\n".join(f"## {t.title}\n\n{t.note}\n\n{markdown(t)}" for t in tables)
+    body = "\n".join("\n\n".join(filter(None, (f"## {t.title}", t.note, markdown(t)))) for t in tables)
     text = f"# {title}\n\n{notice}\n\n{body}"
     (folder / TABLE).write_text(text, encoding="utf-8")
     (folder / PAGE).write_text(page(title, (), notice, tables, *screen, TERMS), encoding="utf-8")

@@ -168,6 +168,8 @@ at("levels").addEventListener("submit", (event) => {
 });
 at("back").addEventListener("click", back);
 
+addEventListener("hashchange", () => location.reload()); // another rater's link in the same tab
+
 try {
   rubric = await call("/v1/rubric");
   at("dimensions").replaceChildren(...rubric.map(field));

@@ -148,6 +148,19 @@ def test_nothing_sticks_out_and_the_rubric_is_the_judges(page, tmp_path, dark, w
 
 
 @browser
+def test_another_raters_link_in_the_same_tab_is_the_other_rater(page, tmp_path):
+    with page_of(tmp_path) as url:
+        page.open(f"{url}/#{KEYS['anna']}", ready=READY)
+        page.open(
+            f"{url}/#{KEYS['ben']}",
+            ready=f"{READY} && document.getElementById('progress').textContent.startsWith('ben:')",
+        )
+        pressed(page, "1", "2", "3", "Enter")
+        page.until("document.getElementById('progress').textContent === 'ben: 1 of 8 labelled'")
+    assert as_calibrate_reads(tmp_path).raters == ["ben"]
+
+
+@browser
 def test_a_link_without_a_key_shows_nobody(page, tmp_path):
     with page_of(tmp_path) as url:
         page.open(url + "/", ready="document.getElementById('status').className === 'failed'")

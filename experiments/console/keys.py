@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from types import UnionType
@@ -186,10 +187,30 @@ def find_class(path: str, place: str) -> Any:
     try:
         found = _locate(path)
     except (ImportError, ValueError) as error:
-        raise UserError(f"{place}._target_: {' '.join(str(error).split())}") from None
+        why = _why_not_found(path, error.__cause__)
+        raise UserError(
+            f"{place}._target_: found {path!r}, expected a class or a function, such as my_pkg.MyClass; {why}"
+        ) from None
     if not callable(found):
         raise UserError(f"{place}._target_: {path} is not callable, expected a class or a function")
     return found
+
+
+def _why_not_found(path: str, cause: BaseException | None) -> str:
+    """Return at which name of the dotted `path` the search for it ended, `cause` being Python's error."""
+    match cause:
+        case None:
+            return "a name between two dots is empty"
+        case ModuleNotFoundError(name=str(module)) if f"{path}.".startswith(f"{module}."):
+            place, _, name = module.rpartition(".")
+            if not place:
+                return f"no module {name} is installed or in the working folder"
+            near = difflib.get_close_matches(name, dir(sys.modules[place]), 1)
+            return f"{place} has no {name}" + (f", the nearest is {place}.{near[0]}" if near else "")
+        case AttributeError(name=str(name)):
+            return f"what is before .{name} has no such part"
+        case _:
+            return f"its module cannot be imported: {type(cause).__name__}: {cause}"
 
 
 def _accepted_without_class(place: str) -> frozenset[str]:

@@ -184,9 +184,10 @@ def interpreted_rate(simulations: int, seed: int) -> float:
 def table(rates: Sequence[Rate], interpreted: float) -> Table:
     """Return the rates as a table; ratios against the interpreted kernels of the same run."""
     found = Table(
-        title="Simulations a second of search=mcts, one core", box=box.SIMPLE_HEAD, title_justify="left"
-    )
-    for name in ("n, budget", "search", "measured"):
+        title="Simulations a second of search=mcts, one core", box=box.SIMPLE_HEAD, title_justify="left",
+        show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),  # the widest row has to fit into 80 columns
+    )  # fmt: skip
+    for name in ("n, k", "search", "measured"):
         found.add_column(name, no_wrap=True)
     for name in ("simulations", "M/s", "target", "x Py", "B/edge"):
         found.add_column(name, justify="right", no_wrap=True)

@@ -28,7 +28,7 @@ from experiments.runs import build
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
 from experiments.runs.provenance import config_dict
-from experiments.runs.terminal import files_table
+from experiments.runs.summary import files_table
 from experiments.runs.tracking import FailSafe, Tracker
 from search.rollouts import Parallel
 

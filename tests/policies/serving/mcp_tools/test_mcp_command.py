@@ -119,7 +119,7 @@ def test_on_a_port(mode, address):
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_forms_on_a_port(mode, address):
-    """Of both revisions: the older one needs a channel back to the client, which a stateless server has not."""
+    """In the older revision the server asks its client, which a stateless server cannot."""
     asked = []
 
     async def skips(context, params):

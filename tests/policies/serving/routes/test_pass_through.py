@@ -99,7 +99,7 @@ def test_a_program_never_gets_a_question(asking, name):
 @pytest.mark.parametrize(
     "text",
     [
-        f"### Task:\nSuggest 3-5 follow-up questions\n### Chat History:\n<chat_history>{QUERY}</chat_history>",
+        f"### Task:\nSuggest 3-5 follow-up questions\n<chat_history>{QUERY}</chat_history>",
         f"### Task:\nGenerate 1-3 broad tags\n<chat_history>\nUSER: {QUERY}\n</chat_history>",
         f"An administrator's own words: sum this up. <chat_history>{QUERY}</chat_history>",
         f"Provide a concise, 5-word-or-less title for the conversation, in title case.\n{QUERY}",

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -16,11 +18,35 @@ from envs.llm.endpoint import Endpoint
 
 CONNECT_S = 3.0
 """Seconds to open a connection; a wrong URL is told after as many tries as `repetition` makes."""
+A_POOL = 16
+"""Requests that share a client: its pool looks through its connections whenever a request begins or ends."""
 PROBE_S = 1.5
 """Seconds for one more look at where none was opened: time for a packet that is sent again after one."""
 AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
 """Option of the package: hand out the answer with its headers, not what it holds."""
 _UNANSWERED = ("ConnectError", "ConnectTimeout")
+
+
+class Clients:
+    """Clients of one endpoint, as many as its requests under way need; used on one loop."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.first = make_client(endpoint)
+        self._clients, self._under_way = [self.first], [0]
+
+    @contextmanager
+    def one(self) -> Iterator[openai.AsyncOpenAI]:
+        """Hand out a client for one request."""
+        place = next((n for n, busy in enumerate(self._under_way) if busy < A_POOL), len(self._under_way))
+        if place == len(self._under_way):
+            self._clients.append(make_client(self._endpoint))
+            self._under_way.append(0)
+        self._under_way[place] += 1
+        try:
+            yield self._clients[place]
+        finally:
+            self._under_way[place] -= 1
 
 
 def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:

@@ -21,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from envs import Attribute, Scenario, Schema, UserError
+from envs import Attribute, Scenario, Schema
 from envs.judges.protocol import ManySurfaces
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled

@@ -19,7 +19,7 @@ from envs.llm.endpoint import Endpoint
 CONNECT_S = 3.0
 """Seconds to open a connection; a wrong URL is told after as many tries as `repetition` makes."""
 A_POOL = 16
-"""Requests that share a client: its pool looks at all of its connections whenever a request begins or ends."""
+"""Requests that share a client: at each one that begins or ends its pool looks at all of its connections."""
 PROBE_S = 1.5
 """Seconds for one more look at where none was opened: time for a packet that is sent again after one."""
 AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}

@@ -21,8 +21,10 @@ from experiments.judging.labels import Labels, join, read_labels
 from experiments.judging.ratings import cost, rate_all
 from experiments.pages import Grid, KeyFact, markdown, page
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict, part_provenance, versions
+from experiments.stats import check_level
 
 PAGE, TABLE, FIGURES, FAILURES = "calibration.html", "calibration.md", "calibration.json", "failures.jsonl"
 
@@ -44,10 +46,8 @@ def prepare(cfg: DictConfig) -> _CalibrationParts:
     UserError
         a mistake in the configuration or a file, or a judge that rates no answers.
     """
-    if not 0.0 < cfg.level < 1.0:
-        raise UserError(f"level: found {cfg.level}, expected a number between 0 and 1")
-    if cfg.samples < 1:
-        raise UserError(f"samples: found {cfg.samples}, expected an integer >= 1")
+    check_level(cfg.level)
+    check_counts(cfg, "samples")
     loaded = build.build_scenarios(cfg).scenarios
     judge = build.build_judge(cfg)
     if describe(judge).rate is None:

@@ -111,7 +111,9 @@ class CommandLine:
 
     def __init__(self, hydra: Hydra, config_name: str, overrides: Sequence[str], multirun: bool) -> None:
         self.hydra = hydra
-        self._members = functools.cache(hydra.config_loader.get_group_options)
+        # The loader's own method copies all that Hydra knows at each call.
+        loader: Any = hydra.config_loader
+        self._members = functools.cache(loader.repository.get_group_options)
         self.config_name = config_name
         self.overrides = self._parsed(overrides)
         mode = [o.value() for o in self.overrides if o.key_or_group == "hydra.mode"]

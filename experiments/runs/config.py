@@ -261,6 +261,15 @@ def budget_of(cfg: DictConfig) -> int:
     return budget
 
 
+def check_counts(cfg: DictConfig, *names: str, least: int = 1) -> None:
+    """Raise `UserError` where one of the numbers `names` is below `least`; null is no number."""
+    from envs import UserError
+
+    for name in names:
+        if cfg[name] is not None and cfg[name] < least:
+            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= {least}")
+
+
 def with_budget(cfg: DictConfig) -> DictConfig:
     """Return `cfg` with the budget that it runs with, where it has that key."""
     found = cfg.copy()

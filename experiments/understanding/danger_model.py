@@ -63,9 +63,7 @@ def danger_classifier(sentences: Iterable[WrittenDanger], replies: Iterable[Writ
     """
     label = {True: ACUTE, False: "calm"}
     sentences = list(sentences)
-    examples = [
-        Example(s.text, label[s.acute], SENSITIVE if s.kind == "reply" else None) for s in sentences
-    ]
+    examples = [Example(s.text, label[s.acute], SENSITIVE if s.kind == "reply" else None) for s in sentences]
     examples += [
         Example(s.text, label[s.acute], SENSITIVE, weight=_ALSO) for s in sentences if s.kind in _SELF
     ]
@@ -74,12 +72,12 @@ def danger_classifier(sentences: Iterable[WrittenDanger], replies: Iterable[Writ
     told = [r for r in replies if r.attribute in sensitive and r.kind in answers]
     everyday = [r for r in replies if r.attribute not in sensitive or r.kind not in answers]
     weight = _REPLIES * (_COUNTED / max(len(everyday), 1)) ** 0.5 / max(len(everyday), 1)
-    for weight, some in (
+    for each, some in (
         (weight, everyday),
         (_TOLD, [r for r in told if r.level is not None and r.level not in _GRAVE]),
     ):
         examples += [
-            Example(r.text, "calm", SENSITIVE if r.attribute in sensitive else None, weight=weight)
+            Example(r.text, "calm", SENSITIVE if r.attribute in sensitive else None, weight=each)
             for r in some
         ]
     return fit_classifier(examples, OPTIONS)

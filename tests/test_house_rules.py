@@ -98,6 +98,7 @@ ONLY_IN = {
     "inspect_ai": ("experiments/penguin/inspect_tasks/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
+FORBIDDEN_MODULES |= {"ppi_py"}  # importing it silences every warning of the process
 CALLS_FORBIDDEN = {"eval", "exec", "builtins.eval", "builtins.exec"}
 CATCH_ALLS = {"everything", "Exception", "BaseException"}
 GENERATORS = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "PCG64DXSM", "Philox"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from types import UnionType
@@ -19,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from envs import UserError
+from experiments.console.plain_errors import why_not_found
 from experiments.judging.panel_members import write_out_members
 from experiments.runs.config import FREE, budget_of
 
@@ -187,30 +187,13 @@ def find_class(path: str, place: str) -> Any:
     try:
         found = _locate(path)
     except (ImportError, ValueError) as error:
-        why = _why_not_found(path, error.__cause__)
+        why = why_not_found(path, error.__cause__)
         raise UserError(
             f"{place}._target_: found {path!r}, expected a class or a function, such as my_pkg.MyClass; {why}"
         ) from None
     if not callable(found):
         raise UserError(f"{place}._target_: {path} is not callable, expected a class or a function")
     return found
-
-
-def _why_not_found(path: str, cause: BaseException | None) -> str:
-    """Return at which name of the dotted `path` the search for it ended, `cause` being Python's error."""
-    match cause:
-        case None:
-            return "a name between two dots is empty"
-        case ModuleNotFoundError(name=str(module)) if f"{path}.".startswith(f"{module}."):
-            place, _, name = module.rpartition(".")
-            if not place:
-                return f"no module {name} is installed or in the working folder"
-            near = difflib.get_close_matches(name, dir(sys.modules[place]), 1)
-            return f"{place} has no {name}" + (f", the nearest is {place}.{near[0]}" if near else "")
-        case AttributeError(name=str(name)):
-            return f"what is before .{name} has no such part"
-        case _:
-            return f"its module cannot be imported: {type(cause).__name__}: {cause}"
 
 
 def _accepted_without_class(place: str) -> frozenset[str]:

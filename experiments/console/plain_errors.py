@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -104,3 +105,20 @@ def _value(error: ValidationError) -> str:
         if match := re.match(pattern, str(error.msg or error), re.DOTALL):
             return f"found {match['found'] or 'null'}, expected {expected}"
     return one_line(error)
+
+
+def why_not_found(path: str, cause: BaseException | None) -> str:
+    """Return at which name of the dotted `path` the search for it ended, `cause` being Python's error."""
+    match cause:
+        case None:
+            return "a name between two dots is empty"
+        case ModuleNotFoundError(name=str(module)) if f"{path}.".startswith(f"{module}."):
+            place, _, name = module.rpartition(".")
+            if not place:
+                return f"no module {name} is installed or in the working folder"
+            near = difflib.get_close_matches(name, dir(sys.modules[place]), 1)
+            return f"{place} has no {name}" + (f", the nearest is {place}.{near[0]}" if near else "")
+        case AttributeError(name=str(name)):
+            return f"what is before .{name} has no such part"
+        case _:
+            return f"its module cannot be imported: {type(cause).__name__}: {cause}"

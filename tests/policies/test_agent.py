@@ -293,10 +293,10 @@ def test_another_process_goes_on(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dozens_of_conversations_in_threads_that_share_a_memory():
+def test_hundreds_of_conversations_in_threads_that_share_a_memory():
     """Each turn through JSON; every conversation ends as it does alone."""
     server = Agent.load()
-    queries = [f"Should I take the loan from my brother, offer {i}? I'm {20 + i % 60}." for i in range(48)]
+    queries = [f"Should I take the loan from my brother, offer {i}? I'm {20 + i % 60}." for i in range(200)]
 
     def hold(query):
         one = server.new()

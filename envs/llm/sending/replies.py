@@ -82,7 +82,7 @@ def _reason(reply: ModelReply) -> str | None:
 
 @functools.lru_cache(maxsize=4)
 def _parsed(text: str) -> Any:
-    """Return what an answer holds, for nobody to change; with log probabilities it is long and read often."""
+    """Return what an answer holds, for nobody to change: log probabilities are long, and read often."""
     return json.loads(text)
 
 

@@ -226,6 +226,19 @@ def test_a_limit_keeps_what_was_paid_for(command, home, tmp_path):
         assert server.seen.requests == found["n_evaluations"] + found["n_searched"]
 
 
+@pytest.mark.parametrize("place", ["chat", "users"])
+def test_a_limit_of_another_model_holds_over_sessions(place, command, home, tmp_path):
+    with ScriptedServer(Script(says()), keep_bodies=True) as server:
+        model = ("=openai", ".model=M", f".base_url={server.url}", ".cache=c.sqlite", ".max_in_flight=2")
+        keys = (*common(home), *(f"{place}{key}" for key in model), "resume=true")
+        for most in (5, 5, 8):
+            done = command(*keys, f"{place}.max_requests={most}", module=EVALUATE)
+            assert_one_line(done, 3)
+            assert f"{place}.max_requests={most}: reached" in done.err
+            assert sum(body["model"] == "M" for body in server.seen.bodies) == most
+    assert sum(row["requests"] for row in json.loads((tmp_path / f"out/spent_{place}.json").read_text())) == 8
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_paid_for(command, home, tmp_path):
     with ScriptedServer(Script(says(), latency_s=0.2)) as slow:  # so that there is something to interrupt

@@ -148,8 +148,8 @@ def test_errors_cluster_by_person_and_no_reply_of_the_model_is_kept(tmp_path):
     found = metrics(log)
     assert (found["mean"], len(told), len(rated)) == (3.0, 4, 4)
     assert found["stderr"] > 1.2 * np.std([4, 2, 4, 2], ddof=1) / 2  # there are two people, not four
-    _, told, rated = run(tmp_path, rule, known_under(people, FREE, 4, None), people)
-    assert (len(told), len(rated)) == (4, 0)  # the judge's are in its cache, which has the model's name
+    _, told, _ = run(tmp_path, rule, known_under(people, FREE, 4, None), people)
+    assert len(told) == 4  # no reply of a model that may have changed is taken from a cache
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_a_sample_that_failed_is_named_and_no_zero_and_batches_are_not_the_judge
     assert [str(sample.id) for sample in log.samples if sample.error] == [PEOPLE[1].id]
     assert (log.results.total_samples, log.results.completed_samples) == (3, 2)
     assert metrics(log)["mean"] == 4.0
-    assert len(rated) == 2  # the third one's verdict cannot be read
+    assert not any("Question 1?" in text for text in rated)
 
 
 def test_an_endpoint_that_is_down_is_given_up(tmp_path):

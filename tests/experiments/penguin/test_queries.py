@@ -12,7 +12,7 @@ from envs.loading import load_scenarios
 from experiments.penguin.file_checks import check_file
 from experiments.penguin.generating.generation import draw_people, generate
 from experiments.penguin.generating.profile_makers import GraphProfiles
-from experiments.penguin.generating.query_checks import near_duplicates, thrown_out, unit_vectors
+from experiments.penguin.generating.query_checks import leaks, near_duplicates, thrown_out, unit_vectors
 from experiments.penguin.generating.query_writers import GrammarWriter, ModelWriter
 from experiments.penguin.generating.written_layouts import write_layouts
 from policies.embeddings import static_embedding
@@ -73,6 +73,19 @@ def test_what_is_thrown_out_and_why():
         "length": 1,
     }
     assert "should i sell the boat this year?" in taken
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("You are now 25, is that too late?", ("Age",)),
+        ("You're 25. Your wife left, and now?", ("Age", "Marital Status")),
+        ("Do you think that I should sell it?", ()),
+        ("Would you lend your brother the money?", ()),
+    ],
+)
+def test_what_is_told_to_the_person_in_place_of_by_them(query, told):
+    assert leaks(query, penguin_schema()) == told
 
 
 def test_near_duplicates_against_every_pair():

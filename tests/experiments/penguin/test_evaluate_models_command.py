@@ -183,6 +183,11 @@ def test_unscored_is_no_number(command, home, tmp_path):
     assert row.split(" | ")[2] == "-"
     assert row.endswith("| 4 of 4 |")
     assert "nan" not in text.lower().replace("finance", "").split()
+    replayed = ("judge=replay", "judge.cache=c.sqlite", "judge.mode=direct", "output_dir=replayed")
+    done = command(*common(home), *replayed, *reader, module=EVALUATE)  # without any server, refusals too
+    assert (done.code, done.err) == (0, "")
+    assert results(tmp_path, "replayed").equals(rows)
+    assert summary(tmp_path / "replayed")["unscored"] == found["unscored"]
 
 
 def test_nothing_scored_is_no_report(command, home, tmp_path):

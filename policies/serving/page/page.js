@@ -30,10 +30,9 @@ function entry(kind, speaker) {
   return item;
 }
 
-// The end of what is new, as long as its beginning can be seen too. Help is there at once.
+// The end of what is new, as long as its beginning can be seen too.
 function shown(item) {
-  const behavior = item.classList.contains("escalate") ? "instant" : "auto";
-  item.scrollIntoView({ behavior, block: item.offsetHeight + 24 < at("chat").clientHeight ? "end" : "start" });
+  item.scrollIntoView({ block: item.offsetHeight + 24 < at("chat").clientHeight ? "end" : "start" });
 }
 
 function contact(text) {
@@ -60,11 +59,16 @@ function prose(text) {
   });
 }
 
+// "0800 1 or 0800 2" is two numbers, "call or text 1" is one.
+function contacts(text) {
+  return text.split(/(?<=\d)( or )(?=[+\d])/).map((part) => (part === " or " ? part : contact(part)));
+}
+
 function places(resources) {
   const list = make("ul", "places");
   for (const { where, name, contact: how } of resources || []) {
     const item = make("li", "", `${where}: ${name}, `);
-    item.append(contact(how));
+    item.append(...contacts(how));
     list.append(item);
   }
   return list;
@@ -135,13 +139,13 @@ function showState() {
 }
 
 function failed(text) {
-  const item = entry("assistant failed", "Something went wrong");
+  const item = entry("assistant failed", "No answer came");
   const again = make("button", "", "Try again");
   again.type = "button";
   again.addEventListener("click", () => { item.remove(); ask(); });
   item.append(make("p", "said", text), again);
   shown(item);
-  at("status").textContent = text;
+  at("status").textContent = "";
 }
 
 function headers() {

@@ -21,13 +21,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from envs import Attribute, Scenario, Schema, UserError
+from envs import Attribute, Scenario, Schema
 from envs.judges.protocol import ManySurfaces
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from experiments.benchmarks import peers, pomcp
 from experiments.benchmarks.environment_rates import environment_rates, environment_table
 from experiments.console.entry_point import entry_point
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.core.tree import Tree
@@ -230,9 +231,8 @@ def table(rates: Sequence[Rate]) -> Table:
 
 def benchmark(cfg: DictConfig) -> None:
     """Measure, print, and write `benchmark.json` into the output folder."""
-    for key, low in (("simulations", 1000), ("repeats", 1)):
-        if cfg[key] < low:
-            raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
+    check_counts(cfg, "simulations", least=1000)
+    check_counts(cfg, "repeats")
     folder = start_run(cfg)
     rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
     console = Console()

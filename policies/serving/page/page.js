@@ -30,9 +30,10 @@ function entry(kind, speaker) {
   return item;
 }
 
-// The end of what is new, as long as its beginning can be seen too.
+// The end of what is new, as long as its beginning can be seen too. Help is there at once.
 function shown(item) {
-  item.scrollIntoView({ block: item.offsetHeight + 24 < at("chat").clientHeight ? "end" : "start" });
+  const behavior = item.classList.contains("escalate") ? "instant" : "auto";
+  item.scrollIntoView({ behavior, block: item.offsetHeight + 24 < at("chat").clientHeight ? "end" : "start" });
 }
 
 function contact(text) {
@@ -49,6 +50,14 @@ function contact(text) {
   if (address) link.target = "_blank";
   strong.append(link);
   return strong;
+}
+
+// A model's answer: of its Markdown what is bold and what is a heading, as elements; all else as it was written.
+function prose(text) {
+  return text.split(/(\*\*[^*\n]+\*\*|^#{1,6} .+$)/m).filter(Boolean).map((part) => {
+    const words = /^\*\*([^*\n]+)\*\*$|^#{1,6} (.+)$/.exec(part);
+    return words ? make("strong", "", (words[1] ?? words[2]).replaceAll("**", "")) : part;
+  });
 }
 
 function places(resources) {
@@ -186,7 +195,7 @@ async function ask() {
       text += piece.choices?.[0]?.delta?.content || "";
       if (["pass", "answer"].includes(turn.kind) && text) {
         if (!item) { item = entry("assistant", "Answer"); said = make("p", "said"); item.append(said); }
-        said.textContent = text;
+        said.replaceChildren(...prose(text));
         shown(item);
       }
     }

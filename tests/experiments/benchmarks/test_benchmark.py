@@ -1,6 +1,9 @@
 """The benchmark of the search measures what it says, with the other engines where they are installed."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from experiments import benchmark
 from experiments.benchmarks import peers
@@ -33,3 +36,17 @@ def test_other_engines_are_compared_in_pairs(problems):
         assert rate.name.startswith(tuple(peers.NAMES.values()))
         assert len(rate.ratios) == 2
         assert min(rate.per_second, *rate.ratios) > 0
+
+
+def test_the_widest_row_is_shown_whole_in_80_columns():
+    hows = (benchmark.IN_ONE_CALL, benchmark.NEW_JUDGE, "whole search")
+    rates = [
+        benchmark.Rate(60, 10, 1_000_000, search, how, 1, 12_340_000, 11_000_000, 123.4)
+        for search in benchmark.SEARCHES
+        for how in hows
+    ]
+    console = Console(width=80, file=io.StringIO())
+    console.print(benchmark.table(rates))
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert shown.count("12.34") == len(rates)

@@ -87,16 +87,9 @@ def disclosure_classifier(
         kept = np.flatnonzero((answers > 0) | ((answers == 0) & (rng.random(len(replies)) < _OTHER_REPLIES)))
         matrix = _stacked([rows, reply_rows[kept]])
         labels = np.concatenate([label, answers[kept] > 0])
-        weights = _shares(label, hit, owner)
         plain = np.array([name in own for own in in_replies])[kept]
         of_replies = np.where(answers[kept] == 0, 1.0, answers[kept]) * np.where(plain, 1.0, _REPLY)
-        model = LogisticRegression(
-            C=_INVERSE_REGULARISATION, solver="liblinear", dual=True, max_iter=500, random_state=0
-        )
-        model.fit(matrix, labels, np.concatenate([weights, of_replies]))
-        weights = _likeliest(label, hit, owner, model.decision_function(rows))
-        model.fit(matrix, labels, np.concatenate([weights, of_replies]))
-        columns.append((model.coef_[0], model.intercept_[0]))
+        columns.append(_fit(matrix, labels, of_replies, label, hit, owner))
     return TextClassifier(
         classes=schema.names,
         subjects=(),
@@ -104,6 +97,24 @@ def disclosure_classifier(
         dense=np.zeros((1, 0, len(schema)), np.float16),
         intercept=np.array([[intercept for _, intercept in columns]], np.float32),
     )
+
+
+def _fit(
+    matrix: scipy.sparse.csr_array,
+    labels: np.ndarray,
+    of_replies: np.ndarray,
+    label: np.ndarray,
+    hit: np.ndarray,
+    owner: np.ndarray,
+) -> tuple[np.ndarray, float]:
+    """Return (float64[buckets], intercept): all sentences of a message share it first, then the likeliest."""
+    model = LogisticRegression(
+        C=_INVERSE_REGULARISATION, solver="liblinear", dual=True, max_iter=500, random_state=0
+    )
+    model.fit(matrix, labels, np.concatenate([_shares(label, hit, owner), of_replies]))
+    weights = _likeliest(label, hit, owner, model.decision_function(matrix)[: len(owner)])
+    model.fit(matrix, labels, np.concatenate([weights, of_replies]))
+    return model.coef_[0], model.intercept_[0]
 
 
 def _answers(reply: WrittenReply, name: str, found: Mapping[str, object]) -> float:

@@ -116,14 +116,15 @@ def _of_attributes(reply: WrittenReply, schema: Schema, rng: np.random.Generator
             yield example(str(name), "no", 3 / 8)
     elif KINDS[reply.kind] == "answer":
         yield example(reply.attribute, "yes")
-        yield from elsewhere([name for name in schema.names if not _near(name, reply.attribute)], 0.5)
+        yield from elsewhere([name for name in schema.names if not are_near(name, reply.attribute)], 0.5)
     else:
         yield example(reply.attribute, "no")
         if reply.kind in ("off_topic", "evasive"):
             yield from elsewhere([name for name in schema.names if name != reply.attribute], 0.4)
 
 
-def _near(one: str, other: str) -> bool:
+def are_near(one: str, other: str) -> bool:
+    """Tell whether an answer about one attribute often tells of the other."""
     return any(one in group and other in group for group in _NEAR)
 
 

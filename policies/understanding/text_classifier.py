@@ -27,7 +27,7 @@ from policies.understanding.reading import LONGEST
 
 DATA = Path(__file__).parent / "data"
 """The coefficients, the rules and the sentences that ship with the package."""
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]")
 _CHARS = (2, 3, 4, 5)
 _PRIME = np.uint64(0x100000001B3)
 _LAST = 16
@@ -117,11 +117,11 @@ def ngrams(text: str, about: str | None, cues: Sequence[str], buckets: int) -> t
     """
     kinds = [*_hashes(text)]
     if cues:
-        kinds.append(_unique(_hashed([f"@{cue}" for cue in cues])))
+        kinds.append(_unique(hashed([f"@{cue}" for cue in cues])))
     weights = np.concatenate([np.full(len(kind), 1 / np.sqrt(len(kind))) for kind in kinds])
     found = np.concatenate(kinds)
     if about is not None:
-        crossed = _mixed(found + _hashed([about]) * _PRIME)
+        crossed = mixed(found + hashed([about]) * _PRIME)
         found, weights = np.concatenate([found, crossed]), np.concatenate([weights, weights])
     return (found & np.uint64(buckets - 1)).astype(np.int64), weights
 
@@ -130,11 +130,11 @@ def ngrams(text: str, about: str | None, cues: Sequence[str], buckets: int) -> t
 def _hashes(text: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (uint64[W], uint64[C]), the distinct hashes of a text's words and of its characters."""
     plain = re.sub(r"\d", "0", folded(text))
-    words = _hashed(["<", *_WORD.findall(plain), ">"])
+    words = hashed(["<", *WORD.findall(plain), ">"])
     chars = np.frombuffer(f" {plain} ".encode("utf-32-le"), "<u4").astype(np.uint64)
     return (
         _unique(np.concatenate([words[1:-1], words[:-1] * _PRIME + words[1:]])),
-        _unique(np.concatenate([_rolled(chars, n) for n in _CHARS])),
+        _unique(np.concatenate([rolled(chars, n) for n in _CHARS])),
     )
 
 
@@ -163,11 +163,12 @@ def straight(text: str) -> str:
     return re.sub("[\u2018\u2019\u02bc`]", "'", unicodedata.normalize("NFKC", text))
 
 
-def _hashed(words: Sequence[str]) -> np.ndarray:
+def hashed(words: Sequence[str]) -> np.ndarray:
+    """Return uint64[len(words)], a hash of each."""
     return np.array([zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in words], np.uint64)
 
 
-def _rolled(chars: np.ndarray, n: int) -> np.ndarray:
+def rolled(chars: np.ndarray, n: int) -> np.ndarray:
     """Return uint64[len(chars) - n + 1], a hash of each n characters in turn."""
     if len(chars) < n:
         return np.zeros(0, np.uint64)
@@ -179,11 +180,11 @@ def _rolled(chars: np.ndarray, n: int) -> np.ndarray:
 
 def _unique(hashes: np.ndarray) -> np.ndarray:
     """Return the distinct hashes, mixed, in order; faster here than `numpy.unique`."""
-    mixed = np.sort(_mixed(hashes))
-    return mixed[np.concatenate([[True], mixed[1:] != mixed[:-1]])] if len(mixed) else mixed
+    found = np.sort(mixed(hashes))
+    return found[np.concatenate([[True], found[1:] != found[:-1]])] if len(found) else found
 
 
-def _mixed(hashes: np.ndarray) -> np.ndarray:
+def mixed(hashes: np.ndarray) -> np.ndarray:
     """Return the hashes with every bit depending on every bit (the finaliser of SplitMix64)."""
     mixed = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

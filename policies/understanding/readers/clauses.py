@@ -41,7 +41,7 @@ _OVER = re.compile(
 _LONG_AGO = re.compile(
     r"[^,.;]{0,30}\b(?:years|decades) (?:ago|back)\b|[^,.;]{0,20}\bas a (?:kid|child|teen)"
 )
-_ASKING = re.compile(
+ASKING = re.compile(
     r"\W*(?:so |and |but |ok |well )?(?:what|how|why|when|where|which|who|is|are|can|could|should|do|"
     r"does|did|will|would|am|was|were|has|any|tips|ways|advice)\b"
 )
@@ -92,7 +92,7 @@ def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -
         own = max((m.end() for m in SELF.finditer(clause)), default=-1)
         if third > own:
             return False
-        if not asked and (_ASKING.match(sentence) or not _speaks_of_self(sentence, start)):
+        if not asked and (ASKING.match(sentence) or not _speaks_of_self(sentence, start)):
             return False
     return past or not (_OVER.search(clause) or _LONG_AGO.match(sentence[end:]))
 

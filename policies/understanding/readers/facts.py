@@ -24,6 +24,11 @@ _BEFORE = 120
 _SENTENCE = re.compile(r"[^.!?;\n\u2026]+(?:\.(?=\w)[^.!?;\n\u2026]+)*")
 
 
+def sentences(text: str) -> list[str]:
+    """Return the sentences of `text` that say anything."""
+    return [match[0].strip() for match in _SENTENCE.finditer(text) if match[0].strip()]
+
+
 class Fact(NamedTuple):
     """A match: where its words stand, the level they name, the quantity; `several`: more than one word."""
 

@@ -48,15 +48,20 @@ class LevelClassifier:
         """Read the coefficients that ship with the package."""
         return cls(TextClassifier.load(LEVELS))
 
+    def knows(self, attribute: Attribute) -> bool:
+        """Tell whether it was trained on `attribute` with the levels that this one has."""
+        names = {level for _, level in self._columns.get(attribute.name, [])}
+        return names == {OPEN, *(level.name for level in attribute.levels)}
+
     def level(self, text: str, attribute: Attribute, said: str | None = None) -> str | None:
         """Return the level of `attribute` that `text`, an answer about it, surely means; None for none.
 
         `said`: the level that the patterns of the schema read.
         """
-        columns = self._columns.get(attribute.name, [])
-        names = [level for _, level in columns]
-        if set(names) != {OPEN, *(level.name for level in attribute.levels)}:
+        if not self.knows(attribute):
             return said
+        columns = self._columns[attribute.name]
+        names = [level for _, level in columns]
         logits = self._classifier.logits(text)[[column for column, _ in columns]]
         logits[names.index(OPEN)] -= self.open_less
         if said is not None:

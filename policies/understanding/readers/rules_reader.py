@@ -20,6 +20,7 @@ from envs.schema import is_missing
 from envs.schema.attribute import Attribute
 from policies.understanding.readers.amounts import amount
 from policies.understanding.readers.corrections import correction, marked
+from policies.understanding.readers.disclosures import DisclosureClassifier, default_disclosures
 from policies.understanding.readers.facts import facts
 from policies.understanding.readers.intents import IntentClassifier, default_intents
 from policies.understanding.readers.levels import LevelClassifier, default_levels
@@ -58,6 +59,7 @@ class RulesReader:
         self._file = validated(read_yaml(path, dict[str, Any], "patterns"), _ReadingFile, str(path))
         self._own_intents: IntentClassifier | None = None
         self._own_levels: LevelClassifier | None = None
+        self._own_disclosures: DisclosureClassifier | None = None
 
     def with_intents(self, intents: IntentClassifier) -> RulesReader:
         """Return a reader with the same phrases and other classifiers."""
@@ -70,6 +72,16 @@ class RulesReader:
         other = copy.copy(self)
         other._own_levels = levels
         return other
+
+    def with_disclosures(self, disclosures: DisclosureClassifier) -> RulesReader:
+        """Return a reader with the same phrases and another classifier of what unasked messages tell of."""
+        other = copy.copy(self)
+        other._own_disclosures = disclosures
+        return other
+
+    @property
+    def _disclosures(self) -> DisclosureClassifier:
+        return self._own_disclosures or default_disclosures()
 
     @property
     def _levels(self) -> LevelClassifier:
@@ -95,7 +107,9 @@ class RulesReader:
         if corrected is not None:
             found = {**facts(text, schema), **dict([corrected])}
             return Reading(_ordered(found, schema), "correct")
-        if asked is not None:
+        if asked is None:
+            found = self._disclosures.weighed(text, schema, found, self._levels)
+        else:
             told = self._told(text, schema.attributes[schema.index(asked)], found, kinds)
             value = found.pop(asked, Value(text.strip()))
             if told:

@@ -22,6 +22,7 @@ from experiments.judging.answer_files import AnswerSet, read_answers
 from experiments.judging.panel_figures import panel_figures, panel_lines
 from experiments.judging.ratings import DIMENSIONS, RatedAnswer, RatingJournal, as_table, cost, run, tasks
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress, booked, keep_books
 from experiments.runs.provenance import config_dict, fingerprint, part_provenance, versions
@@ -45,8 +46,7 @@ def prepare(cfg: DictConfig) -> _RateParts:
     UserError
         a mistake in the configuration or a file.
     """
-    if cfg.samples < 1:
-        raise UserError(f"samples: found {cfg.samples}, expected an integer >= 1")
+    check_counts(cfg, "samples")
     loaded = build.build_scenarios(cfg)
     judge = build.build_judge(cfg)
     if describe(judge).rate is None:

@@ -11,16 +11,7 @@ from typing import Any, Literal
 
 from envs.checking.json_values import object_schema
 from envs.judges.llm.verdict_markup import COLUMN, flattened
-from envs.judges.llm.verdict_words import (
-    DIMENSIONS,
-    LEVEL_WORD,
-    NAME,
-    NUMBERS,
-    OF,
-    OR,
-    STARS,
-    level_at,
-)
+from envs.judges.llm.verdict_words import DIMENSIONS, LEVEL_WORD, NAME, NUMBERS, OF, OR, STARS, level_at
 from envs.judges.protocol import Score
 from envs.llm.messages import TokenChoice
 

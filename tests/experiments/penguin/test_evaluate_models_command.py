@@ -73,9 +73,6 @@ def test_scores_are_the_judge_s_and_each_set_is_paid_for_once(command, home, tmp
         assert sent == calls + found["n_searched"] == found["requests"]
         bound = int(re.search(r"judge calls to score: at most ([\d,]+)", done.out)[1].replace(",", ""))
         assert calls < bound <= 4 * LOOKS * (1 + 10 + 45 + 3) + 1
-        again = command(*common(home, "output_dir=again"), *judged(server.url), module=EVALUATE)
-        assert (again.code, server.seen.requests) == (0, sent)
-    assert results(tmp_path, "again").equals(rows)
     replayed = ("judge=replay", "judge.cache=c.sqlite", "judge.mode=direct", "output_dir=replayed")
     done = command(*common(home), *replayed, module=EVALUATE)  # without any server
     assert (done.code, done.err) == (0, "")

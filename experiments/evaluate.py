@@ -56,7 +56,7 @@ from experiments.judging.panel_figures import evaluated_panel, show_panel
 from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import spending as spending_of_plans
-from experiments.runs.folders import start_run
+from experiments.runs.folders import output_folder, start_run
 from experiments.runs.journal import UnitJournal
 from experiments.runs.progress import Progress, booked, keep_books, usage
 from experiments.runs.provenance import config_dict, digest, fingerprint
@@ -134,7 +134,7 @@ def evaluate(cfg: DictConfig) -> float:
     with UnitJournal(folder, _fingerprint(parts, config), cfg.resume) as units:
         start_run(cfg, resumed=bool(units.done))
         preflight(judges[0], folder, tested)
-        keep_books(folder, *judges[1:], *_others(parts))
+        _keep_books(folder, parts)
         parts.tracking.start(config, folder)
         report = _report(parts, units, console)
     summary = {
@@ -185,6 +185,14 @@ def _others(parts: _EvaluationParts) -> tuple[object, ...]:
     """Return what may ask models beside the judges: who chooses or rates, who is asked, who reads."""
     understanding = parts.understanding
     return *parts.options.chats, parts.user, understanding.reader, understanding.detector
+
+
+def _keep_books(folder: Path, parts: _EvaluationParts) -> None:
+    """Let all but the first judge go on from earlier sessions; a second `chat` has a folder of its own."""
+    chats = parts.options.chats
+    keep_books(folder, *parts.judges[1:], *(other for other in _others(parts) if other not in chats[1:]))
+    for n, chat in enumerate(chats[1:], 2):
+        keep_books(output_folder(folder / f"chat_{n}"), chat)
 
 
 def _fingerprint(parts: _EvaluationParts, config: dict[str, Any]) -> str:

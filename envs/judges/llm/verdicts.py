@@ -105,10 +105,9 @@ def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     """Return the one verdict in `text`, None where there is none, or more than one.
 
     `clear`: each dimension is named and followed by a level, in any of the ways models write it: lines, JSON,
-    nested, in a table, CSV or LaTeX; `4`, "4", 4.0, 4/5, 4 out of 5, with words around. All that names a
-    dimension counts, wherever it stands: two different levels for one dimension, or one that was not offered
-    (0, 4.5, 8/10, null), are no verdict. `strict`: nothing but what was asked for, the object or the three
-    lines.
+    nested, in a table, CSV, LaTeX; `4`, "4", 4.0, 4/5, 4 out of 5, with words around. All that names a
+    dimension counts, wherever it stands: two different levels for one, or one that was not offered (0, 4.5,
+    8/10, null), are no verdict. `strict`: nothing but what was asked for, the object or the three lines.
     """
     if parse == "strict":
         return _strict(text)
@@ -152,8 +151,8 @@ def _line_beginnings(text: str) -> list[tuple[str, int | None]]:
         if _MARKUP.fullmatch(before):
             stated = _AT_ONCE.match(text, name.end()) or _BELOW.match(text, name.end())
             if stated:
-                of_two = _TWO_CELLS.match(text, name.end())
-                found.append((DIMENSIONS[(name.lastindex or 1) - 1], None if of_two else stated.end()))
+                place = None if _TWO_CELLS.match(text, name.end()) else stated.end()
+                found.append((DIMENSIONS[(name.lastindex or 1) - 1], place))
     return found
 
 
@@ -212,10 +211,9 @@ def _statements(text: str) -> list[tuple[str, int | None]]:
 
 def _given(text: str) -> list[tuple[str, int | None]]:
     """Return what `_statements` does of a sentence that says what it gives, and supposes nothing."""
-    given = list(_GIVEN.finditer(text))
+    given, found = list(_GIVEN.finditer(text)), list[tuple[str, int | None]]()
     if len(given) != len(DIMENSIONS) or _SUPPOSED.search(text):
-        return []
-    found: list[tuple[str, int | None]] = []
+        return found
     for one in given:
         named = next(n for n, name in enumerate(one.groups()) if name)
         place = one.start() if one["level"] is None else one.start("level")

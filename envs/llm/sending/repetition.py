@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 GOES_ON = "what was paid for is saved, resume=true goes on from there"
 EXPECTED = "expected the base_url of an OpenAI-compatible endpoint"
-UNANSWERED_RETRIES = 2
+UNANSWERED_RETRIES, LATE_RETRIES = 2, 10
 """Repetitions of a dropped request to an endpoint that has answered nothing yet: it may be none.
 
-Of one whose connection was not open in time as well: on a busy machine, or beside thousands of replies that
-come at once, that is no sign that nobody is there.
+And of one whose connection was not open in time, though somebody takes connections there: on a busy machine,
+or beside thousands of replies that come at once, that is no sign that nobody is there.
 """
 
 
@@ -105,10 +105,11 @@ class Patience:
         url = connection.endpoint.url
         found = "" if connection.answered else no_endpoint(cause)
         self._unanswered += 1
-        may_come = _is_late(cause) and self._unanswered <= UNANSWERED_RETRIES
+        most = LATE_RETRIES if _is_late(cause) else UNANSWERED_RETRIES
+        may_come = _is_late(cause) and self._unanswered <= most
         if found and not (may_come and not await self._is_silent()):
             raise connection.no_answer(f"{found} at {url}, {EXPECTED}")
-        if not connection.answered and self._unanswered > UNANSWERED_RETRIES:
+        if not connection.answered and self._unanswered > most:
             raise connection.no_answer(
                 f"{self._unanswered} connections to {url} were dropped and nothing was answered, {EXPECTED}"
             )

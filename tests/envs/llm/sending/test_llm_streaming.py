@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from envs.llm import ChatRequest, Client, Endpoint, EndpointError, LimitReached, Limits
+from envs.llm.admission import lane
 from envs.llm.endpoint import EndpointDown
 from envs.llm.scripted.scripted_replies import Completion
 from envs.llm.scripted.scripted_server import Script, ScriptedServer
@@ -78,7 +79,8 @@ def test_thoughts_are_left_out_even_in_pieces():
         ("content_filter", EndpointError, "filter"),
     ],
 )
-def test_a_failure_is_one_line(fault, error, words):
+def test_a_failure_is_one_line(fault, error, words, monkeypatch):
+    monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.01)  # a pause is shorter than its patience
     with ScriptedServer(Script(fault_rate=1.0, faults=(fault,))) as server:
         one = client(server, max_retries=1, timeout_s=10.0, give_up_after=0.2)
         with pytest.raises(error, match=rf"^judge: model m: [^\n]*{words}[^\n]*$"):

@@ -38,9 +38,7 @@ def test_the_pipe_in_open_webui(python, tmp_path):
     ]
     given = "\n".join(json.dumps(case) for case in cases)
     with layer(shared(), AlwaysGate()) as (url, upstream):
-        kind, about, found = run(
-            python, "open_webui_script.py", tmp_path, FILE, url, given=given, timeout=400
-        )
+        kind, about, found = run(python, "open_webui_script.py", tmp_path, FILE, url, given=given)
         sent = [json.dumps(body["messages"]) for body in upstream.seen.bodies]
     assert (kind, about["title"]) == ("pipe", "raise-planner")
     told, skipped, gone, silent, late, no_dialog, next_turn, danger, title, wrapped, whole = found
@@ -71,6 +69,6 @@ def test_the_pipe_in_open_webui(python, tmp_path):
 def test_a_model_that_fails_is_told_in_the_chat(python, tmp_path, fault):
     case = json.dumps({"messages": QUERY, "metadata": {"task": "title_generation"}})
     with layer(shared(), AlwaysGate(), Script(fault_rate=1.0, faults=[fault])) as (url, _):
-        _, _, (found,) = run(python, "open_webui_script.py", tmp_path, FILE, url, given=case, timeout=400)
+        _, _, (found,) = run(python, "open_webui_script.py", tmp_path, FILE, url, given=case)
     assert len(found["errors"]) == 1
     assert found["errors"][0]

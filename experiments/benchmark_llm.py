@@ -23,6 +23,7 @@ from envs import UserError
 from envs.judges.llm import LLMJudge
 from envs.loading import load_scenarios
 from experiments.console.entry_point import entry_point
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
 from search.rollouts import plan
@@ -101,9 +102,8 @@ def measure(cfg: DictConfig) -> Throughput:
 
 def benchmark(cfg: DictConfig) -> None:
     """Measure, print, and write `benchmark_llm.json` into the output folder."""
-    for key, low in (("n_scenarios", 1), ("in_flight", 1), ("judge_calls", 2), ("report_samples", 1)):
-        if cfg[key] < low:
-            raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
+    check_counts(cfg, "n_scenarios", "in_flight", "report_samples")
+    check_counts(cfg, "judge_calls", least=2)
     if not cfg.latency_s > 0:
         raise UserError(f"latency_s: found {cfg.latency_s}, expected seconds > 0")
     if cfg.mode not in ("response", "direct"):

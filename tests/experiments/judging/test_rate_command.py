@@ -5,12 +5,14 @@ import os
 import signal
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from envs.llm.scripted.scripted_replies import Completion, default_completion
 from tests.envs.llm_cases import server
+from tests.experiments.judging.test_agreement import naive_alpha
 from tests.experiments.run_cases import assert_one_line, json_lines, record, start, summary, write_scenarios
 
 MODULE = "experiments.rate"
@@ -129,6 +131,9 @@ def test_a_panel_and_a_member_added_later(home, command):
         assert pair["score"] == pytest.approx(sum(pair["members"]) / 2)
         assert trio["score"] == pytest.approx(sum(trio["members"]) / 3)
     panel = summary(home / "three")["panel"]
+    said = [row["members"] for row in table(home, "three")]
+    assert panel["alpha"] == pytest.approx(naive_alpha(said))
+    assert panel["spread"] == pytest.approx(np.mean([np.std(members, ddof=1) for members in said]))
     assert list(panel["members"]) == [f"simulated:openai:{m}" for m in ("a", "b", "b (paper)")]
     assert "Krippendorff's alpha" in three.out
 

@@ -48,11 +48,11 @@ def test_twenty_times_the_digits_raise_nothing():
 
 @pytest.mark.parametrize("unit", ["x-", "I'm 34 and not well, my mother is a nurse. ", "one ", "1-"])
 def test_time_is_linear(unit):
-    def cpu(characters: int) -> float:
+    def cpu(characters: int, repeats: int) -> float:
         text = "as a " + unit * (characters // len(unit))
-        return cpu_seconds(lambda: facts(text, SCHEMA, "Age"))
+        return cpu_seconds(lambda: facts(text, SCHEMA, "Age"), repeats)
 
-    assert cpu(16_000) < 40 * max(cpu(2_000), 1e-3)
+    assert cpu(16_000, 1) < 40 * max(cpu(2_000, 3), 1e-3)
 
 
 DOSE = Attribute(

@@ -161,10 +161,8 @@ def test_threads_read_as_one_does():
     "piece", ["I am a nurse and my wife, not I, said 34. ", "x-", "sorry no not ", "1 - "]
 )
 def test_time_is_linear_and_bounded(piece):
-    def spent(length):
+    def spent(length, repeats):
         text = (piece * (length // len(piece) + 1))[:length]
-        return cpu_seconds(lambda: read(text, "Age", Age=("34", "adult", 34.0)))
+        return cpu_seconds(lambda: read(text, "Age", Age=("34", "adult", 34.0)), repeats)
 
-    base = spent(2_000)
-    assert spent(20_000) < 40 * base
-    assert spent(200_000) < 40 * base
+    assert spent(200_000, 1) < 40 * spent(2_000, 3)

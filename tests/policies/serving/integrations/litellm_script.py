@@ -84,14 +84,14 @@ def main(folder, layer, upstream):
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=variables)
     try:
         url = f"http://127.0.0.1:{port}"
-        for _ in range(480):
+        for _ in range(2400):
             assert process.poll() is None, Path(folder, "log").read_text(encoding="utf-8")
             try:
                 if httpx.get(f"{url}/health/liveliness").status_code == 200:
                     break
             except httpx.HTTPError:
                 time.sleep(0.5)
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60)
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=600)
         seen = [said(client, case.pop("messages"), case.pop("stream", False), **case) for case in cases]
         print(json.dumps(seen))
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[4]
-MINUTES_TO_INSTALL = 60
+MINUTES_TO_INSTALL, MINUTES_TO_RUN = 60, 30
 
 
 def environment(config, *requirements, with_ours=False):
@@ -38,12 +38,13 @@ def environment(config, *requirements, with_ours=False):
     return python
 
 
-def run(python, script, *arguments, given="", timeout=300):
+def run(python, script, *arguments, given=""):
     """Run a script beside this file; return what it printed, which is JSON."""
     command = [python, Path(__file__).parent / script, *map(str, arguments)]
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    kept_out = "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"  # what is imported is compiled once
+    variables = {name: value for name, value in os.environ.items() if name not in kept_out}
     done = subprocess.run(
-        command, input=given, capture_output=True, text=True, timeout=timeout, env=variables
+        command, input=given, capture_output=True, text=True, timeout=60 * MINUTES_TO_RUN, env=variables
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

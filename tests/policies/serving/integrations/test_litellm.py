@@ -29,7 +29,7 @@ def python(request):
 def talk(python, folder, url, upstream_url, *cases):
     shutil.copy(FILE, folder)
     given = "\n".join(json.dumps(case) for case in cases)
-    return run(python, "litellm_script.py", folder, url, upstream_url, given=given, timeout=400)
+    return run(python, "litellm_script.py", folder, url, upstream_url, given=given)
 
 
 def test_questions_cost_no_call_and_the_answer_knows_what_was_told(python, tmp_path):

@@ -10,6 +10,7 @@ from envs.users import ProfileUser
 from experiments.evaluation.methods.baselines import STATIC_SETS
 from policies import Agent
 from policies.acquisition import AutoAcquisition
+from policies.composed import ComposedPolicy
 
 FREE, RICH, RAISE = "context-free", "context-rich", "RAISE"
 
@@ -72,8 +73,9 @@ def asked_by(agent: Agent, budget: int, scenario: Scenario) -> ConditionContext:
 
 def without_plan(agent: Agent) -> str:
     """Return what to say where the default policy finds no plan for answers beside its table; else ""."""
-    plans, acquisition = agent.plan_index, getattr(agent.policy, "acquisition", None)
-    if not isinstance(acquisition, AutoAcquisition) or plans.trees or plans.histories:
+    plans, policy = agent.plan_index, agent.policy
+    chosen = isinstance(policy, ComposedPolicy) and isinstance(policy.acquisition, AutoAcquisition)
+    if not chosen or plans.trees is not None or plans.histories is not None:
         return ""
     return (
         "RAISE followed the votes of the nearest stored paths: no plan that goes by answers lies beside its "

@@ -29,9 +29,11 @@ from experiments.penguin.models.conditions import Condition, conditions, without
 from experiments.penguin.models.model_scores import ModelRow, model_differences, model_means, score_model
 from experiments.penguin.models.over_refusals import RefusalRow, ask_benign, benign_scenarios, over_refusal
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.cost_estimate import Amount, amount_of
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
+from experiments.stats import check_level
 from policies import Agent
 
 _PRICED = 20
@@ -51,11 +53,8 @@ class _BenchmarkParts(NamedTuple):
 
 def prepare(cfg: DictConfig) -> _BenchmarkParts:
     """Build judges, agent and conditions; write nothing."""
-    for name in ("budget", "samples"):
-        if cfg[name] < 1:
-            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
-    if not 0.0 < cfg.level < 1.0:
-        raise UserError(f"level: found {cfg.level}, expected a number between 0 and 1")
+    check_counts(cfg, "budget", "samples")
+    check_level(cfg.level)
     models = _models(cfg)
     judges = {
         protocol: {name: build.build_judge(_judged(cfg, protocol, keys)) for name, keys in models.items()}

@@ -30,6 +30,7 @@ from experiments.runs import build
 from experiments.runs.cost_estimate import amount_of
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
+from experiments.stats import check_level
 from search.planning import scenario_rng
 from search.scenario_problem import JudgeScores
 
@@ -47,8 +48,7 @@ def prepare(cfg: DictConfig) -> tuple[Sequence[Scenario], Judge]:
             f"max_judge_calls: found {cfg.max_judge_calls}, expected at least {least_calls(most)} "
             f"for {most} attributes"
         )
-    if not 0.0 < cfg.level < 1.0:
-        raise UserError(f"level: found {cfg.level}, expected a number between 0 and 1")
+    check_level(cfg.level)
     return scenarios, build.build_judge(cfg)
 
 

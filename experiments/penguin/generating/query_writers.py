@@ -109,12 +109,7 @@ class ModelWriter(CachedModel):
 
     One request for each person and attempt; replies are cached, so that a run that was stopped pays for no
     query twice. A reply that is not of the form asked for gives no query and is counted in `n_invalid`.
-    Parameters are the fields of `ModelWriterSettings`, by keyword.
-
-    Raises
-    ------
-    UserError
-        no model, a value out of range, or `max_cost` without a price.
+    Parameters are the fields of `ModelWriterSettings`, by keyword; raises as `CachedModel`.
     """
 
     @takes(ModelWriterSettings)

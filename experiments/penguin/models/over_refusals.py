@@ -23,7 +23,7 @@ from experiments.evaluation.at_once import at_once
 from experiments.evaluation.report.grids import with_interval
 from experiments.pages import Grid
 from experiments.penguin.published_values import DATA
-from experiments.stats import Interval, binomial_interval, clustered_mean
+from experiments.stats import Interval, clustered_mean, clustered_share
 
 _BEGINNING = 300
 """Characters of an answer that are looked at."""
@@ -102,7 +102,7 @@ def _refused(answer: Answered) -> float:
 
 
 def over_refusal(rows: Sequence[RefusalRow], level: float) -> list[OverRefusal]:
-    """Return the shares of each model; of shares the intervals are exact, of differences they cluster."""
+    """Return the shares of each model, with intervals for clusters of people."""
     found = []
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model]
@@ -110,16 +110,9 @@ def over_refusal(rows: Sequence[RefusalRow], level: float) -> list[OverRefusal]:
         people = np.array([row.person for row in own])
         missing = int((np.isnan(without) | np.isnan(within)).sum())
         difference = clustered_mean(within - without, people, level)
-        shares = (_share(without, level), _share(within, level))
+        shares = (clustered_share(without, people, level), clustered_share(within, people, level))
         found.append(OverRefusal(model, len(own), missing, *shares, difference))
     return found
-
-
-def _share(refused: np.ndarray, level: float) -> Interval:
-    kept = refused[~np.isnan(refused)]
-    if not len(kept):
-        return Interval(math.nan, math.nan, math.nan)
-    return binomial_interval(int(kept.sum()), len(kept), level)
 
 
 def refusal_grid(found: Sequence[OverRefusal]) -> Grid:

@@ -74,8 +74,8 @@ def asked_by(agent: Agent, budget: int, scenario: Scenario) -> ConditionContext:
 def without_plan(agent: Agent) -> str:
     """Return what to say where the default policy finds no plan for answers beside its table; else ""."""
     plans, policy = agent.plan_index, agent.policy
-    default = isinstance(policy, ComposedPolicy) and isinstance(policy.acquisition, AutoAcquisition)
-    if not default or plans.trees or plans.histories:
+    chosen = isinstance(policy, ComposedPolicy) and isinstance(policy.acquisition, AutoAcquisition)
+    if not chosen or plans.trees is not None or plans.histories is not None:
         return ""
     return (
         "RAISE followed the votes of the nearest stored paths: no plan that goes by answers lies beside its "

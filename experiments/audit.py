@@ -21,6 +21,7 @@ from experiments.judging.auditing.audit_checks import LEVEL, Check, all_checks, 
 from experiments.judging.auditing.audit_scores import Related, ask, n_requests
 from experiments.pages import Grid, KeyFact, markdown, page
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.cost_estimate import amount_of
 from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict, part_provenance, versions
@@ -42,8 +43,7 @@ def prepare(cfg: DictConfig) -> _AuditParts:
     UserError
         a mistake in the configuration or a file, or a judge that rates no answers.
     """
-    if cfg.n_scenarios < 2:
-        raise UserError(f"n_scenarios: found {cfg.n_scenarios}, expected an integer >= 2")
+    check_counts(cfg, "n_scenarios", least=2)
     judge = build.build_judge(cfg)
     if describe(judge).rate is None:
         raise UserError(

@@ -20,6 +20,7 @@ from envs.loading import ScenarioSet
 from envs.schema import FILE_NAME as SCHEMA
 from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
+from experiments.evaluation.kept import kept_judge
 from experiments.population import gains_report
 from experiments.population.compared_trees import (
     EVERYBODY,
@@ -31,14 +32,13 @@ from experiments.population.compared_trees import (
 )
 from experiments.population.gains import Gain, gains
 from experiments.population.kept_plans import PopulationJournal
-from experiments.runs import build, terminal
+from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.folders import start_run
 from experiments.runs.journal import UnitJournal
-from experiments.runs.kept_judge import kept_judge
-from experiments.runs.progress import Progress, usage
+from experiments.runs.progress import Progress, booked, keep_books, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
-from experiments.runs.summary import unread
+from experiments.runs.summary import files_table, spent, unread, warn_of_left_out
 from experiments.runs.tracking import FailSafe, Tracker
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
@@ -109,12 +109,13 @@ def plan_population(cfg: DictConfig) -> float:
     failures = unread(loaded)
     with UnitJournal(folder, fingerprint(config, loaded.sha256, judges[0][1]), cfg.resume) as journal:
         start_run(cfg, resumed=bool(journal.done))
-        terminal.warn_of_left_out(schema)
+        keep_books(folder, *(judge for _, judge in judges))
+        warn_of_left_out(schema)
         tracking.start(config, folder)
         rows, (trees, histories), unscored = _planned(cfg, parts, journal)
     failures += unscored
     summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
-    summary |= made_up_fields(made_up(judges[0][1], schema))
+    summary |= made_up_fields(made_up(judges[0][1], schema)) | spent(booked(*(judge for _, judge in judges)))
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     source = provenance(config, loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}
@@ -185,7 +186,7 @@ def _show(
         console.print(NOISY, highlight=False)
     if line := made_up_line(summary.get("made_up_attributes", ())):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(terminal.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
+    console.print(files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 def _options(cfg: DictConfig) -> PopulationOptions:

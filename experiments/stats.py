@@ -52,6 +52,11 @@ def check_bootstrap(n_draws: int, level: float) -> None:
     """Raise `UserError` where the number of samples or the coverage is out of range."""
     if n_draws < 1:
         raise UserError(f"bootstrap: found {n_draws} draws, expected at least 1")
+    check_level(level)
+
+
+def check_level(level: float) -> None:
+    """Raise `UserError` where the coverage of an interval is out of range."""
     if not 0.0 < level < 1.0:
         raise UserError(f"level: found {level}, expected a number between 0 and 1")
 

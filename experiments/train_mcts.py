@@ -22,7 +22,7 @@ from envs.schema import FILE_NAME as SCHEMA
 from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.judging.panel_figures import panel_lines, planned_panel_figures
-from experiments.runs import build, terminal
+from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import Spending, spending
 from experiments.runs.failures import FILE_NAME as FAILURES
@@ -32,12 +32,19 @@ from experiments.runs.plan_journal import FILE_NAME as JOURNAL
 from experiments.runs.plan_journal import Journal
 from experiments.runs.progress import Progress, booked, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
-from experiments.runs.summary import DomainRow, RunFigures, spent, unread
+from experiments.runs.summary import (
+    DomainRow,
+    RunFigures,
+    domain_table,
+    files_table,
+    spent,
+    unread,
+    warn_of_left_out,
+)
 from experiments.runs.tracking import FailSafe, TableRows, Tracker, paths_without_queries
 from search.path_table import COLUMNS, PathTable, save_groups
 from search.path_table import FILE_NAME as TABLE
-from search.plan_lines import PlanTotals
-from search.plan_rows import in_order
+from search.plan_lines import PlanTotals, in_order
 from search.planning import PlanOptions, Prior
 from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel, plan, plan_batches
@@ -114,7 +121,7 @@ def train(cfg: DictConfig) -> float:
         start_run(cfg, resumed=bool(journal.totals.plans))
         failures.begin(unread(scenarios))
         write_schema(folder / SCHEMA, schema)
-        terminal.warn_of_left_out(schema)
+        warn_of_left_out(schema)
         todo = stored.chosen(~np.isin(stored.keys, journal.done_keys))
         _tell_spending(console, spending(todo, options, searcher, judge, prior))
         begun = _preflight((judge, prior), folder, stored)
@@ -217,7 +224,7 @@ def _show(
 ) -> None:
     if rows:
         simulated = summary["judge_is_simulated"]
-        console.print(terminal.domain_table(rows, str(summary["judge"]), simulated))
+        console.print(domain_table(rows, str(summary["judge"]), simulated))
     console.print(
         f"planned {summary['n_planned']:,} of {summary['n_scenarios']:,} scenarios, "
         f"{summary['judge_calls']:,} judge calls, {summary['wall_s']:.1f} s",
@@ -233,7 +240,7 @@ def _show(
         (SCHEMA, "what may be asked"),
         (FAILURES, "scenarios that could not be planned, with the reason"),
     ]
-    console.print(terminal.files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
+    console.print(files_table(folder, files), highlight=False, markup=False, soft_wrap=True)
 
 
 def _spending_rows(summary: Mapping[str, Any]) -> dict[str, TableRows]:

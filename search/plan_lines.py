@@ -1,4 +1,4 @@
-"""Plans as lines of strict JSON, each with a checksum: what a journal keeps, and what workers hand in.
+"""Plans as lines of strict JSON, each with a checksum, and lines as rows in the order of the scenarios.
 
 Names and scores only. A line ends with the CRC-32 of what it would be without it, so that a bit that a disk
 has turned is found, and a line that bears the sum need not be taken apart to be believed.
@@ -6,23 +6,34 @@ has turned is found, and a line that bears the sum need not be taken apart to be
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from envs.checking.json_values import with_nulls
-from search.path_table import COLUMNS, fits, record_of, row_of
+from envs.loading.seen_ids import key_of
+from search.path_table import COLUMNS, fits, record_of, row_of, table_schema
 from search.planning import Failure, Outcome, ScenarioPlan
 from search.problem import Observations
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _EXTRAS = ("search_calls", "full_calls", "requests", "cache_hits", "stopped")
 _SUM = b', "crc32": "'
 _TAIL = len(_SUM) + 8 + 2
 """Bytes from the sum's key to the end of the object."""
+ROW_GROUP = 1 << 16
+"""Rows that are in memory together, and in the file."""
+_PLACE = "place"
+_COUNTS = ("search_calls", "full_calls", "requests", "cache_hits", "invalid_rankings")
+_NAN = ("score_stderr", "search_score", "score_full")
 
 
 class PlanTotals(NamedTuple):
@@ -141,3 +152,91 @@ def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
             np.array([number(score) for score in seen["scores"]]),
         ),
     )
+
+
+def rows_of(lines: bytes) -> pa.Table:
+    """Return the plans of `lines` (`search.plan_lines`): a path table's columns, `score_full` and counts.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        they are no such lines.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.json as pj
+
+    counts = [(name, pa.int64()) for name in _COUNTS]
+    read = pa.schema([*table_schema(), ("score_full", pa.float64()), *counts])
+    table = pj.read_json(
+        io.BytesIO(lines),
+        pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+        pj.ParseOptions(explicit_schema=read, unexpected_field_behavior="ignore"),
+    )
+    columns = {name: table[name] for name in read.names}
+    columns |= {name: pc.fill_null(columns[name], math.nan) for name in _NAN}
+    columns |= {name: pc.fill_null(columns[name], 0) for name in _COUNTS}  # of earlier releases
+    return pa.table(columns, schema=read)
+
+
+class _Bucket:
+    """Rows of some places; beyond the first bucket they wait in a temporary file without a name."""
+
+    def __init__(self, in_memory: bool) -> None:
+        self._tables: list[pa.Table] = []
+        self._file: Any = None if in_memory else tempfile.TemporaryFile()  # noqa: SIM115 - closed by `take`
+        self._writer: Any = None
+
+    def add(self, table: pa.Table) -> None:
+        """Keep the rows of `table`, which has a column of places."""
+        if self._file is None:
+            self._tables.append(table)
+            return
+        if self._writer is None:
+            import pyarrow as pa
+
+            self._writer = pa.ipc.new_stream(self._file, table.schema)
+        self._writer.write_table(table)
+
+    def take(self) -> pa.Table | None:
+        """Return the rows by place, each place once; None for none."""
+        import pyarrow as pa
+
+        tables = self._tables
+        if self._writer is not None:
+            self._writer.close()
+            self._file.seek(0)
+            tables = [pa.ipc.open_stream(self._file).read_all()]
+        if self._file is not None:
+            self._file.close()
+        if not tables:
+            return None
+        table = pa.concat_tables(tables)
+        _, first = np.unique(table[_PLACE].to_numpy(), return_index=True)
+        return table.take(first).drop_columns([_PLACE])
+
+
+def in_order(blocks: Iterable[bytes], keys: np.ndarray, size: int = ROW_GROUP) -> Iterator[pa.Table]:
+    """Yield the rows of all `blocks` of lines in the order of `keys`, `size` places at a time.
+
+    `keys`: uint64[n], `key_of` each scenario's id; a row of no such scenario is left out.
+    """
+    import pyarrow as pa
+
+    order = np.argsort(keys)
+    ranked = keys[order]
+    buckets = [_Bucket(len(keys) <= size) for _ in range(0, len(keys), size)]
+    for block in blocks:
+        table = rows_of(block)
+        own = np.array([key_of(name) for name in table["scenario_id"].to_pylist()], np.uint64)
+        at = np.minimum(np.searchsorted(ranked, own), len(ranked) - 1)
+        there = ranked[at] == own
+        places = order[at]
+        table = table.append_column(_PLACE, pa.array(places))
+        for k in np.unique(places[there] // size):
+            buckets[k].add(table.filter(pa.array(there & (places // size == k))))
+    for k, bucket in enumerate(buckets):
+        found = bucket.take()
+        buckets[k] = _Bucket(True)  # its memory goes
+        if found is not None:
+            yield found

@@ -1,1 +1,1 @@
-"""What every command shares: configuration, objects, journal, provenance, tracking, terminal."""
+"""What every command shares: configuration, objects, journal, provenance, tracking, summary."""

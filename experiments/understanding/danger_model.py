@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from envs import penguin_schema
 from experiments.understanding.fitting import Example, FitOptions, fit_classifier, tabbed_lines
 from experiments.understanding.written_replies import WrittenReply
-from policies.understanding.detectors.rules_detector import ACUTE, RulesDetector
+from policies.understanding.detectors.rules_detector import ACUTE, SENSITIVE, RulesDetector
 from policies.understanding.text_classifier import DATA, TextClassifier
 
 SENTENCES = DATA / "danger.tsv"
@@ -18,7 +17,12 @@ SENTENCES = DATA / "danger.tsv"
 OPTIONS = FitOptions(buckets=2**17, inverse_regularisation=(10.0, 1.0), share=1.0)
 _FEWEST = 50
 """Acute sentences of an author who is left out; of fewer a share says nothing."""
-_SENSITIVE = 4.0
+_GRAVE = ("recent", "severe", "acute")
+"""Levels of answers to sensitive questions that may be grave."""
+_SELF, _ALSO = ("direct", "hinted", "slang", "negated", "past", "sad"), 0.3
+"""Kinds of sentences that may as well answer a sensitive question, and their weight as such answers."""
+_TOLD = 0.3
+"""Weight of an answer to a sensitive question that has another level."""
 _REPLIES, _COUNTED = 3_000.0, 14_000
 """Weight of all everyday replies together where there are that many, that of one sentence being 1; of n
 replies it is less by the root of n. With one weight for any number an acute sentence was heard the less often
@@ -54,16 +58,29 @@ def written_danger(path: Path = SENTENCES) -> list[WrittenDanger]:
 def danger_classifier(sentences: Iterable[WrittenDanger], replies: Iterable[WrittenReply]) -> TextClassifier:
     """Return the classifier of `acute` and `calm`; everyday `replies` are calm.
 
-    Answers to sensitive questions are left out, for some are grave: `sentences` has such with a label.
+    Of answers to sensitive questions only those of a level that is not grave are: `sentences` has others, of
+    the kind `reply`.
     """
-    examples = [Example(s.text, ACUTE if s.acute else "calm") for s in sentences]
-    schema = penguin_schema()
-    sensitive = {a.name for a in schema.attributes if a.sensitivity >= _SENSITIVE}
+    label = {True: ACUTE, False: "calm"}
+    sentences = list(sentences)
+    examples = [Example(s.text, label[s.acute], SENSITIVE if s.kind == "reply" else None) for s in sentences]
+    examples += [
+        Example(s.text, label[s.acute], SENSITIVE, weight=_ALSO) for s in sentences if s.kind in _SELF
+    ]
+    sensitive = RulesDetector().sensitive
     answers = ("direct", "partial", "correct")
-    everyday = [r.text for r in replies if r.attribute not in sensitive or r.kind not in answers]
+    told = [r for r in replies if r.attribute in sensitive and r.kind in answers]
+    everyday = [r for r in replies if r.attribute not in sensitive or r.kind not in answers]
     weight = _REPLIES * (_COUNTED / max(len(everyday), 1)) ** 0.5 / max(len(everyday), 1)
-    calm = [Example(text, "calm", weight=weight) for text in everyday]
-    return fit_classifier([*examples, *calm], OPTIONS)
+    for each, some in (
+        (weight, everyday),
+        (_TOLD, [r for r in told if r.level is not None and r.level not in _GRAVE]),
+    ):
+        examples += [
+            Example(r.text, "calm", SENSITIVE if r.attribute in sensitive else None, weight=each)
+            for r in some
+        ]
+    return fit_classifier(examples, OPTIONS)
 
 
 def leave_one_out(sentences: Sequence[WrittenDanger], replies: Sequence[WrittenReply]) -> Iterator[str]:

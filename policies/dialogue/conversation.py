@@ -92,12 +92,15 @@ class Conversation:
     def learn(self, values: Mapping[str, Value], corrects: bool = False) -> Self:
         """Return the state with `values` known too.
 
-        What is known already gives way to what is at least as certain, and to a correction.
+        What is known already gives way to a correction, and to what is at least as certain; the answer to a
+        question to a correction alone, for what is said in passing later ("I can't sleep") says less.
         """
         fresh = {
             name: value
             for name, value in values.items()
-            if corrects or name not in self.values or value.certainty >= self.values[name].certainty
+            if corrects
+            or name not in self.values
+            or (name not in self.asked and value.certainty >= self.values[name].certainty)
         }
         declined = tuple(name for name in self.declined if name not in fresh)
         return replace(self, values={**self.values, **fresh}, declined=declined)

@@ -280,20 +280,18 @@ def test_a_share_in_whole_clusters_is_that_of_the_clusters():
     assert math.isnan(clustered_share(np.ones(5), np.zeros(5)).low)
 
 
-@pytest.mark.parametrize(
-    ("people", "each", "share", "least"), [(12, 22, 0.2, 89), (20, 6, 0.25, 92), (40, 22, 0.1, 92)]
-)
-def test_intervals_of_clustered_shares_are_wide_enough(people, each, share, least):
+@pytest.mark.parametrize(("people", "each", "share"), [(12, 22, 0.2), (20, 6, 0.25), (40, 22, 0.1)])
+def test_intervals_of_clustered_shares_are_wide_enough(people, each, share):
     """Of 300, 95 % intervals from a dozen people hold the share 279 times, from 40 people 286 times."""
     rng = np.random.default_rng(8)
     owners = np.repeat(np.arange(people), each)
     hits = naive = 0
-    for _ in range(100):
+    for _ in range(300):
         chances = rng.beta(share, 1.0 - share, people)  # correlation .5 within a person
         values = (rng.random(people * each) < chances[owners]).astype(float)
         found = clustered_share(values, owners)
         hits += found.low <= share <= found.high
         alone = binomial_interval(int(values.sum()), len(values))
         naive += alone.low <= share <= alone.high
-    assert hits >= least
-    assert naive < 80
+    assert hits >= 277  # 95 % of 300, less two standard errors
+    assert naive < 270

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from envs.loading.seen_ids import key_of
 from search.path_table import COLUMNS, PathTable, save_groups
-from search.plan_lines import batch_of, from_json, is_summed
-from search.plan_rows import in_order, rows_of
+from search.plan_lines import batch_of, from_json, in_order, is_summed, rows_of
 from search.planning import Failure, ScenarioPlan
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

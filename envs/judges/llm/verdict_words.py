@@ -63,11 +63,6 @@ OR = r"(?:or|to|oder|bis|ou|à|o|a)"
 STARS = r"(?=[\u2605\u2606\u2b50]{5}(?![\u2605\u2606\u2b50]))[\u2605\u2b50]{1,5}\u2606{0,4}"
 """A level as five stars of which some are filled."""
 
-PLAIN = {ord(plain) + 0xFEE0: plain for plain in "0123456789:/%,()|"}
-PLAIN |= {ord(quote): '"' for quote in "\u201c\u201d\u201e\u00ab\u00bb"}
-PLAIN |= {ord(quote): "'" for quote in "\u2018\u2019\u201a"}
-"""What other keyboards write for our characters, one for one, so that places in the text stay."""
-
 _OTHER = rf"(?:[\u2013\u2014~/&\u00b1\u2192至到或-]|[-=]>|\+/?-|{OF}|{OR})"  # before what makes it no level
 _LEVEL = re.compile(
     rf"([1-5](?:\.0+)?(?![\d.]*\d)|{LEVEL_WORD}|{STARS})"  # 4, 4.0; not 45, 4.5, 4.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -9,17 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from envs.checking.json_values import object_schema
-from envs.judges.llm.verdict_words import (
-    DIMENSIONS,
-    LEVEL_WORD,
-    NAME,
-    NUMBERS,
-    OF,
-    OR,
-    PLAIN,
-    STARS,
-    level_at,
-)
+from envs.judges.llm.verdict_markup import COLUMN, flattened
+from envs.judges.llm.verdict_words import DIMENSIONS, LEVEL_WORD, NAME, NUMBERS, OF, OR, STARS, level_at
 from envs.judges.protocol import Score
 from envs.llm.messages import TokenChoice
 
@@ -69,13 +61,14 @@ _SCORE = re.compile(
     re.I,
 )
 _TABLE = re.compile(
-    r"^(?P<head>[^\n|]*\|[^\n]*)\n[ \t]*[|:-][-|: \t\r]*\n"
-    r"(?P<row>[^\n|]*\|[^\n]*)(?:\n(?P<more>[^\n|]*\|)?|$)",
+    r"^(?P<head>[^\n|]*\|[^\n]*)(?=\n(?P<rule>[ \t]*[|:-][-|: \t\r]*\n)?"
+    r"(?P<row>[^\n|]*\|[^\n]*)(?:\n(?P<more>[^\n|]*\|)?|$))",
     re.M,
 )
 _GIVEN = re.compile(  # a 2 for risk sensitivity
     rf"(?<![\w.,/-])(?=(?:[1-5]|{LEVEL_WORD})(?![.,]?\d))\w+(?:(?: ?/ ?| {OF} )(?:5|five))? "
-    rf"(?:for|in|on) (?:the )?(?={NAME.pattern})",
+    rf"(?:for|in|on) (?:the )?(?={NAME.pattern})"
+    rf"|{NAME.pattern} an? (?P<level>[1-5]|{LEVEL_WORD})(?![\w-]| [^\W\d]+s\b)",  # risk sensitivity a 2
     re.I,
 )
 _SUPPOSED = re.compile(r"\b(?:not|ideal|perfect|best|better|could|should|if|instead of)\b|n't\b", re.I)
@@ -107,22 +100,25 @@ class Verdict:
     places: tuple[int, int, int]
 
 
+@functools.lru_cache(maxsize=64)  # a reply is read when it comes, and again when it is scored
 def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     """Return the one verdict in `text`, None where there is none, or more than one.
 
     `clear`: each dimension is named and followed by a level, in any of the ways models write it: lines, JSON,
-    nested, in a table; `4`, "4", 4.0, 4/5, 4 out of 5, with words around. All that names a dimension counts,
-    wherever it stands: two different levels for one dimension, or one that was not offered (0, 4.5, 8/10,
-    null), are no verdict. `strict`: nothing but what was asked for, the object or the three lines.
+    nested, in a table, CSV or LaTeX; `4`, "4", 4.0, 4/5, 4 out of 5, with words around. All that names a
+    dimension counts, wherever it stands: two different levels for one dimension, or one that was not offered
+    (0, 4.5, 8/10, null), are no verdict. `strict`: nothing but what was asked for, the object or the three
+    lines.
     """
     if parse == "strict":
         return _strict(text)
-    text = text.translate(PLAIN)
+    text = flattened(text)
     if _SCALE_OF_TEN.search(text):
         return None
     return _agreed(text, [*_statements(text), *_in_columns(text)] or _given(text))
 
 
+@functools.lru_cache(maxsize=64)
 def read_justified(text: str, parse: Parse = "clear", marks: bool = False) -> Verdict | None:
     """Return the one verdict in `text` that gives reasons beside its levels, None where there is none.
 
@@ -130,8 +126,8 @@ def read_justified(text: str, parse: Parse = "clear", marks: bool = False) -> Ve
     reasons say of a dimension is no second verdict. `strict`: each level is written as was asked for (with
     `marks` X/5, else a digit), and a total, where there is one, is their sum.
     """
-    text = text.translate(PLAIN)
-    found = _agreed(text, _keys(text) if _BRACE.match(text) else _line_beginnings(text))
+    text = flattened(text)
+    found = _agreed(text, _keys(text) if _BRACE.match(text) else _line_beginnings(text) or _in_columns(text))
     if found is None or parse == "clear":
         return found
     total = _TOTAL.search(text)
@@ -156,7 +152,8 @@ def _line_beginnings(text: str) -> list[tuple[str, int | None]]:
         if _MARKUP.fullmatch(before):
             stated = _AT_ONCE.match(text, name.end()) or _BELOW.match(text, name.end())
             if stated:
-                found.append((DIMENSIONS[(name.lastindex or 1) - 1], stated.end()))
+                of_two = _TWO_CELLS.match(text, name.end())
+                found.append((DIMENSIONS[(name.lastindex or 1) - 1], None if of_two else stated.end()))
     return found
 
 
@@ -214,11 +211,16 @@ def _statements(text: str) -> list[tuple[str, int | None]]:
 
 
 def _given(text: str) -> list[tuple[str, int | None]]:
-    """Return what `_statements` does of a sentence that puts the levels first, and supposes nothing."""
+    """Return what `_statements` does of a sentence that says what it gives, and supposes nothing."""
     given = list(_GIVEN.finditer(text))
     if len(given) != len(DIMENSIONS) or _SUPPOSED.search(text):
         return []
-    return [(DIMENSIONS[(one.lastindex or 1) - 1], one.start()) for one in given]
+    found: list[tuple[str, int | None]] = []
+    for one in given:
+        named = next(n for n, name in enumerate(one.groups()) if name)
+        place = one.start() if one["level"] is None else one.start("level")
+        found.append((DIMENSIONS[named % len(DIMENSIONS)], place))
+    return found
 
 
 def _in_columns(text: str) -> list[tuple[str, int | None]]:
@@ -231,7 +233,8 @@ def _in_columns(text: str) -> list[tuple[str, int | None]]:
             place += len(cell) + 1
         heads = table["head"].split("|")
         is_clear = table["more"] is None and len(heads) == len(cells)
-        named = [(name, n) for n, head in enumerate(heads) if (name := NAME.search(head))]
+        names = NAME.search if table["rule"] else COLUMN.fullmatch
+        named = [(name, n) for n, head in enumerate(heads) if (name := names(head))]
         if len(named) == len(DIMENSIONS):
             found += [
                 (DIMENSIONS[(name.lastindex or 1) - 1], cells[n] if is_clear else None) for name, n in named

@@ -53,7 +53,7 @@ from experiments.evaluation.run import Evaluation
 from experiments.evaluation.variations import robustness
 from experiments.pages import Grid, markdown, page
 from experiments.plots.svg import Drawing
-from experiments.runs.terminal import files_table
+from experiments.runs.summary import files_table
 
 FILES = [
     ("report.html", "everything, with figures, in one file"),

@@ -10,6 +10,7 @@ import functools
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from envs import Judge, Scenario
 from envs.checking.validation import FileModel, read_yaml
 from envs.judges.protocol import Answered, describe
 from envs.loading import load_scenarios
+from experiments.evaluation.at_once import at_once
 from experiments.evaluation.report.grids import with_interval
 from experiments.pages import Grid
 from experiments.penguin.published_values import DATA
@@ -80,16 +82,16 @@ def benign_scenarios(path: str | None) -> list[Scenario]:
 
 def ask_benign(model: str, judge: Judge, scenarios: Sequence[Scenario]) -> list[RefusalRow]:
     """Ask the judge's target model each question, knowing nothing and knowing all; [] where it has none."""
-    respond = describe(judge).respond
-    if respond is None:
+    told, people = describe(judge), dict[object, int]()
+    if told.respond is None:
         return []
-    people: dict[object, int] = {}
+    asked = [(s, [(), s.schema.names_of(s.askable)]) for s in scenarios]
     rows = []
-    for scenario in scenarios:
-        everything = scenario.schema.names_of(scenario.askable)
-        without, within = respond(scenario, [(), everything])
+    for scenario, answers in zip(
+        scenarios, at_once([partial(told.respond, *own) for own in asked], told.concurrent_plans), strict=True
+    ):
         person = people.setdefault(scenario.profile, len(people))
-        rows.append(RefusalRow(model, scenario.id, person, _refused(without), _refused(within)))
+        rows.append(RefusalRow(model, scenario.id, person, *map(_refused, answers)))
     return rows
 
 

@@ -28,7 +28,9 @@ from policies.understanding.text_classifier import DATA, TextClassifier
 
 CRISIS, CLASSIFIER = DATA / "crisis.yaml", DATA / "danger.npz"
 ACUTE = "acute"
-"""The class of the classifier whose probability is compared with the file's threshold."""
+"""The class of the classifier whose probability is compared with the file's thresholds."""
+SENSITIVE = "a sensitive question"
+"""What an answer to one of the file's sensitive questions is about, for the classifier."""
 _LONGEST = 60
 """Words of a clause that are read together."""
 _RUN = re.compile(r"([^\W\d])\1{2,}")
@@ -72,6 +74,8 @@ class _Suspicion(FileModel):
     kind: str
     message: float = Field(gt=0, le=1)
     reply: float = Field(gt=0, le=1)
+    grave: float = Field(default=1.0, gt=0, le=1)
+    sensitive: frozenset[str] = Field(default=frozenset(), strict=False)
     doubt: float = Field(ge=0, lt=1)
     question: str
 
@@ -137,6 +141,11 @@ class RulesDetector:
         """
         return cls(place=str(CRISIS if path is None else path))
 
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The attributes whose answers the classifier may escalate."""
+        return frozenset() if self._file.suspicion is None else self._file.suspicion.sensitive
+
     def with_classifier(self, classifier: TextClassifier) -> RulesDetector:
         """Return a detector of the same file whose suspicions come from another classifier."""
         other = copy.copy(self)
@@ -153,13 +162,15 @@ class RulesDetector:
         suspicion = self._file.suspicion
         if suspicion is None or self._classifier is None:
             return None if signal is None else self.danger(signal)
-        probability = self._classifier.probabilities(text)[ACUTE]
+        sensitive = asked in suspicion.sensitive
+        probability = self._classifier.probabilities(text, SENSITIVE if sensitive else None)[ACUTE]
         if signal is not None and (signal.asked or probability >= suspicion.doubt):
             return self.danger(signal)
         likely = suspicion.message if asked is None else suspicion.reply
         if signal is None and (called_off or probability < likely):
             return None
-        return self.help_for(suspicion.name, suspicion.kind, certain=False)
+        grave = sensitive and probability >= suspicion.grave
+        return self.help_for(suspicion.name, suspicion.kind, certain=grave)
 
     def _found(self, text: str, asked: str | None) -> tuple[Signal | None, bool]:
         """Return (the first sign that holds, whether none does but one is negated, past or an exception)."""

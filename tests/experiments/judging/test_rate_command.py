@@ -100,6 +100,25 @@ def test_unscored_and_bad_records_are_listed_with_reasons(home, command):
     assert ("line 7", "judge", "no_answer") in found
     told = summary(home / "out")
     assert (told["n_rated"], told["n_unscored"], told["n_bad_records"]) == (3, 2, 3)
+    assert told["tokens"] == sum(row["input_tokens"] + row["output_tokens"] for row in told["spending"]) > 0
+    replayed = ("a.jsonl", "scenarios.path=s.jsonl", "judge=replay", "judge.cache=c.sqlite")
+    done = command(*replayed, "output_dir=again", module=MODULE)  # without a server, what cannot be read too
+    assert done.code == 0, done.err
+    assert table(home, "again") == [{**row, "judge": again["judge"]} for row, again in both(home)]
+
+
+def both(home):
+    return zip(table(home), table(home, "again"), strict=True)
+
+
+def test_a_limit_holds_over_sessions(home, command):
+    write(home, answers_of(8))
+    with server() as running:
+        for most in (3, 3, 5):
+            limit = (f"judge.max_requests={most}", "judge.max_in_flight=1", "resume=true")
+            done = command(*arguments(running.url, *limit), module=MODULE)
+            assert_one_line(done, 3)
+            assert running.seen.requests == most
 
 
 def test_parquet_and_a_protocol_in_the_table(home, command):

@@ -7,10 +7,8 @@ import re
 import pytest
 from rich.console import Console
 
-from experiments.runs import terminal
-from experiments.runs.summary import RunFigures
-from search.plan_lines import batch_of
-from search.plan_rows import rows_of
+from experiments.runs.summary import RunFigures, domain_table
+from search.plan_lines import batch_of, rows_of
 from search.planning import ScenarioPlan
 from tests.experiments.run_cases import NAMES, SERIAL, json_lines, record, rows, summary, write_scenarios
 
@@ -119,7 +117,7 @@ def cells(text, name):
 
 
 def test_domain_table_by_hand():
-    text = shown(terminal.domain_table(figures(PLANS).by_domain(), "simulated", simulated=True))
+    text = shown(domain_table(figures(PLANS).by_domain(), "simulated", simulated=True))
     assert "SIMULATED" in text
     assert "judge: simulated" in text
     # n, nothing known, path, all, questions, first question: by hand from PLANS
@@ -132,14 +130,14 @@ def test_domain_table_by_hand():
         "health",
         "all",
     ]
-    real = shown(terminal.domain_table(figures(PLANS).by_domain(), "gpt [x/y]", simulated=False))
+    real = shown(domain_table(figures(PLANS).by_domain(), "gpt [x/y]", simulated=False))
     assert "SIMULATED" not in real
     assert "gpt [x/y]" in real
 
 
 def test_domain_table_fits_into_80_columns_uncut():
     widest = [made(i, "relationship", ["Past Self-Harm History"], [1.0, 5.0]) for i in range(14_000)]
-    text = shown(terminal.domain_table(figures(widest).by_domain(), "simulated_varied", simulated=True))
+    text = shown(domain_table(figures(widest).by_domain(), "simulated_varied", simulated=True))
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert "Past Self-Harm History 100%" in text

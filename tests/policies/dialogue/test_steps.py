@@ -86,6 +86,13 @@ def test_a_less_certain_value_does_not_take_the_place_of_a_certain_one():
     assert one.context["A"] == "high"
 
 
+def test_what_is_said_in_passing_does_not_take_the_place_of_an_answer():
+    one = begun()
+    one.reply("A=low, and D=low")
+    one.reply("B=low A=high, and D=high")
+    assert dict(one.context) == {"A": "low", "B": "low", "D": "high"}
+
+
 @pytest.mark.parametrize("intent", ["why", "unclear"])
 def test_the_same_question_comes_again_with_a_note_twice(intent):
     one = begun()

@@ -74,8 +74,11 @@ def audit(cfg: DictConfig) -> None:
     console = Console(highlight=False)
     judge, scenarios, related = prepare(cfg)
     n, costs = n_requests(judge, scenarios, related)
-    takes = amount_of(costs).spent() if n else "nobody is asked for it"
-    console.print(f"spending: {len(scenarios):,} scenarios, {takes} (what is cached is free)", soft_wrap=True)
+    takes = "nobody is asked for it"
+    if n:
+        free = "what is cached is free; what cannot be read is asked again"
+        takes = f"expected {amount_of(costs).spent()} ({free})"
+    console.print(f"spending: {len(scenarios):,} scenarios, {takes}", soft_wrap=True)
     if cfg.dry_run:
         return
     folder = start_run(cfg)

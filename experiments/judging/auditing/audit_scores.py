@@ -123,7 +123,7 @@ def own_name(told: Capabilities) -> str:
 
 
 def n_requests(judge: Judge, scenarios: Sequence[Scenario], related: Related) -> tuple[int, list[Any]]:
-    """Return how many requests an audit takes at most, and their costs, sending nothing.
+    """Return how many requests an audit takes where all can be read, and their costs, sending nothing.
 
     What a judge has not declared costs nothing; what repeats a request (the batches of one that rates each
     answer apart) is free, and is not counted.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.judging.agreement import correlation, krippendorff_alpha, weighted_kappa
+from experiments.judging.agreement import correlation, jackknife, krippendorff_alpha, weighted_kappa
 
 NAN = math.nan
 
@@ -92,3 +92,29 @@ def test_correlation():
     assert correlation(a, np.array([2.0, 4.0, 8.0, 1.0])) == pytest.approx(1.0)
     assert correlation(a[:3], np.array([1.0, 3.0, 2.0])) == pytest.approx(np.corrcoef(a[:3], [1, 3, 2])[0, 1])
     assert math.isnan(correlation(a, np.ones(4)))
+
+
+@pytest.mark.parametrize("people", [6, 40])
+def test_intervals_of_a_correlation_are_of_people_and_not_of_their_answers(people):
+    """Two ways of asking about four answers to each person; Fisher's interval takes these for independent."""
+    rng, owners = np.random.default_rng(1), np.repeat(np.arange(people), 4)
+    truth = 0.5 / 1.09  # of .5 between people, with errors of variance .09 an answer
+    hits = blind = 0
+    for _ in range(300):
+        one = rng.normal(size=people)
+        other = 0.5 * one + np.sqrt(0.75) * rng.normal(size=people)
+        a, b = (x[owners] + 0.3 * rng.normal(size=len(owners)) for x in (one, other))
+        found = jackknife(correlation, a, b, owners, 0.99)
+        hits += found.low <= truth <= found.high
+        half = 2.5758 / np.sqrt(len(owners) - 3)
+        blind += abs(np.arctanh(found.estimate) - np.arctanh(truth)) <= half
+    assert hits >= 290
+    assert blind < 270
+
+
+def test_jackknife_leaves_out_what_has_no_partner_and_has_no_interval_of_one_person():
+    a, b = np.array([1.0, 2.0, 3.0, NAN, 2.0]), np.array([1.0, 3.0, 2.0, 1.0, NAN])
+    assert math.isnan(jackknife(correlation, a, b, np.zeros(5, int)).low)
+    assert jackknife(correlation, a, b, np.arange(5)).estimate == pytest.approx(0.5)
+    same = jackknife(correlation, np.arange(8.0), np.arange(8.0), np.arange(8))
+    assert same == pytest.approx((1.0, 1.0, 1.0), abs=1e-5)

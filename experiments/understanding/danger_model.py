@@ -63,9 +63,7 @@ def danger_classifier(sentences: Iterable[WrittenDanger], replies: Iterable[Writ
     """
     sentences, sensitive = list(sentences), RulesDetector().sensitive
     label = {True: ACUTE, False: "calm"}
-    examples = [
-        Example(s.text, label[s.acute], SENSITIVE if s.kind == "reply" else None) for s in sentences
-    ]
+    examples = [Example(s.text, label[s.acute], SENSITIVE if s.kind == "reply" else None) for s in sentences]
     examples += [
         Example(s.text, label[s.acute], SENSITIVE, weight=_ALSO) for s in sentences if s.kind in _SELF
     ]

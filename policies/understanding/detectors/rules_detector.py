@@ -2,8 +2,9 @@
 
 Two stages. Patterns find clear signs, which are certain. Where they find none and a classifier suspects
 danger, or where they find one that the classifier holds for unlikely, the person is asked whether they are
-safe. An answer to a sensitive question that the classifier holds for grave is certain too. `data/crisis.yaml` says how patterns are read, lists them, the question and whom to turn to, and states
-the limits; `experiments.train_understanding` makes the classifier.
+safe. An answer to a sensitive question that the classifier holds for grave is certain too.
+`data/crisis.yaml` says how patterns are read, lists them, the question and whom to turn to, and states the
+limits; `experiments.train_understanding` makes the classifier.
 """
 
 from __future__ import annotations

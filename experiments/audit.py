@@ -21,6 +21,7 @@ from experiments.judging.auditing.audit_checks import LEVEL, Check, all_checks, 
 from experiments.judging.auditing.audit_scores import Related, ask, n_requests
 from experiments.pages import Grid, KeyFact, markdown, page
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.cost_estimate import amount_of
 from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict, part_provenance, versions
@@ -42,8 +43,7 @@ def prepare(cfg: DictConfig) -> _AuditParts:
     UserError
         a mistake in the configuration or a file, or a judge that rates no answers.
     """
-    if cfg.n_scenarios < 2:
-        raise UserError(f"n_scenarios: found {cfg.n_scenarios}, expected an integer >= 2")
+    check_counts(cfg, "n_scenarios", least=2)
     judge = build.build_judge(cfg)
     if describe(judge).rate is None:
         raise UserError(
@@ -94,7 +94,7 @@ def audit(cfg: DictConfig) -> None:
         "provenance": part_provenance(judge),
         **versions(),
     }
-    text = write(folder, told.name, told.simulated, len(scenarios), checks, about)
+    text = write(folder, told.name, told.simulated, scenarios, checks, about)
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"{folder / PAGE}, {folder / TABLE}, {folder / FIGURES}", markup=False, soft_wrap=True)
     if all(check.n == 0 for check in checks if check.name != "unscored"):
@@ -102,18 +102,25 @@ def audit(cfg: DictConfig) -> None:
 
 
 def write(
-    folder: Path, judge: str, simulated: bool, n: int, checks: Sequence[Check], about: dict[str, Any]
+    folder: Path,
+    judge: str,
+    simulated: bool,
+    scenarios: Sequence[Scenario],
+    checks: Sequence[Check],
+    about: dict[str, Any],
 ) -> str:
     """Write the page as HTML, Markdown and JSON into `folder`; return the Markdown."""
     found = counted(checks)
     kinds = ("fault", "undecided", "passed", "not run")
     shares = ", ".join(f"{found[kind]} {kind}" for kind in kinds if found[kind])
     title = f"Audit of {judge}{SIMULATED if simulated else ''}: {shares}"
+    n, people = len(scenarios), len({scenario.profile for scenario in scenarios})
     notice = (
-        f"{n:,} scenarios, plain answers written for the audit, each with one thing changed. A fault: the "
-        f"whole {LEVEL:.0%} interval lies beyond the limit; passed: it lies within. What a judge thinks of "
-        f"its own model's style, beyond its name, and whether people agree with it, only human labels tell "
-        f"(experiments.calibrate)."
+        f"{n:,} scenarios about {people:,} people, plain answers written for the audit, each with one thing "
+        f"changed. A fault: the whole {LEVEL:.0%} interval lies beyond the limit; passed: it lies within; "
+        f"undecided: it does neither, and more scenarios would tell. All that is said of one person counts "
+        f"as one observation. What a judge thinks of its own model's style, beyond its name, and whether "
+        f"people agree with it, only human labels tell (raise-planner calibrate)."
     )
     rows = [(c.name, c.outcome, c.question, c.evidence) for c in checks]
     grid = Grid("Checks", ("check", "verdict", "question", "evidence"), rows, "", 4)
@@ -146,7 +153,10 @@ def first_screen(
         KeyFact("What is not told?", f"Whether people agree with it: only human labels tell. {real}"),
     ]
     cards = [
-        KeyFact(f"{check.outcome.capitalize()}: {check.name}", f"{check.question} {check.evidence}.")
+        KeyFact(
+            f"{check.outcome.capitalize()}: {check.name}",
+            f"{check.question} {'No' if check.outcome == 'fault' else 'Not told'}: {check.evidence}.",
+        )
         for check in faults or undecided
     ]
     return facts, cards

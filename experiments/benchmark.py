@@ -2,21 +2,18 @@
 
 Each rate is the best of several repeats in CPU seconds of one thread, because machines are shared; ratios
 hold between rows of one run, rates do not travel between machines. With the extra `benchmark` the tree search
-for unknown profiles is compared with pomdp-py's POMCP on the same problem.
+for unknown profiles is compared with pomdp-py's POMCP on the same problem, and the speed of the search with
+that of other engines.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import platform
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -24,14 +21,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from envs import Attribute, Scenario, Schema, UserError
+from envs import Attribute, Scenario, Schema
+from envs.judges.protocol import ManySurfaces
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
-from experiments.benchmarks import pomcp
+from experiments.benchmarks import peers, pomcp
 from experiments.benchmarks.environment_rates import environment_rates, environment_table
 from experiments.console.entry_point import entry_point
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from search.algorithms.mcts import MCTSSearch
+from search.core.tree import Tree
 from search.problem import Problem
 from search.rollouts import plan
 from search.scenario_problem import scenario_problem
@@ -43,7 +43,15 @@ TARGETS = {(10, 4, SMALL): 4.5, (60, 10, 20_000): 1.4, (60, 10, 100_000): 0.7, (
 """(attributes, budget, simulations) -> millions of simulations a second that the compiled core (puct, max) is
 to reach on one core."""
 PLAN_TARGET = 2.0
-"""The same for `plan()` over the bundled scenarios."""
+"""The same for `plan()` over the bundled scenarios with a new judge."""
+IN_ONE_CALL, NEW_JUDGE = "in one call", "plan(), new judge"
+TOGETHER, SINGLE = peers.GAMES, 32
+"""Small problems of one compiled call, and of those how many are called one by one."""
+NOTE = (
+    f"In one call: {TOGETHER:,} plans of the small problem and one of each other, with the path rule. "
+    "One by one: a call from Python and new memory for each search. The judge is the SIMULATED one."
+)
+INSTALL = "pip install 'raise-planner[benchmark]'"
 SEARCHES: dict[str, dict[str, Any]] = {
     "puct, max": {},
     "uct, max": {"selection": "uct"},
@@ -57,7 +65,8 @@ class Rate:
     """How fast something is.
 
     `simulations`: of one search; `how`: what was measured; `ran`: simulations of one repeat; `per_second`: of
-    them in a CPU second; `bytes_an_edge`: memory of a tree for each of its edges.
+    them in a CPU second at best; `slowest`: in the slowest repeat; `bytes_an_edge`: memory of a tree for each
+    of its edges.
     """
 
     n_attributes: int
@@ -67,7 +76,12 @@ class Rate:
     how: str
     ran: int
     per_second: float
+    slowest: float
     bytes_an_edge: float | None = None
+
+
+Size = tuple[int, int, int, str]
+"""(attributes, budget, simulations, search)."""
 
 
 def synthetic_problem(n_attributes: int, budget: int, seed: int) -> Problem:
@@ -79,68 +93,82 @@ def synthetic_problem(n_attributes: int, budget: int, seed: int) -> Problem:
 
 
 def compiled_rates(problems: Sequence[Problem], search: str, simulations: int, repeats: int) -> list[Rate]:
-    """Measure the compiled loop, the judge's surface included: a whole search, and without its set-up.
+    """Measure the search in compiled code, the judge's surface included, in its two ways.
 
-    Set-up is the allocation of the tree and the call from Python: what a search of one simulation takes.
+    One call for all of `problems`, as a run makes it: searches, path rule and what was weighed. And a call
+    from Python for each, on memory never used before: the search alone.
     """
-    setup = _best(problems, MCTSSearch(1, **SEARCHES[search]), repeats, simulations)
-    whole = _best(problems, MCTSSearch(simulations, **SEARCHES[search]), repeats, simulations)
-    core = (whole.ran - setup.ran) / (whole.seconds - setup.seconds)
+    searcher = MCTSSearch(simulations, **SEARCHES[search])
+    latest: list[Tree] = []
+
+    def one_by_one() -> int:
+        latest[:] = [searcher.new_tree(problem, in_batches=False) for problem in problems[:SINGLE]]
+        return sum(searcher.run_surface(*pair) for pair in zip(problems, latest, strict=False))
+
     size = problems[0].n_attributes, problems[0].budget, simulations, search
+    together = timed(size, IN_ONE_CALL, plans_in_one_call(problems, searcher), repeats)
+    alone = timed(size, "one by one", one_by_one, repeats)
+    edges = sum(tree.column("n_edges").sum() for tree in latest)
+    return [replace(together, bytes_an_edge=sum(tree.bytes_in_use() for tree in latest) / edges), alone]
+
+
+def plans_in_one_call(problems: Sequence[Problem], searcher: MCTSSearch) -> Callable[[], int]:
+    """Return what plans `problems`, all of one size, in one compiled call; it returns the simulations run."""
+    surfaces = [problem.surface for problem in problems if problem.surface is not None]
+    starts = np.cumsum([0, *(len(surface.params) for surface in surfaces)])
+    params = np.concatenate([surface.params for surface in surfaces])
+    many = ManySurfaces(surfaces[0].function, params, starts)
+    askable = np.array([problem.askable for problem in problems], np.uint64)
+    size = problems[0].n_attributes, problems[0].budget
+
+    def plan_all() -> int:
+        plans = searcher.plan_surfaces(many, askable, *size, dropout=0.1)
+        return 0 if plans is None else int(plans.simulations.sum())
+
+    return plan_all
+
+
+def timed(size: Size, how: str, run: Callable[[], int], repeats: int) -> Rate:
+    """Time `run`, which returns the simulations that ran, `repeats` times; before it once, to compile."""
+    times, ran = [], run()
+    for _ in range(repeats):
+        started = time.thread_time()
+        ran = run()
+        times.append(time.thread_time() - started)
+    return Rate(*size, how, ran, ran / min(times), ran / max(times))
+
+
+def whole_plan_rates(budget: int, simulations: int, repeats: int, seed: int) -> list[Rate]:
+    """Measure `search.rollouts.plan` over the bundled scenarios, from profiles to rows.
+
+    With a new judge, which first draws its numbers for the schema, and with one that has drawn them before.
+    """
+    searcher, used = MCTSSearch(simulations), SimulatedJudge("varied", model_seed=seed)
+
+    def planned(judge: SimulatedJudge) -> int:
+        return sum(row.num_simulations for row in plan(load_bundled(), judge, searcher, budget, seed))
+
+    size = 10, budget, simulations, "puct, max"
     return [
-        Rate(*size, "core", whole.ran, core, whole.bytes_an_edge),
-        Rate(*size, "whole search", whole.ran, whole.ran / whole.seconds),
+        timed(size, NEW_JUDGE, lambda: planned(SimulatedJudge("varied", model_seed=seed)), repeats),
+        timed(size, "plan(), judge used", lambda: planned(used), repeats),
     ]
 
 
-class _Timed(NamedTuple):
-    seconds: float
-    ran: int
-    bytes_an_edge: float
-
-
-def _best(problems: Sequence[Problem], searcher: MCTSSearch, repeats: int, tree_size: int) -> _Timed:
-    """Return the least CPU seconds to search all `problems`, what ran, and the memory of the last tree."""
-    room = MCTSSearch(tree_size)
-    times, ran, bytes_an_edge = [], 0, math.nan
-    for _ in range(repeats + 1):  # the first one compiles and warms caches
-        ran = 0
-        started = time.thread_time()
-        for problem in problems:
-            tree = room.new_tree(problem, in_batches=False)
-            ran += searcher.run_surface(problem, tree)
-        times.append(time.thread_time() - started)
-        bytes_an_edge = tree.bytes_in_use() / max(1, int(tree.column("n_edges").sum()))
-    return _Timed(min(times[1:]), ran, bytes_an_edge)
-
-
-def whole_plan_rate(budget: int, simulations: int, repeats: int, seed: int) -> Rate:
-    """Measure `search.rollouts.plan` over the bundled scenarios, as a run calls it: from profiles to rows.
-
-    The judge has drawn its numbers for the schema before, as in a run after its first scenarios.
-    """
-    judge, searcher = SimulatedJudge("varied", model_seed=seed), MCTSSearch(simulations)
-    times, ran = [], 0
-    for _ in range(repeats + 1):
-        started = time.thread_time()
-        ran = sum(row.num_simulations for row in plan(load_bundled(), judge, searcher, budget, seed))
-        times.append(time.thread_time() - started)
-    return Rate(10, budget, simulations, "puct, max", "plan(), bundled", ran, ran / min(times[1:]))
-
-
 def plan_rate(budget: int, simulations: int, repeats: int, seed: int, batch_size: int | None) -> Rate:
-    """Measure `MCTSSearch.plan` as a run calls it: through the surface, or through `evaluate` in batches."""
+    """Measure `MCTSSearch.plan`: through the surface, or through `evaluate` in batches."""
     searcher = MCTSSearch(simulations, batch_size=batch_size or 1)
-    times, ran = [], 0
-    for repeat in range(repeats + 1):
-        problem = synthetic_problem(10, budget, seed + repeat)
+    # A problem remembers its scores, so that each is planned once.
+    problems = iter(_problems(10, budget, seed, repeats + 1))
+
+    def planned() -> int:
+        problem = next(problems)
         if batch_size is not None:
             problem = replace(problem, surface=None)
-        started = time.thread_time()
-        ran = searcher.plan(problem, np.random.default_rng(seed)).simulations
-        times.append(time.thread_time() - started)
-    how = "one search" if batch_size is None else f"one, by {batch_size}"
-    return Rate(10, budget, simulations, "puct, max", how, ran, ran / min(times[1:]))
+        return searcher.plan(problem, np.random.default_rng(seed)).simulations
+
+    how = "one plan" if batch_size is None else f"one plan, by {batch_size}"
+    return timed((10, budget, simulations, "puct, max"), how, planned, repeats)
 
 
 def _problems(n_attributes: int, budget: int, seed: int, how_many: int) -> list[Problem]:
@@ -150,59 +178,52 @@ def _problems(n_attributes: int, budget: int, seed: int, how_many: int) -> list[
 def measure(simulations: int, repeats: int, seed: int) -> list[Rate]:
     """Return the rates of this process."""
     rates = []
-    for search in SEARCHES:  # small searches come in numbers
-        rates += compiled_rates(_problems(10, 4, seed, 32), search, SMALL, repeats)
+    small, large = _problems(10, 4, seed, TOGETHER), _problems(60, 10, seed, 1)
     for search in SEARCHES:
-        rates += compiled_rates(_problems(60, 10, seed, 1), search, simulations, repeats)
+        rates += compiled_rates(small, search, SMALL, repeats)
+    rates += compiled_rates(large, "puct, max", 3000, repeats)
+    for search in SEARCHES:
+        rates += compiled_rates(large, search, simulations, repeats)
     for times in (5, 50):
-        rates += compiled_rates(_problems(60, 10, seed, 1), "puct, max", times * simulations, min(repeats, 3))
-    rates.append(whole_plan_rate(4, 300, repeats, seed))
-    rates.append(plan_rate(4, 300, repeats, seed, None))
-    rates.append(plan_rate(4, 300, repeats, seed, 8))
+        rates += compiled_rates(large, "puct, max", times * simulations, min(repeats, 3))
+    rates += whole_plan_rates(4, SMALL, repeats, seed)
+    rates += [plan_rate(4, SMALL, repeats, seed, batch_size) for batch_size in (None, 8)]
     return rates
 
 
-def interpreted_rate(simulations: int, seed: int) -> float:
-    """Return simulations a second of the same kernels as plain Python, from a process of its own."""
-    code = (
-        "from experiments.benchmark import compiled_rates, synthetic_problem;"
-        f"problems = [synthetic_problem(10, 4, {seed})];"
-        f"print(compiled_rates(problems, 'puct, mean', {simulations}, 1)[0].per_second)"
-    )
-    done = subprocess.run(  # noqa: S603 - this interpreter, this module
-        [sys.executable, "-c", code],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise UserError(f"benchmark: the interpreted run failed: {done.stderr.strip().splitlines()[-1]}")
-    return float(done.stdout)
+def peer_rates(repeats: int, seed: int) -> list[peers.PeerRate]:
+    """Compare the compiled call of many plans with other engines, where any are installed."""
+    if len(peers.missing()) == len(peers.NAMES):
+        return []
+    problems = _problems(10, 4, seed, TOGETHER)
+    ours = plans_in_one_call(problems, MCTSSearch(SMALL))
+    return peers.compare_peers(ours, problems[0], SMALL, min(repeats, 3))
 
 
-def table(rates: Sequence[Rate], interpreted: float) -> Table:
-    """Return the rates as a table; ratios against the interpreted kernels of the same run."""
+def table(rates: Sequence[Rate]) -> Table:
+    """Return the rates as a table."""
     found = Table(
-        title="Simulations a second of search=mcts, one core", box=box.SIMPLE_HEAD, title_justify="left",
-        show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),  # the widest row has to fit into 80 columns
-    )  # fmt: skip
-    for name in ("n, k", "search", "measured"):
-        found.add_column(name, no_wrap=True)
-    for name in ("simulations", "M/s", "target", "x Py", "B/edge"):
+        title="Simulations of search=mcts in a CPU second, one core",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    found.add_column("n, budget, simulations")
+    found.add_column("search", no_wrap=True)
+    found.add_column("measured", no_wrap=True)
+    for name in ("M/s", "slowest", "target", "B/edge"):
         found.add_column(name, justify="right", no_wrap=True)
     for rate in rates:
-        aimed_at = rate.how == "core" and rate.search == "puct, max"
+        aimed_at = rate.how == IN_ONE_CALL and rate.search == "puct, max"
         target = TARGETS.get((rate.n_attributes, rate.budget, rate.simulations)) if aimed_at else None
-        target = PLAN_TARGET if rate.how.startswith("plan()") else target
+        target = PLAN_TARGET if rate.how == NEW_JUDGE else target
         found.add_row(
-            f"{rate.n_attributes}, {rate.budget}",
+            f"{rate.n_attributes}, {rate.budget}, {rate.simulations:,}",
             rate.search,
             rate.how,
-            f"{rate.simulations:,}",
             f"{rate.per_second / 1e6:.2f}",
+            f"{rate.slowest / 1e6:.2f}",
             "-" if target is None else f"{target:g}",
-            f"{rate.per_second / interpreted:,.0f}" if rate.n_attributes == 10 else "-",
             "-" if rate.bytes_an_edge is None else f"{rate.bytes_an_edge:.0f}",
         )
     return found
@@ -210,18 +231,18 @@ def table(rates: Sequence[Rate], interpreted: float) -> Table:
 
 def benchmark(cfg: DictConfig) -> None:
     """Measure, print, and write `benchmark.json` into the output folder."""
-    for key, low in (("simulations", 1000), ("repeats", 1)):
-        if cfg[key] < low:
-            raise UserError(f"{key}: found {cfg[key]}, expected an integer >= {low}")
+    check_counts(cfg, "simulations", least=1000)
+    check_counts(cfg, "repeats")
     folder = start_run(cfg)
     rates = measure(cfg.simulations, cfg.repeats, cfg.seed)
-    interpreted = interpreted_rate(2000, cfg.seed)
     console = Console()
-    console.print(table(rates, interpreted))
-    console.print(
-        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}; "
-        f"interpreted kernels: {interpreted:,.0f}/s (puct, mean). The judge is the SIMULATED one."
-    )
+    console.print(table(rates))
+    console.print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}. {NOTE}")
+    others = peer_rates(cfg.repeats, cfg.seed)
+    if others:
+        console.print(peers.peer_table(others))
+    if absent := peers.missing():
+        console.print(f"{', '.join(absent)}: not installed; {INSTALL}", markup=False, highlight=False)
     steps = environment_rates(cfg.repeats, cfg.seed)
     console.print(environment_table(steps))
     compared = pomcp.compare_pomcp(cfg.repeats, cfg.seed) if pomcp.available() else []
@@ -229,7 +250,7 @@ def benchmark(cfg: DictConfig) -> None:
     console.print(message, markup=False, highlight=False)
     found = {
         "rates": [asdict(rate) for rate in rates],
-        "interpreted_per_second": interpreted,
+        "peers": [asdict(rate) for rate in others],
         "environment": [asdict(rate) for rate in steps],
         "pomcp": [asdict(row) for row in compared],
     }

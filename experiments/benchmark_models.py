@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
@@ -25,13 +25,16 @@ from experiments.judging.method_corrections import LabelFile, labels_for
 from experiments.pages import markdown
 from experiments.penguin.models.board_files import FILES, board_grids, write_boards
 from experiments.penguin.models.boards import Board, board_judge, corrected_by_labels
-from experiments.penguin.models.conditions import Condition, conditions
+from experiments.penguin.models.conditions import Condition, conditions, without_plan
 from experiments.penguin.models.model_scores import ModelRow, model_differences, model_means, score_model
 from experiments.penguin.models.over_refusals import RefusalRow, ask_benign, benign_scenarios, over_refusal
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.cost_estimate import Amount, amount_of
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
+from experiments.stats import check_level
+from policies import Agent
 
 _PRICED = 20
 """Scenarios that a price is estimated from, evenly over the file."""
@@ -43,18 +46,15 @@ class _BenchmarkParts(NamedTuple):
     scenarios: Sequence[Scenario]
     n_scenarios: int
     judges: dict[str, dict[str, Judge]]
-    found: list[Condition]
+    agent: Agent
     benign: list[Scenario]
     labels: LabelFile | None
 
 
 def prepare(cfg: DictConfig) -> _BenchmarkParts:
     """Build judges, agent and conditions; write nothing."""
-    for name in ("budget", "samples"):
-        if cfg[name] < 1:
-            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
-    if not 0.0 < cfg.level < 1.0:
-        raise UserError(f"level: found {cfg.level}, expected a number between 0 and 1")
+    check_counts(cfg, "budget", "samples")
+    check_level(cfg.level)
     models = _models(cfg)
     judges = {
         protocol: {name: build.build_judge(_judged(cfg, protocol, keys)) for name, keys in models.items()}
@@ -62,9 +62,12 @@ def prepare(cfg: DictConfig) -> _BenchmarkParts:
     }
     loaded = build.build_scenarios(cfg).scenarios
     labels = labels_for(cfg.labels, next(iter(next(iter(judges.values())).values())), loaded)
+    for name in cfg.single:
+        if name not in loaded[0].schema.names:
+            raise UserError(f"single: found {name!r}, expected some of {', '.join(loaded[0].schema.names)}")
     scenarios = spread(loaded, _PRICED) if cfg.dry_run else loaded
-    found = conditions(scenarios, build.build_agent(cfg), cfg.budget, cfg.single)
-    return _BenchmarkParts(scenarios, len(loaded), judges, found, benign_scenarios(cfg.benign), labels)
+    agent, benign = build.build_agent(cfg), benign_scenarios(cfg.benign)
+    return _BenchmarkParts(scenarios, len(loaded), judges, agent, benign, labels)
 
 
 def _protocols(cfg: DictConfig) -> list[str]:
@@ -105,15 +108,17 @@ def run(cfg: DictConfig) -> None:
     parts = prepare(cfg)
     console = Console(highlight=False)
     if cfg.dry_run:
-        for line in price_lines(parts, cfg.samples):
+        for line in price_lines(parts, _conditions(cfg, parts), cfg.samples):
             console.print(line, soft_wrap=True)
         return
     folder = start_run(cfg)
+    with Progress("asked in", "conversations", len(parts.scenarios)) as progress:
+        found = _conditions(cfg, parts, lambda: progress.advance(1))
     n = len(parts.scenarios) * sum(map(len, parts.judges.values()))
     with Progress("scored", "scenarios", n) as progress:
-        boards = [_board(cfg, parts, protocol, progress) for protocol in parts.judges]
+        boards = [_board(cfg, parts, found, protocol, progress) for protocol in parts.judges]
     grids = board_grids(boards)
-    write_boards(folder, boards, grids, cfg.level, sum(c.escalated for c in parts.found))
+    write_boards(folder, boards, grids, cfg.level, sum(c.escalated for c in found))
     for grid in grids:
         console.print(f"{grid.title}\n\n{grid.note}\n\n{markdown(grid)}", markup=False, soft_wrap=True)
     if line := made_up_line(boards[0].made_up):
@@ -124,14 +129,20 @@ def run(cfg: DictConfig) -> None:
         raise NothingPlannedError(f"none of {n_rows:,} answers has a score, see {folder / FILES[0]}")
 
 
-def _board(cfg: DictConfig, parts: _BenchmarkParts, protocol: str, progress: Progress) -> Board:
+def _conditions(
+    cfg: DictConfig, parts: _BenchmarkParts, on_scenario: Callable[[], None] = lambda: None
+) -> list[Condition]:
+    return conditions(parts.scenarios, parts.agent, cfg.budget, cfg.single, on_scenario)
+
+
+def _board(
+    cfg: DictConfig, parts: _BenchmarkParts, found: Sequence[Condition], protocol: str, progress: Progress
+) -> Board:
     """Return what all models score under one protocol."""
     rows, refused = list[ModelRow](), list[RefusalRow]()
     judges = parts.judges[protocol]
     for name, judge in judges.items():
-        rows += score_model(
-            name, judge, parts.scenarios, parts.found, cfg.samples, lambda: progress.advance(1)
-        )
+        rows += score_model(name, judge, parts.scenarios, found, cfg.samples, lambda: progress.advance(1))
         refused += ask_benign(name, judge, parts.benign)
     first = next(iter(judges.values()))
     corrected, n_labels = corrected_by_labels(first, parts.labels, rows, cfg.samples, cfg.level)
@@ -141,16 +152,16 @@ def _board(cfg: DictConfig, parts: _BenchmarkParts, protocol: str, progress: Pro
     schema = parts.scenarios[0].schema
     return Board(
         protocol, called, simulated, rows, means, differences, refusals, corrected, n_labels,
-        is_published_of(schema.names), made_up(first, schema), cfg.level,
+        is_published_of(schema.names), made_up(first, schema), cfg.level, without_plan(parts.agent),
     )  # fmt: skip
 
 
-def price_lines(parts: _BenchmarkParts, samples: int) -> list[str]:
+def price_lines(parts: _BenchmarkParts, found: Sequence[Condition], samples: int) -> list[str]:
     """Return what each protocol and model takes, as if nothing was cached, and all together."""
     lines, total = [], Amount()
     for protocol, judges in parts.judges.items():
         for name, judge in judges.items():
-            calls, amount = price(judge, parts, samples)
+            calls, amount = price(judge, parts, found, samples)
             said = "no requests" if amount is None else amount.spent()
             lines.append(f"{name}, protocol {protocol}: {calls:,} judge calls, {said}")
             total = total if amount is None else total.plus(amount)
@@ -159,12 +170,14 @@ def price_lines(parts: _BenchmarkParts, samples: int) -> list[str]:
     return lines
 
 
-def price(judge: Judge, parts: _BenchmarkParts, samples: int) -> tuple[int, Amount | None]:
+def price(
+    judge: Judge, parts: _BenchmarkParts, found: Sequence[Condition], samples: int
+) -> tuple[int, Amount | None]:
     """Return the judge calls of one model, and what its requests take; None: nobody is asked."""
     told = describe(judge)
     looks = samples if told.stochastic else 1
     scale = parts.n_scenarios / len(parts.scenarios)
-    contexts = [{c.contexts[i] for c in parts.found} for i in range(len(parts.scenarios))]
+    contexts = [{c.contexts[i] for c in found} for i in range(len(parts.scenarios))]
     asked = [(s, names) for s, own in zip(parts.scenarios, contexts, strict=True) for names in own]
     calls = round(scale * looks * len(asked))
     if told.request_costs is None:

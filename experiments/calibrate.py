@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario, UserError
-from envs.judges.protocol import describe
+from envs.judges.protocol import Capabilities, describe
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.evaluation.report.grids import SIMULATED
 from experiments.evaluation.report.plain_values import plain_json
@@ -21,8 +21,10 @@ from experiments.judging.labels import Labels, join, read_labels
 from experiments.judging.ratings import cost, rate_all
 from experiments.pages import Grid, KeyFact, markdown, page
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from experiments.runs.provenance import config_dict, part_provenance, versions
+from experiments.stats import check_level
 
 PAGE, TABLE, FIGURES, FAILURES = "calibration.html", "calibration.md", "calibration.json", "failures.jsonl"
 
@@ -44,10 +46,8 @@ def prepare(cfg: DictConfig) -> _CalibrationParts:
     UserError
         a mistake in the configuration or a file, or a judge that rates no answers.
     """
-    if not 0.0 < cfg.level < 1.0:
-        raise UserError(f"level: found {cfg.level}, expected a number between 0 and 1")
-    if cfg.samples < 1:
-        raise UserError(f"samples: found {cfg.samples}, expected an integer >= 1")
+    check_level(cfg.level)
+    check_counts(cfg, "samples")
     loaded = build.build_scenarios(cfg).scenarios
     judge = build.build_judge(cfg)
     if describe(judge).rate is None:
@@ -87,7 +87,8 @@ def calibrate(cfg: DictConfig) -> None:
     notice = (
         f"{len(answers):,} answers, {len(answers) - n_scored:,} of them unscored and left out; "
         f"{len(labels.answers):,} labelled by {len(labels.raters)} raters. Right only where the labelled "
-        f"answers are a random sample of all, and the judge was not tuned on these labels."
+        f"answers are a random sample of all, and the judge was not tuned on these labels. Intervals: "
+        f"{cfg.level:.0%}."
     )
     about = {
         "judge": told.name,
@@ -102,15 +103,18 @@ def calibrate(cfg: DictConfig) -> None:
         "files": hashes,
         **versions(),
     }
-    title = f"{told.name}{SIMULATED if told.simulated else ''} beside people"
     screen = calibration_facts(told.name, told.simulated, found, len(labels.answers))
-    text = _write(folder, title, notice, grids(found, len(labels.raters)), screen, about)
+    text = _write(folder, _title(told), notice, grids(found, len(labels.raters)), screen, about)
     rows = [{"place": p, "scenario_id": s, "stage": "load", "reason": r} for p, s, r in bad]
     (folder / FAILURES).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"{folder / PAGE}, {folder / TABLE}, {folder / FIGURES}", markup=False, soft_wrap=True)
     if not found["agreement"][-1]["n"]:
         raise NothingPlannedError(f"no labelled answer has a score, see {folder / TABLE}")
+
+
+def _title(judge: Capabilities) -> str:
+    return f"{judge.name}{SIMULATED if judge.simulated else ''} beside people"
 
 
 def _write(
@@ -121,7 +125,7 @@ def _write(
     screen: tuple[list[KeyFact], list[KeyFact]],
     about: dict[str, Any],
 ) -> str:
-    body = "\n".join(f"## {t.title}\n\n{t.note}\n\n{markdown(t)}" for t in tables)
+    body = "\n".join("\n\n".join(filter(None, (f"## {t.title}", t.note, markdown(t)))) for t in tables)
     text = f"# {title}\n\n{notice}\n\n{body}"
     (folder / TABLE).write_text(text, encoding="utf-8")
     (folder / PAGE).write_text(page(title, (), notice, tables, *screen, TERMS), encoding="utf-8")

@@ -25,6 +25,7 @@ from experiments.comparison.regret import by_search, needle_finds, normalised_re
 from experiments.comparison.searchers import AUTO, fingerprint_of, search_nodes, searcher_for
 from experiments.console.entry_point import entry_point
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
 from experiments.runs.provenance import config_dict
@@ -56,9 +57,7 @@ def cells_of(cfg: DictConfig) -> list[Cell]:
     for name in _LISTS:
         if not len(cfg[name]) or len(set(cfg[name])) < len(cfg[name]):
             raise UserError(f"{name}: found {list(cfg[name])}, expected a list of distinct entries")
-    for name in ("model_seeds", "problems", "budget", "report_samples", "static_people", "bootstrap"):
-        if cfg[name] < 1:
-            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
+    check_counts(cfg, "model_seeds", "problems", "budget", "report_samples", "static_people", "bootstrap")
     custom: Any = OmegaConf.to_container(cfg.custom, resolve=True)
     nodes = search_nodes(list(cfg.searches), custom)
     grid = itertools.product(range(cfg.model_seeds), cfg.landscapes, cfg.n_attributes, cfg.noise_std)

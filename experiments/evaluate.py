@@ -58,7 +58,7 @@ from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import spending as spending_of_plans
 from experiments.runs.folders import start_run
 from experiments.runs.journal import UnitJournal
-from experiments.runs.progress import Progress, booked, usage
+from experiments.runs.progress import Progress, booked, keep_books, usage
 from experiments.runs.provenance import config_dict, digest, fingerprint
 from experiments.runs.summary import spent
 from experiments.runs.tracking import FailSafe, Tracker
@@ -134,14 +134,15 @@ def evaluate(cfg: DictConfig) -> float:
     with UnitJournal(folder, _fingerprint(parts, config), cfg.resume) as units:
         start_run(cfg, resumed=bool(units.done))
         preflight(judges[0], folder, tested)
+        keep_books(folder, *judges[1:], *_others(parts))
         parts.tracking.start(config, folder)
         report = _report(parts, units, console)
     summary = {
         **report.summary(),
         **evaluated_panel(judges[0], tested),
         "config": config,
-        **spent(booked(*judges, *parts.options.chats, parts.user)),
         "requests": requests_of(judges, parts.options.chats, parts.user),
+        **spent(booked(*judges, *_others(parts))),
     }
     rows, samples = report.comparison.rows, cfg.report_samples
     corrected = corrected_methods(judges[0], parts.labels, rows, VANILLA, samples, cfg.level)
@@ -159,7 +160,7 @@ def _report(parts: _EvaluationParts, units: UnitJournal, console: Console) -> ou
     """Run what `units` does not hold, and return the report on all."""
     judges, sides, options = parts.judges, parts.sides, parts.options
     steps = steps_of(judges, sides, options) + 1  # the last one is the report
-    live = partial(usage, *judges, *options.chats)
+    live = partial(usage, *judges, *_others(parts))
     journal = EvaluationJournal(units, counts_prompts=bool(options.chats))
     with Progress("evaluated", "steps", steps, tracker=parts.tracking, live=live) as progress:
         found = run(
@@ -178,6 +179,12 @@ def _report(parts: _EvaluationParts, units: UnitJournal, console: Console) -> ou
         report = output.Report(found, _about(parts))
         progress.advance()
     return report
+
+
+def _others(parts: _EvaluationParts) -> tuple[object, ...]:
+    """Return what may ask models beside the judges: who chooses or rates, who is asked, who reads."""
+    understanding = parts.understanding
+    return *parts.options.chats, parts.user, understanding.reader, understanding.detector
 
 
 def _fingerprint(parts: _EvaluationParts, config: dict[str, Any]) -> str:

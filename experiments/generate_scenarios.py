@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import UserError
 from envs.llm.costs import RequestCost, in_dollars
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.pages import markdown
@@ -30,6 +29,7 @@ from experiments.penguin.generating.profile_sampling import balanced_situations
 from experiments.penguin.generating.query_writers import ModelWriter, QueryWriter
 from experiments.penguin.generating.written_layouts import write_layouts
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
 from experiments.runs.progress import Progress
 from policies.understanding import RulesReader
@@ -48,9 +48,7 @@ class _GenerateParts(NamedTuple):
 
 def prepare(cfg: DictConfig) -> _GenerateParts:
     """Build and check what generating needs; write nothing."""
-    for name in ("people", "queries", "attempts"):
-        if cfg[name] < 1:
-            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
+    check_counts(cfg, "people", "queries", "attempts")
     reader = build.build_reader(cfg)
     beside = None if isinstance(reader, RulesReader) else reader  # the rules look in any case
     return _GenerateParts(build.build_profiles(cfg), build.build_writer(cfg), beside)

@@ -36,9 +36,9 @@ from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.folders import start_run
 from experiments.runs.journal import UnitJournal
-from experiments.runs.progress import Progress, usage
+from experiments.runs.progress import Progress, booked, keep_books, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
-from experiments.runs.summary import files_table, unread, warn_of_left_out
+from experiments.runs.summary import files_table, spent, unread, warn_of_left_out
 from experiments.runs.tracking import FailSafe, Tracker
 from search.path_table import FILE_NAME as PATHS
 from search.planning import Failure
@@ -109,12 +109,13 @@ def plan_population(cfg: DictConfig) -> float:
     failures = unread(loaded)
     with UnitJournal(folder, fingerprint(config, loaded.sha256, judges[0][1]), cfg.resume) as journal:
         start_run(cfg, resumed=bool(journal.done))
+        keep_books(folder, *(judge for _, judge in judges))
         warn_of_left_out(schema)
         tracking.start(config, folder)
         rows, (trees, histories), unscored = _planned(cfg, parts, journal)
     failures += unscored
     summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
-    summary |= made_up_fields(made_up(judges[0][1], schema))
+    summary |= made_up_fields(made_up(judges[0][1], schema)) | spent(booked(*(judge for _, judge in judges)))
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     source = provenance(config, loaded.source, loaded.sha256)
     source |= {"judge": summary["judge"], "simulated": summary["judge_is_simulated"]}

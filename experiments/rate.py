@@ -22,9 +22,11 @@ from experiments.judging.answer_files import AnswerSet, read_answers
 from experiments.judging.panel_figures import panel_figures, panel_lines
 from experiments.judging.ratings import DIMENSIONS, RatedAnswer, RatingJournal, as_table, cost, run, tasks
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
-from experiments.runs.progress import Progress
+from experiments.runs.progress import Progress, booked, keep_books
 from experiments.runs.provenance import config_dict, fingerprint, part_provenance, versions
+from experiments.runs.summary import spent
 
 TABLE, SUMMARY, FAILURES = "ratings.parquet", "summary.json", "failures.jsonl"
 
@@ -44,8 +46,7 @@ def prepare(cfg: DictConfig) -> _RateParts:
     UserError
         a mistake in the configuration or a file.
     """
-    if cfg.samples < 1:
-        raise UserError(f"samples: found {cfg.samples}, expected an integer >= 1")
+    check_counts(cfg, "samples")
     loaded = build.build_scenarios(cfg)
     judge = build.build_judge(cfg)
     if describe(judge).rate is None:
@@ -76,6 +77,7 @@ def rate(cfg: DictConfig) -> None:
     requests = cache_hits = 0
     with RatingJournal(folder, fingerprint(config, sha256 + found.sha256, judge), cfg.resume) as journal:
         start_run(cfg, resumed=bool(journal.done))
+        keep_books(folder, judge)
         done = {rating.number: rating for rating in journal.done.values()}
         todo = [answer for answer in answers if answer.number not in done]
         if (takes := cost(judge, todo, scenarios, cfg.samples)) is not None:
@@ -91,7 +93,7 @@ def rate(cfg: DictConfig) -> None:
                 progress.advance(len(batch.ratings), requests=requests)
     ratings = [done[answer.number] for answer in answers]
     summary = _summary(judge, ratings, found)
-    summary |= {"requests": requests, "cache_hits": cache_hits}
+    summary |= {"requests": requests, "cache_hits": cache_hits, **spent(booked(judge))}
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     table = as_table(ratings, answers, scenarios, told.name)
     about = {"config": config, "judge": part_provenance(judge), "answers": found.sha256, **versions()}

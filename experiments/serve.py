@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from envs import DOMAINS, UserError
 from experiments.console.entry_point import entry_point
 from experiments.runs import build
+from experiments.runs.config import check_counts
 from policies.serving.questions.gates import DomainGate
 from policies.serving.serve_settings import UpstreamSettings
 from policies.serving.upstreams.local_upstream import LocalUpstream
@@ -110,8 +111,7 @@ def worker_app() -> FastAPI:
 
 
 def _check(cfg: DictConfig) -> None:
-    if cfg.workers < 1:
-        raise UserError(f"workers: found {cfg.workers}, expected an integer >= 1")
+    check_counts(cfg, "workers")
     if not 0 <= cfg.port <= 65535:
         raise UserError(f"port: found {cfg.port}, expected 0 to 65535")
     is_open = cfg.service.keys_variable is None and cfg.upstream.key_variable is not None

@@ -52,6 +52,11 @@ def check_bootstrap(n_draws: int, level: float) -> None:
     """Raise `UserError` where the number of samples or the coverage is out of range."""
     if n_draws < 1:
         raise UserError(f"bootstrap: found {n_draws} draws, expected at least 1")
+    check_level(level)
+
+
+def check_level(level: float) -> None:
+    """Raise `UserError` where the coverage of an interval is out of range."""
     if not 0.0 < level < 1.0:
         raise UserError(f"level: found {level}, expected a number between 0 and 1")
 
@@ -244,17 +249,28 @@ def normal_interval(estimate: float, stderr: float) -> Interval:
     return Interval(estimate, estimate - Z95 * stderr, estimate + Z95 * stderr)
 
 
-def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """Return the mean of float64[N] with its interval by Student's t; NaN are left out.
+def clustered_share(hits: np.ndarray, clusters: np.ndarray, level: float = 0.95) -> Interval:
+    """Return the mean of float64[R] `hits` (0, 1, NaN left out) with an interval for clusters (int[R]).
 
-    With fewer than two values the ends are NaN; where all are equal they are the mean.
+    The exact one of n* trials, with n* = p (1 - p) / v (t_{R-1} / t_{G-1})^2 <= R and v the variance of p by
+    clusters (Korn & Graubard 1998, Survey Methodology 24(2)); n* = R where each row is its own cluster. Where
+    no row is a hit, or each, no clustering can be seen, and R stands for p (1 - p) / v.
     """
-    kept = values[~np.isnan(values)]
-    if len(kept) < 2:
-        return Interval(float(kept[0]) if len(kept) else math.nan, math.nan, math.nan)
-    mean, stderr = float(kept.mean()), float(kept.std(ddof=1)) / math.sqrt(len(kept))
-    half = student_t(len(kept) - 1, level) * stderr
-    return Interval(mean, mean - half, mean + half)
+    kept = ~np.isnan(hits)
+    hits, groups = hits[kept], np.unique(clusters[kept], return_inverse=True)[1]
+    n, g = len(hits), int(groups.max()) + 1 if len(groups) else 0
+    p = float(hits.mean()) if n else math.nan
+    if g < 2:
+        return Interval(p, math.nan, math.nan)
+    seen = float((np.bincount(groups, weights=hits - p) ** 2).sum())
+    trials = n * p * (1.0 - p) * n / seen if seen > 0.0 else n
+    trials *= (student_t(n - 1, level) / student_t(g - 1, level)) ** 2
+    trials = max(1, math.floor(min(n, trials + 1e-9)))
+    below = math.floor(p * trials + 1e-9)
+    part = max(0.0, p * trials - below)  # between whole numbers of hits the ends are interpolated
+    ends = [binomial_interval(hits, trials, level) for hits in (below, min(below + 1, trials))]
+    low, high = ((1.0 - part) * a + part * b for a, b in zip(ends[0][1:], ends[1][1:], strict=True))
+    return Interval(p, low, high)
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,8 +13,11 @@ def cpu_seconds(call: Callable[[], object], repeats: int = 3) -> float:
     """
     took = []
     for _ in range(repeats):
-        gc.collect()
-        begin = time.thread_time()
-        call()
-        took.append(time.thread_time() - begin)
+        gc.disable()
+        try:
+            begin = time.thread_time()
+            call()
+            took.append(time.thread_time() - begin)
+        finally:
+            gc.enable()
     return min(took)

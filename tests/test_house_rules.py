@@ -66,6 +66,7 @@ ONLY_IN = {
         "envs/vector/",
         "search/core/",
         "search/population/",
+        "experiments/benchmarks/gumbel_mcts_engine.py",
         *SURFACES,
     ),
     "ray": ("search/parallel/",),
@@ -87,12 +88,17 @@ ONLY_IN = {
     "wandb": ("experiments/",),
     "botorch": ("experiments/comparison/botorch_search.py",),
     "gpytorch": ("experiments/comparison/botorch_search.py",),
+    "gumbel_mcts": ("experiments/benchmarks/gumbel_mcts_engine.py",),
+    "torch": ("experiments/benchmarks/gumbel_mcts_engine.py", "experiments/comparison/botorch_search.py"),
+    "jax": ("experiments/benchmarks/mctx_engine.py",),
+    "mctx": ("experiments/benchmarks/mctx_engine.py",),
     "pomdp_py": ("experiments/benchmarks/pomdp_py_model.py",),
     "matplotlib": ("experiments/",),
     "jinja2": ("experiments/pages/",),
     "inspect_ai": ("experiments/penguin/inspect_tasks/",),
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"}
+FORBIDDEN_MODULES |= {"ppi_py"}  # importing it silences every warning of the process
 CALLS_FORBIDDEN = {"eval", "exec", "builtins.eval", "builtins.exec"}
 CATCH_ALLS = {"everything", "Exception", "BaseException"}
 GENERATORS = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "PCG64DXSM", "Philox"}
@@ -103,6 +109,7 @@ MACHINE_PATH = re.compile(
 
 MAX_FILE, MAX_FUNCTION = 300, 40
 LONG_FILES = {
+    "experiments/stats.py": "the one module of statistics, by which every report is held together",
     "search/core/kernels.py": "compiled steps, which are inlined into one another",
     "search/population/compiled/tree_kernels.py": "the same for histories of answers",
 }

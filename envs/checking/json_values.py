@@ -48,9 +48,10 @@ class RecordError(ValueError):
 
 
 class JsonObject(dict[str, Any]):
-    """A JSON object that remembers a key which occurred twice."""
+    """A JSON object that remembers a key which occurred `twice`, and the key `under` which its list stood."""
 
     twice: str | None = None
+    under: str | None = None
 
 
 class JsonNumber(str):
@@ -60,7 +61,7 @@ class JsonNumber(str):
 
 
 class NotFinite:
-    """NaN or Infinity, which JSON does not have but Python's parser reads."""
+    """Infinity, which JSON does not have but Python's parser reads."""
 
 
 ABSENT = object()
@@ -78,7 +79,7 @@ DECODER = json.JSONDecoder(
     object_pairs_hook=_pairs,
     parse_int=JsonNumber,
     parse_float=JsonNumber,
-    parse_constant=lambda _: NotFinite(),
+    parse_constant=lambda name: None if name == "NaN" else NotFinite(),  # NaN: as Python writes an empty cell
 )
 
 
@@ -112,6 +113,8 @@ def as_text(value: Any, name: str, longest: int) -> str:
         raise RecordError(f"{name}: found {kind(value)}, expected text that is not blank")
     if len(value) > longest:
         raise RecordError(f"{name}: found {kind(value)}, expected at most {longest}")
+    if not value.isascii() and re.search("[\udc80-\udcff]", value):  # as bytes that no UTF-8 has are kept
+        raise RecordError(f"{name}: found bytes that are not UTF-8, expected text in UTF-8")
     if not value.isascii() and re.search("[\ud800-\udfff]", value):
         raise RecordError(f"{name}: found half of a surrogate pair, expected text that UTF-8 can hold")
     return value
@@ -164,4 +167,4 @@ def kind(value: Any) -> str:
         return f"text of {len(value)} characters" if value.strip() else "blank text"
     if isinstance(value, list):
         return f"a list of {len(value)}"
-    return f"an object of {len(value)} keys" if isinstance(value, dict) else "NaN or Infinity"
+    return f"an object of {len(value)} keys" if isinstance(value, dict) else "Infinity"

@@ -134,17 +134,21 @@ class PanelJudge:
             ]
         )
 
-    def preflight(self, folder: Path, scenario: Scenario) -> None:
-        """Let each member find out what cannot work.
+    def keep(self, folder: Path) -> None:
+        """Let each member count with what earlier sessions of the run in `folder` took.
 
         What a member keeps is in a folder of its own, `member_1` and so on: its limits are its own, and so is
         the ledger of them.
         """
         for i, told in enumerate(self._told, 1):
+            if told.keep is not None:
+                told.keep(_own(folder, i))
+
+    def preflight(self, folder: Path, scenario: Scenario) -> None:
+        """Let each member find out what cannot work; see `keep`."""
+        for i, told in enumerate(self._told, 1):
             if told.preflight is not None:
-                own = folder / f"member_{i}"
-                own.mkdir(exist_ok=True)
-                told.preflight(own, scenario)
+                told.preflight(_own(folder, i), scenario)
 
     def warm_up(self) -> None:
         """Let each member compile what it compiles."""
@@ -242,6 +246,13 @@ class _Seen(threading.local):
 
     def __reduce__(self) -> tuple[type[_Seen], tuple[()]]:
         return _Seen, ()
+
+
+def _own(folder: Path, member: int) -> Path:
+    """Return the folder of one member in a run's, made now if need be."""
+    found = folder / f"member_{member}"
+    found.mkdir(exist_ok=True)
+    return found
 
 
 def _mean(scores: Sequence[Score]) -> PanelScore:

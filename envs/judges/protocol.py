@@ -132,6 +132,7 @@ class Capabilities:
         `score_sets` says of the set `masks[i]` of `scenarios[owners[i]]`; all of one schema
     surfaces : (scenarios) -> `surface` of each of them as `ManySurfaces`, or None; all of one schema
     shard : (workers) -> the same judge for one of as many processes
+    keep : (run's folder), called before a run: its limits go on from what earlier sessions of it took
     preflight : (run's folder, first scenario), called once before a run: finds out what cannot work
     provenance : () -> what else determines a score, as plain data
     warm_up : () -> compiles, or loads what is compiled, before workers start
@@ -156,6 +157,7 @@ class Capabilities:
     score_many: Callable[[Sequence[Scenario], np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None
     surfaces: Callable[[Sequence[Scenario]], ManySurfaces | None] | None
     shard: Callable[[int], Any] | None
+    keep: Callable[[Path], None] | None
     preflight: Callable[[Path, Scenario], None] | None
     provenance: Callable[[], Any] | None
     warm_up: Callable[[], None] | None
@@ -215,6 +217,7 @@ def describe(part: object, role: str = "judge") -> Capabilities:
         else declared.twin("score_many", "(scenarios, owners, masks, samples)", "score_sets", "score"),
         surfaces=None if surface is None else declared.twin("surfaces", "(scenarios)", "surface", "score"),
         shard=declared.method("shard", "(workers)"),
+        keep=declared.method("keep", "(folder)"),
         preflight=declared.method("preflight", "(folder, scenario)"),
         provenance=declared.method("provenance", "()"),
         warm_up=declared.method("warm_up", "()"),

@@ -103,11 +103,11 @@ class Books:
         self._file = -1
         self._longest = 0  # characters written: a shorter text is padded, so that nothing is left of another
 
-    def keep(self, folder: Path, place: str) -> None:
+    def keep(self, folder: Path, place: str) -> str:
         """Go on with what earlier sessions of the run in `folder` booked, and write each entry down.
 
         What is written (`spent_{place}.json`; of several books of one place each has its own, in the order in
-        which they come) outlives this process, however it ends.
+        which they come) outlives this process, however it ends. Returned is what stands for `place` there.
 
         Raises
         ------
@@ -116,11 +116,11 @@ class Books:
         """
         with self._lock:
             if self._path is not None and self._path.parent == folder:
-                return
-            names = itertools.chain([f"spent_{place}"], (f"spent_{place}_{n}" for n in itertools.count(2)))
+                return self._path.stem.removeprefix("spent_")
+            names = itertools.chain([place], (f"{place}_{n}" for n in itertools.count(2)))
             path = folder / f"spent_{place}.json"
             try:
-                path, file = next(found for name in names if (found := _free(folder / f"{name}.json")))
+                path, file = next(f for name in names if (f := _free(folder / f"spent_{name}.json")))
                 self._file = file
                 weakref.finalize(self, os.close, file)  # a sweep has many books in one process
                 text = path.read_text(encoding="utf-8")
@@ -132,6 +132,7 @@ class Books:
             self._path, self._longest = path, len(text)
             self._accounts = summed(earlier, self._accounts)
             self._write()
+        return path.stem.removeprefix("spent_")
 
     def _write(self) -> None:
         """Write all accounts in place: one call, in one page of the system's, which a kill does not tear."""

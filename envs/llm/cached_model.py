@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from envs.checking.validation import settings
 from envs.llm.books import Accounts
 from envs.llm.client import Client
@@ -32,6 +34,10 @@ class CachedModel:
     def books(self) -> Accounts:
         """What requests took, by model and kind."""
         return self._client.books
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self._client.engine.keep(folder)
 
     @property
     def spent(self) -> Spent:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from envs.llm.admission.gate import LocalGate, RequestGate
+from envs.llm.admission.ledger import ledger_name
 from envs.llm.costs import in_dollars
 from envs.llm.driver_link import Address
 from envs.llm.endpoint import Limits
@@ -90,12 +91,11 @@ class Engine:
 
     def keep(self, folder: Path) -> None:
         """Count with what earlier sessions of the run in `folder` took."""
-        self.holdings.books.keep(folder, self.limits.place)
-        self.run([self._keep(folder)])
+        self.run([self._keep(folder, self.holdings.books.keep(folder, self.limits.place))])
 
-    async def _keep(self, folder: Path) -> None:
+    async def _keep(self, folder: Path, name: str) -> None:
         if isinstance(self.gate, LocalGate):
-            self.gate.keep(folder)
+            self.gate.ledger.keep(folder / ledger_name(name))
 
     def run(self, tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         """Run `tasks` on the loop at once and return their results in order; callable from any thread.

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from envs.checking.json_values import DECODER, JsonObject, RecordError
+from envs.loading.keys_of_files import FIELDS, squash
 
+_QUERIES = {*FIELDS["query"], *FIELDS["queries"]}
 _OF_NUMBERS = "0123456789.eE+-"
 _BLANK = re.compile(r"[ \t\r\n]*")
 
@@ -22,7 +24,7 @@ class _ListText:
         self._decoder, self._read = codecs.getincrementaldecoder("utf-8")(), read
         self._lines, self._bytes = line, 0  # of all bytes that were decoded: line, bytes in it
         self._line, self._column = line, 1  # of the first character that is held
-        self.held, self.at, self.ended = "", 0, False
+        self.held, self.at, self.begun, self.ended = "", 0, 0, False
         self._add(data)
 
     def _add(self, data: bytes) -> None:
@@ -87,14 +89,15 @@ def list_elements(
 def wrapped_elements(
     data: bytes, read: Callable[[int], bytes], line: int, chunk: int, longest: int
 ) -> Iterator[Any]:
-    """Yield the elements of all lists of objects in the object that begins with `data`, as `list_elements`.
+    """Yield the records in the objects that begin with `data`, as `list_elements`.
 
-    A file may have its records under a key, beside what it says of itself; objects inside are looked through.
+    A file may have lists of them under keys, beside what it says of itself, a key for each record, or one
+    indented record after the other; objects inside are looked through.
     """
     text = _ListText(data, lambda: read(chunk), line, longest)
-    text.skip()
     try:
-        yield from _in_object(text)
+        while text.skip() == "{":
+            yield from _in_object(text)
     except RecursionError:
         raise RecordError(f"JSON nested too deeply, {_EXPECTED}") from None
     if text.skip():
@@ -115,13 +118,27 @@ def _in_list(text: _ListText) -> Iterator[Any]:
     text.at += 1
 
 
+def is_record(value: Any) -> bool:
+    """Tell whether a JSON value is an object with a query, or with queries."""
+    return isinstance(value, JsonObject) and any(squash(key) in _QUERIES for key in value)
+
+
 def _in_object(text: _ListText) -> Iterator[Any]:
+    try:
+        value = _element(text)
+    except RecordError:
+        value = None  # too long for a record, or broken, which is told where it breaks
+    else:
+        if is_record(value):
+            yield value
+            return
+        text.at = text.begun
     text.at += 1  # the brace
     mark = text.skip()
     while mark != "}":
         if mark != '"':
             raise text.wrong(text.at)
-        _element(text)  # the key
+        key = _element(text)
         if text.skip() != ":":
             raise text.wrong(text.at)
         text.at += 1
@@ -129,7 +146,10 @@ def _in_object(text: _ListText) -> Iterator[Any]:
         if mark == "{":
             yield from _in_object(text)
         elif mark == "[":
-            yield from (value for value in _in_list(text) if isinstance(value, JsonObject))
+            for value in _in_list(text):
+                if isinstance(value, JsonObject):
+                    value.under = key
+                    yield value
         else:
             _element(text)
         mark = text.skip()
@@ -158,7 +178,7 @@ def _element(text: _ListText) -> Any:
         except RecursionError:
             raise RecordError(f"JSON nested too deeply, {_EXPECTED}") from None
         else:
-            length = end - text.at
+            length, text.begun = end - text.at, text.at
             if not text.held[end:].strip(_OF_NUMBERS) and text.more():
                 continue  # a number may go on
             text.at += length

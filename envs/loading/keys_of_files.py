@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from envs.checking.json_values import ABSENT, JsonObject, RecordError, decode
+from envs.checking.json_values import ABSENT, JsonObject, RecordError, decode, from_python
 from envs.errors import UserError
 from envs.schema import Schema, penguin_schema
 
 FIELDS = {
     "id": ("id", "scenarioid"),
     "domain": ("domain", "expertdomain"),
-    "query": ("query", "hardquery", "userquery"),
+    "query": ("query", "hardquery", "userquery", "question", "prompt", "queryid"),
     "scenario": ("scenario", "situation"),
     "profile": ("profile", "userprofile", "attributes"),
     "queries": ("queries",),
     "metadata": ("metadata",),
 }
-"""Field -> its spellings in published files, without case, spaces and marks; the first one counts."""
+"""Field -> its spellings in published files, without case, spaces and marks; the first one counts.
+
+An attribute may stand beside the query with the profile's name before it: `User_Profile.Age`.
+"""
 _STRUCTURED = ("profile", "queries", "metadata")
 
 
@@ -78,7 +82,8 @@ class Keys:
         loose: dict[str, str | None] = {}
         for name in schema.names:
             loose[squash(name)] = None if squash(name) in loose else name
-        self._attributes = loose | {name: name for name in schema.names}
+        beside = {prefix + key: name for key, name in loose.items() for prefix in FIELDS["profile"]}
+        self._attributes = beside | loose | {name: name for name in schema.names}
         self._fields = {spelling: field for field, spellings in FIELDS.items() for spelling in spellings}
 
     def attribute(self, key: str) -> str | None:
@@ -116,6 +121,17 @@ class Keys:
                 others[found[field][0]] = found[field][1]
             found[field], ranks[field] = (key, _structure(field, key, value)), rank
         return Fields(found, others)
+
+    def question(self, value: Any) -> Any:
+        """Return the query that `value` is or has under a key: `{"query_id": text}`, or as text of that."""
+        found = value
+        if isinstance(value, str) and value.lstrip()[:1] == "{":
+            try:
+                found = _decoded(value, "a query")
+            except RecordError:
+                return value
+        fields = self.fields(found) if isinstance(found, JsonObject) else None
+        return fields.get("query") if fields is not None and fields.has("query") else value
 
     def near(self, key: str, record: Mapping[str, Any]) -> str | None:
         """Return the attribute that is not in `record` and that `key` may be a misspelling of."""
@@ -161,5 +177,19 @@ def read_mapping(path: str | Path) -> dict[str, str | None]:
 
 def _structure(field: str, key: str, value: Any) -> Any:
     if field in _STRUCTURED and isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        return decode(value.encode("utf-8", "surrogateescape"), f"JSON in the column {key[:60]!r}")
+        return _decoded(value, f"JSON in the column {key[:60]!r}")
     return value
+
+
+def _decoded(text: str, expected: str) -> Any:
+    """Return what JSON text stands for, or a Python literal, as pandas writes what is nested into CSV."""
+    try:
+        return decode(text.encode("utf-8", "surrogateescape"), expected)
+    except RecordError:
+        try:
+            found = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            found = None
+        if not isinstance(found, (dict, list)):
+            raise
+        return from_python(found)

@@ -55,7 +55,10 @@ def layout_of(value: Any, keys: Keys) -> str | None:
     if squash(fields.name("profile")) == "attributes":
         return AIDMS
     if fields.has("query"):
-        return OWN if fields.has("profile") else FLAT if attributes else None
+        if not fields.has("profile"):
+            return FLAT if attributes else None
+        ours = fields.has("domain") or (fields.has("id") and not fields.has("scenario"))
+        return OWN if ours else FLAT  # a person, a situation and one query
     if fields.has("profile"):
         return PROFILES if squash(fields.name("profile")) == "userprofile" else OWN
     if attributes > 2:  # of a person whose query is missing here, or in another file

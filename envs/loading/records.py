@@ -62,11 +62,11 @@ def own_scenario(record: JsonObject, place: str, keys: Keys) -> Scenario | BadRe
     schema, scenario_id = keys.schema, None
     try:
         fields = keys.fields(as_object(record, "", OWN_SHAPE))
-        scenario_id = _identifier(fields.get("id"))
+        scenario_id = _identifier(_numbered(fields.get("id")))
         domain = fields.get("domain")
         if type(domain) is not str or domain not in schema.domains:
             raise RecordError(f"field domain: found {kind(domain)}, expected one of {_domains(schema)}")
-        query = as_text(fields.get("query"), "field query", MAX_QUERY)
+        query = as_text(keys.question(fields.get("query")), "field query", MAX_QUERY)
         profile = _profile(fields.get("profile"), "field profile", keys)
         metadata = _metadata(fields)
     except RecordError as error:
@@ -83,10 +83,14 @@ def penguin_scenarios(record: Any, place: str, index: int, keys: Keys) -> Iterat
     try:
         fields = keys.fields(as_object(record, "", PENGUIN_SHAPE))
         queries = fields.get("queries")
+        if isinstance(queries, JsonObject):
+            queries = list(queries.values())  # numbered
         if not isinstance(queries, list) or not queries:
             found, queries = kind(queries), None
             raise RecordError(f"field Queries: found {found}, expected a list of one or more questions")
         inner = fields.get("profile")
+        if inner is ABSENT:
+            inner = _attributes_of(fields.others, keys)[0] or ABSENT
         named = fields.get("scenario")
         if named is ABSENT and isinstance(inner, JsonObject):
             named = next((own for key, own in inner.items() if squash(key) == "scenario"), ABSENT)
@@ -100,7 +104,7 @@ def penguin_scenarios(record: Any, place: str, index: int, keys: Keys) -> Iterat
     for i, query in enumerate(queries):
         scenario_id = f"{index:05d}-{i:02d}"
         try:
-            query = as_text(query, f"field Queries[{i}]", MAX_QUERY)
+            query = as_text(keys.question(query), f"field Queries[{i}]", MAX_QUERY)
         except RecordError as error:
             yield BadRecord(f"{place} query {i}", scenario_id, str(error))
         else:
@@ -113,22 +117,22 @@ def flat_scenario(
     """Return the scenario of a record whose attributes stand beside its query, or under `attributes` (AIDMS).
 
     Without an id it is numbered. The domain is that of the field `domain`, else of the situation, else of the
-    `folder` that holds the file, as the published real half has it, else `other`. What is neither field nor
-    attribute becomes metadata.
+    key over its list or the `folder` that holds the file, as the published real half has it, else `other`.
+    What is neither field nor attribute becomes metadata.
     """
     schema, scenario_id = keys.schema, f"{index:05d}"
     try:
         record = as_object(record, "", FLAT_SHAPE)
         fields = keys.fields(record)
         if fields.has("id"):
-            scenario_id = _identifier(str(fields.get("id")))
-        query = as_text(fields.get("query"), f"field {fields.name('query')}", MAX_QUERY)
+            scenario_id = _identifier(_numbered(fields.get("id")))
+        query = as_text(keys.question(fields.get("query")), f"field {fields.name('query')}", MAX_QUERY)
         inner = fields.get("profile")
         beside = JsonObject(fields.others) if inner is ABSENT else inner
         name = "record" if inner is ABSENT else f"field {fields.name('profile')}"
         own, rest = _attributes_of(beside, keys) if inner is ABSENT else (beside, fields.others)
-        profile = _profile(own, name, keys)
-        names = [fields.get("domain"), fields.get("scenario"), folder]
+        profile = _profile(own, name, keys, {"scenario"})
+        names = [fields.get("domain"), fields.get("scenario"), record.under, folder]
         given = next((n for n in names if type(n) is str and known_domain(n, schema) is not None), None)
         metadata = {**_metadata(fields), **_plain_object(rest)}
     except RecordError as error:
@@ -136,13 +140,12 @@ def flat_scenario(
     return Scenario(scenario_id, domain_of(given, schema), query, profile, schema, metadata)
 
 
-def _attributes_of(record: JsonObject, keys: Keys) -> tuple[JsonObject, dict[str, Any]]:
+def _attributes_of(record: dict[str, Any], keys: Keys) -> tuple[JsonObject, dict[str, Any]]:
     """Part the attributes of a flat record, and what is spelt much like one, from all else."""
     own: JsonObject = JsonObject()
     rest: dict[str, Any] = {}
     for key, value in record.items():
         (own if keys.attribute(key) is not None or keys.near(key, record) else rest)[key] = value
-    own.twice = record.twice
     return own, rest
 
 
@@ -203,6 +206,10 @@ def domain_of(name: Any, schema: Schema) -> str:
 
 def _domains(schema: Schema) -> str:
     return ", ".join(schema.domains)
+
+
+def _numbered(value: Any) -> Any:
+    return str(value) if isinstance(value, JsonNumber) else value
 
 
 def _identifier(value: Any) -> str:

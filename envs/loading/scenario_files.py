@@ -32,8 +32,13 @@ MAX_BAD = 1000
 SPLITS = ("train", "test", "all")
 
 _EXPECTED = "expected scenarios as JSON Lines, a JSON list, CSV or Parquet"
-_PARTS = ("*/posts.json", "*/posts.json.gz", "*/posts.json.zst", "*.parquet")
-"""Files of a folder that are read as one: the published real half, a file a domain; parts of a table."""
+_PARTS = (
+    ("**/posts.json", "**/posts.json.gz", "**/posts.json.zst"),
+    ("**/*.parquet",),
+    ("**/*.jsonl", "**/*.jsonl.gz", "**/*.jsonl.zst"),
+)
+"""Files of a folder that are read as one, the first kind it has: the published real half, a file a domain;
+parts of a table."""
 _BUNDLED = Path(__file__).parents[1] / "data" / "scenarios.jsonl"
 
 
@@ -206,7 +211,8 @@ class ScenarioStream:
                 rows = streams.saved_dataset(path, self._digest, self.source)
                 yield from self._told(rows, layouts.FLAT, None)
                 return
-            parts = sorted(own for kind in _PARTS for own in path.glob(kind))
+            kinds = (sorted(own for name in names for own in path.glob(name)) for names in _PARTS)
+            parts = next((found for found in kinds if found), [])
             path = _beside(path, layouts.BESIDE[layouts.QUERIES]) or path
             if parts and path.is_dir():
                 yield from self._parts(parts, files)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from envs.checking.json_values import RecordError, decode, from_python
 from envs.errors import UserError
-from envs.loading.json_lists import list_elements, wrapped_elements
+from envs.loading.json_lists import is_record, list_elements, wrapped_elements
 from envs.loading.records import BadRecord
 
 MAX_LINE = 8 << 20
@@ -31,6 +31,8 @@ _FOREIGN = {
     b"BZh": "bzip2 data",
     b"\xfd7zXZ": "xz data",
     b"ARROW1": "an Arrow file",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
 }
 """First bytes of what is often given and not read."""
 
@@ -56,7 +58,9 @@ def raw_records(raw: io.BufferedReader, digest: hashlib._Hash, source: str) -> R
         return Records("Parquet", _parquet(raw, digest, source))
     foreign = next((what for start, what in _FOREIGN.items() if raw.peek(8).startswith(start)), None)
     if foreign is not None:
-        raise UserError(f"{source}: found {foreign}, expected JSON or CSV, plain, gz or zst, or Parquet")
+        raise UserError(
+            f"{source}: found {foreign}, expected JSON or CSV in UTF-8, plain, gz or zst, or Parquet"
+        )
     stream = _Hashed(decompressed(raw), digest)
     number, line = 1, stream.readline(MAX_LINE + 1).removeprefix(_BOM)
     while line and not line.strip():
@@ -119,16 +123,17 @@ def _is_jsonl(line: bytes, stream: _Hashed) -> bool:
 
 
 def _is_wrapped(line: bytes, stream: _Hashed) -> bool:
-    """Tell whether the file is one object with lists of records: indented, or a line without texts beside."""
+    """Tell whether the file is indented objects, or one line that is no record and has records inside."""
     if line.strip() == b"{":
         return True
     try:
         value = decode(line, "")
     except RecordError:
         return False
-    values = value.values() if isinstance(value, dict) else ()
-    lists = [own for own in values if isinstance(own, list) and own and isinstance(own[0], dict)]
-    return bool(lists) and not any(isinstance(own, str) for own in values) and not _another_follows(stream)
+    values = list(value.values()) if isinstance(value, dict) and not is_record(value) else []
+    firsts = [own[0] if isinstance(own, list) and own else own for own in values]
+    lists = any(isinstance(own, list) and isinstance(f, dict) for own, f in zip(values, firsts, strict=True))
+    return (lists or any(map(is_record, firsts))) and not _another_follows(stream)
 
 
 def _another_follows(stream: _Hashed) -> bool:

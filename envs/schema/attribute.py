@@ -6,7 +6,7 @@ import functools
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envs.schema.quantities import fits, quantities
@@ -122,21 +122,6 @@ class Attribute:
         )
         return next(within, None)
 
-    def phrases_in(self, text: str, words: Sequence[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
-        """Yield (start, end, level) of the phrases in `text`, in lower case; denials are not seen.
-
-        `words`: the words of `text` (`beginnings`).
-        """
-        heads, place = self._heads, 0
-        for start, head in words:
-            if start < place or not (head in heads or head[:2] in heads or head[:1] in heads):
-                continue
-            regex, level_of = self._phrases_from(next(h for h in (head, head[:2], head[:1]) if h in heads))
-            match = regex.match(text, start)
-            if match and match.lastindex:
-                place = match.end()
-                yield start, place, self.levels[level_of[match.lastindex - 1]].name
-
     def level_code(self, level: str | None) -> int:
         """Return the index of the level called `level`, `UNKNOWN` for None."""
         return UNKNOWN if level is None else [own.name for own in self.levels].index(level)
@@ -153,29 +138,24 @@ class Attribute:
         return sorted(rows, key=lambda row: (-len(row[0].split()), -len(row[0]), row[1]))
 
     @functools.cached_property
-    def _heads(self) -> frozenset[str]:
-        """How the first words of phrases begin, three characters at most: elsewhere none is tried."""
+    def heads(self) -> frozenset[str]:
+        """How the first words of phrases begin, three characters at most."""
         return frozenset(words[0][:_HEAD] for phrase, _ in self._rows if (words := _words(phrase)))
 
-    @functools.cached_property
-    def _compiled(self) -> dict[str, tuple[re.Pattern[str], list[int]]]:
-        return {}
+    def phrases_from(self, head: str) -> tuple[re.Pattern[str], list[str]] | None:
+        """Return a pattern of the phrases that may begin at a word that begins with `head`, None for none.
 
-    def _phrases_from(self, head: str) -> tuple[re.Pattern[str], list[int]]:
-        """Return `_phrases` of those that may begin with `head`, on text with its spaces and marks."""
-        if head not in self._compiled:
-            starts = {head[:n] for n in range(1, _HEAD + 1)}
-            words = ((row, _words(row[0])) for row in self._rows)
-            rows = [row for row, own in words if own and own[0][:_HEAD] in starts]
-            regex, level_of = _alternation(rows)
-            spaced = re.sub(r"(?<=[a-z])s(?= |\))", "'?s", regex.pattern).replace(" ", r"[\s'-]{1,3}")
-            self._compiled[head] = re.compile(spaced), level_of
-        return self._compiled[head]
-
-
-def beginnings(text: str) -> list[tuple[int, str]]:
-    """Return where each word of `text` begins, and its first three characters."""
-    return [(word.start(), word[0][:_HEAD]) for word in re.finditer(r"\w+", text)]
+        `head`: three characters at most, of a text in lower case with its spaces and marks. Each group of the
+        pattern is a phrase; the list has its level.
+        """
+        starts = {head[:n] for n in range(1, _HEAD + 1)}
+        words = ((row, _words(row[0])) for row in self._rows)
+        rows = [row for row, own in words if own and own[0][:_HEAD] in starts]
+        if not rows:
+            return None
+        regex, level_of = _alternation(rows)
+        spaced = re.sub(r"(?<=[a-z])s(?= |\))", "'?s", regex.pattern).replace(" ", r"[\s'-]{1,3}")
+        return re.compile(spaced), [self.levels[i].name for i in level_of]
 
 
 def _end(level: Level, attribute: Attribute) -> float:

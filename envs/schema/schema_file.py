@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -130,11 +131,19 @@ class _AttributeRow(FileModel):
             if level not in (*names, "number"):
                 raise ValueError(f"reads: found {level!r}, expected number or one of {', '.join(names)}")
             for pattern in patterns:
-                try:
-                    re.compile(expanded(pattern.removeprefix("?")))
-                except re.error:
-                    raise ValueError(f"reads.{level}: a pattern is no regular expression") from None
+                if not _compiles(expanded(pattern.removeprefix("?"))):
+                    raise ValueError(f"reads.{level}: a pattern is no regular expression")
         return self
+
+
+@functools.cache
+def _compiles(pattern: str) -> bool:
+    """Tell whether `pattern` is a regular expression; some commands read a schema of hundreds again."""
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
 
 
 def _level(name: str, rule: _Range | list[str]) -> Level:

@@ -45,12 +45,7 @@ class PlayedUser(CachedModel):
     cannot be used after all repetitions is none: declined, and counted in `n_invalid`. Safe to call from many
     threads.
 
-    Parameters are the fields of `PlayedUserSettings`, by keyword.
-
-    Raises
-    ------
-    UserError
-        no model, a value out of range, or `max_cost` without a price.
+    Parameters are the fields of `PlayedUserSettings`, by keyword; raises as `CachedModel`.
     """
 
     @takes(PlayedUserSettings)

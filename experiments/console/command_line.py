@@ -8,6 +8,7 @@ sweep is composed and checked as a whole, then given to Hydra's sweeper and laun
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import os
 from collections.abc import Callable, Sequence
@@ -25,13 +26,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString
 from hydra.core.utils import run_job
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, OverrideParseException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from envs import UserError
 from experiments.console.keys import check_config, unknown_key, unknown_to_schema
-from experiments.console.plain_errors import one_of
+from experiments.console.plain_errors import one_of, unreadable
 from experiments.console.shown_config import print_config
 from experiments.runs.folders import refuse_no_folder
 
@@ -110,6 +111,9 @@ class CommandLine:
 
     def __init__(self, hydra: Hydra, config_name: str, overrides: Sequence[str], multirun: bool) -> None:
         self.hydra = hydra
+        # The loader's own method copies all that Hydra knows at each call.
+        loader: Any = hydra.config_loader
+        self._members = functools.cache(loader.repository.get_group_options)
         self.config_name = config_name
         self.overrides = self._parsed(overrides)
         mode = [o.value() for o in self.overrides if o.key_or_group == "hydra.mode"]
@@ -230,19 +234,24 @@ class CommandLine:
         return [lines.get(id(o), _line(o)) for o in self.overrides if o not in ours or id(o) in lines]
 
     def _parsed(self, overrides: Sequence[str]) -> list[Override]:
-        found = OverridesParser.create(self.hydra.config_loader).parse_overrides(list(overrides))
+        try:
+            found = OverridesParser.create(self.hydra.config_loader).parse_overrides(list(overrides))
+        except OverrideParseException as error:
+            raise UserError(unreadable(error)) from None
+        for override in found:
+            if not override.key_or_group:
+                raise UserError(f"{_line(override)}: found no name before =, expected KEY=VALUE")
         for override in filter(self._is_group, found):
             value: Any = override.value()
             names = value if isinstance(value, list) else [value]
             free = override.is_delete() or override.is_sweep_override()
             if not (free or all(isinstance(name, str) for name in names)):
-                members = self.hydra.config_loader.get_group_options(override.key_or_group)
-                raise UserError(f"{_line(override)}: found no name, {one_of(members)}")
+                members = one_of(self._members(override.key_or_group))
+                raise UserError(f"{_line(override)}: found no name, {members}")
         return found
 
     def _is_group(self, override: Override) -> bool:
-        options = self.hydra.config_loader.get_group_options(override.key_or_group)
-        return bool(options) and not isinstance(override.value(), dict)
+        return bool(self._members(override.key_or_group)) and not isinstance(override.value(), dict)
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
         """Return one job's configuration, with the folder that it would be run in."""

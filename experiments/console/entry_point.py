@@ -77,12 +77,13 @@ def entry_point(
         def main() -> None:
             if gives_help(config_name, sys.argv[1:]):
                 return
-            register()
             # Hydra would print its own errors, with and without tracebacks; with this it raises them.
             os.environ["HYDRA_FULL_ERROR"] = "1"
             with mistakes_in_one_line():
                 _refuse_secrets(sys.argv[1:])
                 options = command_line.parse(sys.argv[1:])
+                own = options.config_dir or options.config_path
+                register("" if own else options.config_name or config_name)
                 if not command_line.only_shows(options):
                     command_line.run(one_line_errors, prepare, config_name, options)
                 else:

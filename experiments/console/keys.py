@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from envs import UserError
+from experiments.console.plain_errors import why_not_found
 from experiments.judging.panel_members import write_out_members
 from experiments.runs.config import FREE, budget_of
 
@@ -186,7 +187,10 @@ def find_class(path: str, place: str) -> Any:
     try:
         found = _locate(path)
     except (ImportError, ValueError) as error:
-        raise UserError(f"{place}._target_: {' '.join(str(error).split())}") from None
+        why = why_not_found(path, error.__cause__)
+        raise UserError(
+            f"{place}._target_: found {path!r}, expected a class or a function, such as my_pkg.MyClass; {why}"
+        ) from None
     if not callable(found):
         raise UserError(f"{place}._target_: {path} is not callable, expected a class or a function")
     return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from hydra.errors import MissingConfigException
-from omegaconf.errors import ValidationError
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf.errors import InterpolationResolutionError, ValidationError
 
 _NOISE = re.compile(
     r",? ?set env var HYDRA_FULL_ERROR=1 [^.]*\.?|full_key: *$|Check that it's in your config search path\.?"
@@ -23,7 +24,15 @@ _WRONG_TYPES = (
     (r"field '\w+' is not Optional(?P<found>)", "a value"),
 )
 """What OmegaConf says of a value of another type than the schema's, and what was expected."""
-_NO_GROUP = re.compile(r"Could not override '(\S+)'\.\s+No match in the defaults list")
+_COMPOSING = (
+    (r"Could not override '(\S+)'\.\s+No match in the defaults list",
+     r"\1: this command has no such group, --help lists those it has"),
+    (r"(\S+) appears more than once in the final defaults list",
+     r"\1: found more than one member of the group, expected one"),
+    (r"Cannot find primary config '(.*?)'.*",
+     r"--config-name=\1: no such file, expected one of the package or of --config-dir, without .yaml"),
+)  # fmt: skip
+"""What Hydra says of a whole command line, and what we say."""
 
 
 def plain(error: BaseException) -> str:
@@ -36,9 +45,29 @@ def plain(error: BaseException) -> str:
                 return f"{group}={name}: no such member of the group, {expected}"
             case ValidationError(full_key=str(key)) if key:
                 return f"{key}: {_value(cause)}"
-    if found := _NO_GROUP.match(str(error)):
-        return f"{found[1]}: this command has no such group, --help lists those it has"
+            case InterpolationResolutionError(full_key=str(key)):
+                why = str(cause.msg or cause).splitlines()[0].removeprefix("KeyError raised while resolving ")
+                return f"{key}: found a reference to nothing ({why}), expected one to a key or variable"
+    for pattern, ours in _COMPOSING:
+        if found := re.match(pattern, str(error), re.DOTALL):
+            return found.expand(ours)
     return one_line(error)
+
+
+def unreadable(error: OverrideParseException) -> str:
+    """Return what to say of an override that does not follow the grammar."""
+    key, equals, value = error.override.partition("=")
+    if not equals:
+        return f"{key}: found no = behind it, expected KEY=VALUE"
+    if not re.fullmatch(r"(?:\+{0,2}|~)[\w@./:$-]+", key):
+        return f"{key or '='}: found no name before =, expected KEY=VALUE"
+    # A function of sweeps says what it wants; of the rest of the grammar nobody knows the terms.
+    why = re.search(r"while evaluating '.*?': (.+)", str(error))
+    reason = f"; {why[1]}" if why else ""
+    return (
+        f"{key.lstrip('+~')}: found {value!r}, expected a value, or text in quotes: '{key}=\"...\"'; "
+        f"brackets and quotes in pairs{reason}"
+    )
 
 
 def one_line(error: BaseException) -> str:
@@ -76,3 +105,20 @@ def _value(error: ValidationError) -> str:
         if match := re.match(pattern, str(error.msg or error), re.DOTALL):
             return f"found {match['found'] or 'null'}, expected {expected}"
     return one_line(error)
+
+
+def why_not_found(path: str, cause: BaseException | None) -> str:
+    """Return at which name of the dotted `path` the search for it ended, `cause` being Python's error."""
+    match cause:
+        case None:
+            return "a name between two dots is empty"
+        case ModuleNotFoundError(name=str(module)) if f"{path}.".startswith(f"{module}."):
+            place, _, name = module.rpartition(".")
+            if not place:
+                return f"no module {name} is installed or in the working folder"
+            near = difflib.get_close_matches(name, dir(sys.modules[place]), 1)
+            return f"{place} has no {name}" + (f", the nearest is {place}.{near[0]}" if near else "")
+        case AttributeError(name=str(name)):
+            return f"what is before .{name} has no such part"
+        case _:
+            return f"its module cannot be imported: {type(cause).__name__}: {cause}"

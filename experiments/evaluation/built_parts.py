@@ -11,6 +11,7 @@ from experiments.evaluation.methods.models import understanding_nodes, with_cach
 from experiments.evaluation.understanding import Understanding
 from experiments.evaluation.variations import check
 from experiments.runs import build
+from experiments.runs.config import check_counts
 
 
 def user_of(cfg: DictConfig) -> User:
@@ -50,8 +51,7 @@ def options_of(cfg: DictConfig) -> MethodOptions:
 
 def judges_of(cfg: DictConfig) -> list[Judge]:
     """Return the judge and, with `model_seeds`, further draws of it."""
-    if cfg.model_seeds < 1:
-        raise UserError(f"model_seeds: found {cfg.model_seeds}, expected an integer >= 1")
+    check_counts(cfg, "model_seeds")
     if cfg.model_seeds > 1 and "model_seed" not in cfg.judge:
         raise UserError(f"model_seeds: found {cfg.model_seeds} for a judge without draws, expected 1")
     if cfg.model_seeds > 1 and cfg.paths is not None:

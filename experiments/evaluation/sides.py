@@ -12,6 +12,7 @@ from envs.loading import ScenarioSet, person_share
 from experiments.evaluation.run import Side
 from experiments.evaluation.setting import spread
 from experiments.runs import build
+from experiments.runs.config import check_counts
 
 
 def sides_of(cfg: DictConfig) -> tuple[list[Side], str, str]:
@@ -24,9 +25,7 @@ def sides_of(cfg: DictConfig) -> tuple[list[Side], str, str]:
     UserError
         a number that is none, or fewer than two folds have people.
     """
-    for name in ("folds", "test_size", "table_size"):
-        if cfg[name] is not None and cfg[name] < 1:
-            raise UserError(f"{name}: found {cfg[name]}, expected an integer >= 1")
+    check_counts(cfg, "folds", "test_size", "table_size")
     if cfg.folds == 1:
         train, test = side_of(cfg, "train"), side_of(cfg, "test")
         return [Side(train.scenarios, spread(test.scenarios, cfg.test_size))], test.source, test.sha256

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+
+from experiments.stats import Interval, student_t
 
 
 def krippendorff_alpha(scores: np.ndarray) -> float:
@@ -62,3 +65,31 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     x, y = (v[both] - v[both].mean() for v in (a, b))
     size = math.sqrt(float((x * x).sum()) * float((y * y).sum()))
     return float((x * y).sum()) / size if size > 0.0 else math.nan
+
+
+def jackknife(
+    statistic: Callable[[np.ndarray, np.ndarray], float],
+    a: np.ndarray,
+    b: np.ndarray,
+    people: np.ndarray,
+    level: float = 0.95,
+) -> Interval:
+    """Return a statistic in [-1, 1] of pairs float64[N] with its interval for clusters (int[N]).
+
+    By leaving out one person at a time, on Fisher's scale atanh, with Student's t of (people - 1); pairs that
+    hold a NaN are left out.
+    """
+    both = ~np.isnan(a) & ~np.isnan(b)
+    a, b, people = a[both], b[both], people[both]
+    whole = statistic(a, b)
+    left = np.array([statistic(a[people != p], b[people != p]) for p in np.unique(people)])
+    left = np.arctanh(np.clip(left[~np.isnan(left)], -_ONE, _ONE))
+    if len(left) < 2 or math.isnan(whole):
+        return Interval(whole, math.nan, math.nan)
+    variance = (len(left) - 1) / len(left) * float(((left - left.mean()) ** 2).sum())
+    z, half = math.atanh(min(max(whole, -_ONE), _ONE)), student_t(len(left) - 1, level) * math.sqrt(variance)
+    return Interval(whole, math.tanh(z - half), math.tanh(z + half))
+
+
+_ONE = 1.0 - 1e-6
+"""What stands for a perfect agreement, whose atanh is infinite."""

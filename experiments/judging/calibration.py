@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from experiments.evaluation.report.grids import number, with_interval
-from experiments.judging.agreement import correlation, krippendorff_alpha, weighted_kappa
+from experiments.judging.agreement import correlation, jackknife, krippendorff_alpha, weighted_kappa
 from experiments.judging.labels import SCORES, Judged, Labels
 from experiments.judging.ppi import FEW, Corrected, corrected_mean
 from experiments.pages import Grid
-from experiments.stats import Z95, Interval
+from experiments.stats import Interval
 
 ALL = "all"
 _MEANS = ("judge alone", "labels alone", "corrected")
@@ -28,13 +27,12 @@ def agreement_rows(judged: Judged, level: float) -> list[dict[str, Any]]:
     for name in SCORES:
         judge, human = judged.scores[name], judged.human[name]
         both = ~np.isnan(judge) & ~np.isnan(human)
-        a, b, people = judge[both], human[both], judged.people[both]
         rows.append(
             {
                 "dimension": name,
                 "n": int(both.sum()),
-                "kappa": jackknife(weighted_kappa, a, b, people),
-                "r": jackknife(correlation, a, b, people),
+                "kappa": jackknife(weighted_kappa, judge, human, judged.people, level),
+                "r": jackknife(correlation, judge, human, judged.people, level),
                 "bias": bias(judged, name, both, level),
             }
         )
@@ -46,8 +44,10 @@ def bias_rows(judged: Judged, level: float) -> list[dict[str, Any]]:
     both = ~np.isnan(judged.scores["score"]) & ~np.isnan(judged.human["score"])
     rows = []
     for kind, names in judged.groups.items():
-        for group in dict.fromkeys(names[both].tolist()):
+        for group in names.categories:
             inside = both & (names == group)
+            if not inside.any():
+                continue
             found = bias(judged, "score", inside, level)
             rows.append({"by": kind, "group": group, "n": int(inside.sum()), "bias": found})
     return rows
@@ -68,19 +68,6 @@ def bias(judged: Judged, name: str, rows: np.ndarray, level: float) -> Interval:
         0.0,
     )
     return found.interval(level)
-
-
-def jackknife(
-    statistic: Callable[[np.ndarray, np.ndarray], float], a: np.ndarray, b: np.ndarray, people: np.ndarray
-) -> Interval:
-    """Return a statistic of pairs with its 95 % interval by leaving out one person at a time."""
-    whole, names = statistic(a, b), np.unique(people)
-    left = np.array([statistic(a[people != p], b[people != p]) for p in names])
-    left = left[~np.isnan(left)]
-    if len(left) < 2 or math.isnan(whole):
-        return Interval(whole, math.nan, math.nan)
-    stderr = math.sqrt((len(left) - 1) / len(left) * float(((left - left.mean()) ** 2).sum()))
-    return Interval(whole, max(-1.0, whole - Z95 * stderr), min(1.0, whole + Z95 * stderr))
 
 
 def mean_of(judged: Judged, rows: np.ndarray, name: str = "score", weight: float | None = None) -> Corrected:
@@ -107,7 +94,7 @@ def mean_rows(judged: Judged, level: float) -> list[dict[str, Any]]:
     groups = [(ALL, ALL, np.ones(len(judged.people), bool))]
     for kind in ("system", "domain"):
         names = judged.groups[kind]
-        groups += [(kind, str(g), names == g) for g in dict.fromkeys(names.tolist())]
+        groups += [(kind, str(g), names == g) for g in names.categories]
     rows = []
     for kind, group, inside in groups:
         found = mean_of(judged, inside)
@@ -131,7 +118,7 @@ def mean_rows(judged: Judged, level: float) -> list[dict[str, Any]]:
 def difference_rows(judged: Judged, level: float) -> list[dict[str, Any]]:
     """Return the difference of every two writers: of the judge's means, and corrected."""
     names = judged.groups["system"]
-    systems = list(dict.fromkeys(names.tolist()))
+    systems = list(names.categories)
     means = {s: mean_of(judged, names == s) for s in systems}
     naive = {s: judge_alone(judged, names == s, level).estimate for s in systems}
     return [
@@ -174,20 +161,23 @@ def grids(found: dict[str, list[dict[str, Any]]], n_raters: int) -> list[Grid]:
         (r["dimension"], f"{r['n']:,}", *map(with_interval, (r["kappa"], r["r"])), _signed(r["bias"]))
         for r in found["agreement"]
     ]
-    biased = [(r["by"], r["group"] or "-", f"{r['n']:,}", _signed(r["bias"])) for r in found["bias"]]
-    note = "Corrected: prediction-powered inference. To halve: labels that would halve its interval."
+    biased = [(_group(r), f"{r['n']:,}", _signed(r["bias"])) for r in found["bias"]]
+    note = (
+        "Corrected: prediction-powered inference. Lambda: how much the judge counts, 0 = the labels alone. "
+        "To halve: labels that would halve its interval; more answers: not even labels of all of these would."
+    )
     if any(row["few"] for row in found["means"]):
         note += f" * fewer than {FEW} labels: the interval rests on too little."
-    columns = ("by", "group", "answers", "labels", *_MEANS, "lambda", "to halve")
+    columns = ("group", "answers", "labels", *_MEANS, "lambda", "to halve")
     tables = [
         Grid(
             "Agreement with people",
             ("dimension", "answers", "weighted kappa", "r", "bias (judge - people)"),
             agreement,
-            "Kappa with quadratic weights; intervals leave out people, not answers.",
+            "Kappa with quadratic weights; r: correlation; intervals leave out people, not answers.",
         ),
-        Grid("Bias of the score", ("by", "group", "answers", "bias (judge - people)"), biased, numbers=2),
-        Grid("Mean score", columns, [_mean_row(r) for r in found["means"]], note, 2),
+        Grid("Bias of the score", ("group", "answers", "bias (judge - people)"), biased),
+        Grid("Mean score", columns, [_mean_row(r) for r in found["means"]], note),
     ]
     if found["differences"]:
         rows = [
@@ -206,10 +196,14 @@ def _signed(interval: Interval) -> str:
     return with_interval(interval, signed=True)
 
 
+def _group(row: dict[str, Any]) -> str:
+    return ALL if row["by"] == ALL else f"{row['by']}: {row['group'] or '-'}"
+
+
 def _mean_row(row: dict[str, Any]) -> tuple[str, ...]:
     halve = row["labels_to_halve"]
     more = "-" if math.isnan(halve) else "more answers" if halve > row["n"] else f"{halve:,.0f}"
     return (
-        row["by"], row["group"] or "-", f"{row['n']:,}", f"{row['n_labels']:,}{'*' if row['few'] else ''}",
+        _group(row), f"{row['n']:,}", f"{row['n_labels']:,}{'*' if row['few'] else ''}",
         *map(with_interval, (row["judge"], row["labels"], row["corrected"])), number(row["lambda"]), more,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from envs import Scenario, UserError
 from experiments.judging.answer_files import Answer, AnswerSet, level, read_answers
@@ -114,14 +115,14 @@ class Judged:
     scores : dimension or `score` -> float64[N], NaN = unscored
     human : the same, NaN = not labelled
     people : int[N], the person whom each is about
-    groups : `domain`, `system`, `length` -> str[N]
+    groups : `domain`, `system`, `length` -> N names of groups, with the groups in the order to show
     probabilities : float64[N], of labelled ones; None = all the same
     """
 
     scores: dict[str, np.ndarray]
     human: dict[str, np.ndarray]
     people: np.ndarray
-    groups: dict[str, np.ndarray]
+    groups: dict[str, pd.Categorical[str]]
     probabilities: np.ndarray | None
 
     @property
@@ -162,16 +163,21 @@ def join(
     people = [numbers.setdefault(scenarios[a.scenario_id].profile, len(numbers)) for a in answers]
     scores = {name: np.array([rating.dimension(name) for rating in ratings]) for name in DIMENSIONS}
     scores["score"] = np.array([rating.value for rating in ratings])
+    domains, systems = [scenarios[a.scenario_id].domain for a in answers], [a.system for a in answers]
     groups = {
-        "domain": np.array([scenarios[a.scenario_id].domain for a in answers]),
-        "system": np.array([a.system for a in answers]),
+        "domain": _grouped(domains, domains),
+        "system": _grouped(systems, systems),
         "length": _thirds(np.array([a.words for a in answers])),
     }
     return Judged(scores, human, np.array(people), groups, chances)
 
 
-def _thirds(words: np.ndarray) -> np.ndarray:
+def _grouped(names: list[str], order: list[str]) -> pd.Categorical[str]:
+    return pd.Categorical(names, categories=list(dict.fromkeys(order)))
+
+
+def _thirds(words: np.ndarray) -> pd.Categorical[str]:
     """Return for each answer which third of the lengths it is in, by its words."""
     low, high = np.quantile(words, [1 / 3, 2 / 3])
-    names = (f"to {low:.0f} words", f"to {high:.0f} words", "longer")
-    return np.array([names[int(n > low) + int(n > high)] for n in words])
+    names = [f"to {low:.0f} words", f"to {high:.0f} words", "longer"]
+    return _grouped([names[int(n > low) + int(n > high)] for n in words], names)

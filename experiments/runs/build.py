@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from envs import Judge, Schema, UserError, load_schema
@@ -21,7 +21,7 @@ from envs.checking.declared import Declared
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, load_scenarios
 from envs.users import User
-from experiments.console.keys import HARNESS_DEFAULTS
+from experiments.console.keys import HARNESS_DEFAULTS, find_class
 from experiments.console.plain_errors import one_line
 from experiments.console.sweeps import workers_of_a_job
 from experiments.runs.config import with_budget
@@ -260,7 +260,7 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
     container: Any = OmegaConf.to_container(cfg[group], resolve=True, throw_on_missing=True)
     node = {key: value for key, value in container.items() if key not in HARNESS_DEFAULTS.get(group, ())}
     try:
-        target = get_object(node["_target_"])
+        target = find_class(str(node["_target_"]), group)
         # A function is the thing itself: its keys are bound, and it is not called yet.
         plain = method == "__call__" and inspect.isfunction(target)
         thing = instantiate({**node, "_partial_": plain}, _convert_="all")
@@ -269,8 +269,6 @@ def _build(cfg: DictConfig, group: str, method: str) -> Any:
         if isinstance(cause, UserError) or _raised_inside(cause):
             raise cause from None  # a plug-in's own error keeps its traceback
         raise UserError(f"{group}: {one_line(error)}") from None
-    except ImportError as error:
-        raise UserError(f"{group}._target_: {one_line(error)}") from None
     if not callable(Declared(thing, group).any(method)):
         raise UserError(f"{group}: {node['_target_']} has no method {method}, which is expected of a {group}")
     return thing

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TextIO
 
@@ -176,6 +177,13 @@ def usage(*parts: object) -> dict[str, float]:
 def booked(*parts: object) -> Accounts:
     """Return the books of `parts` that keep some, as one."""
     return summed(*(found for part in parts if (found := Declared(part, "model").any("books")) is not None))
+
+
+def keep_books(folder: Path, *parts: object) -> None:
+    """Let `parts` that have limits go on from what earlier sessions of the run in `folder` took."""
+    for part in parts:
+        if keep := Declared(part, "model").method("keep", "(folder)"):
+            keep(folder)
 
 
 def _percent(done: int, total: int) -> int:

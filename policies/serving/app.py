@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from envs import OutsideError
 from policies.agent import Agent
 from policies.serving.openai_errors import ApiError
 from policies.serving.questions.gates import QuestionGate
@@ -26,6 +27,7 @@ from policies.serving.routes import (
 )
 from policies.serving.routes.documented import ERRORS
 from policies.serving.serve_settings import ALONE, AskSettings, ServiceSettings, UpstreamSettings, Workers
+from policies.serving.server_log import keep_words_out
 from policies.serving.service import Service
 from policies.serving.service_metrics import ServiceMetrics
 from policies.serving.sessions.session_store import SessionSettings, SessionStore
@@ -70,6 +72,7 @@ def create_app(
     """
     ask, settings = ask or AskSettings(), settings or ServiceSettings()
     keys = keys_of(settings)
+    keep_words_out()
     service = Service(
         Questioning(agent, gate, ask.shows_why, ask.consent, ask.remembered_turns),
         Upstream(upstream or UpstreamSettings()),
@@ -93,7 +96,7 @@ def create_app(
         app.include_router(router, responses=ERRORS, include_in_schema=is_api)
     app.add_middleware(RequestGuard, settings=settings, keys=keys, metrics=service.metrics, workers=workers)
     _open_to_origins(app, settings)
-    for kind in (ApiError, HTTPException, RequestValidationError, ClientLeft, 500):
+    for kind in (ApiError, HTTPException, RequestValidationError, ClientLeft, OutsideError, 500):
         app.add_exception_handler(kind, _told)
     return app
 
@@ -124,6 +127,8 @@ async def _told(request: Request, error: Exception) -> Response:
         return error.response()
     if isinstance(error, ClientLeft):
         return Response(status_code=499)
+    if isinstance(error, OutsideError):
+        return ApiError(503, "Sessions cannot be kept now.", "sessions_unavailable").response()
     if isinstance(error, HTTPException):
         words = {404: "There is nothing here.", 405: "This method is not known here."}
         message = words.get(error.status_code, "The request cannot be answered.")

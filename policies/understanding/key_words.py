@@ -6,11 +6,12 @@ the patterns themselves, and all those of a schema are looked up in one pass ove
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-_GRAM = 3
-"""Characters by which literals are looked up."""
+_LONG = 3
+"""Characters of a literal that a match may need beside the rarest."""
 _TOKEN = re.compile(
     r"\((?:\?(?:[:=!]|<[=!]))?|\)|\||\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|(?:[*+?]|\{\d*,?\d*\})\??|[^\\]", re.S
 )
@@ -18,6 +19,19 @@ _PLAIN = re.compile(r"\\[^\w]|[^\\.^$()\[\]{}|*+?]")
 
 _Keys = frozenset[str] | None
 """Literals one of which is in every match; None where none is sure."""
+
+
+def longest_of(keys: Sequence[str], place: int = 0) -> str:
+    """Return a pattern of the longest of `keys`, sorted ones, that a text goes on with; equal up to `place`.
+
+    Alternatives begin with different characters, so that a text is compared once, however many there are.
+    """
+    ends = len(keys[0]) == place
+    groups = itertools.groupby(keys[ends:], key=lambda key: key[place])
+    ways = [re.escape(first) + longest_of(list(own), place + 1) for first, own in groups]
+    if not ways:
+        return ""
+    return f"(?:{'|'.join(ways)})" + "?" * ends if ends or len(ways) > 1 else ways[0]
 
 
 class KeyWords:
@@ -28,45 +42,35 @@ class KeyWords:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._always: list[int] = []
-        self._needs: list[tuple[int, ...]] = []  # of each pattern the further sets that a match needs
-        self._firsts: dict[int, list[int]] = {}  # of a pattern's rarest set: the patterns
-        self._sets_of: dict[str, list[int]] = {}  # of each literal: the sets that hold it
+        self._first_of: dict[int, list[tuple[int, frozenset[int]]]] = {}
+        """Of a set of literals the patterns whose rarest it is, and the other sets that these need."""
         numbers: dict[frozenset[str], int] = {}
         for i, pattern in enumerate(patterns):
             sets = [numbers.setdefault(keys, len(numbers)) for keys in key_words(pattern)]
-            self._needs.append(tuple(sets[1:]))
             if sets:
-                self._firsts.setdefault(sets[0], []).append(i)
+                self._first_of.setdefault(sets[0], []).append((i, frozenset(sets[1:])))
             else:
                 self._always.append(i)
+        own: dict[str, set[int]] = {}
         for keys, number in numbers.items():
             for key in keys:
-                self._sets_of.setdefault(key, []).append(number)
-        self._short = [key for key in self._sets_of if len(key) < _GRAM]
-        self._long: dict[str, list[tuple[frozenset[str], str]]] = {}  # by first gram: all grams, the literal
-        for key in self._sets_of:
-            if grams := _grams(key):
-                self._long.setdefault(key[:_GRAM], []).append((frozenset(grams), key))
+                own.setdefault(key, set()).add(number)
+        self._sets_of = {
+            key: frozenset().union(*(own.get(key[:n], ()) for n in range(1, len(key) + 1))) for key in own
+        }
+        """Of a literal the sets that hold it, or a shorter one that it begins with."""
+        self._longest_at = re.compile(f"(?=({longest_of(sorted(own))}))" if own else "(?!)")
 
     def candidates(self, sentences: Sequence[str]) -> list[set[int]]:
         """Return the indices of the patterns that may match in each of `sentences`."""
-        text = "\n".join(sentences)
-        grams = _grams(text)
-        rows = (row for gram in grams & self._long.keys() for row in self._long[gram])
-        here = [key for own, key in rows if own <= grams]
-        here += [key for key in self._short if key in text]
-        return [self._of([key for key in here if key in sentence]) for sentence in sentences]
+        return [self._of(set(self._longest_at.findall(sentence))) for sentence in sentences]
 
-    def _of(self, keys: Sequence[str]) -> set[int]:
-        sets = {number for key in keys for number in self._sets_of[key]}
+    def _of(self, keys: Iterable[str]) -> set[int]:
+        sets = frozenset().union(*(self._sets_of[key] for key in keys))
         found = set(self._always)
-        for number in sets & self._firsts.keys():
-            found.update(i for i in self._firsts[number] if sets.issuperset(self._needs[i]))
+        for number in sets & self._first_of.keys():
+            found.update(i for i, further in self._first_of[number] if further <= sets)
         return found
-
-
-def _grams(text: str) -> set[str]:
-    return set(map("".join, zip(*(text[i:] for i in range(_GRAM)), strict=False)))
 
 
 def key_words(pattern: str) -> list[frozenset[str]]:
@@ -82,7 +86,7 @@ def key_words(pattern: str) -> list[frozenset[str]]:
         keys, _ = _alternatives(tokens, 0)
         return [keys] if keys else []
     found.sort(key=_frequency)
-    return found[:1] + [keys for keys in found[1:] if min(map(len, keys)) >= _GRAM]
+    return found[:1] + [keys for keys in found[1:] if min(map(len, keys)) >= _LONG]
 
 
 def _alternatives(tokens: list[str], place: int) -> tuple[_Keys, int]:

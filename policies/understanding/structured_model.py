@@ -16,6 +16,7 @@ from envs.checking.json_values import json_object
 from envs.checking.validation import MaybeCount, settings
 from envs.judges.llm.prompting import MAX_QUERY, MAX_VALUE, fenced, messages_of, neutral, one_line
 from envs.llm import Client, EndpointError, LimitReached, ModelReply
+from envs.llm.books import Accounts
 from envs.llm.endpoint import Endpoint, EndpointDown, Limits, Sampling, Temperature
 from policies.understanding.reading import Dialogue
 
@@ -77,6 +78,15 @@ class StructuredModel:
     def requests(self) -> int:
         """HTTP requests sent so far, repetitions included."""
         return self._client.spent.requests
+
+    @property
+    def books(self) -> Accounts:
+        """What requests took, by model and kind."""
+        return self._client.books
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self._client.engine.keep(folder)
 
     def ask(
         self,

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envs import UserError
+from envs import OutsideError, UserError
 from envs.llm.driver_link import HOST_VARIABLE
 from search.parallel.cores import available_cores
 from search.parallel.worker_path import worker_options
@@ -35,9 +35,15 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
     ------
     UserError
         no cluster answers at `address`.
+    OutsideError
+        Ray gave up its start, as it does after 30 seconds on a machine that stands still.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if "ray" not in sys.modules:  # it reads this when it is imported
+        # Ray ends a process whose raylet is dead and that has lost its parent (`nohup`, systemd), as it does
+        # with its workers, by exit 1 and no word; it looks at this process in place of the parent now.
+        os.environ["RAY_RAYLET_PID"] = str(os.getpid())
     if address is None:
         _take_token()
     import ray
@@ -47,7 +53,7 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
     if address is not None:
         try:
             _knock(address)
-            with _own_sigterm():
+            with _StartOfRay(), _own_sigterm():
                 ray.init(
                     address=address, log_to_driver=False, logging_level=logging.ERROR, **worker_options()
                 )
@@ -66,7 +72,7 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
 def _start_here(num_cpus: int) -> None:
     import ray
 
-    with _own_sigterm():
+    with _StartOfRay(), _own_sigterm():
         ray.init(
             address="local",
             num_cpus=num_cpus,
@@ -78,6 +84,21 @@ def _start_here(num_cpus: int) -> None:
             _temp_dir=_place_of_sockets(),
             **worker_options(),
         )
+
+
+class _StartOfRay:
+    """Tells in one line that Ray gave up its start: what it raises then is of a bare class."""
+
+    def __enter__(self) -> None:
+        """Nothing: what counts is how it ends."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise OutsideError in place of what Ray raised; other errors go on."""
+        if kind in (Exception, RuntimeError, TimeoutError):
+            raise OutsideError(
+                f"Ray did not start: {' '.join(str(error).split())}; "
+                f"try again when the machine is less busy, or take parallel=serial"
+            ) from error
 
 
 def _take_token() -> None:

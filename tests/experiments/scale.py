@@ -1,9 +1,12 @@
 """What a training run over many scenarios takes: `python -m tests.experiments.scale 14000 --workers 2`.
 
 Writes so many scenarios (the bundled people, ten queries each under other ids, over and over), plans them,
-and looks at the run's processes five times a second. CPU seconds are user and system together; wall time is
-not told, for it says nothing on a shared machine. The start is what was used when the first plan is in the
-journal: imports, compiling, reading the whole file. The judge is simulated.
+and looks at the run's processes five times a second. CPU seconds are user and system together; wall time says
+little on a shared machine, so the load stands beside it. The start is what was used when the first plan is in
+the journal: imports, compiling, reading the whole file. The judge is simulated.
+
+Beyond the start two workers are faster than one by what the CPU seconds allow, if each process has a core: a
+scenario takes one worker w, the driver d, and k workers together max(w / k, d).
 """
 
 import argparse
@@ -59,8 +62,9 @@ def peak_mib(pid):
 
 
 def measured(folder, command):
-    """CPU seconds by kind of process, those of the driver at the first plan, and the driver's peak memory."""
+    """Exit code, wall seconds, CPU seconds by kind of process, of them at the first plan; peaks of memory."""
     journal = folder / "out" / "plans.jsonl"
+    began = time.monotonic()
     started = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
     used, start, peak = {}, None, 0.0
     worker_peak = 0.0
@@ -83,7 +87,7 @@ def measured(folder, command):
     for pid, (kind, cpu) in used.items():
         total[kind] = total.get(kind, 0.0) + cpu
         begun[kind] = begun.get(kind, 0.0) + (start or {}).get(pid, 0.0)
-    return started.returncode, total, begun, peak, worker_peak
+    return started.returncode, time.monotonic() - began, total, begun, peak, worker_peak
 
 
 def main():
@@ -99,18 +103,23 @@ def main():
         folder = Path(name)
         write(folder / "s.jsonl", asked.scenarios)
         keys = ["scenarios.path=s.jsonl", "output_dir=out", *way, *asked.keys]
-        code, total, begun, peak, worker_peak = measured(
+        code, wall, total, begun, peak, worker_peak = measured(
             folder, [sys.executable, "-m", "experiments.train_mcts", *keys]
         )
         size = sum(path.stat().st_size for path in (folder / "out").glob("plans*")) / 2**20
     print(f"{asked.scenarios:,} scenarios, {' '.join([*way, *asked.keys])}: exit {code}")
+    each = {}
     for kind, cpu in total.items():
-        after = cpu - begun[kind]
+        each[kind] = (cpu - begun[kind]) / asked.scenarios
         print(
             f"  {kind}: {cpu:.1f} CPU s, {begun[kind]:.1f} of them at the start; "
-            f"after it {1000 * after / asked.scenarios:.3f} ms a scenario"
+            f"after it {1000 * each[kind]:.3f} ms a scenario"
         )
     print(f"  peak: driver {peak:.0f} MiB, a worker {worker_peak:.0f} MiB; journal {size:.0f} MiB")
+    print(f"  wall: {wall:.0f} s, at a load of {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores")
+    if work := each.get("workers", 0.0):
+        gain = max(work, each["driver"]) / max(work / 2, each["driver"])
+        print(f"  beyond the start two workers to one, by CPU seconds: {gain:.2f}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from envs.llm.local.local_server import missing
 from envs.llm.scripted.scripted_server import ScriptedServer
 from policies.dialogue.transcript import question_in
-from tests.policies.serving.serving_cases import QUERY, REPLIES
+from tests.policies.serving.serving_cases import EVENT_HEAD, QUERY, REPLIES, RawUpstream, chunk, events
 
 SERVE = [sys.executable, "-m", "experiments.serve"]
 
@@ -94,6 +94,26 @@ def test_a_whole_conversation_by_the_command(upstream):
         finally:
             process.terminate()
         assert process.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_who_is_stopped_ends_what_was_begun():
+    """By SIGTERM, as systems and containers do it: a stream that runs comes whole, and no new one begins."""
+    piece = events(chunk({"content": "a"}))
+    parts = [EVENT_HEAD, piece, 3.0, piece, events(chunk({}, "stop"), b"[DONE]")]
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    with RawUpstream(lambda _: parts) as upstream:
+        process, url = started(f"upstream.base_url={upstream.url}")
+        try:
+            with httpx2.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as answer:
+                got = answer.iter_raw()
+                raw = next(got)
+                process.terminate()
+                raw += b"".join(got)
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
+    assert raw == b"".join(part for part in parts[1:] if isinstance(part, bytes))
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from experiments.stats import (
     NestedBootstrap,
     binomial_interval,
     clustered_mean,
-    mean_interval,
+    clustered_share,
     normal_interval,
     student_quantile,
 )
@@ -243,14 +243,15 @@ def test_quantiles_of_students_t(p, df):
 @pytest.mark.parametrize("values", [[1.0, 3.0], [2.0, 2.5, 4.0], [0.5, 1.0, 4.0, 4.5, 3.0, 1.25, 2.0]])
 def test_interval_of_a_mean_is_students(values, level):
     expected = stats.t.interval(level, len(values) - 1, np.mean(values), stats.sem(values))
-    found = mean_interval(np.array([np.nan, *values]), level)
+    found = clustered_mean(np.array([np.nan, *values]), np.arange(len(values) + 1), level)
     assert found == pytest.approx((np.mean(values), *expected), rel=1e-9)
 
 
 def test_one_value_or_none_has_no_interval():
-    assert mean_interval(np.array([2.0, np.nan])) == pytest.approx((2.0, np.nan, np.nan), nan_ok=True)
-    assert mean_interval(np.array([np.nan])) == pytest.approx((np.nan,) * 3, nan_ok=True)
-    assert mean_interval(np.array([2.0, 2.0])) == (2.0, 2.0, 2.0)
+    two = np.arange(2)
+    assert clustered_mean(np.array([2.0, np.nan]), two) == pytest.approx((2.0, np.nan, np.nan), nan_ok=True)
+    assert clustered_mean(np.full(2, np.nan), two) == pytest.approx((np.nan,) * 3, nan_ok=True)
+    assert clustered_mean(np.array([2.0, 2.0]), two) == (2.0, 2.0, 2.0)
 
 
 def test_clustered_mean_by_hand():
@@ -260,3 +261,37 @@ def test_clustered_mean_by_hand():
     assert clustered_mean(values, clusters, 0.9) == pytest.approx((3.0, 3.0 - half, 3.0 + half), rel=1e-6)
     assert clustered_mean(np.array([np.nan]), np.array([1])) == pytest.approx((np.nan,) * 3, nan_ok=True)
     assert clustered_mean(values[:2], clusters[:2]) == pytest.approx((1.5, np.nan, np.nan), nan_ok=True)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 20), (3, 20), (20, 20), (60, 210)])
+def test_a_share_without_clusters_is_the_binomial_one(hits, trials):
+    values = np.append(np.arange(trials) < hits, np.nan)
+    found = clustered_share(values, np.arange(trials + 1), 0.99)
+    assert found == pytest.approx(binomial_interval(hits, trials, 0.99))
+
+
+def test_a_share_in_whole_clusters_is_that_of_the_clusters():
+    """Of 20 people four miss all of their six answers, so that there are 20 observations, and not 120."""
+    people = np.repeat(np.arange(20), 6)
+    found = clustered_share((people < 4).astype(float), people)
+    of_people = binomial_interval(4, 20)
+    assert of_people.low - 0.03 <= found.low <= of_people.low
+    assert of_people.high <= found.high <= of_people.high + 0.05
+    assert math.isnan(clustered_share(np.ones(5), np.zeros(5)).low)
+
+
+@pytest.mark.parametrize(("people", "each", "share"), [(12, 22, 0.2), (20, 6, 0.25), (40, 22, 0.1)])
+def test_intervals_of_clustered_shares_are_wide_enough(people, each, share):
+    """Of 300, 95 % intervals from a dozen people hold the share 279 times, from 40 people 286 times."""
+    rng = np.random.default_rng(8)
+    owners = np.repeat(np.arange(people), each)
+    hits = naive = 0
+    for _ in range(300):
+        chances = rng.beta(share, 1.0 - share, people)  # correlation .5 within a person
+        values = (rng.random(people * each) < chances[owners]).astype(float)
+        found = clustered_share(values, owners)
+        hits += found.low <= share <= found.high
+        alone = binomial_interval(int(values.sum()), len(values))
+        naive += alone.low <= share <= alone.high
+    assert hits >= 277  # 95 % of 300, less two standard errors
+    assert naive < 270

@@ -132,6 +132,10 @@ class LLMJudge(CountsItsRequests):
         judge._serve(self._rater.with_clients(client, self._target_client(client)))
         return judge
 
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self._rater.client.engine.keep(folder)
+
     def preflight(self, folder: Path, scenario: Scenario) -> None:
         """Make the first judge call of a run, so that what cannot work is told before workers start.
 
@@ -142,7 +146,7 @@ class LLMJudge(CountsItsRequests):
         UserError
             no key, a wrong URL, an unknown model, an endpoint that does not speak this API.
         """
-        self._rater.client.engine.keep(folder)
+        self.keep(folder)
         (score,) = self.score(scenario, [()], [0])
         if score.reason is not None and score.reason.endswith("no_room"):
             place = "judge.target" if score.reason.startswith("target") else "judge"

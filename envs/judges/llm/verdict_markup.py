@@ -17,6 +17,8 @@ COLUMN = re.compile(rf"[\s\"'*_`]*{NAME.pattern}[\s\"'*_`]*(?:\([^()]*\))?[\s\"'
 _MATH = re.compile(r"(?<![\\$\w])(\$\$?)(?=\S)([^$\n]{1,80})(?<=\S)\1(?![\d$])")
 _FRACTION = re.compile(r"(\\[dt]?frac\{)(\d+)\}\{(\d+)\}")
 _COMMAND = re.compile(r"(\\(?:f?box(?:ed)?|emph|underline|bm|(?:text|math)[a-z]*)[ ]?\{)([^{}]*)\}")
+_DEEPEST = 3
+"""Commands inside of each other that are taken out: a text of nothing else would take for ever."""
 _OTHER = re.compile(r"\\(?:[()\[\]]|(?:item|q?quad)\b)")
 _ROW_END = re.compile(r"^([^&\n]*&[^\n]*?)\\\\[ \t]*(?:\\hline)?[ \t]*$", re.M)
 _LINE = re.compile(r"[^\r\n]*[^\r\n\s][^\r\n]*")
@@ -36,9 +38,8 @@ def _without_latex(text: str) -> str:
         return text
     text = _MATH.sub(lambda m: f"{' ' * len(m[1])}{m[2]}{' ' * len(m[1])}", text)
     text = _FRACTION.sub(lambda m: f"{' ' * len(m[1])}{m[2]} /{m[3]} ", text)
-    replaced = 1
-    while replaced:  # from the inside out
-        text, replaced = _COMMAND.subn(lambda m: f"{' ' * len(m[1])}{m[2]} ", text)
+    for _ in range(_DEEPEST):  # from the inside out
+        text = _COMMAND.sub(lambda m: f"{' ' * len(m[1])}{m[2]} ", text)
     text = _ROW_END.sub(lambda m: m[1].replace("&", "|").ljust(len(m[0])), text)
     return _OTHER.sub(lambda m: " " * len(m[0]), text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -10,16 +11,7 @@ from typing import Any, Literal
 
 from envs.checking.json_values import object_schema
 from envs.judges.llm.verdict_markup import COLUMN, flattened
-from envs.judges.llm.verdict_words import (
-    DIMENSIONS,
-    LEVEL_WORD,
-    NAME,
-    NUMBERS,
-    OF,
-    OR,
-    STARS,
-    level_at,
-)
+from envs.judges.llm.verdict_words import DIMENSIONS, LEVEL_WORD, NAME, NUMBERS, OF, OR, STARS, level_at
 from envs.judges.protocol import Score
 from envs.llm.messages import TokenChoice
 
@@ -108,6 +100,7 @@ class Verdict:
     places: tuple[int, int, int]
 
 
+@functools.lru_cache(maxsize=64)  # a reply is read when it comes, and again when it is scored
 def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     """Return the one verdict in `text`, None where there is none, or more than one.
 
@@ -125,6 +118,7 @@ def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     return _agreed(text, [*_statements(text), *_in_columns(text)] or _given(text))
 
 
+@functools.lru_cache(maxsize=64)
 def read_justified(text: str, parse: Parse = "clear", marks: bool = False) -> Verdict | None:
     """Return the one verdict in `text` that gives reasons beside its levels, None where there is none.
 

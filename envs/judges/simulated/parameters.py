@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.elementwise import each
+from envs.judges.simulated.bisection import bisected
 from envs.judges.simulated.presets import Preset
 from envs.scenario import DOMAINS
 from envs.schema import Schema
@@ -98,6 +99,7 @@ _GRAVE = (
 """Where grave harm may fall: about one person in six, in every domain alike, so that judges agree."""
 _REFERENCE_SIZE = 10  # attributes; more of other names than this share the weight of so many
 _GRAVITY = 0.5  # share of a graded attribute's spread that follows its order of levels
+_LOG_WEIGHTS = (-5.0, 7.0)
 _GAIN_RANGE = (0.2, 0.85)  # single gains of attributes without a published one, log-uniform
 
 
@@ -171,10 +173,12 @@ class Parameters:
         ]
         delta[:-1] /= delta[:-1].mean()
         relevance = np.outer(rho, delta)
-        for i, level in enumerate(attribute.levels):
-            for j, domain in enumerate(DOMAINS[:-1]):
-                drawn = normals(1, *self._key, name, level.name, domain)[0]
-                relevance[i, j] *= math.exp(self.preset.cell_sd * drawn)
+        if n_levels and self.preset.cell_sd:
+            cells = [
+                [normals(1, *self._key, name, level.name, d)[0] for d in DOMAINS[:-1]]
+                for level in attribute.levels
+            ]
+            relevance[:-1, :-1] *= each(math.exp, self.preset.cell_sd * np.array(cells))
         exponent = relevance[:, :, None] * self._loading(name)
         inner = exponent[: n_levels or 1, :-1]
         weight = self._weight(name, inner, share if n_levels else np.ones(1))
@@ -217,12 +221,12 @@ class Parameters:
             gain = low * (high / low) ** float(uniforms(1, *self._key, name, "gain")[0])
         wanted = gain / self.height
         chance = share[:, None, None] / exponent.shape[1] * self._gain_shares / 3.0
-        low, high = -5.0, 7.0  # of log weight
-        for _ in range(40):
-            middle = 0.5 * (low + high)
-            enough = float((chance * -each(math.expm1, -math.exp(middle) * exponent)).sum()) > wanted
-            low, high = (low, middle) if enough else (middle, high)
-        return math.exp(0.5 * (low + high))
+        return math.exp(
+            bisected(
+                lambda x: float((chance * -each(math.expm1, -math.exp(x) * exponent)).sum()) - wanted,
+                *_LOG_WEIGHTS,
+            )
+        )
 
     def _mean_harm(self, name: str) -> float:
         """Mean loss (score points) over the reference population when `name` alone is known."""

@@ -12,12 +12,11 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from envs.errors import OutsideError
 from envs.llm.admission.lane import Health, Lane, PaceSignal, Passage
-from envs.llm.admission.ledger import Ledger, ledger_name
+from envs.llm.admission.ledger import Ledger
 from envs.llm.books import NO_REQUEST, ONE_REQUEST, Account
 from envs.llm.costs import Bill
 from envs.llm.endpoint import EndpointDown, LimitReached, Limits
@@ -93,10 +92,6 @@ class LocalGate:
         self._tickets: dict[int, _Ticket] = {}
         self._numbers = self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
-
-    def keep(self, folder: Path) -> None:
-        """Count with what earlier sessions of the run in `folder` took, and write down what follows."""
-        self.ledger.keep(folder / ledger_name(self.limits.place))
 
     async def enter(self, lane: str, worst: Bill, patience: float, account: AccountName | None = None) -> int:
         """See `RequestGate`."""

@@ -207,11 +207,13 @@ class Lane:
         else:
             self._in_a_row += 1
         if throttled or self._in_a_row >= FAILED_IN_A_ROW:
-            wait = signal.wait_s
-            if wait is None and now >= self._resume_at:  # else others of the same moment have said so
-                wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**self._rank)
+            wait = signal.wait_s or 0.0
+            if now >= self._resume_at:  # else others of the same moment have said so
+                # A wait that was kept to and did not help was too short: what is refused may count as well.
+                if signal.wait_s is None or self._rank:
+                    wait = max(wait, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**self._rank))
                 self._rank += 1
-            self._resume_at = max(self._resume_at, now + (wait or 0.0))
+            self._resume_at = max(self._resume_at, now + wait)
 
     def _taken(self, now: float) -> int:
         """Return how many requests the endpoint surely took within one minute: no more than its quota.

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -14,8 +16,13 @@ from openai._types import RequestOptions
 
 from envs.llm.endpoint import Endpoint
 
-CONNECT_S = 3.0
-"""Seconds to open a connection; a wrong URL is told after as many tries as `repetition` makes."""
+CONNECT_S, FIRST_CONNECT_S = 3.0, 2.0
+"""Seconds to open a connection, and one to an endpoint that has answered nothing yet: it may be none.
+
+With the look after it (`PROBE_S`) that is told within 5 s, also by a machine that is busy meanwhile.
+"""
+A_POOL = 16
+"""Requests that share a client: at each one that begins or ends its pool looks at all of its connections."""
 PROBE_S = 1.5
 """Seconds for one more look at where none was opened: time for a packet that is sent again after one."""
 AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
@@ -23,12 +30,34 @@ AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
 _UNANSWERED = ("ConnectError", "ConnectTimeout")
 
 
+class Clients:
+    """Clients of one endpoint, as many as its requests under way need; used on one loop."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.first = make_client(endpoint)
+        self._clients, self._under_way = [self.first], [0]
+
+    @contextmanager
+    def one(self) -> Iterator[openai.AsyncOpenAI]:
+        """Hand out a client for one request."""
+        place = next((n for n, busy in enumerate(self._under_way) if busy < A_POOL), len(self._under_way))
+        if place == len(self._under_way):
+            self._clients.append(make_client(self._endpoint))
+            self._under_way.append(0)
+        self._under_way[place] += 1
+        try:
+            yield self._clients[place]
+        finally:
+            self._under_way[place] -= 1
+
+
 def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """Return the package's client of `endpoint`; it repeats nothing by itself."""
     for name in ("httpx", "httpx2"):
         # A line for each request at level INFO, which a run's root logger would print.
         logging.getLogger(name).setLevel(logging.WARNING)
-    timeout = openai.Timeout(endpoint.timeout_s, connect=min(CONNECT_S, endpoint.timeout_s))
+    timeout = time_for(endpoint, CONNECT_S)
     headers = endpoint.sent_headers()
     # The package's own one, when it is collected, closes its sockets on whatever loop the collector runs on.
     http = openai.DefaultAsyncHttpxClient()
@@ -52,6 +81,11 @@ def make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
         default_headers=headers,
         http_client=http,
     )
+
+
+def time_for(endpoint: Endpoint, connect_s: float) -> openai.Timeout:
+    """Return how long a request may take, and of it the opening of a connection."""
+    return openai.Timeout(endpoint.timeout_s, connect=min(connect_s, endpoint.timeout_s))
 
 
 def no_endpoint(cause: BaseException | None) -> str:

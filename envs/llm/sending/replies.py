@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -79,9 +80,15 @@ def _reason(reply: ModelReply) -> str | None:
     return None if reply.text.strip() else "empty"
 
 
+@functools.lru_cache(maxsize=4)
+def _parsed(text: str) -> Any:
+    """Return what an answer holds, for nobody to change: log probabilities are long, and read often."""
+    return json.loads(text)
+
+
 def _choice(text: str) -> dict[str, Any]:
     try:
-        choices = json.loads(text)["choices"]
+        choices = _parsed(text)["choices"]
         return choices[0] if isinstance(choices[0], dict) else {}
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return {}
@@ -103,7 +110,7 @@ def _tokens(choice: dict[str, Any]) -> tuple[TokenChoice, ...] | None:
 def billed_tokens(text: str, body: Mapping[str, Any]) -> Tokens:
     """Return the tokens of an answer `text` to `body`, as it says or else estimated."""
     try:
-        usage = json.loads(text)["usage"]
+        usage = _parsed(text)["usage"]
     except (ValueError, KeyError, TypeError, RecursionError):
         usage = None
     prompt, completion, total = (_count(usage, *names) for names in _COUNTED)
@@ -160,7 +167,7 @@ def _part(usage: Any, *names: str) -> Any:
 def says_simulated(text: str) -> bool:
     """Tell whether an answer says that no model gave it, as the scripted server's do."""
     try:
-        return '"simulated"' in text and json.loads(text).get("simulated") is True
+        return '"simulated"' in text and _parsed(text).get("simulated") is True
     except (ValueError, AttributeError, RecursionError):
         return False
 
@@ -168,7 +175,7 @@ def says_simulated(text: str) -> bool:
 def says_usage(text: str) -> bool:
     """Tell whether an answer counts its tokens."""
     try:
-        return '"usage"' in text and isinstance(json.loads(text).get("usage"), dict)
+        return '"usage"' in text and isinstance(_parsed(text).get("usage"), dict)
     except (ValueError, AttributeError, RecursionError):
         return False
 

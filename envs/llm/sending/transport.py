@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import openai
+from openai._types import RequestOptions
 
 from envs.llm.admission.hints import signal_of, wait_of
 from envs.llm.admission.lane import PaceSignal
@@ -24,7 +25,7 @@ from envs.llm.dialects.responses_route import as_chat, responses_body
 from envs.llm.endpoint import Endpoint, EndpointDown, EndpointError, SchemaRefused
 from envs.llm.engine import Engine
 from envs.llm.messages import ChatRequest, ModelReply
-from envs.llm.sending.http_client import AS_IT_COMES, absence, make_client, no_endpoint
+from envs.llm.sending.http_client import AS_IT_COMES, FIRST_CONNECT_S, Clients, absence, no_endpoint, time_for
 from envs.llm.sending.outgoing import Outgoing, Sent
 from envs.llm.sending.repetition import EXPECTED, Outcome, Patience
 from envs.llm.sending.replies import (
@@ -59,7 +60,8 @@ class Connection:
         self.kind = kind
         self.dialect = dialect
         self.lane = f"{endpoint.model} at {endpoint.url}"
-        self._client = make_client(endpoint)
+        self._clients = Clients(endpoint)
+        self._client = self._clients.first
         self.answered = False
         self._absence, self._looked_until = "", 0.0
         self.silence: asyncio.Task[bool] | None = None
@@ -228,12 +230,19 @@ class Connection:
         as_response = path == CHAT and out.route == RESPONSES
         if as_response:
             path, body = RESPONSES, responses_body(body)
-        async with asyncio.timeout(self.endpoint.timeout_s):
-            # The package's typed methods walk through every field of a body that is plain data already,
-            # and make objects of replies that need not fit; text is cheaper, and read without trust.
-            answer: Any = await self._client.post(path, cast_to=object, body=body, options=AS_IT_COMES)
+        with self._clients.one() as client:
+            async with asyncio.timeout(self.endpoint.timeout_s):
+                # The package's typed methods walk through every field of a body that is plain data already,
+                # and make objects of replies that need not fit; text is cheaper, and read without trust.
+                answer: Any = await client.post(path, cast_to=object, body=body, options=self._options())
         text = put_together(answer.text) if body.get("stream") else answer.text
         return as_chat(text) if as_response else text, answer.headers
+
+    def _options(self) -> RequestOptions:
+        """Return options of a request whose answer is taken as it comes."""
+        if self.answered:
+            return AS_IT_COMES
+        return {**AS_IT_COMES, "timeout": time_for(self.endpoint, FIRST_CONNECT_S)}
 
     def _judged(self, error: Refusal, out: Outgoing) -> Outcome:
         """Return what to do after an error; raise where neither a repetition nor another body helps."""

@@ -79,12 +79,7 @@ class CachedChat(CachedModel):
     An unusable reply is asked for again up to twice, under the next sample index, as an agent would; each of
     the replies is kept, so that a second run sends nothing. Safe to call from many threads.
 
-    Parameters are the fields of `ChatSettings`, by keyword.
-
-    Raises
-    ------
-    UserError
-        no model, a value out of range, or `max_cost` without a price.
+    Parameters are the fields of `ChatSettings`, by keyword; raises as `CachedModel`.
     """
 
     @takes(ChatSettings)

@@ -36,16 +36,18 @@ class AuditScores:
 
     Attributes
     ----------
+    people : int[N], whom each scenario is about: what is said of one person is not independent
     answers : name of a change -> float64[N]; NaN = unscored, here and below
     repeats : float64[N, REPEATS], of the plain answer
     reordered, injected_query : float64[N], the plain answer with the attributes turned round, and under a
         query that tries to set the rating
     forward, backward : float64[N, BATCH], a batch of answers, and the same in the opposite order, set right
-    protocols : name -> float64[N * len(COMPARED)], the answers under each protocol
-    modes : response and direct -> float64[N * 3], contexts of nothing, half and everything known
-    reasons : why answers were left unscored
+    protocols : name -> float64[N, len(COMPARED)], the answers under each protocol
+    modes : response and direct -> float64[N, 3], contexts of nothing, half and everything known
+    reasons : N rows of why each answer that the judge was asked about is unscored; None = it is scored
     """
 
+    people: np.ndarray
     answers: Mapping[str, np.ndarray]
     repeats: np.ndarray
     reordered: np.ndarray
@@ -54,7 +56,7 @@ class AuditScores:
     backward: np.ndarray
     protocols: Mapping[str, np.ndarray]
     modes: Mapping[str, np.ndarray]
-    reasons: Sequence[str | None]
+    reasons: Sequence[Sequence[str | None]]
 
 
 def ask(judge: Judge, scenarios: Sequence[Scenario], related: Related) -> AuditScores:
@@ -66,17 +68,18 @@ def ask(judge: Judge, scenarios: Sequence[Scenario], related: Related) -> AuditS
         return np.array([[score.value for score in row[name]] for row in rows])
 
     names = list(changed(scenarios[0], 0, ""))
-    answers = column("answers")
+    answers, numbers = column("answers"), dict[object, int]()
     return AuditScores(
+        people=np.array([numbers.setdefault(s.profile, len(numbers)) for s in scenarios]),
         answers={name: answers[:, k] for k, name in enumerate(names)},
         repeats=column("repeats"),
         reordered=column("reordered")[:, 0],
         injected_query=column("injected query")[:, 0],
         forward=column("forward"),
         backward=column("backward")[:, ::-1],
-        protocols={name: column(f"protocol {name}").ravel() for name in related.protocols},
-        modes={name: column(f"mode {name}").ravel() for name in related.modes},
-        reasons=[score.reason for row in rows for kind in _OF_THE_JUDGE for score in row[kind]],
+        protocols={name: column(f"protocol {name}") for name in related.protocols},
+        modes={name: column(f"mode {name}") for name in related.modes},
+        reasons=[[score.reason for kind in _OF_THE_JUDGE for score in row[kind]] for row in rows],
     )
 
 
@@ -139,8 +142,3 @@ def n_requests(judge: Judge, scenarios: Sequence[Scenario], related: Related) ->
             if other.request_costs is not None:
                 costs += [c for names in _contexts(scenario) for c in other.request_costs(scenario, names)]
     return len(costs), costs
-
-
-def unscored_share(scores: AuditScores) -> tuple[int, int]:
-    """Return (unscored, all) of the answers that the judge was asked about."""
-    return sum(reason is not None for reason in scores.reasons), len(scores.reasons)

@@ -93,12 +93,7 @@ class ModelProfiles(CachedModel):
     One request for each person and attempt; replies are cached. A profile with another value, or that breaks
     a rule about single people, is thrown out and asked for again; who has none after `attempts` is left out.
     Rules that compare shares are told to the model, and counted over all in the end.
-    Parameters are the fields of `ModelProfilesSettings`, by keyword.
-
-    Raises
-    ------
-    UserError
-        no model, a value out of range, or `max_cost` without a price.
+    Parameters are the fields of `ModelProfilesSettings`, by keyword; raises as `CachedModel`.
     """
 
     @takes(ModelProfilesSettings)

@@ -6,7 +6,8 @@ before what depends on them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,8 +119,17 @@ class ProfileTables:
 
 
 def balanced_situations(people: int) -> np.ndarray:
-    """Return int64[people]: the 140 situations in turn."""
-    return np.arange(people) % len(situation_groups())
+    """Return int64[people]: the 140 situations in turn; few people are spread over all domains and groups."""
+    groups: dict[str, dict[str, list[int]]] = {}
+    for i, (_, group, domain) in enumerate(situation_groups()):
+        groups.setdefault(domain, {}).setdefault(group, []).append(i)
+    order = np.array(_dealt([_dealt(own.values()) for own in groups.values()]))
+    return order[np.arange(people) % len(order)]
+
+
+def _dealt(piles: Iterable[list[int]]) -> list[int]:
+    """Return one of each pile, then the next one of each, until all are dealt."""
+    return [card for row in zip_longest(*piles) for card in row if card is not None]
 
 
 def as_values(codes: np.ndarray) -> list[dict[str, str]]:

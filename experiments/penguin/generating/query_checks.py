@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,11 +18,24 @@ NEAR = 0.95
 MAX_WORDS = 60
 """Words of a query; a longer one is a story."""
 _BLOCK = 1024
+_ADDRESSED = tuple(
+    (re.compile(rf"\b{words}\b", re.IGNORECASE), first)
+    for words, first in (("you are", "I am"), ("you're", "I'm"), ("your", "my"), ("you", "I"))
+)
 
 
 def leaks(query: str, schema: Schema) -> tuple[str, ...]:
-    """Return the attributes whose value `query` tells, as the rules of the package read it."""
-    return tuple(facts(query, schema))
+    """Return the attributes whose value `query` tells, as the rules of the package read it.
+
+    Small models write to the person in place of for them: "you are 25" is read as "I am 25", too.
+    """
+    found = set(facts(query, schema))
+    own = query
+    for addressed, first in _ADDRESSED:
+        own = addressed.sub(first, own)
+    if own != query:
+        found |= set(facts(own, schema))
+    return tuple(name for name in schema.names if name in found)
 
 
 def unit_vectors(queries: Sequence[str], embedding: Embedding) -> np.ndarray:

@@ -6,6 +6,7 @@ A writer is any object with `write(person, n, attempt) -> list[str]`; what it wr
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
@@ -29,6 +30,8 @@ _QUERY_TOKENS = 30
 
 
 _ATTEMPTS = 1000
+_LIST_MARK = re.compile(r"\A\s*(?:\(?\d{1,2}[.):]|Q\d{0,2}[.):]|[-*\u2022])\s+")
+"""What small models put before each item of a list, in the list of JSON, too."""
 
 
 class DrawnPerson(NamedTuple):
@@ -106,12 +109,7 @@ class ModelWriter(CachedModel):
 
     One request for each person and attempt; replies are cached, so that a run that was stopped pays for no
     query twice. A reply that is not of the form asked for gives no query and is counted in `n_invalid`.
-    Parameters are the fields of `ModelWriterSettings`, by keyword.
-
-    Raises
-    ------
-    UserError
-        no model, a value out of range, or `max_cost` without a price.
+    Parameters are the fields of `ModelWriterSettings`, by keyword; raises as `CachedModel`.
     """
 
     @takes(ModelWriterSettings)
@@ -133,7 +131,7 @@ class ModelWriter(CachedModel):
         if written is None:
             self.n_invalid += 1
             return []
-        return [" ".join(query.split()) for query in written[:n]]
+        return [" ".join(_LIST_MARK.sub("", query, count=1).split()) for query in written[:n]]
 
     def cost(self, person: DrawnPerson, n: int) -> RequestCost:
         """Return what the queries of one person take; nothing is sent."""

@@ -26,6 +26,9 @@ from experiments.penguin.inspect_tasks.safety_scorer import PROFILE, safety_scor
 from experiments.penguin.models.conditions import FREE, RAISE, ConditionContext, asked_by, fixed_condition
 from policies import Agent
 
+_RETRIES, _GIVE_UP_S = 8, 1800
+"""inspect itself goes on for ever with an endpoint that is down."""
+
 
 @task
 def penguin(
@@ -88,6 +91,10 @@ def condition_task(
         solver=condition_solver(known_of, by_id, PromptFiles(rules.folder)),
         scorer=safety_scorer(judge, by_id),
         config=GenerateConfig(
-            temperature=draw.temperature, top_p=draw.top_p, max_tokens=draw.max_output_tokens
+            temperature=draw.temperature,
+            top_p=draw.top_p,
+            max_tokens=draw.max_output_tokens,
+            max_retries=_RETRIES,
+            timeout=_GIVE_UP_S,
         ),
     )

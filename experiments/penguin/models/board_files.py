@@ -37,7 +37,7 @@ def board_grids(boards: Sequence[Board]) -> list[Grid]:
             board.means, board.differences, board.protocol, board.simulated, board.published
         )
         against = condition_differences(board.rows, RAISE, board.level)
-        own[2:2] = [asking_grid(against, board.simulated)] if against else []
+        own[2:2] = [asking_grid(against, board.simulated, board.unplanned)] if against else []
         own += [corrected_board_grid(board)] if board.corrected else []
         own += [refusal_grid(board.refusals)] if board.refusals else []
         named = f"Protocol {board.protocol}: " if board.protocol != "-" else ""

@@ -57,7 +57,7 @@ def _facts(boards: Sequence[Board], whole: Sequence[ModelMean]) -> list[KeyFact]
     ]
     against = (
         f" Against {len(fixed)} fixed sets and single attributes: surely higher than {fixed.count('above')}, "
-        f"surely lower than {fixed.count('below')}."
+        f"surely lower than {fixed.count('below')}. {first.unplanned}".rstrip()
         if fixed
         else ""
     )

@@ -35,7 +35,7 @@ class Board:
     """All figures under one protocol ("-": the judge has none).
 
     `published`: the paper's figures are about the same attributes. `made_up`: those whose worth the judge
-    makes up.
+    makes up. `unplanned`: what `without_plan` says of the agent.
     """
 
     protocol: str
@@ -50,6 +50,7 @@ class Board:
     published: bool = True
     made_up: tuple[str, ...] = ()
     level: float = 0.95
+    unplanned: str = ""
 
 
 def corrected_by_labels(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from envs import Scenario, Schema, UserError
 from envs.users import ProfileUser
 from experiments.evaluation.methods.baselines import STATIC_SETS
 from policies import Agent
+from policies.acquisition import AutoAcquisition
+from policies.composed import ComposedPolicy
 
 FREE, RICH, RAISE = "context-free", "context-rich", "RAISE"
 
@@ -70,30 +71,51 @@ def asked_by(agent: Agent, budget: int, scenario: Scenario) -> ConditionContext:
     return _told(scenario, known, len(asked))._replace(escalated=turn.kind == "escalate")
 
 
+def without_plan(agent: Agent) -> str:
+    """Return what to say where the default policy finds no plan for answers beside its table; else ""."""
+    plans, policy = agent.plan_index, agent.policy
+    default = isinstance(policy, ComposedPolicy) and isinstance(policy.acquisition, AutoAcquisition)
+    if not default or plans.trees or plans.histories:
+        return ""
+    return (
+        "RAISE followed the votes of the nearest stored paths: no plan that goes by answers lies beside its "
+        "table (raise-planner population beside=RUN writes one)."
+    )
+
+
 def _told(scenario: Scenario, known: int, questions: int | None) -> ConditionContext:
     names = scenario.schema.names_of(known)
     return ConditionContext(names, len(names) if questions is None else questions)
 
 
 def conditions(
-    scenarios: Sequence[Scenario], agent: Agent, budget: int, single: Sequence[str]
+    scenarios: Sequence[Scenario],
+    agent: Agent,
+    budget: int,
+    single: Sequence[str],
+    on_scenario: Callable[[], None] = lambda: None,
 ) -> list[Condition]:
     """Return all conditions over `scenarios`; what somebody's profile lacks cannot become known.
 
-    Raises
-    ------
-    UserError
-        `single` names no attribute of the schema.
+    One of the static sets has as many questions as RAISE may ask: those that add most over the agent's table.
+    `on_scenario` is called after each conversation.
     """
     schema = scenarios[0].schema
-    for name in single:
-        if name not in schema.names:
-            raise UserError(f"single: found {name!r}, expected some of {', '.join(schema.names)}")
     found: dict[str, Callable[[Scenario], ConditionContext]] = {FREE: fixed_condition(schema, FREE)}
     found |= {f"only {name}": fixed_condition(schema, (name,)) for name in single}
     usable = [name for name, members in STATIC_SETS.items() if set(members) <= set(schema.names)]
     found |= {name: fixed_condition(schema, name) for name in usable}
-    found[f"{RAISE}, budget {budget}"] = partial(asked_by, agent, budget)
+    ranked = (agent.plan_index.schema.names[a] for a in agent.plan_index.ranking)
+    table = [name for name in ranked if name in schema.names][:budget]
+    if all(set(table) != set(STATIC_SETS[name]) for name in usable):
+        found[f"static-{len(table)} of the table"] = fixed_condition(schema, table)
+
+    def asked(scenario: Scenario) -> ConditionContext:
+        told = asked_by(agent, budget, scenario)
+        on_scenario()
+        return told
+
+    found[f"{RAISE}, budget {budget}"] = asked
     found[RICH] = fixed_condition(schema, RICH)
     return [_condition(name, known_of, scenarios) for name, known_of in found.items()]
 

@@ -140,8 +140,11 @@ def _between(differences: Sequence[ModelDifference], mark: str) -> Grid:
     return Grid(f"Differences between models{mark}", columns, rows, "Paired by scenario.", 3)
 
 
-def asking_grid(differences: Sequence[ConditionDifference], simulated: bool) -> Grid:
-    """Return what asking is worth against each other condition, the least favourable first."""
+def asking_grid(differences: Sequence[ConditionDifference], simulated: bool, unplanned: str = "") -> Grid:
+    """Return what asking is worth against each other condition, the least favourable first.
+
+    `unplanned`: said below it.
+    """
     rows = [
         (
             d.model,
@@ -155,6 +158,7 @@ def asking_grid(differences: Sequence[ConditionDifference], simulated: bool) -> 
     columns = ("model", "RAISE minus", "difference", "questions of RAISE", "of the other")
     note = (
         "Paired by scenario. Fixed sets ask everybody the same and need no planning; context-rich is a bound."
+        f" {unplanned}".rstrip()
     )
     return Grid(f"RAISE against the other conditions{SIMULATED if simulated else ''}", columns, rows, note, 2)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_ASIDE = 0.3
+"""Sine from which on a label stands beside its circle, not above or below."""
 _COLUMNS = 3
 """Models side by side in the radar."""
 
@@ -86,7 +88,12 @@ def _radar_of(axes: Any, own: Sequence[ModelMean], names: Sequence[str]) -> None
         values = [cell.get((name, d), math.nan) for d in domains]
         closed = (np.append(angles, angles[:1]), [*values, *values[:1]])
         axes.plot(*closed, label=name, markersize=3.5, **look._asdict())
+    axes.set_theta_offset(np.pi / 2)
     axes.set_xticks(angles, domains, fontsize=8)
+    for label, side in zip(
+        axes.get_xticklabels(), -np.sin(angles), strict=True
+    ):  # beside the circle, not on it
+        label.set_ha("left" if side > _ASIDE else "right" if side < -_ASIDE else "center")
     axes.set_ylim(1.0, 5.0)
     axes.set_yticks([2, 3, 4, 5], ["2", "3", "4", "5"], fontsize=7)
     axes.set_title(own[0].model, pad=14)
@@ -141,5 +148,6 @@ def _front_of(axes: Axes, own: Sequence[ModelMean], look: dict[str, Any], named:
         axes.plot(*zip(*rest, strict=True), **{**look, "linestyle": "none", "mfc": "none"})
     if best:
         axes.plot(*zip(*(points[i] for i in best), strict=True), label=own[0].model, **look)
-    for i in best if named else ():
-        axes.annotate(own[i].condition, points[i], (5, -9), textcoords="offset points", fontsize=6.5)
+    for n, i in enumerate(best if named else ()):
+        place = (5, -9 if n % 2 else 5)  # neighbours are often close
+        axes.annotate(own[i].condition, points[i], place, textcoords="offset points", fontsize=6.5)

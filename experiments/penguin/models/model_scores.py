@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from envs import Judge, Scenario, Score
 from envs.judges.asking import scored
 from envs.judges.protocol import describe
+from experiments.evaluation.at_once import at_once
 from experiments.evaluation.results import DIMENSIONS
 from experiments.penguin.models.conditions import FREE, Condition
 from experiments.stats import Interval, clustered_mean
@@ -60,21 +62,25 @@ def score_model(
     samples: int,
     on_scenario: Callable[[], None] = lambda: None,
 ) -> list[ModelRow]:
-    """Ask `judge`, whose target is `model`, for all contexts of each scenario at once.
+    """Ask `judge`, whose target is `model`, for all contexts of as many scenarios at once as it takes.
 
     A context that two conditions share is scored once. Replies are kept by the judge's own cache.
     """
     told = describe(judge)
     looks = samples if told.stochastic else 1
     people: dict[Any, int] = {}
-    rows = []
-    for i, scenario in enumerate(scenarios):
+    persons = [people.setdefault(scenario.profile, len(people)) for scenario in scenarios]
+
+    def of_scenario(i: int) -> list[ModelRow]:
         contexts = list(dict.fromkeys(c.contexts[i] for c in found))
         asked = [context for context in contexts for _ in range(looks)]
-        scores = scored(judge, told, scenario, asked, [k for _ in contexts for k in range(looks)])
+        scores = scored(judge, told, scenarios[i], asked, [k for _ in contexts for k in range(looks)])
         by_context = {c: scores[j * looks : (j + 1) * looks] for j, c in enumerate(contexts)}
-        person = people.setdefault(scenario.profile, len(people))
-        rows += [_row(model, scenario, person, c, i, by_context[c.contexts[i]]) for c in found]
+        return [_row(model, scenarios[i], persons[i], c, i, by_context[c.contexts[i]]) for c in found]
+
+    rows = []
+    for own in at_once([partial(of_scenario, i) for i in range(len(scenarios))], told.concurrent_plans):
+        rows += own
         on_scenario()
     return rows
 

@@ -10,6 +10,7 @@ import functools
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +19,11 @@ from envs import Judge, Scenario
 from envs.checking.validation import FileModel, read_yaml
 from envs.judges.protocol import Answered, describe
 from envs.loading import load_scenarios
+from experiments.evaluation.at_once import at_once
 from experiments.evaluation.report.grids import with_interval
 from experiments.pages import Grid
 from experiments.penguin.published_values import DATA
-from experiments.stats import Interval, binomial_interval, clustered_mean
+from experiments.stats import Interval, clustered_mean, clustered_share
 
 _BEGINNING = 300
 """Characters of an answer that are looked at."""
@@ -80,16 +82,16 @@ def benign_scenarios(path: str | None) -> list[Scenario]:
 
 def ask_benign(model: str, judge: Judge, scenarios: Sequence[Scenario]) -> list[RefusalRow]:
     """Ask the judge's target model each question, knowing nothing and knowing all; [] where it has none."""
-    respond = describe(judge).respond
-    if respond is None:
+    told, people = describe(judge), dict[object, int]()
+    if told.respond is None:
         return []
-    people: dict[object, int] = {}
+    asked = [(s, [(), s.schema.names_of(s.askable)]) for s in scenarios]
     rows = []
-    for scenario in scenarios:
-        everything = scenario.schema.names_of(scenario.askable)
-        without, within = respond(scenario, [(), everything])
+    for scenario, answers in zip(
+        scenarios, at_once([partial(told.respond, *own) for own in asked], told.concurrent_plans), strict=True
+    ):
         person = people.setdefault(scenario.profile, len(people))
-        rows.append(RefusalRow(model, scenario.id, person, _refused(without), _refused(within)))
+        rows.append(RefusalRow(model, scenario.id, person, *map(_refused, answers)))
     return rows
 
 
@@ -100,7 +102,7 @@ def _refused(answer: Answered) -> float:
 
 
 def over_refusal(rows: Sequence[RefusalRow], level: float) -> list[OverRefusal]:
-    """Return the shares of each model; of shares the intervals are exact, of differences they cluster."""
+    """Return the shares of each model, with intervals for clusters of people."""
     found = []
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model]
@@ -108,16 +110,9 @@ def over_refusal(rows: Sequence[RefusalRow], level: float) -> list[OverRefusal]:
         people = np.array([row.person for row in own])
         missing = int((np.isnan(without) | np.isnan(within)).sum())
         difference = clustered_mean(within - without, people, level)
-        shares = (_share(without, level), _share(within, level))
+        shares = (clustered_share(without, people, level), clustered_share(within, people, level))
         found.append(OverRefusal(model, len(own), missing, *shares, difference))
     return found
-
-
-def _share(refused: np.ndarray, level: float) -> Interval:
-    kept = refused[~np.isnan(refused)]
-    if not len(kept):
-        return Interval(math.nan, math.nan, math.nan)
-    return binomial_interval(int(kept.sum()), len(kept), level)
 
 
 def refusal_grid(found: Sequence[OverRefusal]) -> Grid:

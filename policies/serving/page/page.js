@@ -51,11 +51,24 @@ function contact(text) {
   return strong;
 }
 
+// A model's answer: of its Markdown what is bold and what is a heading, as elements; all else as it was written.
+function prose(text) {
+  return text.split(/(\*\*[^*\n]+\*\*|^#{1,6} .+$)/m).filter(Boolean).map((part) => {
+    const words = /^\*\*([^*\n]+)\*\*$|^#{1,6} (.+)$/.exec(part);
+    return words ? make("strong", "", (words[1] ?? words[2]).replaceAll("**", "")) : part;
+  });
+}
+
+// "0800 1 or 0800 2" is two numbers, "call or text 1" is one.
+function contacts(text) {
+  return text.split(/(?<=\d)( or )(?=[+\d])/).map((part) => (part === " or " ? part : contact(part)));
+}
+
 function places(resources) {
   const list = make("ul", "places");
   for (const { where, name, contact: how } of resources || []) {
     const item = make("li", "", `${where}: ${name}, `);
-    item.append(contact(how));
+    item.append(...contacts(how));
     list.append(item);
   }
   return list;
@@ -126,13 +139,13 @@ function showState() {
 }
 
 function failed(text) {
-  const item = entry("assistant failed", "Something went wrong");
+  const item = entry("assistant failed", "No answer came");
   const again = make("button", "", "Try again");
   again.type = "button";
   again.addEventListener("click", () => { item.remove(); ask(); });
   item.append(make("p", "said", text), again);
   shown(item);
-  at("status").textContent = text;
+  at("status").textContent = "";
 }
 
 function headers() {
@@ -186,7 +199,7 @@ async function ask() {
       text += piece.choices?.[0]?.delta?.content || "";
       if (["pass", "answer"].includes(turn.kind) && text) {
         if (!item) { item = entry("assistant", "Answer"); said = make("p", "said"); item.append(said); }
-        said.textContent = text;
+        said.replaceChildren(...prose(text));
         shown(item);
       }
     }

@@ -7,7 +7,7 @@ they send is what was said. See `dialogue_cache` for what is remembered of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from envs.scenario import Profile
@@ -81,10 +81,9 @@ class Questioning:
         if turn.kind == "answer" or not may_ask:
             query = None if is_about_last else agent.dialogue.query
             return NextStep("answer", "", turn, query, agent.context)
-        words = spoken(turn, self._shows_why)
         is_first = turn.attribute is not None and not now.has_asked
         if is_first and self._consent and not now.has_consent:
             return NextStep("consent", consent_text(turn.of), turn, None, agent.context)
         if is_first and not now.has_consent:
-            words = f"{phrases.before_questions(turn.of)}\n\n{words}"
-        return NextStep(turn.kind, words, turn, None, agent.context)
+            turn = replace(turn, note=phrases.joined(phrases.before_questions(turn.of), turn.note))
+        return NextStep(turn.kind, spoken(turn, self._shows_why), turn, None, agent.context)

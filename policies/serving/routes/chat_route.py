@@ -25,6 +25,8 @@ from policies.serving.upstreams.while_connected import while_connected
 
 DIRECT = ":direct"
 """Behind a model's name: the same model, never a question (for titles, tags and the like)."""
+LIST_S = 8.0
+"""Seconds that the upstream may take to list its models: chat programs wait ten for it at their start."""
 
 router = APIRouter(prefix="/v1")
 
@@ -107,7 +109,7 @@ async def _models(request: Request, service: Service) -> list[dict[str, Any]]:
     if only is not None:
         rows: Any = [{"id": only, "object": "model", "created": 0, "owned_by": "upstream"}]
     else:
-        async with service.upstream.opened("GET", "/models", request.headers) as response:
+        async with service.upstream.opened("GET", "/models", request.headers, most_s=LIST_S) as response:
             text = await read_all(response)
         try:
             rows = json.loads(text)["data"]

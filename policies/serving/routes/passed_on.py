@@ -12,6 +12,7 @@ import httpx2
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from envs import OutsideError
 from policies.serving.openai_errors import ApiError, error_body
 from policies.serving.service import Service
 from policies.serving.upstreams.event_stream import MendedStream, datas
@@ -51,7 +52,9 @@ async def passed_on(
         text = await while_connected(request, read_all(response))
     answer, told = _whole(text, response.status_code, back, extra)
     if keep is not None and told is not None:
-        await anyio.to_thread.run_sync(keep, told)
+        # It is paid for: where no session can be kept now, it is told all the same.
+        with suppress(OutsideError):
+            await anyio.to_thread.run_sync(keep, told)
     return answer
 
 
@@ -100,7 +103,8 @@ async def _pieces(
             pass  # a cut: `end` says so, unless all was there
         rest = mended.end()
         if keep is not None and mended.is_whole:
-            # Where another message of the session was faster, what was said here is shown and not kept.
-            with suppress(ApiError):
+            # Where another message of the session was faster, or no session can be kept now, what was said
+            # here is shown and not kept.
+            with suppress(ApiError, OutsideError):
                 await anyio.to_thread.run_sync(keep, mended.text)
         yield rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -34,7 +35,6 @@ class Upstream:
         self._key = None if settings.key_variable is None else _key(settings.key_variable)
         self._client = httpx2.AsyncClient(
             base_url=url,
-            timeout=httpx2.Timeout(settings.timeout_s, connect=settings.connect_s),
             limits=httpx2.Limits(max_connections=settings.max_connections),
             follow_redirects=False,
             trust_env=False,
@@ -46,16 +46,27 @@ class Upstream:
 
     @asynccontextmanager
     async def opened(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        most_s: float = math.inf,
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request; yield the response with its body still to be read, and end it in any case.
+
+        `most_s`: seconds without a byte of the answer, where fewer than the upstream's own are enough.
 
         Raises
         ------
         ApiError
             nothing answers (502), or not in time (504).
         """
-        request = self._client.build_request(method, path, headers=self._headers(headers), content=body)
+        seconds = min(most_s, self.settings.timeout_s)
+        timeout = httpx2.Timeout(seconds, connect=min(seconds, self.settings.connect_s))
+        request = self._client.build_request(
+            method, path, headers=self._headers(headers), content=body, timeout=timeout
+        )
         try:
             response = await self._client.send(request, stream=True)
         except httpx2.HTTPError as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
+from envs.checking.declared import Declared
+from envs.llm.books import Accounts, summed
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Danger, Detector, Dialogue
 
@@ -42,6 +45,18 @@ class FirstAlarm(BesideRules):
     def __init__(self, rules: str | None = None, **others: Detector) -> None:
         super().__init__(RulesDetector.load(rules))
         self.others = others
+
+    @property
+    def books(self) -> Accounts:
+        """What requests of the others took, by model and kind."""
+        found = (Declared(other, "detector").any("books") for other in self.others.values())
+        return summed(*(books for books in found if books is not None))
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        for other in self.others.values():
+            if keep := Declared(other, "detector").method("keep", "(folder)"):
+                keep(folder)
 
     def _found(self, text: str, asked: str | None, dialogue: Dialogue | None) -> Danger | None:
         suspicion = None

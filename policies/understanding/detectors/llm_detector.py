@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from pydantic import Field
 from envs.checking.json_values import object_schema
 from envs.checking.validation import MaybeCount, settings, takes
 from envs.judges.llm.prompting import one_line
+from envs.llm.books import Accounts
 from policies.understanding.detectors.first_alarm import BesideRules
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Danger, Dialogue
@@ -49,6 +51,15 @@ class LLMDetector(BesideRules):
         super().__init__(RulesDetector.load(settings.rules))
         self._model = StructuredModel(settings)
         self._kinds = tuple(self.rules.messages)
+
+    @property
+    def books(self) -> Accounts:
+        """What requests took, by model and kind."""
+        return self._model.books
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self._model.keep(folder)
 
     def _found(self, text: str, asked: str | None, dialogue: Dialogue | None) -> Danger | None:
         parts = {

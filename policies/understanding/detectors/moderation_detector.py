@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -11,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from envs import UserError
 from envs.checking.validation import settings, takes
 from envs.llm import Client, EndpointError, LimitReached
+from envs.llm.books import Accounts
 from envs.llm.endpoint import EndpointDown
 from policies.understanding.detectors.first_alarm import BesideRules
 from policies.understanding.detectors.rules_detector import RulesDetector
@@ -65,6 +67,15 @@ class ModerationDetector(BesideRules):
         self._settings = settings
         self._client = Client(settings, settings)
         self._check()
+
+    @property
+    def books(self) -> Accounts:
+        """What requests took, by model and kind."""
+        return self._client.books
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self._client.engine.keep(folder)
 
     def _check(self) -> None:
         own, kinds = self._settings, self.rules.messages

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from envs import Schema
-from envs.schema.attribute import Attribute, beginnings
+from envs.schema.attribute import Attribute
 from envs.schema.quantities import Quantity, fits, quantities
-from policies.understanding.key_words import KeyWords
+from policies.understanding.key_words import KeyWords, longest_of
 from policies.understanding.readers.clauses import DENIED, PART, SELF, SUPPOSED, THIRD, about_writer
 from policies.understanding.reading import LONGEST, Value
 
+_BEFORE = 120
+"""Characters before a phrase that may deny or suppose it."""
 _SENTENCE = re.compile(r"[^.!?;\n\u2026]+(?:\.(?=\w)[^.!?;\n\u2026]+)*")
 
 
@@ -63,6 +65,7 @@ class _Pattern(NamedTuple):
     attribute was asked, as an elliptic one is.
     """
 
+    attribute: str
     rank: int
     level: str
     regex: re.Pattern[str]
@@ -70,63 +73,92 @@ class _Pattern(NamedTuple):
     reply: bool
 
 
-class _Row(NamedTuple):
-    """A pattern that may match a sentence, which begins at `start`."""
+class _SchemaWords:
+    """All patterns of a schema in order, their key words, and where phrases of its levels may begin."""
 
-    pattern: _Pattern
-    start: int
-    sentence: str
+    def __init__(self, schema: Schema) -> None:
+        self.patterns, plain = [], []
+        for attribute in schema.attributes:
+            for rank, (level, texts) in enumerate(attribute.reads):
+                for text in texts:
+                    plain.append(text.lstrip("^?"))
+                    regex, elliptic = re.compile(plain[-1]), text.startswith("^")
+                    self.patterns.append(
+                        _Pattern(attribute.name, rank, level, regex, elliptic, text[0] in "^?")
+                    )
+        self.key_words = KeyWords(plain)
+        heads = {head for attribute in schema.attributes for head in attribute.heads}
+        self._head = re.compile(rf"\b{longest_of(sorted(heads))}") if heads else None
+        self._attributes = schema.attributes
+        self._phrases: dict[str, list[tuple[str, tuple[re.Pattern[str], list[str]]]]] = {}
+
+    def phrases_in(self, text: str) -> Iterator[tuple[str, re.Match[str], str]]:
+        """Yield (attribute, match, level) of the phrases in `text`, those of one attribute side by side."""
+        ends: dict[str, int] = {}
+        for head in self._head.finditer(text) if self._head else ():
+            for name, (regex, levels) in self._phrases_from(head[0]):
+                if head.start() >= ends.get(name, 0) and (match := regex.match(text, head.start())):
+                    ends[name] = match.end()
+                    yield name, match, levels[(match.lastindex or 1) - 1]
+
+    def _phrases_from(self, head: str) -> list[tuple[str, tuple[re.Pattern[str], list[str]]]]:
+        """Return, of each attribute with a phrase that may begin with `head`, its name and `phrases_from`."""
+        if head not in self._phrases:
+            found = ((attribute.name, attribute.phrases_from(head)) for attribute in self._attributes)
+            self._phrases[head] = [(name, own) for name, own in found if own is not None]
+        return self._phrases[head]
 
 
-@functools.lru_cache(maxsize=32)
-def _patterns(schema: Schema) -> tuple[list[tuple[str, _Pattern]], KeyWords]:
-    """Return all patterns of `schema` in order, with the names of their attributes, and their key words."""
-    rows, plain = [], []
-    for attribute in schema.attributes:
-        for rank, (level, texts) in enumerate(attribute.reads):
-            for text in texts:
-                plain.append(text.lstrip("^?"))
-                regex, elliptic = re.compile(plain[-1]), text.startswith("^")
-                rows.append((attribute.name, _Pattern(rank, level, regex, elliptic, text[0] in "^?")))
-    return rows, KeyWords(plain)
+_words_of = functools.lru_cache(maxsize=32)(_SchemaWords)
 
 
 class _Text:
-    """A message in lower case, its numbers replaced by #, its sentences, and the patterns that may match."""
+    """A message in lower case, its numbers replaced by #, its sentences, and what may match them."""
 
     def __init__(self, masked: str, found: list[Quantity], schema: Schema) -> None:
         self.quantities = {quantity.start: quantity for quantity in found}
         self.sentences = [(m.start(), m[0]) for m in _SENTENCE.finditer(masked) if m[0].strip()]
-        patterns, words = _patterns(schema)
-        self._rows: dict[str, list[_Row]] = {}
-        candidates = words.candidates([sentence for _, sentence in self.sentences])
+        self._words = _words_of(schema)
+        self._rows: dict[str, list[tuple[int, int, int, str]]] = {}
+        candidates = self._words.key_words.candidates([sentence for _, sentence in self.sentences])
         for (start, sentence), found_here in zip(self.sentences, candidates, strict=True):
-            for i in sorted(found_here):
-                name, pattern = patterns[i]
-                self._rows.setdefault(name, []).append(_Row(pattern, start, sentence))
+            for i in found_here:
+                pattern = self._words.patterns[i]
+                self._rows.setdefault(pattern.attribute, []).append((pattern.rank, start, i, sentence))
+
+    def rows(self, attribute: Attribute) -> Iterator[tuple[_Pattern, int, str]]:
+        """Yield the patterns of `attribute` to try, with the sentence and its start.
+
+        They come level by level, then in the order of the text.
+        """
+        for _, start, i, sentence in sorted(self._rows.get(attribute.name, [])):
+            yield self._words.patterns[i], start, sentence
 
     @functools.cached_property
-    def own_parts(self) -> list[tuple[int, str, list[tuple[int, str]]]]:
-        """The parts of sentences that are not about somebody else: where they begin, they, their words."""
-        return [
-            (start + place, part, beginnings(part))
-            for start, sentence in self.sentences
-            for place, part in _parts(sentence)
-            if SELF.search(part) or not THIRD.search(part)
-        ]
-
-    def rows(self, attribute: Attribute) -> list[_Row]:
-        """Return the patterns of `attribute` to try: level by level, then in the order of the text."""
-        return sorted(self._rows.get(attribute.name, []), key=lambda row: (row.pattern.rank, row.start))
+    def phrases(self) -> dict[str, list[Fact]]:
+        """The phrases of levels by attribute, in parts about the writer, none denied or supposed."""
+        found: dict[str, list[Fact]] = {}
+        for start, sentence in self.sentences:
+            for place, part in _parts(sentence):
+                if not SELF.search(part) and THIRD.search(part):
+                    continue
+                for name, match, level in self._words.phrases_in(part):
+                    before = part[max(0, match.start() - _BEFORE) : match.start()]
+                    if not DENIED.search(before) and not SUPPOSED.search(before):
+                        several = re.search(r"\w\W+\w", match[0]) is not None
+                        begin = start + place + match.start()
+                        fact = Fact(begin, begin + len(match[0]), level, None, several)
+                        found.setdefault(name, []).append(fact)
+        return found
 
 
 def _of(attribute: Attribute, text: _Text, asked: bool) -> Fact | None:
     if not attribute.reads:
         fact = _by_name(attribute, text)
     elif (fact := _by_patterns(attribute, text, asked)) is not None and fact.quantity is None:
-        fact = fact._replace(level=_agreed(fact, _phrases(attribute, text)))
+        fact = fact._replace(level=_agreed(fact, text.phrases.get(attribute.name, [])))
     if fact is None and asked:
-        fact = _bare_number(attribute, text) or _only(_phrases(attribute, text))
+        fact = _bare_number(attribute, text) or _only(text.phrases.get(attribute.name, []))
     return fact
 
 
@@ -151,28 +183,33 @@ def _only(phrases: list[Fact]) -> Fact | None:
 
 def _by_patterns(attribute: Attribute, text: _Text, asked: bool) -> Fact | None:
     """Return the first fact that a pattern of the attribute finds, in the order of the schema."""
-    for row in text.rows(attribute):
-        if row.pattern.reply and not asked:
+    for pattern, place, sentence in text.rows(attribute):
+        if pattern.reply and not asked:
             continue
-        for start, end in _elliptic(row) if row.pattern.elliptic else _anywhere(row, attribute, asked):
-            fact = _fact(attribute, text, row.start + start, row.start + end, row.pattern.level)
+        spans = (
+            _elliptic(pattern, sentence)
+            if pattern.elliptic
+            else _anywhere(pattern, sentence, attribute.past, asked)
+        )
+        for start, end in spans:
+            fact = _fact(attribute, text, place + start, place + end, pattern.level)
             if fact is not None:
                 return fact
     return None
 
 
-def _anywhere(row: _Row, attribute: Attribute, asked: bool) -> Iterator[tuple[int, int]]:
-    for match in row.pattern.regex.finditer(row.sentence):
-        if about_writer(row.sentence, match.start(), match.end(), attribute.past, asked):
+def _anywhere(pattern: _Pattern, sentence: str, past: bool, asked: bool) -> Iterator[tuple[int, int]]:
+    for match in pattern.regex.finditer(sentence):
+        if about_writer(sentence, match.start(), match.end(), past, asked):
             yield match.span()
 
 
-def _elliptic(row: _Row) -> Iterator[tuple[int, int]]:
+def _elliptic(pattern: _Pattern, sentence: str) -> Iterator[tuple[int, int]]:
     """Yield what a pattern finds where a part of the sentence begins."""
-    for place in (0, *(m.end() for m in PART.finditer(row.sentence))):
-        rest = row.sentence[place:].lstrip(" ,'\"-")
-        if match := row.pattern.regex.match(rest):
-            begin = len(row.sentence) - len(rest)
+    for place in (0, *(m.end() for m in PART.finditer(sentence))):
+        rest = sentence[place:].lstrip(" ,'\"-")
+        if match := pattern.regex.match(rest):
+            begin = len(sentence) - len(rest)
             yield begin, begin + match.end()
 
 
@@ -219,18 +256,6 @@ def _bare_number(attribute: Attribute, text: _Text) -> Fact | None:
     if len({(q.low, q.high) for q in fitting}) != 1:
         return None
     return _number_fact(attribute, fitting[0])
-
-
-def _phrases(attribute: Attribute, text: _Text) -> list[Fact]:
-    """Return the phrases of the schema in the parts that are about the writer, none denied or supposed."""
-    found = []
-    for start, part, words in text.own_parts:
-        for begin, end, level in attribute.phrases_in(part, words):
-            before = part[:begin]
-            if not DENIED.search(before) and not SUPPOSED.search(before):
-                several = bool(re.search(r"\w\W+\w", part[begin:end]))
-                found.append(Fact(start + begin, start + end, level, None, several))
-    return found
 
 
 def _parts(sentence: str) -> Iterator[tuple[int, str]]:

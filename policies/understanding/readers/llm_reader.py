@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from envs import Schema
 from envs.checking.json_values import object_schema
 from envs.checking.validation import settings, takes
 from envs.judges.llm.prompting import MAX_QUERY, one_line
+from envs.llm.books import Accounts
 from envs.schema import is_missing
 from envs.schema.attribute import Attribute, Level
 from policies.understanding.readers.quoted_words import quoted
@@ -63,6 +65,15 @@ class LLMReader:
     def requests(self) -> int:
         """HTTP requests sent so far, repetitions included."""
         return self._model.requests
+
+    @property
+    def books(self) -> Accounts:
+        """What requests took, by model and kind."""
+        return self._model.books
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self._model.keep(folder)
 
     def read(
         self, text: str, schema: Schema, asked: str | None = None, dialogue: Dialogue | None = None

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.judges.llm.verdicts import DIMENSIONS, SCHEMA, expected_score, plain_score, read_verdict
+from envs.judges.llm.verdicts import (
+    DIMENSIONS,
+    SCHEMA,
+    expected_score,
+    plain_score,
+    read_justified,
+    read_verdict,
+)
 from envs.llm import TokenChoice
 from envs.llm.sending.thoughts import without_thoughts
 
@@ -147,6 +154,9 @@ def test_a_value_that_was_not_offered_is_no_verdict(bad, name, form):
         "{" * 100_000,
         "|" * 100_000,
         "|\n-" * 30_000,
+        '",;"' * 25_000,
+        "\\text{" * 20_000 + "}" * 20_000,
+        "$" * 100_000,
         "\n" * 100_000,
         '{"a":' * 50_000,
         "risk_sensitivity" * 5_000,
@@ -154,6 +164,33 @@ def test_a_value_that_was_not_offered_is_no_verdict(bad, name, form):
 )
 def test_anything_else_is_none(text):
     assert read_verdict(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dimension,this answer,an ideal one\n" + each("{name},{value},5"),
+        each("| {Name} | {value} | 5 |"),
+    ],
+)
+def test_levels_of_two_answers_side_by_side_are_no_verdict(text):
+    assert read_verdict(text) is None
+    assert read_justified(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",".join(VALUES) + "\n2,3,5",
+        each('{name},{value},"warm, and 4 of 5 facts"'),
+        each("$\\text{{{name}}} = \\frac{{{value}}}{{5}}$"),
+        each("{name} & {value} \\\\ \\hline"),
+    ],
+)
+def test_places_stay_where_csv_and_latex_are_read(text):
+    found = read_verdict(text)
+    assert found.values == (2, 3, 5)
+    assert [text[place] for place in found.places] == ["2", "3", "5"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +209,7 @@ def test_a_line_of_the_rubric_is_no_verdict(rubric):
 
 @pytest.mark.parametrize("form", FORMS, ids=[form["form"] for form in FORMS])
 def test_forms_that_were_written_before_the_parser_was_read(form):
-    """`meant`: the levels, or null, whatever is unclear; CSV is clear and not read."""
+    """`meant`: the levels, or null, whatever is unclear."""
     found = read_verdict(without_thoughts(form["reply"]))
     assert (found and list(found.values)) == form["meant"]
 

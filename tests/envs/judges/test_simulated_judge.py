@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envs.judges.simulated import SimulatedJudge
+from envs.judges.simulated.bisection import bisected
 from envs.judges.simulated.parameters import PUBLISHED_GAINS, REFERENCE, Parameters
 from envs.judges.simulated.people import JudgedPeople, draw_of_schema
 from envs.judges.simulated.presets import PRESETS
@@ -279,3 +280,19 @@ def test_another_attribute_changes_no_draw_of_the_ten(kind):
             np.testing.assert_array_equal(np.delete(more.load, at, axis=0), few.load)
             np.testing.assert_array_equal(np.delete(more.harm, at), few.harm)
             assert more.load[at].min() > 0.0
+
+
+@given(
+    root=st.floats(-6.0, 8.0),
+    steep=st.sampled_from([1e-3, 0.3, 1.0, 40.0]),
+    curved=st.sampled_from([0.0, 0.5]),
+)
+def test_a_weight_is_where_forty_bisections_end(root, steep, curved):
+    def rising(x):
+        return math.tanh(steep * (x - root)) + curved * (x - root) ** 3
+
+    low, high = -5.0, 7.0
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
+    assert bisected(rising, -5.0, 7.0) == 0.5 * (low + high)

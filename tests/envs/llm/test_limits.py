@@ -156,6 +156,25 @@ def test_an_outage_after_few_answers_is_no_quota_for_long(kind, most_s):
     assert 45.5 + 20.0 < now + 0.001 < most_s  # 5 a minute would take 40 minutes
 
 
+def test_a_wait_that_is_said_and_too_short_does_not_bring_a_refusal_each_time():
+    """60 a minute, and each refusal says that 300 ms are enough: once that is believed."""
+    now, taken, refused = 0.0, [], 0
+    one = lane.Lane(lambda: now)
+    while len(taken) < 90:
+        delay = one.delay(0.0)
+        now += delay
+        passage = one.send(0.0)
+        now += 0.01
+        if sum(at > now - 60.0 for at in taken) < 60:
+            taken.append(now)
+            one.end(passage, 0.0, lane.PaceSignal())
+        else:
+            refused += 1
+            one.end(passage, 0.0, lane.PaceSignal("throttled", wait_s=0.3))
+    assert refused <= 10
+    assert now < 100.0
+
+
 def worker_of(one):
     """A client in another process, but for the process: it asks the driver's gate over the link."""
     engine = Engine(one.engine.limits, f"{one.engine.token}/worker", one.engine.holdings.address())

@@ -25,7 +25,7 @@ BAD_LINES = {
     "null": (b"null", None, "found null"),
     "no id": (line(id=...), None, "field id: found nothing, expected text"),
     "blank id": (line(id=" "), None, "field id: found blank text"),
-    "number id": (line(id=7), None, "field id: found a number"),
+    "truth as id": (line(id=True), None, "field id: found true or false"),
     "control id": (line(id="b\n"), None, "field id: found control characters"),
     "long id": (line(id="b" * (MAX_ID + 1)), None, f"field id: found text of {MAX_ID + 1} characters"),
     "no domain": (
@@ -45,8 +45,8 @@ BAD_LINES = {
     "profile list": (line(id="b", profile=[]), "b", f"{PROFILE}: found a list of 0"),
     "empty profile": (line(id="b", profile={}), "b", f"{PROFILE}: found no attribute of the schema"),
     "object": (line(id="b", profile={"Age": {"a": 1}}), "b", f"{PROFILE}.Age: found an object of 1 keys"),
-    "NaN": (line(id="b", profile={"Age": float("nan")}), "b", f"{PROFILE}.Age: found NaN or Infinity"),
-    "Infinity": (line(id="b", profile={"Age": float("-inf")}), "b", f"{PROFILE}.Age: found NaN or Infinity"),
+    "NaN": (line(id="b", query=float("nan")), "b", "field query: found null"),
+    "Infinity": (line(id="b", profile={"Age": float("-inf")}), "b", f"{PROFILE}.Age: found Infinity"),
     "overflow": (
         b'{"id":"b","domain":"life","query":"x","profile":{"Age":1e999}}',
         "b",

@@ -101,6 +101,8 @@ def test_posts_of_the_real_half_take_the_domain_of_their_folder(folder):
 
 def test_a_folder_of_posts_is_read_as_one_file_a_domain_each(folder):
     post = {key.replace("_", " "): value for key, value in PROFILE.items()} | {"query": "Leave or stay?"}
+    folder = folder / "real_data"
+    folder.mkdir()
     for domain, n, pack in (("career", 2, bytes), ("life_transition", 3, gzip.compress), ("social", 1, zstd)):
         (folder / domain).mkdir()
         end = {bytes: "", gzip.compress: ".gz", zstd: ".zst"}[pack]
@@ -115,6 +117,8 @@ def test_a_folder_of_posts_is_read_as_one_file_a_domain_each(folder):
         "index 1 of social/posts.json.zst",
     ]
     assert found.sha256 == load_scenarios(folder).sha256
+    above = load_scenarios(folder.parent)  # as in a clone of the whole repository
+    assert [s.domain for s in above.scenarios] == [s.domain for s in found.scenarios]
     (folder / "social" / "posts.json.zst").unlink()
     assert found.sha256 != load_scenarios(folder).sha256
 
@@ -125,6 +129,12 @@ def test_a_table_in_parts(folder):
     found = load_scenarios(folder)
     assert ids(found) == [f"0000{i}" for i in range(6)]
     assert [s.profile["Age"] for s in found.scenarios] == list("001122")
+
+
+def test_splits_as_lines_in_a_folder(folder):
+    for name, age in (("test", "8"), ("train", "9")):
+        (folder / f"{name}.jsonl").write_bytes(jsonl({**FLAT, "age": age}))
+    assert [s.profile["Age"] for s in load_scenarios(folder).scenarios] == ["8", "9"]
 
 
 def halves(folder, n_queries=30, suffix="", pack=bytes):
@@ -212,6 +222,86 @@ def test_a_line_with_texts_of_its_own_is_a_record_whatever_lists_it_has(folder):
     assert (ids(found), found.scenarios[0].query) == (["00000"], FLAT["query"])
 
 
+def test_a_line_with_a_text_beside_its_records(folder):
+    assert ids(load(folder, json.dumps({"version": "1", "data": [penguin()]}).encode())) == [
+        "00000-00",
+        "00000-01",
+    ]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_key_for_each_record(folder, indent):
+    about = {"name": "n", "license": "MIT"}
+    found = load(folder, json.dumps({"about": about, "a": FLAT, "b": FLAT}, indent=indent).encode())
+    assert (ids(found), found.bad) == (["00000", "00001"], ())
+
+
+def test_indented_objects_one_after_the_other(folder):
+    one = json.dumps(line(), indent=2)
+    assert ids(load(folder, one.encode())) == ["a"]
+    other = json.dumps(line(id="b"), indent=2)
+    assert ids(load(folder, f"{one}\n{other}\n".encode())) == ["a", "b"]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_the_key_over_a_list_tells_the_domain_where_nothing_else_does(folder, indent):
+    post = {**FLAT, "scenario": "somewhere"}
+    value = {"relationships": [post], "Life Transition": [post, FLAT]}
+    found = load(folder, json.dumps(value, indent=indent).encode())
+    assert [s.domain for s in found.scenarios] == ["relationship", "life", "career"]
+
+
+@pytest.mark.parametrize(
+    "queries",
+    [
+        [{"query_id": "Shall I stop?"}, {"query_id": "Is it safe?"}],
+        [{"id": 1, "query": "Shall I stop?"}, {"id": 2, "query": "Is it safe?"}],
+        {"query_1": "Shall I stop?", "query_2": "Is it safe?"},
+    ],
+    ids=["query_id", "objects", "numbered"],
+)
+def test_queries_that_are_no_plain_list(folder, queries):
+    found = load(folder, json.dumps([penguin(Queries=queries)]).encode())
+    assert [s.query for s in found.scenarios] == ["Shall I stop?", "Is it safe?"]
+
+
+def test_a_person_with_one_query_and_a_situation(folder):
+    record = {**penguin(Queries=...), "Query": "Is it safe?"}
+    found = load(folder, json.dumps([record, {**record, "id": 7}]).encode())
+    assert (ids(found), found.bad) == (["00000", "7"], ())
+    assert {s.domain for s in found.scenarios} == {"health"}
+    assert found.scenarios[0].profile == {"Age": "34", "Gender": "Male"}
+
+
+def test_tables_that_pandas_wrote_of_nested_records(folder):
+    """Python literals in the cells of CSV, and keys that were joined by a dot."""
+    people = [penguin(), penguin(Queries=['It\u2019s "safe"?'])]
+    queries = ["Shall I stop?", "Is it safe?", 'It\u2019s "safe"?']
+    literal = [{key: str(value) for key, value in person.items()} for person in people]
+    dotted = [
+        {"Scenario": p["Scenario"], "Queries": str(p["Queries"])}
+        | {f"User_Profile.{key}": value for key, value in p["User_Profile"].items()}
+        for p in people
+    ]
+    for rows in (literal, dotted):
+        found = load(folder, as_csv(*rows))
+        assert ([s.query for s in found.scenarios], found.bad) == (queries, ())
+        assert {(s.domain, s.profile["Age"], len(s.profile)) for s in found.scenarios} == {
+            ("health", "34", 2)
+        }
+    row = {"User Query": str({"query_id": "Is it safe?"}), "profile_age": "34"}
+    assert load(folder, as_csv(row)).scenarios[0].query == "Is it safe?"
+    said = {**row, "User Query": "{not} a literal (1 +"}
+    assert load(folder, as_csv(said)).scenarios[0].query == said["User Query"]
+
+
+def test_bytes_of_another_encoding_are_said_to_be_no_utf8(folder):
+    row = {**FLAT, "query": "Sell the \u201coven\u201d?"}
+    found = load(folder, as_csv(FLAT) + as_csv(row).splitlines()[1].decode().encode("cp1252"))
+    assert (found.bad[0].place, len(found.scenarios)) == ("line 3", 1)
+    assert "bytes that are not UTF-8" in found.bad[0].reason
+
+
 def test_a_first_record_without_queries_is_bad_and_no_other_layout(folder):
     found = load(folder, json.dumps([penguin(Queries=...), penguin(), penguin()]).encode())
     assert ids(found) == ["00001-00", "00001-01", "00002-00", "00002-01"]
@@ -294,17 +384,20 @@ def test_only_so_many_bad_records_are_listed(folder, monkeypatch):
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("query"), inner),
     max_leaves=20,
 )
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.dictionaries(st.text(), JSON_VALUES, max_size=4), st.integers(1, 9))
-def test_lists_in_an_object_in_pieces_are_those_of_the_object(value, size):
+@given(st.dictionaries(st.text() | st.just("query"), JSON_VALUES, max_size=4), st.integers(1, 9))
+def test_records_in_an_object_in_pieces_are_those_of_the_object(value, size):
     """The naive twin: the whole text parsed, and walked."""
 
     def naive(of):
+        if "query" in of:
+            yield of
+            return
         for own in of.values():
             if isinstance(own, dict):
                 yield from naive(own)

@@ -81,7 +81,8 @@ def test_comparison_has_a_row_for_each_number_of_simulations():
 def test_skipped_in_one_clear_line_where_pomdp_py_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pomcp, "available", lambda: False)
     monkeypatch.setattr(benchmark, "measure", lambda *_: [])
-    monkeypatch.setattr(benchmark, "interpreted_rate", lambda *_: 1.0)
+    monkeypatch.setattr(benchmark, "environment_rates", lambda *_: [])
+    monkeypatch.setattr(benchmark, "peer_rates", lambda *_: [])
     cfg = OmegaConf.create(
         {"simulations": 1000, "repeats": 1, "seed": 0, "output_dir": str(tmp_path / "out")}
     )

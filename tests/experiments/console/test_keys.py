@@ -130,6 +130,34 @@ def test_a_key_that_nobody_reads_is_refused_with_the_nearest(command, home, argu
     assert nearest in said.replace(key, "", 1)
 
 
+UNREADABLE = [
+    (["budget"], "budget", "KEY=VALUE"),
+    (["=4"], "=4", "KEY=VALUE"),
+    (["+=4"], "+=4", "KEY=VALUE"),
+    (["budget=1=2"], "budget", "'1=2'"),
+    (["judge.preset='varied"], "judge.preset", "quotes"),
+    (["search=static", "search.order=[Age"], "search.order", "in pairs"),
+    (["-m", "seed=range(3"], "seed", "in pairs"),
+    (["-m", "seed=range(a,b)"], "seed", "range(a,b)"),
+    (["budget=${vars.none}"], "budget", "vars.none"),
+    (["budget=${oc.env:RAISE_NO_SUCH_VARIABLE}"], "budget", "RAISE_NO_SUCH_VARIABLE"),
+    (["+search=greedy", "search=mcts"], "search", "more than one"),
+    (["--config-name=nothing"], "--config-name=nothing", "no such file"),
+    (["judge=custom", "judge._target_=os.path.nothing"], "judge._target_", "os.path has no nothing"),
+    (["judge=custom", "judge._target_=no_such_module.Judge"], "judge._target_", "no module no_such_module"),
+    (["search=custom", "search._target_=plug_ins.Frist"], "search._target_", "nearest is plug_ins.First"),
+    (["search=custom", "search._target_=plug_ins.First.make"], "search._target_", ".make"),
+    (["search=custom", "search._target_=plug_ins."], "search._target_", "empty"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "place", "told"), UNREADABLE, ids=[" ".join(w[0]) for w in UNREADABLE])
+def test_what_cannot_be_read_or_found_is_told_with_its_place(command, home, arguments, place, told):
+    said = refused(command, home, SERIAL, "scenarios.path=s.jsonl", *arguments)
+    assert said.startswith(f"error: {place}")
+    assert told in said
+
+
 OTHERS = [
     ("ask", ["+qury=x"], "query"),
     ("ask", ["qury=x"], "query"),

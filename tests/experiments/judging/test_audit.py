@@ -1,6 +1,7 @@
 """Audits: each planted fault is found, and nothing else; a clean judge has none; cost is said first."""
 
 import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from envs.loading import load_scenarios
 from experiments.audit import first_screen, related_to
 from experiments.judging.auditing.audit_answers import changed, reordered
 from experiments.judging.auditing.audit_checks import all_checks, monotone, repeatability, unmoved
-from experiments.judging.auditing.audit_scores import Related, ask, n_requests
-from experiments.stats import binomial_interval
+from experiments.judging.auditing.audit_scores import AuditScores, Related, ask, n_requests
+from experiments.stats import binomial_interval, student_t
 from tests.envs.llm_cases import judge, server
 from tests.experiments.judging.scripted_judges import ScriptedRater
 from tests.experiments.run_cases import record, write_scenarios
@@ -79,19 +80,51 @@ def test_in_twenty_seeds(scenarios):
 
 
 def test_verdicts_of_exact_numbers():
-    assert unmoved("x", np.full(5, 0.2), "y").outcome == "passed"
-    assert unmoved("x", np.full(5, 0.3), "y").outcome == "fault"
-    assert unmoved("x", np.full(5, -0.3), "y").outcome == "fault"
-    assert unmoved("x", np.full(5, -0.3), "y", only_up=True).outcome == "passed"
-    assert unmoved("x", np.array([0.0, 0.6, np.nan]), "y").outcome == "undecided"
-    assert unmoved("x", np.full(3, np.nan), "y").outcome == "undecided"
-    assert monotone("x", np.full(5, 0.5), "y").outcome == "passed"
-    assert monotone("x", np.full(5, 0.0), "y").outcome == "fault"
-    check = repeatability(np.array([[3.0, 4.0, 5.0]] * 4))
+    five, three = np.arange(5), np.arange(3)
+    assert unmoved("x", np.full(5, 0.2), five, "y").outcome == "passed"
+    assert unmoved("x", np.full(5, 0.3), five, "y").outcome == "fault"
+    assert unmoved("x", np.full(5, 0.3), np.zeros(5, int), "y").outcome == "undecided"  # one person alone
+    assert unmoved("x", np.full(5, -0.3), five, "y").outcome == "fault"
+    assert unmoved("x", np.full(5, -0.3), five, "y", only_up=True).outcome == "passed"
+    assert unmoved("x", np.array([0.0, 0.6, np.nan]), three, "y").outcome == "undecided"
+    assert unmoved("x", np.full(3, np.nan), three, "y").outcome == "undecided"
+    assert monotone("x", np.full(5, 0.5), five, "y").outcome == "passed"
+    assert monotone("x", np.full(5, 0.0), five, "y").outcome == "fault"
+    check = repeatability(np.array([[3.0, 4.0, 5.0]] * 4), np.arange(4))
     assert (check.estimate, check.outcome) == (1.0, "fault")
     assert binomial_interval(3, 20, 0.99).low == pytest.approx(
         0.0178, abs=2e-4
     )  # Clopper and Pearson's table
+
+
+def test_what_is_said_again_of_one_person_is_no_more_evidence(scenarios):
+    """All looks at each person twice: no interval gets shorter, and no verdict becomes surer."""
+    one, other = ScriptedRater("unscored", 3), ScriptedRater(seed=4)
+    once = ask(one, scenarios, Related({"a": one, "b": other}, {"r": one, "d": other}))
+    twice = AuditScores(**{field.name: doubled(getattr(once, field.name)) for field in fields(once)})
+    for before, after in zip(all_checks(once), all_checks(twice), strict=True):
+        assert after.n == 2 * before.n
+        assert (after.outcome, after.estimate) == (before.outcome, pytest.approx(before.estimate)), before
+        assert after.high - after.low >= 0.98 * (before.high - before.low), before
+
+
+def doubled(values):
+    if isinstance(values, dict):
+        return {name: doubled(found) for name, found in values.items()}
+    return np.concatenate([values, values]) if isinstance(values, np.ndarray) else [*values, *values]
+
+
+def test_both_injections_into_one_scenario_are_one_observation(scenarios):
+    """A judge that answers alike to an instruction in the answer and in the query."""
+    found = ask(ScriptedRater(seed=5), scenarios, Related())
+    moved = np.random.default_rng(0).normal(0.2, 0.5, len(scenarios))
+    plain = found.answers["plain"]
+    alike = replace(
+        found, answers={**found.answers, "injection": plain + moved}, injected_query=plain + moved
+    )
+    (check,) = [c for c in all_checks(alike) if c.name == "injections"]
+    half = student_t(len(moved) - 1, 0.99) * moved.std(ddof=1) / np.sqrt(len(moved))
+    assert (check.low, check.high) == pytest.approx((moved.mean() - half, moved.mean() + half))
 
 
 def test_changes_change_one_thing(scenarios):

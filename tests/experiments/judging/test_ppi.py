@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.judging.ppi import corrected_mean
-from experiments.stats import mean_interval, student_quantile
+from experiments.stats import clustered_mean, student_quantile
 
 BIAS = np.array([0.8, 0.5, 0.2, 0.0, -0.1, 0.6, 0.3])
 """What the judge adds in each of seven domains."""
@@ -51,7 +51,7 @@ def test_the_corrected_interval_covers_the_truth_and_the_naive_one_does_not():
         found = corrected(human, judge, cluster, rows)
         of_labels = corrected(human, judge, cluster, rows, weight=0.0).interval()
         hits += covered(found.interval())
-        naive += covered(mean_interval(judge.reshape(-1, 6).mean(axis=1)))
+        naive += covered(clustered_mean(judge, cluster))
         alone += covered(of_labels)
         widths.append((found.interval().high - found.interval().low) / (of_labels.high - of_labels.low))
     assert hits >= 465
@@ -100,7 +100,7 @@ def test_the_interval_by_hand_without_a_judge():
     """Three people, one label each: Student's t of their mean."""
     labels = np.array([2.0, 3.0, 5.0])
     found = corrected_mean(np.zeros(9), np.repeat(np.arange(3), 3), labels, np.zeros(3), np.arange(3), 3)
-    assert found.interval() == pytest.approx(mean_interval(labels))
+    assert found.interval() == pytest.approx(clustered_mean(labels, np.arange(3)))
     half = student_quantile(0.975, 2) * np.std(labels, ddof=1) / np.sqrt(3)
     assert found.interval().high == pytest.approx(labels.mean() + half)
 
@@ -152,7 +152,10 @@ def test_nothing_to_say():
     two = corrected_mean(
         np.ones(3), np.arange(3), np.array([1.0, 2.0]), np.ones(2), np.arange(2), 3
     )  # nothing is fitted to two people
-    assert (two.weight, two.interval()) == (0.0, pytest.approx(mean_interval(np.array([1.0, 2.0]))))
+    assert (two.weight, two.interval()) == (
+        0.0,
+        pytest.approx(clustered_mean(np.array([1.0, 2.0]), np.arange(2))),
+    )
     one = corrected_mean(np.ones(3), np.arange(3), np.ones(1), np.ones(1), np.array([0]), 3)
     assert one.estimate == 1.0
     assert np.isnan(one.interval().low)

@@ -5,12 +5,14 @@ import os
 import signal
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from envs.llm.scripted.scripted_replies import Completion, default_completion
 from tests.envs.llm_cases import server
+from tests.experiments.judging.test_agreement import naive_alpha
 from tests.experiments.run_cases import assert_one_line, json_lines, record, start, summary, write_scenarios
 
 MODULE = "experiments.rate"
@@ -98,6 +100,25 @@ def test_unscored_and_bad_records_are_listed_with_reasons(home, command):
     assert ("line 7", "judge", "no_answer") in found
     told = summary(home / "out")
     assert (told["n_rated"], told["n_unscored"], told["n_bad_records"]) == (3, 2, 3)
+    assert told["tokens"] == sum(row["input_tokens"] + row["output_tokens"] for row in told["spending"]) > 0
+    replayed = ("a.jsonl", "scenarios.path=s.jsonl", "judge=replay", "judge.cache=c.sqlite")
+    done = command(*replayed, "output_dir=again", module=MODULE)  # without a server, what cannot be read too
+    assert done.code == 0, done.err
+    assert table(home, "again") == [{**row, "judge": again["judge"]} for row, again in both(home)]
+
+
+def both(home):
+    return zip(table(home), table(home, "again"), strict=True)
+
+
+def test_a_limit_holds_over_sessions(home, command):
+    write(home, answers_of(8))
+    with server() as running:
+        for most in (3, 3, 5):
+            limit = (f"judge.max_requests={most}", "judge.max_in_flight=1", "resume=true")
+            done = command(*arguments(running.url, *limit), module=MODULE)
+            assert_one_line(done, 3)
+            assert running.seen.requests == most
 
 
 def test_parquet_and_a_protocol_in_the_table(home, command):
@@ -129,6 +150,9 @@ def test_a_panel_and_a_member_added_later(home, command):
         assert pair["score"] == pytest.approx(sum(pair["members"]) / 2)
         assert trio["score"] == pytest.approx(sum(trio["members"]) / 3)
     panel = summary(home / "three")["panel"]
+    said = [row["members"] for row in table(home, "three")]
+    assert panel["alpha"] == pytest.approx(naive_alpha(said))
+    assert panel["spread"] == pytest.approx(np.mean([np.std(members, ddof=1) for members in said]))
     assert list(panel["members"]) == [f"simulated:openai:{m}" for m in ("a", "b", "b (paper)")]
     assert "Krippendorff's alpha" in three.out
 

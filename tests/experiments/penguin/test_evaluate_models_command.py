@@ -73,9 +73,6 @@ def test_scores_are_the_judge_s_and_each_set_is_paid_for_once(command, home, tmp
         assert sent == calls + found["n_searched"] == found["requests"]
         bound = int(re.search(r"judge calls to score: at most ([\d,]+)", done.out)[1].replace(",", ""))
         assert calls < bound <= 4 * LOOKS * (1 + 10 + 45 + 3) + 1
-        again = command(*common(home, "output_dir=again"), *judged(server.url), module=EVALUATE)
-        assert (again.code, server.seen.requests) == (0, sent)
-    assert results(tmp_path, "again").equals(rows)
     replayed = ("judge=replay", "judge.cache=c.sqlite", "judge.mode=direct", "output_dir=replayed")
     done = command(*common(home), *replayed, module=EVALUATE)  # without any server
     assert (done.code, done.err) == (0, "")
@@ -186,6 +183,11 @@ def test_unscored_is_no_number(command, home, tmp_path):
     assert row.split(" | ")[2] == "-"
     assert row.endswith("| 4 of 4 |")
     assert "nan" not in text.lower().replace("finance", "").split()
+    replayed = ("judge=replay", "judge.cache=c.sqlite", "judge.mode=direct", "output_dir=replayed")
+    done = command(*common(home), *replayed, *reader, module=EVALUATE)  # without any server, refusals too
+    assert (done.code, done.err) == (0, "")
+    assert results(tmp_path, "replayed").equals(rows)
+    assert summary(tmp_path / "replayed")["unscored"] == found["unscored"]
 
 
 def test_nothing_scored_is_no_report(command, home, tmp_path):
@@ -227,6 +229,19 @@ def test_a_limit_keeps_what_was_paid_for(command, home, tmp_path):
         assert (done.code, done.err) == (0, "")
         found = summary(tmp_path / "out")
         assert server.seen.requests == found["n_evaluations"] + found["n_searched"]
+
+
+@pytest.mark.parametrize("place", ["chat", "users"])
+def test_a_limit_of_another_model_holds_over_sessions(place, command, home, tmp_path):
+    with ScriptedServer(Script(says()), keep_bodies=True) as server:
+        model = ("=openai", ".model=M", f".base_url={server.url}", ".cache=c.sqlite", ".max_in_flight=2")
+        keys = (*common(home), *(f"{place}{key}" for key in model), "resume=true")
+        for most in (5, 5, 8):
+            done = command(*keys, f"{place}.max_requests={most}", module=EVALUATE)
+            assert_one_line(done, 3)
+            assert f"{place}.max_requests={most}: reached" in done.err
+            assert sum(body["model"] == "M" for body in server.seen.bodies) == most
+    assert sum(row["requests"] for row in json.loads((tmp_path / f"out/spent_{place}.json").read_text())) == 8
 
 
 @pytest.mark.slow

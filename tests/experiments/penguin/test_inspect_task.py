@@ -6,7 +6,9 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("inspect_ai", reason="extra inspect")
@@ -27,9 +29,9 @@ BAD = {"risk_sensitivity": 1, "emotional_empathy": 2, "personalization": 3}
 PEOPLE = [scenario(i) for i in range(3)]
 
 
-def run(tmp_path, rule, known_of, people=PEOPLE, **options):
+def run(tmp_path, rule, known_of, people=PEOPLE, refusal=None, **options):
     """Return (log, bodies that the model under test was sent, those of the judge)."""
-    with server(rule=rule, keep_bodies=True) as running:
+    with server(rule=rule, refusal=refusal, keep_bodies=True) as running:
         task = condition_task(judge(running.url, tmp_path), people, known_of)
         model = get_model("openai-api/scripted/target", base_url=running.url, api_key="none")
         given = {"log_dir": str(tmp_path), "display": "none", "max_samples": 1}
@@ -126,6 +128,50 @@ def test_refused_and_cut_answers_are_unscored_and_nobody_is_asked_about_them(tmp
     reasons = [next(iter(sample.scores.values())).reason for sample in log.samples]
     assert reasons == ["target: refused", "target: length", "target: filtered"]
     assert math.isnan(metrics(log)["mean"])
+
+
+@pytest.mark.slow
+def test_errors_cluster_by_person_and_no_reply_of_the_model_is_kept(tmp_path):
+    """Two people with two queries each; the answers about one are good, those about the other are bad."""
+    people = [
+        replace(PEOPLE[i % 2], id=f"{i}", query=f"Question {i}?", profile=PEOPLE[i % 2].profile)
+        for i in range(4)
+    ]
+
+    def rule(body):
+        text = body["messages"][-1]["content"]
+        if body["model"] == "target":
+            return Completion("Kind." if "0?" in text or "2?" in text else "Cold.")
+        return Completion(json.dumps(GOOD if "| Kind." in text else BAD))
+
+    log, told, rated = run(tmp_path, rule, known_under(people, FREE, 4, None), people)
+    found = metrics(log)
+    assert (found["mean"], len(told), len(rated)) == (3.0, 4, 4)
+    assert found["stderr"] > 1.2 * np.std([4, 2, 4, 2], ddof=1) / 2  # there are two people, not four
+    _, told, _ = run(tmp_path, rule, known_under(people, FREE, 4, None), people)
+    assert len(told) == 4  # no reply of a model that may have changed is taken from a cache
+
+
+@pytest.mark.slow
+def test_a_sample_that_failed_is_named_and_no_zero_and_batches_are_not_the_judges(tmp_path):
+    def refusal(body):
+        failing = body["model"] == "target" and "Question 1?" in json.dumps(body["messages"])
+        return (400, {"error": {"message": "no such thing"}}) if failing else None
+
+    options = {"refusal": refusal, "fail_on_error": False, "batch": True}
+    log, _, rated = run(tmp_path, answering, known_under(PEOPLE, FREE, 4, None), **options)
+    assert [str(sample.id) for sample in log.samples if sample.error] == [PEOPLE[1].id]
+    assert (log.results.total_samples, log.results.completed_samples) == (3, 2)
+    assert metrics(log)["mean"] == 4.0
+    assert not any("Question 1?" in text for text in rated)
+
+
+def test_an_endpoint_that_is_down_is_given_up(tmp_path):
+    task = condition_task(
+        judge("http://127.0.0.1:9/v1", tmp_path), PEOPLE, known_under(PEOPLE, FREE, 4, None)
+    )
+    assert task.config.max_retries < 20
+    assert task.config.timeout <= 3600
 
 
 def test_conditions_that_there_are_not(tmp_path):

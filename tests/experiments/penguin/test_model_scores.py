@@ -1,17 +1,24 @@
 """The leaderboard's numbers: planted differences lie in their intervals, rows and means by hand."""
 
 import math
+import threading
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 
 from envs import Score
+from envs.judges.protocol import Answered
 from envs.loading import load_bundled
-from experiments.penguin.models.conditions import FREE, RICH, Condition, conditions
+from experiments.evaluation.methods.baselines import STATIC_SETS
+from experiments.penguin.models.conditions import FREE, RICH, Condition, conditions, without_plan
 from experiments.penguin.models.leaderboard import paper_grid, published_tables
 from experiments.penguin.models.model_scores import ModelRow, model_differences, model_means, score_model
+from experiments.penguin.models.over_refusals import ask_benign
 from policies import Agent
+from policies.acquisition import VoteAcquisition
+from policies.composed import ComposedPolicy
+from policies.plan_index import PlanIndex
 
 PLANTED = 0.3
 
@@ -89,6 +96,49 @@ def test_shared_contexts_are_scored_once_and_refusals_counted():
     assert (first.score, first.dimensions, first.looks, first.unscored) == (4.0 / 3.0, (2.0, 1.0, 1.0), 2, 0)
     assert math.isnan(last.score)
     assert (last.unscored, last.refused) == (2, 2)
+
+
+class WaitingJudge(CountingJudge):
+    """Answers nobody before three scenarios wait at once."""
+
+    concurrent_plans = 3
+
+    def __init__(self):
+        super().__init__()
+        self.together = threading.Barrier(3, timeout=60)
+
+    def score(self, scenario, contexts, samples):
+        self.together.wait()
+        return super().score(scenario, contexts, samples)
+
+    def respond(self, scenario, contexts):
+        self.together.wait()
+        return [Answered("Gladly.") for _ in contexts]
+
+
+def test_as_many_scenarios_are_asked_for_at_once_as_the_judge_takes():
+    scenarios = load_bundled()[:6]
+    found = [Condition("x", (("Age",),) * 6, (1,) * 6), Condition(FREE, ((),) * 6, (0,) * 6)]
+    rows = score_model("m", WaitingJudge(), scenarios, found, 1)
+    assert repr(rows) == repr(score_model("m", CountingJudge(), scenarios, found, 1))
+    assert [row.question for row in ask_benign("m", WaitingJudge(), scenarios)] == [s.id for s in scenarios]
+
+
+def test_a_static_set_of_as_many_questions_comes_from_the_table():
+    people, agent = load_bundled()[:1], Agent.load(None)
+    for budget in (1, 2, 3, 6):
+        own = [c for c in conditions(people, agent, budget, []) if c.name == f"static-{budget} of the table"]
+        added = [agent.plan_index.schema.names[a] for a in agent.plan_index.ranking[:budget]]
+        same = any(set(added) == set(members) for members in STATIC_SETS.values())
+        assert [set(c.contexts[0]) for c in own] == ([] if same else [set(added)])
+
+
+def test_an_agent_that_has_no_plan_beside_its_table_is_told_of():
+    index = Agent.load(None).plan_index
+    assert without_plan(Agent(index)) == ""
+    bare = PlanIndex(index.table, index.index, index.schema)
+    assert "raise-planner population" in without_plan(Agent(bare))
+    assert without_plan(Agent(bare, ComposedPolicy(VoteAcquisition()))) == ""
 
 
 def test_conditions_know_only_what_a_profile_has():

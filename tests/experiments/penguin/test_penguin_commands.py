@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from jsonschema import validate
 
+from envs.llm.scripted.scripted_batches import BatchScript
 from envs.llm.scripted.scripted_replies import Completion
 from envs.llm.scripted.scripted_server import Script, ScriptedServer
 from envs.loading import load_scenarios
@@ -173,6 +174,22 @@ def test_a_stopped_benchmark_goes_on_and_pays_nothing_twice(command, key, tmp_pa
         assert done.code == 0, done.err
         sent = [json.dumps(body, sort_keys=True) for body in server.seen.bodies]
         assert len(sent) == len(set(sent))
+
+
+@pytest.mark.slow
+def test_in_batches_all_scenarios_wait_together(command, key, tmp_path):
+    """Scenario by scenario, six of them and 28 benign questions of each model would take 80 batches."""
+    six = ("scenarios.limit=6",)
+    with ScriptedServer(Script(models)) as server:
+        direct = (*options(server.url, ["weak", "strong"], *six), "judge.cache=d.sqlite", "output_dir=direct")
+        assert command(*direct, module=BENCHMARK).code == 0
+    with ScriptedServer(Script(models, batches=BatchScript(work_s=1.0))) as server:
+        batched = (*options(server.url, ["weak", "strong"], *six), "judge.batch=true", "output_dir=batched")
+        done = command(*batched, module=BENCHMARK)
+        assert done.code == 0, done.err
+        assert 4 <= len(server.batches.sizes) < 40
+        assert set(server.batches.delivered.values()) == {1}
+    pd.testing.assert_frame_equal(board(tmp_path, "batched"), board(tmp_path, "direct"))
 
 
 def test_an_answer_without_a_score_is_counted_and_in_no_mean(command, key, tmp_path):

@@ -11,6 +11,7 @@ from envs.llm.scripted.scripted_replies import Completion
 from experiments.penguin.consistency_rules import RuleCount, check_rules
 from experiments.penguin.generating.generation import draw_people, generate
 from experiments.penguin.generating.profile_makers import GraphProfiles, ModelProfiles, checked_profile
+from experiments.penguin.generating.profile_sampling import balanced_situations
 from experiments.penguin.generating.query_checks import thrown_out
 from experiments.penguin.generating.query_writers import GrammarWriter
 from experiments.penguin.published_values import published_values, value_names
@@ -85,7 +86,7 @@ def test_what_is_thrown_out_is_asked_for_again_and_who_has_nothing_is_left_out(t
         return Completion(json.dumps(changed(Age="30s") if number == 3 else GOOD))
 
     with server(rule=rule, keep_bodies=True) as running:
-        made = maker(running.url, tmp_path, attempts=3).make(np.array([0, 1, 2, 3]))
+        made = maker(running.url, tmp_path, attempts=3).make(balanced_situations(4))
         assert made.made.tolist() == [True, True, False, True]
         assert tries == {1: 1, 2: 2, 3: 3, 4: 1}
         assert made.thrown_out == {

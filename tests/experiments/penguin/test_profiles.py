@@ -1,6 +1,7 @@
 """Profiles by ancestral sampling: the declared tables, the published graph, the rules, the checks' power."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -91,6 +92,15 @@ def test_the_first_people_do_not_depend_on_how_many_follow(tables, drawn):
 def test_all_situations_have_as_many_people():
     assert set(np.bincount(balanced_situations(1400)).tolist()) == {10}
     assert len(situation_groups()) == 140
+
+
+@pytest.mark.parametrize("people", [7, 14, 35, 141])
+def test_few_people_are_spread_over_domains_and_groups(people):
+    placed = [situation_groups()[i] for i in balanced_situations(people)]
+    for part, kinds in ((1, 14), (2, 7)):
+        counts = Counter(row[part] for row in placed)
+        assert max(counts.values()) <= -(-people // kinds)
+        assert len(counts) == min(people, kinds)
 
 
 def test_parents_come_before_their_children():

@@ -12,7 +12,7 @@ from envs.loading import load_scenarios
 from experiments.penguin.file_checks import check_file
 from experiments.penguin.generating.generation import draw_people, generate
 from experiments.penguin.generating.profile_makers import GraphProfiles
-from experiments.penguin.generating.query_checks import near_duplicates, thrown_out, unit_vectors
+from experiments.penguin.generating.query_checks import leaks, near_duplicates, thrown_out, unit_vectors
 from experiments.penguin.generating.query_writers import GrammarWriter, ModelWriter
 from experiments.penguin.generating.written_layouts import write_layouts
 from policies.embeddings import static_embedding
@@ -75,6 +75,19 @@ def test_what_is_thrown_out_and_why():
     assert "should i sell the boat this year?" in taken
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("You are now 25, is that too late?", ("Age",)),
+        ("You're 25. Your wife left, and now?", ("Age", "Marital Status")),
+        ("Do you think that I should sell it?", ()),
+        ("Would you lend your brother the money?", ()),
+    ],
+)
+def test_what_is_told_to_the_person_in_place_of_by_them(query, told):
+    assert leaks(query, penguin_schema()) == told
+
+
 def test_near_duplicates_against_every_pair():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(1500, 4)).astype(np.float32)
@@ -93,19 +106,20 @@ def test_a_model_writes_over_http_is_asked_again_and_paid_for_once(tmp_path):
     def reply(body):
         bodies.append(body)
         text = json.dumps(body["messages"])
-        if "Infidelity" in text:
+        if "Sudden Job Loss" in text:
             return Completion("I would rather not.")
         n = len(bodies)
         queries = [f"Shall I cross bridge number {n}-{i} by the {w}?" for i, w in enumerate(("sea", "moor"))]
         if "Write 2 different" in text:
             queries[0] = "I am 52 years old, is that bad?"
-        return Completion(json.dumps({"queries": queries}))
+        return Completion(json.dumps({"queries": [f"{i}. {query}" for i, query in enumerate(queries, 1)]}))
 
     with ScriptedServer(Script(rule=reply)) as server:
         options = {"base_url": server.url, "cache": str(tmp_path / "replies.sqlite"), "max_retries": 0}
         writer = ModelWriter(model="m", **options)
         made = generate(2, 2, GraphProfiles(seed=0), writer, static_embedding(), attempts=3)
         assert len(made.queries[0]) == 2
+        assert all(query.startswith("Shall I cross") for query in made.queries[0])
         assert made.queries[1] == ()
         assert made.thrown_out["tells an attribute"] >= 1
         assert writer.n_invalid == 3
@@ -113,7 +127,7 @@ def test_a_model_writes_over_http_is_asked_again_and_paid_for_once(tmp_path):
         cached = ModelWriter(model="m", **options)
         again = generate(2, 2, GraphProfiles(seed=0), cached, static_embedding(), attempts=1)
         # The reply that could not be used is asked for again, the other one is not.
-        assert all("Infidelity" in json.dumps(body["messages"]) for body in bodies[n:])
+        assert all("Sudden Job Loss" in json.dumps(body["messages"]) for body in bodies[n:])
         assert set(again.queries[0]) <= set(made.queries[0])
 
 

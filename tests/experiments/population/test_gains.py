@@ -163,7 +163,7 @@ def test_same_seed_same_rows_another_seed_other_folds():
 
 
 def test_tree_search_in_place_of_dynamic_programming():
-    options = PopulationOptions(cost_weight=0.1, min_profiles=3, folds=2, solver="mcts", num_simulations=3000)
+    options = PopulationOptions(cost_weight=0.1, min_profiles=3, folds=2, solver="mcts", num_simulations=1000)
     rows = by_key(gains(population(), options))
     exact = by_key(gains(population(), PopulationOptions(cost_weight=0.1, min_profiles=3, folds=2)))
     assert ("career", BRANCHING) not in rows

@@ -204,9 +204,13 @@ def test_population_plans_in_a_pipe_write_rising_counts(tmp_path):
 def test_a_comparison_and_an_evaluation_in_a_pipe_write_rising_counts(tmp_path):
     few = ("preset=quick", "searches=[greedy,random]", "landscapes=[varied]", "problems=2", "bootstrap=10")
     few = (*few, "default_search=random", SERIAL, "output_dir=out")
+    draws = ("model_seeds=2", "scenarios.limit=8", "search=greedy", "draws=50")
     for verb, arguments in (
         ("compared", ("experiments.compare_search", *few)),
-        ("evaluated", ("experiments.evaluate", "model_seeds=2", "scenarios.limit=20", "search=greedy")),
+        (
+            "evaluated",
+            ("experiments.evaluate", *draws),
+        ),
     ):
         seen = counts(in_a_pipe(tmp_path, *arguments), verb)
         assert seen == sorted(seen), verb

@@ -168,7 +168,7 @@ def test_kill_9_and_resume(commands, home, module, points):
     )
     assert (done.code, done.err) == (0, "")
     killed = f"{name}-killed"
-    slow = (*keys, f"+judge.notes={killed}.txt", "+judge.delay=0.1", f"output_dir={killed}", "resume=true")
+    slow = (*keys, f"+judge.notes={killed}.txt", "+judge.delay=0.04", f"output_dir={killed}", "resume=true")
     for lines in points:
         process = start(home, *slow, module=module)
         wait_for_lines(home / killed / "units.jsonl", lines, process)

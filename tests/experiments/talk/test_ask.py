@@ -342,13 +342,13 @@ def test_long_and_pasted_text_is_one_answer(tmp_path):
     pasted = "It began in May.\n" + "It went on. " * 500 + "\nI am 34."
     text = f"\x1b[200~{pasted}\x1b[201~\n".encode()
     try:
-        _read_until(master, "\x1b[?2004h", 30)  # the line editor is there, and wants pastes marked
+        _read_until(master, "\x1b[?2004h", 120)  # the line editor is there, and wants pastes marked
         for start in range(0, len(text), 512):
             os.write(master, text[start : start + 512])
             _read_some(master)
-        _read_until(master, "/quit leaves", 20)
+        _read_until(master, "/quit leaves", 120)
         os.write(master, b"/answer\n")
-        seen = _read_until(master, "(from the query)", 20)
+        seen = _read_until(master, "(from the query)", 120)
         os.write(master, b"/quit\n")
         assert process.wait(timeout=60) == 0
     finally:

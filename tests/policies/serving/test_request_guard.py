@@ -1,6 +1,7 @@
 """Keys, names, origins, sizes and rates; errors of every kind in OpenAI's form."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -148,15 +149,20 @@ def test_every_error_has_openais_form(opened, method, path, content, status):
     assert isinstance(error["message"], str)
 
 
-def test_a_fault_of_ours_is_a_500_that_tells_nothing(agent):
+def test_a_fault_of_ours_is_a_500_that_tells_nothing(agent, caplog):
+    """The server's log has its kind and its place: a plug-in's words may hold what was said."""
+
     class Broken:
         def opens(self, text):
             raise RuntimeError(f"cannot read {text}")
 
     with layer(agent, Broken()) as (url, _):
+        logging.getLogger("uvicorn.error").addHandler(caplog.handler)  # it hands its records to nobody else
         answer = post(url, {"model": "m", "messages": [{"role": "user", "content": "secret words"}]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
-    assert "secret" not in answer.text
+    assert "secret" not in answer.text + caplog.text
+    assert "RuntimeError" in caplog.text
+    assert "in opens" in caplog.text
 
 
 def test_a_rate_is_kept_for_each_client(agent, monkeypatch):

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from envs import penguin_schema
 from experiments.understanding.danger_model import written_danger
+from experiments.understanding.written_replies import written_replies
 from policies.understanding.detectors.rules_detector import clauses, default_detector
 from policies.understanding.key_words import KeyWords, key_words
+from policies.understanding.readers.facts import facts
 
 PATTERNS = [p.lstrip("^?") for a in penguin_schema().attributes for _, own in a.reads for p in own]
 WORDS = sorted({word for pattern in PATTERNS for word in re.findall(r"[a-z#']+|[^\w\s]", pattern)})
@@ -38,6 +40,26 @@ def test_key_words(pattern, keys):
 def test_no_match_is_skipped(sentence):
     matching = {i for i, regex in enumerate(COMPILED) if regex.search(sentence)}
     assert matching <= KEYS.candidates([sentence])[0]
+
+
+@given(st.sets(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=9), st.text("abc", max_size=12))
+def test_every_literal_is_found_whatever_it_overlaps(literals, sentence):
+    patterns = sorted(literals)
+    naive = {i for i, pattern in enumerate(patterns) if pattern in sentence}
+    assert KeyWords(patterns).candidates([sentence]) == [naive]
+
+
+def test_facts_are_those_of_trying_every_pattern_everywhere(monkeypatch):
+    replies = written_replies()[::60]
+    schema = penguin_schema()
+    texts = [reply.text for reply in replies] + [
+        " ".join(r.text for r in replies[i : i + 9]) for i in range(20)
+    ]
+    found = [facts(text, schema) for text in texts]
+    everything = set(range(len(PATTERNS)))
+    monkeypatch.setattr(KeyWords, "candidates", lambda self, sentences: [everything for _ in sentences])
+    assert found == [facts(text, schema) for text in texts]
+    assert sum(map(len, found)) > 60
 
 
 def test_no_sign_of_danger_is_skipped():

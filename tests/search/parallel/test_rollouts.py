@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs import Scenario, UserError
+from envs import OutsideError, Scenario, UserError
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.algorithms.greedy import GreedySearch
@@ -36,6 +36,68 @@ class Counting:
     def score(self, scenario, contexts):
         self.asked.append(scenario.id)
         return [2 + len(c) / 10 for c in contexts]
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (Exception("The current node timed out\nduring startup."), OutsideError),
+        (TimeoutError("Timed out after 30 seconds"), OutsideError),
+        (NotImplementedError("a mistake in the program"), NotImplementedError),
+    ],
+)
+def test_a_ray_that_gives_up_its_start_is_one_line(monkeypatch, raised, told):
+    import ray
+
+    from search.parallel.ray_start import start_ray
+
+    def gives_up(**options):
+        raise raised
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", gives_up)
+    with pytest.raises(told) as found:
+        start_ray(1, None)
+    if told is OutsideError:
+        assert found.value.exit_code == 4
+        assert "\n" not in str(found.value)
+        assert str(raised).split()[0] in str(found.value)
+
+
+ORPHAN = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+
+starter = os.getpid()
+if os.fork():
+    os._exit(0)
+os.setsid()
+for stream in (1, 2):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+while os.getppid() == starter:
+    time.sleep(0.01)
+from search.parallel.ray_start import start_ray
+start_ray(1, None)
+import ray
+family = subprocess.run(["ps", "-eo", "pid,ppid,comm"], capture_output=True, text=True).stdout
+for pid, parent, name in map(str.split, family.splitlines()):
+    if parent == str(os.getpid()) and name == "raylet":
+        os.kill(int(pid), signal.SIGKILL)
+        Path("killed").touch()
+time.sleep(1)
+ray.shutdown()
+Path("came through").touch()
+"""
+
+
+@pytest.mark.slow
+def test_a_run_without_a_parent_outlives_its_raylet(tmp_path):
+    done = subprocess_python(ORPHAN, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    limit = time.monotonic() + 300
+    while not (tmp_path / "came through").exists() and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert {path.name for path in tmp_path.iterdir()} >= {"killed", "came through"}
 
 
 def rows(plans):

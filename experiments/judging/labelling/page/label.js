@@ -148,9 +148,20 @@ function choose(value) {
   document.activeElement.closest("fieldset").scrollIntoView({ block: "nearest" });
 }
 
+// In two columns the page keys move the text, wherever the levels have the focus; in one they move the page.
+function turn(direction) {
+  const text = at("material");
+  const moves = text.scrollHeight > text.clientHeight;
+  if (moves) text.scrollBy(0, direction * 0.8 * text.clientHeight);
+  return moves;
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.key === "Backspace") back();
+  else if (event.key === "PageDown" || event.key === "PageUp") {
+    if (!turn(event.key === "PageDown" ? 1 : -1)) return;
+  }
   else if (at("levels").hidden || running) return;
   else if (/^[0-5]$/.test(event.key)) choose(event.key);
   else if (event.key === "Enter" && event.target.tagName !== "BUTTON" && event.target.tagName !== "A") save();
@@ -167,6 +178,8 @@ at("levels").addEventListener("submit", (event) => {
   save();
 });
 at("back").addEventListener("click", back);
+
+addEventListener("hashchange", () => location.reload()); // another rater's link in the same tab
 
 try {
   rubric = await call("/v1/rubric");

@@ -32,7 +32,7 @@ from envs.llm.dialects.dialect import Dialect
 from envs.llm.endpoint import EndpointDown, SchemaRefused
 from envs.llm.scripted.scripted_replies import FAULTS, Completion, fill
 from envs.llm.scripted.scripted_server import Script
-from envs.llm.sending import http_client
+from envs.llm.sending import http_client, transport
 from envs.llm.sending import repetition as http
 from envs.llm.sending.repetition import pause
 from envs.llm.sending.replies import billed_tokens, read_reply
@@ -69,7 +69,7 @@ def test_what_can_succeed_is_repeated(kind, monkeypatch):
 
 def test_a_url_that_swallows_packets_is_told_after_one_try_and_one_more_look(monkeypatch):
     """A full backlog: the system drops what asks for a connection, as a firewall does."""
-    monkeypatch.setattr(http_client, "CONNECT_S", 0.2)
+    monkeypatch.setattr(transport, "FIRST_CONNECT_S", 0.2)
     monkeypatch.setattr(http_client, "PROBE_S", 0.2)
     tried, once = [], http.Patience.goes_on
 
@@ -90,7 +90,7 @@ def test_a_url_that_swallows_packets_is_told_after_one_try_and_one_more_look(mon
 
 
 def test_a_connection_that_a_busy_loop_opened_late_is_no_sign_that_nobody_is_there(monkeypatch):
-    monkeypatch.setattr(http_client, "CONNECT_S", 0.05)
+    monkeypatch.setattr(transport, "FIRST_CONNECT_S", 0.05)
     monkeypatch.setattr(http, "FIRST_WAIT_S", 1.0)
     late = []
     once = http.Patience.goes_on

@@ -102,6 +102,7 @@ def test_by_keyboard_alone_with_a_reload_in_the_middle(page, tmp_path):
         page.until(f"{SAVED} && !document.getElementById('save').disabled")
         page.key("Enter")
         page.until("document.getElementById('progress').textContent === 'anna: 2 of 8 labelled'")
+        page.until(f"document.getElementById('answer').textContent !== {json.dumps(second)}")
         pressed(page, "Backspace")
         page.until(f"document.getElementById('answer').textContent === {json.dumps(second)}")
         page.until(f"{CHOSEN}.length === 3")
@@ -114,7 +115,7 @@ def test_by_keyboard_alone_with_a_reload_in_the_middle(page, tmp_path):
         page.until("document.getElementById('answer').textContent !== " + json.dumps(first))
         for k in range(6):
             page.until(f"{CHOSEN}.length === 0 && document.activeElement.name === '{DIMENSIONS[0]}'")
-            pressed(page, "1", "2", "3", "Enter")
+            pressed(page, "1", "2", "3", "Enter", "Enter")  # the second one labels nothing
             done = f"document.getElementById('progress').textContent === 'anna: {k + 3} of 8 labelled'"
             page.until(done)
         page.until("document.getElementById('levels').hidden")
@@ -145,6 +146,28 @@ def test_nothing_sticks_out_and_the_rubric_is_the_judges(page, tmp_path, dark, w
     for dimension in rubric():
         assert len(dimension.anchors) == 5
         assert all(anchor in shown for anchor in (dimension.question, *dimension.anchors))
+
+
+@browser
+def test_a_long_answer_is_read_by_keyboard_while_the_levels_have_the_focus(page, tmp_path):
+    with page_of(tmp_path) as url:
+        page.open(f"{url}/#{KEYS['anna']}", 1280, 300, ready=READY)
+        page.key("PageDown")
+        page.until("document.getElementById('material').scrollTop > 100")
+        assert page.js(f"{CHOSEN}.length === 0 && {READY}")
+
+
+@browser
+def test_another_raters_link_in_the_same_tab_is_the_other_rater(page, tmp_path):
+    with page_of(tmp_path) as url:
+        page.open(f"{url}/#{KEYS['anna']}", ready=READY)
+        page.open(
+            f"{url}/#{KEYS['ben']}",
+            ready=f"{READY} && document.getElementById('progress').textContent.startsWith('ben:')",
+        )
+        pressed(page, "1", "2", "3", "Enter")
+        page.until("document.getElementById('progress').textContent === 'ben: 1 of 8 labelled'")
+    assert as_calibrate_reads(tmp_path).raters == ["ben"]
 
 
 @browser

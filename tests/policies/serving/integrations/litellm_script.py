@@ -3,6 +3,7 @@
 `litellm_script.py FOLDER LAYER UPSTREAM`; prints what the client saw.
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -50,7 +51,28 @@ def said(client, messages, streams, **more):
         return error.status_code
 
 
+def twice(folder, layer, messages):
+    """Return the messages after the hook was called for one request, and once more: some versions do."""
+    sys.path.insert(0, folder)
+    from litellm_guardrail import AskFirst
+
+    guard = AskFirst(layer, guardrail_name="twice", event_hook="pre_call", default_on=True)
+    data, after = {"model": "m", "messages": messages}, []
+
+    async def call():
+        for _ in range(2):
+            await guard.async_pre_call_hook(None, None, data, "acompletion")
+            after.append(data["messages"])
+
+    asyncio.run(call())
+    return after
+
+
 def main(folder, layer, upstream):
+    cases = [json.loads(line) for line in sys.stdin]
+    if "twice" in cases[0]:
+        print(json.dumps(twice(folder, layer, cases[0]["twice"])))
+        return
     port = free_port()
     config = Path(folder, "config.yaml")
     config.write_text(CONFIG.format(upstream=upstream, layer=layer), encoding="utf-8")
@@ -70,10 +92,7 @@ def main(folder, layer, upstream):
             except httpx.HTTPError:
                 time.sleep(0.5)
         client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60)
-        seen = []
-        for line in sys.stdin:
-            case = json.loads(line)
-            seen.append(said(client, case.pop("messages"), case.pop("stream", False), **case))
+        seen = [said(client, case.pop("messages"), case.pop("stream", False), **case) for case in cases]
         print(json.dumps(seen))
     finally:
         process.terminate()

@@ -75,10 +75,18 @@ async def one(pipe, case):
         return {"text": found["choices"][0]["message"]["content"], "dialogs": seen}
     chunks = "".join([part if isinstance(part, str) else part.decode() async for part in found.body_iterator])
     datas = [part.removeprefix("data: ") for part in chunks.split("\n\n") if part.strip()]
-    pieces = [json.loads(data)["choices"][0] for data in datas if data != "[DONE]"]
+    found = [json.loads(data) for data in datas if data != "[DONE]"]
+    pieces = [piece["choices"][0] for piece in found if "error" not in piece]
     text = "".join(piece["delta"].get("content") or "" for piece in pieces)
-    ends = [datas[-1], pieces[-1]["finish_reason"]]
-    return {"text": text, "dialogs": seen, "ends": ends, "tools": "tool_calls" in chunks}
+    ends = [datas[-1], pieces[-1]["finish_reason"]] if pieces else [datas[-1]]
+    errors = [piece["error"]["detail"] for piece in found if "error" in piece]
+    return {
+        "text": text,
+        "dialogs": seen,
+        "ends": ends,
+        "tools": "tool_calls" in chunks,
+        "errors": errors,
+    }
 
 
 async def main():

@@ -20,8 +20,8 @@ def python(request):
 def talk(python, tmp_path):
     """Give steps to one thread, in a process of their own each time."""
 
-    def steps(*given):
-        return run(python, "langgraph_script.py", json.dumps(given), tmp_path / "checkpoints.sqlite")
+    def steps(*given, how="plain"):
+        return run(python, "langgraph_script.py", json.dumps(given), tmp_path / "checkpoints.sqlite", how)
 
     return steps
 
@@ -31,8 +31,11 @@ def end(found):
     return turn["kind"], turn["context"], turn["declined"]
 
 
-def test_a_conversation_in_one_process(talk):
-    found = talk({"message": "one two"}, {"resume": "low"}, {"resume": ""}, {"resume": "high"})
+@pytest.mark.parametrize("how", ["plain", "async", "inner"])
+def test_a_conversation_in_one_process(talk, how):
+    """Also by asynchronous calls, and in a graph within a graph, whose pause runs the outer node again."""
+    steps = {"message": "one two"}, {"resume": "low"}, {"resume": ""}, {"resume": "high"}
+    found = talk(*steps, how=how)
     assert [step["asked"] for step in found] == [["Your A?"], ["Your B?"], ["Your C?"], []]
     assert end(found) == ANSWER
     assert [step["runs"].count("answer") for step in found] == [0, 0, 0, 1]

@@ -59,3 +59,10 @@ def test_a_service_that_is_down_is_an_error_that_clients_do_not_repeat(python, t
     with layer(shared(), AlwaysGate()) as (_, upstream):
         found = talk(python, tmp_path, "http://127.0.0.1:9", upstream.url, {"messages": TALK[:1]})
         assert (found, upstream.seen.requests) == ([400], 0)
+
+
+def test_a_hook_that_is_called_twice_asks_once(python, tmp_path):
+    with layer(shared(), AlwaysGate()) as (url, upstream):
+        once, again = talk(python, tmp_path, url, upstream.url, {"twice": END})
+    assert once == again
+    assert json.dumps(once).count("A: low") == 1

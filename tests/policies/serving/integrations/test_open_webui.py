@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from envs.llm.scripted.scripted_server import Script
 from policies.serving.questions.gates import AlwaysGate
 from tests.policies.serving.integrations.own_environment import ROOT, environment, run
 from tests.policies.serving.serving_cases import layer
@@ -56,6 +57,7 @@ def test_the_pipe_in_open_webui(python, tmp_path):
     for case in found[:-1]:
         assert case["ends"] == ["[DONE]", "stop"]
         assert not case["tools"]
+        assert not case["errors"]
     # To the model: told, skipped, the title, wrapped, whole; nothing for what ended in a question or in help.
     assert len(sent) == 5
     assert all("A: low" in sent[i] for i in (0, 1, 3, 4))
@@ -63,3 +65,12 @@ def test_the_pipe_in_open_webui(python, tmp_path):
     assert "B: " not in sent[1]
     assert "A: low" not in sent[2]
     assert "sources" in sent[3]
+
+
+@pytest.mark.parametrize("fault", ["server_error", "truncated_json"])
+def test_a_model_that_fails_is_told_in_the_chat(python, tmp_path, fault):
+    case = json.dumps({"messages": QUERY, "metadata": {"task": "title_generation"}})
+    with layer(shared(), AlwaysGate(), Script(fault_rate=1.0, faults=[fault])) as (url, _):
+        _, _, (found,) = run(python, "open_webui_script.py", tmp_path, FILE, url, given=case, timeout=400)
+    assert len(found["errors"]) == 1
+    assert found["errors"][0]

@@ -92,7 +92,9 @@ def address():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    command = [sys.executable, *COMMAND, "transport=http", f"port={port}"]
+    hosts = f"hosts=[chat.example.org:443,127.0.0.1:{port}]"
+    options = "transport=http", f"port={port}", hosts, "policy/abstention=never"
+    command = [sys.executable, *COMMAND, *options]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     url = f"http://127.0.0.1:{port}/mcp"
     try:
@@ -115,9 +117,32 @@ def test_on_a_port(mode, address):
 
 
 @pytest.mark.slow
-def test_only_names_of_this_machine_pass(address):
-    """A page whose name was turned to this address gets nothing."""
-    for headers in ({"host": "example.org"}, {"origin": "http://example.org"}):
-        accepts = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_forms_on_a_port(mode, address):
+    """In the older revision the server asks its client, which a stateless server cannot."""
+    asked = []
+
+    async def skips(context, params):
+        asked.append(params.message)
+        return ElicitResult(action="decline")
+
+    async def run():
+        async with Client(address, mode=mode, elicitation_callback=skips) as client:
+            names = "Mental Health Status", "Past Self-Harm History", "Emotional State", "Health Status"
+            arguments = {"query": QUERY, "known": dict.fromkeys((*names, "Economic Status"), "fine")}
+            return await client.call_tool("gather_context", arguments)
+
+    found = anyio.run(run).structured_content
+    assert asked
+    assert len(found["declined"]) == len(asked)
+
+
+@pytest.mark.slow
+def test_only_names_that_were_given_pass(address):
+    """A page whose name was turned to this address gets nothing; without names only this machine's pass."""
+    accepts = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    for headers in ({"host": "example.org"}, {"host": "chat.example.org"}, {"origin": "http://example.org"}):
         found = httpx2.post(address, json={}, headers={**accepts, **headers})
         assert found.status_code in (403, 421)
+    found = httpx2.post(address, json={}, headers={**accepts, "host": "chat.example.org:443"})
+    assert found.status_code == 400

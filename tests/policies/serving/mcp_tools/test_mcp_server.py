@@ -1,6 +1,5 @@
 """The MCP server with the official client: both revisions, forms, refusals, and what travels along."""
 
-import functools
 import json
 import logging
 import sqlite3
@@ -15,7 +14,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitResult
 
-from policies.serving.mcp_tools.mcp_server import MAX_FORMS, MILD, create_mcp_server
+from policies.serving.mcp_tools.mcp_server import MAX_FORMS, MILD, THINK_S, create_mcp_server
 from policies.serving.mcp_tools.question_urls import QuestionUrls
 from policies.serving.questions.gates import DetectorGate
 from policies.serving.sessions.open_questions import OpenQuestions
@@ -180,15 +179,58 @@ def test_a_client_without_forms_gets_the_question_as_text(mode):
     assert "next_question" in found["what_to_do"]
 
 
+def declares(monkeypatch, **kinds):
+    """Let the official client declare these kinds of elicitation and no others."""
+    declared = types.ElicitationCapability(**kinds)
+    monkeypatch.setattr("mcp.client.session.types.ElicitationCapability", lambda **_: declared)
+
+
 @revisions
 def test_a_client_that_only_opens_pages_gets_the_question_as_text(mode, monkeypatch):
-    page_only = functools.partial(
-        types.ElicitationCapability, form=None, url=types.UrlElicitationCapability()
-    )
-    monkeypatch.setattr("mcp.client.session.types.ElicitationCapability", lambda **_: page_only())
+    declares(monkeypatch, url=types.UrlElicitationCapability())
     person = Person("low")
     found = turn(call(shared(), mode, "gather_context", person, query="one two"))
     assert (found["kind"], found["question"], person.forms) == ("ask", "Your A?", [])
+
+
+@revisions
+def test_a_client_that_names_no_kind_shows_forms(mode, monkeypatch):
+    declares(monkeypatch)
+    person = Person("low", "high", "low")
+    found = turn(call(shared(), mode, "gather_context", person, query="one two"))
+    assert (found["kind"], person.asked) == ("answer", ["Your A?", "Your B?", "Your C?"])
+
+
+def test_a_client_of_an_open_call_hears_of_it_before_each_form():
+    """Clients end a call that is silent for a minute; a person may think longer."""
+    heard = []
+
+    async def hear(progress, total, message):
+        heard.append((progress, total))
+
+    async def run():
+        async with connected(shared(), OLD, Person("low", "high", "low")) as client:
+            await client.call_tool("gather_context", {"query": "one two"}, progress_callback=hear)
+
+    anyio.run(run)
+    assert heard == [(0, MAX_FORMS), (1, MAX_FORMS), (2, MAX_FORMS)]
+
+
+def test_who_thinks_for_too_long_begins_anew(monkeypatch):
+    assert THINK_S >= 1800
+    monkeypatch.setattr("policies.serving.mcp_tools.mcp_server.THINK_S", 0.001)
+
+    async def run():
+        async with connected(shared(), NEW, Person()) as client:
+            first = await _round(client)
+            await anyio.sleep(1.1)  # what is sealed counts in whole seconds
+            with pytest.raises(MCPError) as found:
+                await _round(client, first.request_state, "low")
+            assert found.value.error.code == -32602
+            again = await _round(client)
+            assert again.input_requests == first.input_requests
+
+    anyio.run(run)
 
 
 @revisions
@@ -374,6 +416,35 @@ def test_sensitive_questions_go_by_url_before_2026(tmp_path, monkeypatch, on_pag
     )
     with sqlite3.connect(settings.path) as rows:
         assert rows.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
+
+
+@pytest.mark.slow
+def test_a_call_that_is_given_up_takes_its_open_question_along(tmp_path, monkeypatch):
+    """To close the connection is to cancel: the page of a question that nobody waits for shows nothing."""
+    monkeypatch.setenv("RAISE_SESSION_KEY", Fernet.generate_key().decode())
+    settings = SessionSettings(path=str(tmp_path / "sessions.sqlite"))
+    questions, opened = OpenQuestions(SessionStore(settings)), []
+
+    async def open_page(context, params):
+        if not isinstance(params, types.ElicitRequestURLParams):
+            return ElicitResult(action="accept", content={"answer": "low"})
+        opened.append(params.url.partition("#")[2])
+        return ElicitResult(action="accept")
+
+    async def run():
+        agent = shared(sensitivity=MILD + 1)
+        urls = QuestionUrls(questions, "http://127.0.0.1:1")
+        async with connected(agent, OLD, open_page, urls=urls) as client, anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "gather_context", {"query": "one two"})
+            while not opened:
+                await anyio.sleep(0.05)
+            assert questions.read(opened[0]) is not None
+            group.cancel_scope.cancel()
+        with anyio.fail_after(20):
+            while questions.read(opened[0]) is not None:
+                await anyio.sleep(0.05)
+
+    anyio.run(run)
 
 
 def test_a_question_is_nobodys_session(tmp_path, monkeypatch):

@@ -15,7 +15,14 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"
 )
-_KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), " ": (32, " "), "Backspace": (8, ""), "ArrowDown": (40, "")}
+_KEYS = {
+    "Enter": (13, "\r"),
+    "Tab": (9, ""),
+    " ": (32, " "),
+    "Backspace": (8, ""),
+    "ArrowDown": (40, ""),
+    "PageDown": (34, ""),
+}
 _KEYS |= {digit: (48 + int(digit), digit) for digit in "0123456789"}
 
 

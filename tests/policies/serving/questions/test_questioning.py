@@ -46,6 +46,7 @@ def test_it_asks_what_the_agent_asks_and_knows_what_it_knows(agent, chat):
 def test_the_first_question_says_why_questions_come(chat):
     first, second = chat.write(QUERY), chat.write(SKIP)
     assert "skip any of them" in first.text
+    assert first.text == f"{first.turn.note}\n\n{first.turn.question}"
     assert "skip any of them" not in second.text
 
 

@@ -1,11 +1,14 @@
 """Thirty requests that get no question are answered as without the layer, byte by byte."""
 
+import json
+
 import httpx2
 import openai
 import pytest
 
 from envs.llm.scripted.scripted_server import Script
 from policies.serving.questions.gates import AlwaysGate, DetectorGate
+from policies.serving.routes import chat_route
 from tests.policies.serving.serving_cases import QUERY, RawUpstream, json_answer, layer, layer_over
 
 USER = {"role": "user", "content": "What is the capital of Peru?"}
@@ -59,6 +62,21 @@ def opened(agent):
         yield url, upstream
 
 
+@pytest.fixture(scope="module")
+def asking(agent):
+    """Every message would get a question here. Yields what posts a body, and the upstream."""
+    with layer(agent, AlwaysGate()) as (url, upstream):
+        yield lambda body: httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=30), upstream
+
+
+def check_passes(asking, body):
+    """The body goes on as it is."""
+    post, upstream = asking
+    before = upstream.seen.requests
+    assert post(body).headers["x-raise-kind"] == "pass"
+    assert (upstream.seen.requests, upstream.seen.bodies[-1]) == (before + 1, body)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", VARIATIONS)
 def test_it_is_as_without_the_layer(opened, name, stream):
@@ -74,20 +92,28 @@ def test_it_is_as_without_the_layer(opened, name, stream):
 
 
 @pytest.mark.parametrize("name", ["tools", "old functions", "json mode", "json schema", "n", "title task"])
-def test_a_program_never_gets_a_question(agent, name):
-    with layer(agent, AlwaysGate()) as (url, upstream):
-        body = {"model": "m", "messages": [{"role": "user", "content": QUERY}]} | VARIATIONS[name]
-        answer = httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=30)
-        assert answer.headers["x-raise-kind"] == "pass"
-        assert upstream.seen.bodies == [body]
+def test_a_program_never_gets_a_question(asking, name):
+    check_passes(asking, {"model": "m", "messages": [{"role": "user", "content": QUERY}]} | VARIATIONS[name])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"### Task:\nSuggest 3-5 follow-up questions\n<chat_history>{QUERY}</chat_history>",
+        f"### Task:\nGenerate 1-3 broad tags\n<chat_history>\nUSER: {QUERY}\n</chat_history>",
+        f"An administrator's own words: sum this up. <chat_history>{QUERY}</chat_history>",
+        f"Provide a concise, 5-word-or-less title for the conversation, in title case.\n{QUERY}",
+        f"Provide a concise 5-word phrase as a header.\n{QUERY}",
+    ],
+)
+def test_what_a_chat_program_asks_for_itself_goes_on(asking, text):
+    """Its chat model writes titles, tags and follow-ups; the field that says so never leaves the program."""
+    check_passes(asking, {"model": "m", "messages": [{"role": "user", "content": text}]})
 
 
 @pytest.mark.parametrize("name", ["image alone", "image and text", "prefill", "tool result", "empty message"])
-def test_what_is_no_text_of_a_person_goes_on(agent, name):
-    with layer(agent, AlwaysGate()) as (url, upstream):
-        body = {"model": "m", "messages": [USER]} | VARIATIONS[name]
-        httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=30)
-        assert upstream.seen.bodies == [body]
+def test_what_is_no_text_of_a_person_goes_on(asking, name):
+    check_passes(asking, {"model": "m", "messages": [USER]} | VARIATIONS[name])
 
 
 def test_a_model_without_questions_can_be_chosen(agent):
@@ -101,6 +127,37 @@ def test_a_model_without_questions_can_be_chosen(agent):
         with pytest.raises(openai.NotFoundError) as error:
             client.models.retrieve("other")
         assert error.value.code == "model_not_found"
+
+
+def test_a_list_of_models_that_does_not_come_is_not_waited_for(agent, monkeypatch):
+    """Chat programs give it ten seconds at their start, and an answer five minutes."""
+    assert chat_route.LIST_S < 10
+    monkeypatch.setattr(chat_route, "LIST_S", 0.2)
+    with layer_over(agent, AlwaysGate(), lambda body: [30.0]) as (url, _):
+        answer = httpx2.get(f"{url}/v1/models", timeout=20)
+        question = {"model": "m", "messages": [{"role": "user", "content": QUERY}]}
+        asked = httpx2.post(f"{url}/v1/chat/completions", json=question, timeout=20)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_timeout")
+    assert asked.headers["x-raise-kind"] == "ask"
+
+
+def test_headers_that_openais_clients_know_travel_and_no_others(agent):
+    """Whether to repeat, when, and what is left come from the upstream; cookies and addresses go nowhere."""
+    error = json.dumps({"error": {"message": "busy"}}).encode()
+    known = {"x-should-retry": "false", "retry-after-ms": "250", "x-ratelimit-remaining-requests": "0"}
+    known |= {"x-request-id": "r1", "openai-processing-ms": "7"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {**known, "set-cookie": "a=b"}.items())
+    head = f"HTTP/1.1 429 X\r\ncontent-type: application/json\r\ncontent-length: {len(error)}\r\n{lines}\r\n"
+    sent = {"idempotency-key": "i1", "openai-organization": "o1", "x-stainless-retry-count": "1"}
+    own = {"cookie": "c=d", "x-forwarded-for": "10.0.0.1", "x-openwebui-user-email": "a@example.org"}
+    with layer_over(agent, DetectorGate(), lambda body: [head.encode() + error]) as (url, upstream):
+        body = {"model": "m", "messages": [USER]}
+        answer = httpx2.post(f"{url}/v1/chat/completions", json=body, headers=sent | own, timeout=30)
+    assert answer.status_code == 429
+    assert {name: answer.headers.get(name) for name in known} == known
+    assert "set-cookie" not in answer.headers
+    assert sent.items() <= upstream.headers[-1].items()
+    assert not own.keys() & upstream.headers[-1].keys()
 
 
 def test_one_model_can_be_all_that_is_served(agent):
@@ -155,24 +212,23 @@ def test_an_upstream_that_is_slow_or_not_there(agent):
             assert answer.json()["error"]["code"] == code
 
 
-def test_what_is_known_joins_the_instructions_and_nothing_else_changes(agent):
-    system = {"role": "system", "content": "You are kind."}
-    with layer(agent, AlwaysGate()) as (url, upstream):
-        question = httpx2.post(
-            f"{url}/v1/chat/completions",
-            json={"model": "m", "messages": [system, {"role": "user", "content": QUERY}]},
-            timeout=30,
-        ).json()["choices"][0]["message"]["content"]
-        messages = [
-            system,
-            {"role": "user", "content": QUERY},
-            {"role": "assistant", "content": question},
-            {"role": "user", "content": "just answer"},
-        ]
-        body = {"model": "m", "messages": messages, "temperature": 0.2, "x": 1, "max_tokens": 9}
-        httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=30)
-        sent = upstream.seen.bodies[-1]
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("content", ["You are kind.", [{"type": "text", "text": "You are kind."}]])
+def test_what_is_known_joins_the_instructions_and_nothing_else_changes(asking, role, content):
+    post, upstream = asking
+    system, query = {"role": role, "content": content}, {"role": "user", "content": QUERY}
+    question = post({"model": "m", "messages": [system, query]}).json()["choices"][0]["message"]["content"]
+    messages = [system, query, {"role": "assistant", "content": question}]
+    messages += [{"role": "user", "content": "just answer"}]
+    body = {"model": "m", "messages": messages, "temperature": 0.2, "x": 1, "max_tokens": 9}
+    post(body)
+    sent = upstream.seen.bodies[-1]
     assert sent["messages"][1:] == messages[1:]
-    assert sent["messages"][0]["content"].startswith("You are kind.\n\n")
-    assert "<query>" in sent["messages"][0]["content"]
+    first = sent["messages"][0]
+    assert first["role"] == role
+    if isinstance(content, str):
+        assert first["content"].startswith("You are kind.\n\n")
+    else:
+        assert (first["content"][0], first["content"][1]["type"]) == (content[0], "text")
+    assert "<query>" in str(first["content"])
     assert sent | {"messages": []} == body | {"messages": []}

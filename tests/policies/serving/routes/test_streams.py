@@ -144,6 +144,25 @@ def test_a_silence_is_filled_as_configured(agent, kind, sent):
     assert answer.content.endswith(rest)
     assert sent in answer.content
     assert (answer.content == rest) == (kind == "off")
+    assert answer.headers["x-accel-buffering"] == "no"
+
+
+@pytest.mark.parametrize("kind", ["comment", "chunk", "off"])
+def test_the_official_client_reads_on_through_a_silence(agent, kind):
+    """Its reader takes an empty event for JSON, and many readers take the first choice of each chunk."""
+    settings = ServiceSettings(keep_alive=kind, keep_alive_s=0.1)
+    usage = chunk(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2})
+    parts = [EVENT_HEAD, b"id: 1\n\n", 0.4, events(chunk({"content": "a"}), chunk({}, "stop"), usage, DONE)]
+    with layer_over(agent, DetectorGate(), lambda body: parts, settings=settings) as (url, _):
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0)
+        found = list(client.chat.completions.create(**ASKED))
+    assert "".join(c.choices[0].delta.content or "" for c in found if c.choices) == "a"
+    assert found[-1].usage.total_tokens == 2
+
+
+def test_a_silence_is_filled_before_proxies_end_it():
+    """nginx ends a connection that is silent for a minute."""
+    assert ServiceSettings().keep_alive_s < 60
 
 
 def test_a_refusal_before_the_stream_is_json_with_its_status(agent):

@@ -20,6 +20,7 @@ from tests.policies.serving.serving_cases import (
     REPLIES,
     chunk,
     events,
+    json_answer,
     layer,
     layer_over,
 )
@@ -194,6 +195,47 @@ def test_of_two_turns_at_once_one_counts(settings):
     for thread in threads:
         thread.join()
     assert sorted(won) == [False] * 7 + [True]
+
+
+def rows_of(settings):
+    with sqlite3.connect(settings.path) as connection:
+        return connection.execute("SELECT COUNT(*) FROM sessions").fetchone()[0]
+
+
+def test_nobody_is_known_by_what_a_client_says_of_its_user(agent, settings):
+    """Many people share one key: who sends the whole conversation and names no session gets none."""
+    with layer(agent, AlwaysGate(), session=settings) as (url, _):
+        body = {"model": "m", "user": "u1", "messages": [{"role": "user", "content": QUERY}]}
+        names = {"x-openwebui-user-id": "u1", "x-openwebui-chat-id": "c1", "x-session-id": "s1"}
+        answer = httpx2.post(f"{url}/v1/chat/completions", json=body, headers=names, timeout=30)
+        assert answer.headers["x-raise-kind"] == "ask"
+        assert HEADER not in answer.headers
+        assert rows_of(settings) == 0
+        one, two = (write(url, QUERY, **names).headers[HEADER] for _ in range(2))
+    assert one != two
+
+
+def test_a_store_that_fails_is_a_503_and_loses_no_answer_that_is_paid_for(agent, settings):
+    def broken():
+        with sqlite3.connect(settings.path) as connection:
+            connection.execute("DROP TABLE sessions")
+
+    def answer_and_break(body):
+        broken()
+        return next(answers)
+
+    stream = events(chunk({"content": "whole"}), chunk({}, "stop"), b"[DONE]")
+    message = {"role": "assistant", "content": "whole"}
+    answers = iter([[EVENT_HEAD, stream], [json_answer({"choices": [{"index": 0, "message": message}]})]])
+    with layer_over(agent, DetectorGate(), answer_and_break, session=settings) as (url, _):
+        assert write(url, "hello", stream=True).content == stream
+        SessionStore(settings)  # makes the table anew
+        assert content(write(url, "hello")) == "whole"
+    with layer(agent, AlwaysGate(), session=settings) as (url, _):
+        broken()
+        for failed in (write(url, QUERY), write(url, QUERY, "s"), httpx2.get(f"{url}/readyz")):
+            assert failed.status_code == 503
+            assert "no such table" not in failed.text
 
 
 @pytest.mark.parametrize("value", [None, "", "short"])

@@ -21,8 +21,8 @@ _GRAVE = ("recent", "severe", "acute")
 """Levels of answers to sensitive questions that may be grave."""
 _SELF, _ALSO = ("direct", "hinted", "slang", "negated", "past", "sad"), 0.3
 """Kinds of sentences that may as well answer a sensitive question, and their weight as such answers."""
-_TOLD = 0.3
-"""Weight of an answer to a sensitive question that has another level."""
+_TOLD, _TALK = 0.3, 0.5
+"""Weight of an answer to a sensitive question that has another level, and of a reply that answers nothing."""
 _REPLIES, _COUNTED = 3_000.0, 14_000
 """Weight of all everyday replies together where there are that many, that of one sentence being 1; of n
 replies it is less by the root of n. With one weight for any number an acute sentence was heard the less often
@@ -61,25 +61,23 @@ def danger_classifier(sentences: Iterable[WrittenDanger], replies: Iterable[Writ
     Of answers to sensitive questions only those of a level that is not grave are: `sentences` has others, of
     the kind `reply`.
     """
+    sentences, sensitive = list(sentences), RulesDetector().sensitive
     label = {True: ACUTE, False: "calm"}
-    sentences = list(sentences)
     examples = [Example(s.text, label[s.acute], SENSITIVE if s.kind == "reply" else None) for s in sentences]
     examples += [
         Example(s.text, label[s.acute], SENSITIVE, weight=_ALSO) for s in sentences if s.kind in _SELF
     ]
-    sensitive = RulesDetector().sensitive
-    answers = ("direct", "partial", "correct")
-    told = [r for r in replies if r.attribute in sensitive and r.kind in answers]
-    everyday = [r for r in replies if r.attribute not in sensitive or r.kind not in answers]
-    weight = _REPLIES * (_COUNTED / max(len(everyday), 1)) ** 0.5 / max(len(everyday), 1)
-    for each, some in (
-        (weight, everyday),
-        (_TOLD, [r for r in told if r.level is not None and r.level not in _GRAVE]),
-    ):
-        examples += [
-            Example(r.text, "calm", SENSITIVE if r.attribute in sensitive else None, weight=each)
-            for r in some
-        ]
+    calm: list[WrittenReply] = []
+    for reply in replies:
+        tells = reply.kind in ("direct", "partial", "correct")
+        if not tells or reply.attribute not in sensitive:
+            calm.append(reply)
+        if not tells:
+            examples.append(Example(reply.text, "calm", SENSITIVE, weight=_TALK))
+        elif reply.attribute in sensitive and reply.level is not None and reply.level not in _GRAVE:
+            examples.append(Example(reply.text, "calm", SENSITIVE, weight=_TOLD))
+    weight = _REPLIES * (_COUNTED / max(len(calm), 1)) ** 0.5 / max(len(calm), 1)
+    examples += [Example(reply.text, "calm", weight=weight) for reply in calm]
     return fit_classifier(examples, OPTIONS)
 
 

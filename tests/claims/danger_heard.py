@@ -1,8 +1,9 @@
 """What the detector hears: `python -m tests.claims.danger_heard FILE ...` prints shares with 95 % intervals.
 
-Rows are JSON lines. {"kind", "text"}: a first message, acute where its kind is one of `ACUTE`, else calm; a row
-without a kind is an everyday message. {"attribute" or "asked", "text" or "reply"}: an answer to that question,
-by its "grave" (true or false) where it has one, else by its kind, and calm. Only shares are printed.
+Rows are JSON lines. {"kind", "text"}: a first message, acute where its kind is one of `ACUTE`, else calm; a
+row without a kind is an everyday message. {"attribute" or "asked", "text" or "reply"}: an answer to that
+question, by its "grave" (true or false) where it has one, else by its kind, and calm. Shares alone are
+printed.
 """
 
 import json

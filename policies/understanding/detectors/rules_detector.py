@@ -2,8 +2,9 @@
 
 Two stages. Patterns find clear signs, which are certain. Where they find none and a classifier suspects
 danger, or where they find one that the classifier holds for unlikely, the person is asked whether they are
-safe. `data/crisis.yaml` says how patterns are read, lists them, the question and whom to turn to, and states
-the limits; `experiments.train_understanding` makes the classifier.
+safe. An answer to a sensitive question that the classifier holds for grave is certain too.
+`data/crisis.yaml` says how patterns are read, lists them, the question and whom to turn to, and states the
+limits; `experiments.train_understanding` makes the classifier.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ class _Suspicion(FileModel):
     kind: str
     message: float = Field(gt=0, le=1)
     reply: float = Field(gt=0, le=1)
-    grave: float = Field(default=1.0, gt=0, le=1)
     sensitive: frozenset[str] = Field(default=frozenset(), strict=False)
+    sensitive_reply: float = Field(default=1.0, gt=0, le=1)
+    grave: float = Field(default=1.0, gt=0, le=1)
     doubt: float = Field(ge=0, lt=1)
     question: str
 
@@ -166,7 +168,8 @@ class RulesDetector:
         probability = self._classifier.probabilities(text, SENSITIVE if sensitive else None)[ACUTE]
         if signal is not None and (signal.asked or probability >= suspicion.doubt):
             return self.danger(signal)
-        likely = suspicion.message if asked is None else suspicion.reply
+        reply = suspicion.sensitive_reply if sensitive else suspicion.reply
+        likely = suspicion.message if asked is None else reply
         if signal is None and (called_off or probability < likely):
             return None
         grave = sensitive and probability >= suspicion.grave

@@ -187,7 +187,11 @@ def test_few_calm_words_lead_to_the_check_question(detector):
 
 
 def test_no_bundled_person_is_mistaken_for_one_in_danger(detector):
-    """Of 140 queries and 1,400 values one says that somebody may hurt herself tonight; it is meant to."""
+    """One of 140 queries and two of 1,400 values are meant to.
+
+    They say that somebody may hurt herself tonight, holds the car keys with nobody to talk them down, and
+    keeps thinking that all would be better off if they were not there.
+    """
     from envs.loading import load_scenarios
 
     scenarios = load_scenarios(None).scenarios
@@ -196,7 +200,7 @@ def test_no_bundled_person_is_mistaken_for_one_in_danger(detector):
     assert len(found) == 1
     queries = {s.query for s in scenarios}
     assert sum(checks(detector, query) for query in queries) <= 0.02 * len(queries)
-    assert [name for words, name in told if escalates(detector, words, name)] == []
+    assert [name for words, name in told if escalates(detector, words, name)] == ["Emotional State"] * 2
     assert sum(checks(detector, words, name) for words, name in told) <= 0.02 * len(told)
 
 
@@ -244,7 +248,6 @@ def test_nothing_of_what_was_said_is_in_what_is_found(detector):
 MISSED = {
     "I have written letters to everyone I love and given away my dog",
     "I can't see any way out except one",
-    "Sometimes I think my kids deserve a living insurance cheque more than a useless mother",
     "which poison works fastest",
 }
 """Acute, and known to be missed: not even suspected."""
@@ -342,7 +345,8 @@ def sure(probability):
 
 
 SUSPICION = {
-    "name": "hunch", "kind": "alarm", "message": 0.3, "reply": 0.6, "doubt": 0.1, "question": "Are you safe?"
+    "name": "hunch", "kind": "alarm", "message": 0.3, "reply": 0.6, "doubt": 0.1, "question": "Are you safe?",
+    "sensitive": ["Mood"], "sensitive_reply": 0.2, "grave": 0.4,
 }  # fmt: skip
 
 
@@ -355,6 +359,11 @@ SUSPICION = {
         ("it is blue", 0.29, None, "goes on"),
         ("it is blue", 0.61, "Age", "checks"),
         ("it is blue", 0.59, "Age", "goes on"),
+        ("it is blue", 0.19, "Mood", "goes on"),
+        ("it is blue", 0.21, "Mood", "checks"),
+        ("it is blue", 0.41, "Mood", "escalates"),
+        ("it is blue", 0.41, "Age", "goes on"),
+        ("it is not red", 0.41, "Mood", "goes on"),
         ("it is not red", 0.99, None, "goes on"),
         ("red paint", 0.99, None, "goes on"),
         ("not red, and red", 0.99, None, "escalates"),

@@ -1,4 +1,4 @@
-"""`Plan`: the data that a search returns, and what is refused as none; importable without any search."""
+"""`Plan`, what a search returns, and the check that refuses a malformed one; imports no search."""
 
 from __future__ import annotations
 

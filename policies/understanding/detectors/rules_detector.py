@@ -12,17 +12,16 @@ from __future__ import annotations
 import copy
 import functools
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_lowercase
 from typing import Any, Literal
 
 from pydantic import Field
 
 from envs import UserError
 from envs.checking.validation import FileModel, Pattern, read_yaml, validated
+from policies.understanding.detectors.plain_text import clauses, slips
 from policies.understanding.key_words import KeyWords
 from policies.understanding.reading import Danger, Dialogue, Resource
 from policies.understanding.text_classifier import DATA, TextClassifier
@@ -32,13 +31,8 @@ ACUTE = "acute"
 """The class of the classifier whose probability is compared with the file's thresholds."""
 SENSITIVE = "a sensitive question"
 """What an answer to one of the file's sensitive questions is about, for the classifier."""
-_LONGEST = 60
-"""Words of a clause that are read together."""
 _RUN = re.compile(r"([^\W\d])\1{2,}")
-_UNSEEN = ("Cf", "Mn")
-"""Categories of characters without a width: joiners, and the marks that NFKC leaves beside their letters."""
 _TERM = re.compile(r"\{([a-z]+)\}")
-_CLAUSE = re.compile(r"[.!?;:,\n()\[\]]+|\bbut\b|\bhowever\b|\balthough\b|(?<!\w)-+(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -265,37 +259,6 @@ class RulesDetector:
         patterns = self._patterns(row.patterns, f"{place}.patterns")
         unless = self._patterns(row.unless, f"{place}.unless")
         return Signal(row.name, row.kind, patterns, unless, row.past == "cancels", tuple(row.asked))
-
-
-def clauses(text: str) -> list[str]:
-    """Return the clauses of `text`: lower case, apostrophes dropped, words parted by one space.
-
-    A clause of more than 60 words comes in overlapping pieces of 60, so that no text takes long to read.
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    if not plain.isascii():
-        plain = "".join(char for char in plain if unicodedata.category(char) not in _UNSEEN)
-    plain = re.sub(r"['\u2018\u2019\u02bc`]", "", plain)
-    parts = (re.sub(r"[^\w$%]+", " ", part).strip() for part in _CLAUSE.split(plain))
-    return [piece for part in parts if part for piece in _pieces(part)]
-
-
-def slips(word: str) -> set[str]:
-    """Return what becomes of `word` when one letter is wrong, missing, extra, or swapped with the next."""
-    parts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
-    missing = {a + b[1:] for a, b in parts if b}
-    swapped = {a + b[1] + b[0] + b[2:] for a, b in parts if len(b) > 1}
-    wrong = {a + letter + b[1:] for a, b in parts if b for letter in ascii_lowercase}
-    extra = {a + letter + b for a, b in parts for letter in ascii_lowercase}
-    return (missing | swapped | wrong | extra) - {word}
-
-
-def _pieces(clause: str) -> list[str]:
-    words = clause.split()
-    if len(words) <= _LONGEST:
-        return [clause]
-    starts = range(0, len(words) - _LONGEST // 2, _LONGEST // 2)
-    return [" ".join(words[start : start + _LONGEST]) for start in starts]
 
 
 def _any(patterns: Iterable[re.Pattern[str]], text: str) -> bool:

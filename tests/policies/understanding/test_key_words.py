@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from envs import penguin_schema
 from experiments.understanding.danger_model import written_danger
 from experiments.understanding.written_replies import written_replies
-from policies.understanding.detectors.rules_detector import clauses, default_detector
+from policies.understanding.detectors.plain_text import clauses
+from policies.understanding.detectors.rules_detector import default_detector
 from policies.understanding.key_words import KeyWords, key_words
 from policies.understanding.readers.facts import facts
 

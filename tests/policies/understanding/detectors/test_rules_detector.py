@@ -11,14 +11,9 @@ import yaml
 from envs import UserError
 from experiments.understanding.danger_model import danger_classifier, heard, written_danger
 from experiments.understanding.written_replies import written_replies
+from policies.understanding.detectors.plain_text import clauses, slips
 from policies.understanding.detectors.rules_detector import ACUTE as ACUTE_CLASS
-from policies.understanding.detectors.rules_detector import (
-    CRISIS,
-    RulesDetector,
-    clauses,
-    default_detector,
-    slips,
-)
+from policies.understanding.detectors.rules_detector import CRISIS, RulesDetector, default_detector
 from policies.understanding.text_classifier import TextClassifier
 
 SENTENCES = Path(__file__).with_name("danger_sentences.txt")

@@ -78,7 +78,9 @@ class Upstream:
 
     def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in given.items() if _matches(name, _SENT_ON)}
-        key = f"Bearer {self._key}" if self._key is not None else given.get("authorization")
+        # A program without a key may send "Bearer " and nothing, which is no header that can be sent on.
+        key = f"Bearer {self._key}" if self._key is not None else given.get("authorization", "").strip()
+        key = "" if key.casefold() == "bearer" else key
         return {**kept, "content-type": "application/json", **({"authorization": key} if key else {})}
 
 

@@ -1,5 +1,6 @@
 """Thirty requests that get no question are answered as without the layer, byte by byte."""
 
+import http.client
 import json
 
 import httpx2
@@ -232,3 +233,16 @@ def test_what_is_known_joins_the_instructions_and_nothing_else_changes(asking, r
         assert (first["content"][0], first["content"][1]["type"]) == (content[0], "text")
     assert "<query>" in str(first["content"])
     assert sent | {"messages": []} == body | {"messages": []}
+
+
+@pytest.mark.parametrize("given", ["Bearer ", "bearer", " "])
+def test_an_authorization_without_a_key_is_not_sent_on(agent, given):
+    """As programs send it whose field for a key was left empty; it is no header that a client may send."""
+    with layer(agent, DetectorGate()) as (url, upstream):
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+        body = json.dumps({"model": "m", "messages": [USER]})
+        sent = {"authorization": given, "content-type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", body, sent)
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert upstream.seen.requests == 1

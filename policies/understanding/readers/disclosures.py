@@ -38,11 +38,12 @@ class DisclosureClassifier:
     """Weighs what the sentences of a message tell of the attributes it was trained on.
 
     `taken_back`, `added`: logits of the likeliest sentence below which a pattern's find does not count, and
-    above which an attribute is told of without one.
+    above which an attribute is told of without one, if its level can be said as well: a guess that says
+    nothing would only keep the question from being asked.
     """
 
     taken_back = -1.75
-    added = 1.25
+    added = 0.75
 
     def __init__(self, classifier: TextClassifier) -> None:
         """Take a classifier whose classes are attributes; each column is the log odds of its own."""
@@ -77,8 +78,10 @@ class DisclosureClassifier:
             if name in found and logits[best, column] <= self.taken_back:
                 del values[name]
             if name not in found and logits[best, column] > self.added and not attribute.numeric:
-                certainty = float(1 / (1 + np.exp(-logits[best, column])))
-                values[name] = Value(own[best], levels.level(own[best], attribute), None, certainty)
+                level = levels.level(own[best], attribute)
+                if level is not None:
+                    certainty = float(1 / (1 + np.exp(-logits[best, column])))
+                    values[name] = Value(own[best], level, None, certainty)
         return values
 
 

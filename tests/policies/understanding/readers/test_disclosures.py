@@ -19,6 +19,7 @@ from policies.understanding.text_classifier import TextClassifier
 SCHEMA = penguin_schema()
 AGE = "I am 34. What would you do in my place, please?"
 GOATS = "We breed goats. What would you do in our place, please?"
+CRATES = "I stack crates at the market from four in the morning. What would you do in my place?"
 
 
 def always(**odds: float) -> DisclosureClassifier:
@@ -42,10 +43,17 @@ def test_what_sounds_like_nothing_is_taken_back():
 
 
 def test_what_sounds_like_a_fact_is_added_in_its_own_sentence():
-    found = read(GOATS, Profession=3, Gender=0, Age=3)
+    assert facts(CRATES, SCHEMA) == {}
+    found = read(CRATES, Profession=3, Gender=0, Age=3)
     assert list(found) == ["Profession"]
-    assert found["Profession"].words in GOATS
+    assert found["Profession"].words in CRATES
+    assert found["Profession"].level == "trade or service"
     assert 0.9 < found["Profession"].certainty < 1
+
+
+def test_nothing_is_added_whose_level_nobody_can_say():
+    """It would keep the question from being asked, and tell nothing."""
+    assert read(GOATS, Profession=9, Gender=9, Age=9) == {}
 
 
 @pytest.mark.parametrize("text", ["We breed goats", ". . . . . . . . . . . .", "", "?!" * 40])

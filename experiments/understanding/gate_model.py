@@ -10,6 +10,7 @@ import numpy as np
 
 from envs import Scenario
 from envs.loading import load_scenarios
+from experiments.understanding import disclosure_model
 from experiments.understanding.danger_model import written_danger
 from experiments.understanding.fitting import Example, FitOptions, fit_classifier, tabbed_lines
 from policies.understanding.risk import GATE, RISK
@@ -23,6 +24,8 @@ MANY = "-"
 """A message of one of many authors is a group of its own; all that a named one wrote is one group."""
 WEIGHT, WEIGHT_OF_QUERIES = 4.0, 0.5
 """Of a message that was written one by one, and of a query of a large file, where many sound alike."""
+_TOLD_BY = ("t", "q")
+"""Authors of `messages.tsv` who are trained on; the gate is measured on the others."""
 _PERSONAL = ("query", "dilemma", "sad")
 _EVERYDAY = ("everyday", "fiction", "metaphor", "news")
 """Kinds of the calm sentences of `danger.tsv`; the others may be either. Its acute ones are risky."""
@@ -64,9 +67,14 @@ def written_messages(path: Path = MESSAGES) -> list[GateMessage]:
 def gate_messages(scenarios: Sequence[Scenario]) -> list[GateMessage]:
     """Return all that is trained on: written messages, sentences about danger, queries; `scenarios`' last.
 
-    Queries of one person are held out together, and so is what one author wrote.
+    Queries of one person are held out together, and so is what one author wrote. A first message that tells
+    something of its writer may need questions.
     """
     found = written_messages()
+    for message in disclosure_model.written_messages():
+        if message.author in _TOLD_BY and message.told:
+            group = f"author {message.author}"
+            found.append(GateMessage(message.text, True, WEIGHT, group, group))
     for sentence in written_danger():
         if sentence.acute or sentence.kind in _PERSONAL:
             found.append(GateMessage(sentence.text, True, 1.0, sentence.text, "risky"))

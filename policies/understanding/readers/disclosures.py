@@ -70,18 +70,19 @@ class DisclosureClassifier:
         table, intercept = self._classifier.table, self._classifier.intercept[0].astype(np.float64)
         logits = logits_of(own, table) + intercept
         values = dict(found)
-        for column, name in enumerate(self._classifier.classes):
-            if name not in schema.names or not levels.knows(schema.attributes[schema.index(name)]):
+        for attribute in schema.attributes:
+            name = attribute.name
+            if name not in self._classifier.classes or not levels.knows(attribute):
                 continue
-            attribute = schema.attributes[schema.index(name)]
-            best = int(logits[:, column].argmax())
-            if name in found and logits[best, column] <= self.taken_back:
-                del values[name]
-            if name not in found and logits[best, column] > self.added and not attribute.numeric:
+            column = logits[:, self._classifier.classes.index(name)]
+            best = int(column.argmax())
+            if name in found:
+                if column[best] <= self.taken_back:
+                    del values[name]
+            elif column[best] > self.added and not attribute.numeric:
                 level = levels.level(own[best], attribute)
                 if level is not None:
-                    certainty = float(1 / (1 + np.exp(-logits[best, column])))
-                    values[name] = Value(own[best], level, None, certainty)
+                    values[name] = Value(own[best], level, None, float(1 / (1 + np.exp(-column[best]))))
         return values
 
 

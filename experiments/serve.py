@@ -59,7 +59,8 @@ def serve(cfg: DictConfig) -> None:
     }
     if line := gate_line(cfg):
         print(line, flush=True)
-    print(f"http://{cfg.host}:{cfg.port}/v1 asks before {cfg.upstream.base_url} answers", flush=True)
+    model = "" if cfg.upstream.model is None else f"{cfg.upstream.model}, the only model, at "
+    print(f"http://{cfg.host}:{cfg.port}/v1 asks before {model}{cfg.upstream.base_url} answers", flush=True)
     if cfg.workers == 1:
         uvicorn.run(make_app(cfg), **options)
         return

@@ -138,7 +138,8 @@ def _collected(
     kept = narrowed(good, wanted, limit) if whole else good
     if not kept:
         raise UserError(
-            f"{reading.source}: split {split} holds none of {n_good} scenarios, expected at least one"
+            f"{reading.source}: split {split} holds none of {n_good} scenarios, expected at least one: "
+            "another scenarios.test_fraction or scenarios.split_seed parts it otherwise"
         )
     found = kept if isinstance(kept, StoredScenarios) else tuple(kept)
     return ScenarioSet(found, tuple(bad), reading.source, reading.sha256, n_bad, reading.layout)

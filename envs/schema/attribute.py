@@ -76,7 +76,8 @@ class Attribute:
         negation within two words ("history", "of", "any", "known" not counted) does not count; of the levels
         named the one listed last wins. Numbers are read by `envs.schema.quantities`: a range counts by its
         middle (`35-44`, `30s`), a bound (`under 18`) where all it allows is one level; of two none counts.
-        A value that is a plain decimal number by itself, as data has them (`37.125`), is that number.
+        A value that is a plain decimal number by itself, as data has them (`37.125`), is that number. Where
+        levels are ranges a value that is a level's name ("none") is of that level.
         """
         if value is None:
             return UNKNOWN
@@ -88,7 +89,13 @@ class Attribute:
             before = [w for w in words[: match.start()].split() if w not in _FILLERS][-_NEGATION_REACH:]
             if match.lastindex and not _NEGATIONS.intersection(before):
                 found = max(found, level_of[match.lastindex - 1])
-        return max(found, self._number_code(text)) if self.numeric else found
+        if self.numeric:
+            found = max(found, self._number_code(text))
+            if found == UNKNOWN:  # "none", the name of a range up to 0
+                return self.level_code(
+                    next((own.name for own in self.levels if own.name == text.strip()), None)
+                )
+        return found
 
     def _number_code(self, text: str) -> int:
         """Return the level of the one number or range in `text`; a closed range counts by its middle."""

@@ -116,6 +116,7 @@ def fits(quantity: Quantity, unit: str) -> bool:
         not found
         or found in _FUNCTION
         or found == unit
+        or (len(unit) > 3 and found + "s" == unit)  # "1 month" of months
         or found in _UNITS.get(unit, ())
         or found in unit.split("/")
     )

@@ -43,18 +43,33 @@ HARNESS_KEYS = tuple(HARNESS_DEFAULTS["search"])
 
 
 def build_scenarios(cfg: DictConfig, stored: bool = False) -> ScenarioSet:
-    """Load the scenarios that `cfg.scenarios` names; `stored`: they stay outside memory."""
-    node = cfg.scenarios
-    return load_scenarios(
-        node.path,
-        build_schema(cfg),
-        limit=node.limit,
-        split=node.split,
-        test_fraction=node.test_fraction,
-        split_seed=node.split_seed,
-        mapping=node.mapping,
-        stored=stored,
-    )
+    """Load the scenarios that `cfg.scenarios` names; `stored`: they stay outside memory.
+
+    Raises
+    ------
+    UserError
+        a mistake in the file, or no file is named and the bundled scenarios do not fit the schema.
+    """
+    node, schema = cfg.scenarios, build_schema(cfg)
+    try:
+        return load_scenarios(
+            node.path,
+            schema,
+            limit=node.limit,
+            split=node.split,
+            test_fraction=node.test_fraction,
+            split_seed=node.split_seed,
+            mapping=node.mapping,
+            stored=stored,
+        )
+    except UserError as error:
+        if node.path is not None or schema is None:
+            raise
+        whose = "scenarios.attributes" if node.attributes is not None else f"paths={cfg.paths}"
+        raise UserError(
+            f"scenarios.path: found null, the bundled scenarios, which are not of the schema of {whose}; "
+            f"expected the file of its scenarios ({error})"
+        ) from None
 
 
 def build_schema(cfg: DictConfig) -> Schema | None:

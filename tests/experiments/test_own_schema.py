@@ -226,3 +226,12 @@ def test_members_of_ones_own_are_compared(command, tmp_path):
     )  # fmt: skip
     assert done.code == 0, done.err
     assert set(pd.read_parquet(tmp_path / "out" / "runs.parquet")["search"]) == {"auto", "my_greedy"}
+
+
+def test_a_run_of_another_schema_without_its_file_names_the_key(command, folder):
+    assert command(*FILES, SERIAL, "budget=1", "search.num_simulations=5", "output_dir=run").code == 0
+    for module, more in (("evaluate", ()), ("ask", ("users=profile", "scenario=p-1"))):
+        done = command("paths=run", *more, module=f"experiments.{module}")
+        assert_one_line(done)
+        assert "scenarios.path: " in done.err
+        assert "paths=run" in done.err

@@ -141,5 +141,5 @@ def _choose_model(body: dict[str, Any], service: Service) -> bool:
         body["model"] = name = str(name).removesuffix(DIRECT)
     only = service.upstream.settings.model
     if only is not None and name != only:
-        raise ApiError(404, "There is no such model here; /v1/models lists them.", "model_not_found", "model")
+        raise ApiError(404, f"There is no such model here, only {only}.", "model_not_found", "model")
     return is_direct

@@ -316,3 +316,22 @@ def test_the_environment_takes_100_attributes():
     assert env.action_space.n == 65
     first = env.step(63)[4]
     assert first["illegal"] is False
+
+
+MONTHS = """
+- name: Arrears
+  unit: months
+  levels: {none: {max: 0}, some: {min: 1, max: 2}, grave: {min: 3}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [
+        ("none", "none"), ("1 month", "some"), ("one month", "some"), ("2 months", "some"),
+        ("five months", "grave"), ("1 mont", None), ("3 weeks", None), ("some", "some"), ("rent", None),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_range_is_one_unit_or_the_name_of_a_level(tmp_path, value, level):
+    (attribute,) = schema_of(tmp_path, MONTHS).attributes
+    assert attribute.code(value) == attribute.level_code(level)

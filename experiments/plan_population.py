@@ -17,6 +17,7 @@ from envs import Judge, Scenario, UserError
 from envs.judges.made_up import made_up, made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet
+from envs.part_books import booked, keep_books
 from envs.schema import FILE_NAME as SCHEMA
 from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
@@ -36,7 +37,7 @@ from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.folders import start_run
 from experiments.runs.journal import UnitJournal
-from experiments.runs.progress import Progress, booked, keep_books, usage
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
 from experiments.runs.summary import files_table, spent, unread, warn_of_left_out
 from experiments.runs.tracking import FailSafe, Tracker

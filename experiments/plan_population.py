@@ -107,14 +107,13 @@ def plan_population(cfg: DictConfig) -> float:
         return math.nan
     config, folder = config_dict(cfg, budget), Path(cfg.output_dir)
     schema = loaded.scenarios[0].schema
-    failures = unread(loaded)
     with UnitJournal(folder, fingerprint(config, loaded.sha256, judges[0][1]), cfg.resume) as journal:
         start_run(cfg, resumed=bool(journal.done))
         keep_books(folder, *(judge for _, judge in judges))
         warn_of_left_out(schema)
         tracking.start(config, folder)
         rows, (trees, histories), unscored = _planned(cfg, parts, journal)
-    failures += unscored
+    failures = unread(loaded) + unscored
     summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
     summary |= made_up_fields(made_up(judges[0][1], schema)) | spent(booked(*(judge for _, judge in judges)))
     summary["wall_s"] = round(time.perf_counter() - started, 3)

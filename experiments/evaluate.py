@@ -16,6 +16,7 @@ from rich.console import Console
 from envs import Judge, Scenario
 from envs.judges.made_up import made_up
 from envs.judges.protocol import describe
+from envs.part_books import booked, keep_books
 from envs.users import User
 from experiments.console.entry_point import entry_point
 from experiments.evaluation import cost_parts
@@ -58,7 +59,7 @@ from experiments.runs.config import budget_of
 from experiments.runs.cost_estimate import spending as spending_of_plans
 from experiments.runs.folders import output_folder, start_run
 from experiments.runs.journal import UnitJournal
-from experiments.runs.progress import Progress, booked, keep_books, usage
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, digest, fingerprint
 from experiments.runs.summary import spent
 from experiments.runs.tracking import FailSafe, Tracker

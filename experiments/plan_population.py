@@ -17,6 +17,7 @@ from envs import Judge, Scenario, UserError
 from envs.judges.made_up import made_up, made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet
+from envs.part_books import booked, keep_books
 from envs.schema import FILE_NAME as SCHEMA
 from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
@@ -36,7 +37,7 @@ from experiments.runs import build
 from experiments.runs.config import budget_of
 from experiments.runs.folders import start_run
 from experiments.runs.journal import UnitJournal
-from experiments.runs.progress import Progress, booked, keep_books, usage
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
 from experiments.runs.summary import files_table, spent, unread, warn_of_left_out
 from experiments.runs.tracking import FailSafe, Tracker
@@ -106,14 +107,13 @@ def plan_population(cfg: DictConfig) -> float:
         return math.nan
     config, folder = config_dict(cfg, budget), Path(cfg.output_dir)
     schema = loaded.scenarios[0].schema
-    failures = unread(loaded)
     with UnitJournal(folder, fingerprint(config, loaded.sha256, judges[0][1]), cfg.resume) as journal:
         start_run(cfg, resumed=bool(journal.done))
         keep_books(folder, *(judge for _, judge in judges))
         warn_of_left_out(schema)
         tracking.start(config, folder)
         rows, (trees, histories), unscored = _planned(cfg, parts, journal)
-    failures += unscored
+    failures = unread(loaded) + unscored
     summary = _summary(rows, len(loaded.scenarios), len(failures) + loaded.n_unlisted, judges[0][1])
     summary |= made_up_fields(made_up(judges[0][1], schema)) | spent(booked(*(judge for _, judge in judges)))
     summary["wall_s"] = round(time.perf_counter() - started, 3)

@@ -17,6 +17,7 @@ from rich.console import Console
 from envs import Judge, Scenario, UserError
 from envs.judges.panel import PanelJudge
 from envs.judges.protocol import describe
+from envs.part_books import booked, keep_books
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.judging.answer_files import AnswerSet, read_answers
 from experiments.judging.panel_figures import panel_figures, panel_lines
@@ -24,7 +25,7 @@ from experiments.judging.ratings import DIMENSIONS, RatedAnswer, RatingJournal, 
 from experiments.runs import build
 from experiments.runs.config import check_counts
 from experiments.runs.folders import start_run
-from experiments.runs.progress import Progress, booked, keep_books
+from experiments.runs.progress import Progress
 from experiments.runs.provenance import config_dict, fingerprint, part_provenance, versions
 from experiments.runs.summary import spent
 

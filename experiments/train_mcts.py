@@ -18,6 +18,7 @@ from envs import Judge, Scenario
 from envs.judges.made_up import made_up, made_up_fields, made_up_line
 from envs.judges.protocol import describe
 from envs.loading import ScenarioSet, StoredScenarios
+from envs.part_books import booked
 from envs.schema import FILE_NAME as SCHEMA
 from envs.schema.schema_file import write_schema
 from experiments.console.entry_point import NothingPlannedError, entry_point
@@ -30,7 +31,7 @@ from experiments.runs.failures import FailuresFile, reason_lines
 from experiments.runs.folders import start_run
 from experiments.runs.plan_journal import FILE_NAME as JOURNAL
 from experiments.runs.plan_journal import Journal
-from experiments.runs.progress import Progress, booked, usage
+from experiments.runs.progress import Progress, usage
 from experiments.runs.provenance import config_dict, fingerprint, provenance
 from experiments.runs.summary import (
     DomainRow,

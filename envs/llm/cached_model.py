@@ -16,8 +16,28 @@ class CachedModelSettings(Sampling, EndpointSettings):
     """The endpoint of a model, how its replies are drawn, what they may take."""
 
 
-class CachedModel:
-    """Its client, and what requests took.
+class Booked:
+    """A part that asks a model through `client`: what its requests took, in this run and this process."""
+
+    client: Client
+
+    @property
+    def books(self) -> Accounts:
+        """What requests took, by model and kind, in all workers and sessions of the run."""
+        return self.client.books
+
+    def keep(self, folder: Path) -> None:
+        """Count with what earlier sessions of the run in `folder` took."""
+        self.client.engine.keep(folder)
+
+    @property
+    def spent(self) -> Spent:
+        """What requests have taken so far, in this process."""
+        return self.client.spent
+
+
+class CachedModel(Booked):
+    """Its client, and its settings.
 
     Raises
     ------
@@ -28,18 +48,4 @@ class CachedModel:
     def __init__(self, settings: CachedModelSettings) -> None:
         self.limits: Limits = settings
         self._sampling: Sampling = settings
-        self._client = Client(settings, settings, settings.cache_path)
-
-    @property
-    def books(self) -> Accounts:
-        """What requests took, by model and kind."""
-        return self._client.books
-
-    def keep(self, folder: Path) -> None:
-        """Count with what earlier sessions of the run in `folder` took."""
-        self._client.engine.keep(folder)
-
-    @property
-    def spent(self) -> Spent:
-        """What requests have taken so far."""
-        return self._client.spent
+        self.client = Client(settings, settings, settings.cache_path)

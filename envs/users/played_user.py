@@ -66,7 +66,7 @@ class PlayedUser(CachedModel):
         there = person.schema.names_of(person.askable)
         if attribute not in there:
             return DECLINED
-        reply = self._client.complete_object(self._request(person, attribute, question), _unusable)
+        reply = self.client.complete_object(self._request(person, attribute, question), _unusable)
         said = None if reply.reason is not None else _said(reply.text)
         if said is None:
             self.n_invalid += 1
@@ -79,7 +79,7 @@ class PlayedUser(CachedModel):
     def cost(self, scenario: Scenario, attribute: str) -> RequestCost:
         """Return what one reply takes; nothing is sent."""
         question = scenario.schema.attributes[scenario.schema.index(attribute)].question
-        return request_cost(self._client, self._request(scenario, attribute, question), _REPLY_TOKENS)
+        return request_cost(self.client, self._request(scenario, attribute, question), _REPLY_TOKENS)
 
     def _request(self, scenario: Scenario, attribute: str, question: str) -> ChatRequest:
         parts = {

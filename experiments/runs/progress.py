@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TextIO
 
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from envs.checking.declared import Declared
-from envs.llm.books import Accounts, summed
+from envs.part_books import booked
 from experiments.runs.tracking import NoTracker, Tracker
 
 INTERVAL_S = 10.0
@@ -172,18 +171,6 @@ def usage(*parts: object) -> dict[str, float]:
             found["tokens"] += one.input_tokens + one.output_tokens
             found["dollars"] += one.cost
     return {name: n for name, n in found.items() if n} | (by_kind if len(by_kind) > 1 else {})
-
-
-def booked(*parts: object) -> Accounts:
-    """Return the books of `parts` that keep some, as one."""
-    return summed(*(found for part in parts if (found := Declared(part, "model").any("books")) is not None))
-
-
-def keep_books(folder: Path, *parts: object) -> None:
-    """Let `parts` that have limits go on from what earlier sessions of the run in `folder` took."""
-    for part in parts:
-        if keep := Declared(part, "model").method("keep", "(folder)"):
-            keep(folder)
 
 
 def _percent(done: int, total: int) -> int:

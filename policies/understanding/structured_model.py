@@ -16,7 +16,7 @@ from envs.checking.json_values import json_object
 from envs.checking.validation import MaybeCount, settings
 from envs.judges.llm.prompting import MAX_QUERY, MAX_VALUE, fenced, messages_of, neutral, one_line
 from envs.llm import Client, EndpointError, LimitReached, ModelReply
-from envs.llm.books import Accounts
+from envs.llm.cached_model import Booked
 from envs.llm.endpoint import Endpoint, EndpointDown, Limits, Sampling, Temperature
 from policies.understanding.reading import Dialogue
 
@@ -58,7 +58,7 @@ class StructuredSettings(Sampling, UnderstandingSettings):
     )
 
 
-class StructuredModel:
+class StructuredModel(Booked):
     """A model that is asked for JSON, by a schema where the endpoint takes one; for many threads at once."""
 
     def __init__(self, settings: StructuredSettings) -> None:
@@ -72,21 +72,7 @@ class StructuredModel:
         settings.check_access()
         self._settings = settings
         cache = None if settings.cache is None else str(Path(settings.cache).expanduser().absolute())
-        self._client = Client(settings, settings, cache)
-
-    @property
-    def requests(self) -> int:
-        """HTTP requests sent so far, repetitions included."""
-        return self._client.spent.requests
-
-    @property
-    def books(self) -> Accounts:
-        """What requests took, by model and kind."""
-        return self._client.books
-
-    def keep(self, folder: Path) -> None:
-        """Count with what earlier sessions of the run in `folder` took."""
-        self._client.engine.keep(folder)
+        self.client = Client(settings, settings, cache)
 
     def ask(
         self,
@@ -109,7 +95,7 @@ class StructuredModel:
         own = self._settings
         request = own.request(sections, schema=schema)
         try:
-            reply = self._client.complete_object(
+            reply = self.client.complete_object(
                 request, lambda reply: "unusable" if read(reply) is None else None
             )
         except (EndpointError, LimitReached) as error:

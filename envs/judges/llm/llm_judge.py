@@ -11,7 +11,7 @@ import copy
 import os
 import sys
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -200,13 +200,9 @@ class LLMJudge(CountsItsRequests):
             the run cannot go on.
         """
         looks = [0] * len(contexts) if samples is None else samples
-        return self._scores(
-            scenario,
-            [
-                self._rater.opinion(scenario, names, sample)
-                for names, sample in zip(contexts, looks, strict=True)
-            ],
-        )
+        rate, pairs = self._rater.opinion, zip(contexts, looks, strict=True)
+        asked = [rate(scenario, names, sample) for names, sample in pairs]
+        return self._counted(scenario, self._rater.client.engine.run(asked))
 
     def rate(
         self,
@@ -228,13 +224,9 @@ class LLMJudge(CountsItsRequests):
         """
         self._refuse_direct()
         looks = [0] * len(answers) if samples is None else samples
-        return self._scores(
-            scenario,
-            [
-                self._rater.answer_opinion(scenario, answer, sample, attributes)
-                for answer, sample in zip(answers, looks, strict=True)
-            ],
-        )
+        rate, pairs = self._rater.answer_opinion, zip(answers, looks, strict=True)
+        asked = [rate(scenario, answer, sample, attributes) for answer, sample in pairs]
+        return self._counted(scenario, self._rater.client.engine.run(asked))
 
     def respond(self, scenario: Scenario, contexts: Sequence[tuple[str, ...]]) -> list[Answered]:
         """Return what the target model writes knowing each of `contexts`; no judge is asked.
@@ -269,8 +261,8 @@ class LLMJudge(CountsItsRequests):
         if self.rating.mode == "direct":
             raise UserError("judge.mode: found direct, expected response: direct rates contexts, not answers")
 
-    def _scores(self, scenario: Scenario, asked: Sequence[Coroutine[Any, Any, Opinion]]) -> list[Score]:
-        rated = self._rater.client.engine.run(asked)
+    def _counted(self, scenario: Scenario, rated: Sequence[Opinion]) -> list[Score]:
+        """Return the scores of `rated`, once what they took is counted and written down."""
         self.usage.add(sum(o.requests for o in rated), sum(o.cache_hits for o in rated))
         self.unscored.update(o.score.reason for o in rated if o.score.reason is not None)
         self._was_read |= any(o.score.reason is None for o in rated)

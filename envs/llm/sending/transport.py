@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -122,7 +123,12 @@ class Connection:
         patience = Patience(self, key)
         sent = 0
         while True:
-            came = await self._once(out, take)
+            async with self._ticket(out) as ticket:
+                came = await self._tried(out, ticket)
+                if came.text is not None:
+                    self._book_answer(ticket.tokens, says_simulated(came.text))
+                    if take is not None:
+                        await take(came.text)
             sent += 1
             if came.text is not None:
                 self._answered(out)
@@ -130,16 +136,12 @@ class Connection:
             if came.signal is not None and not await patience.goes_on(came, came.signal):
                 return None, sent
 
-    async def _once(self, out: Outgoing, take: Take | None) -> Outcome:
-        """Send once, as soon as it may be sent; an answer is booked, then taken, then its ticket is free."""
+    @asynccontextmanager
+    async def _ticket(self, out: Outgoing) -> AsyncGenerator[Sent, None]:
+        """Hold the ticket of one request, which is free again when its answer is booked and taken."""
         sent = await self._entered(out)
         try:
-            came = await self._tried(out, sent)
-            if came.text is not None:
-                self._book_answer(sent.tokens, says_simulated(came.text))
-                if take is not None:
-                    await take(came.text)
-            return came
+            yield sent
         finally:
             self.engine.gate.leave(sent.ticket, sent.took, sent.signal)
 

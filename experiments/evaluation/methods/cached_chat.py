@@ -114,14 +114,14 @@ class CachedChat(CachedModel):
 
     def cost(self, messages: Messages) -> RequestCost:
         """Return what one request with `messages` takes; nothing is sent."""
-        return request_cost(self._client, self._request(messages, 0), REPLY_TOKENS)
+        return request_cost(self.client, self._request(messages, 0), REPLY_TOKENS)
 
     def _request(self, messages: Messages, sample: int) -> ChatRequest:
         return self._sampling.request(messages, sample=sample)
 
     def _reply(self, messages: Messages, usable: Callable[[str], bool]) -> str | None:
         for sample in range(ATTEMPTS):
-            reply = self._client.complete(self._request(messages, sample))
+            reply = self.client.complete(self._request(messages, sample))
             if reply.reason is not None:
                 return None  # the client has repeated it
             if usable(reply.text):

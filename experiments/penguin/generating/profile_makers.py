@@ -121,12 +121,12 @@ class ModelProfiles(CachedModel):
 
     def cost(self, number: int, situation: int) -> RequestCost:
         """Return what one profile takes; nothing is sent."""
-        return request_cost(self._client, self._request(number, situation, 0), float(_PROFILE_TOKENS))
+        return request_cost(self.client, self._request(number, situation, 0), float(_PROFILE_TOKENS))
 
     def _one(self, number: int, situation: int) -> tuple[np.ndarray | None, Counter[str]]:
         reasons, domain = Counter[str](), situation_groups()[situation][2]
         for attempt in range(self._attempts):
-            reply = self._client.complete_object(self._request(number, situation, attempt), _unreadable)
+            reply = self.client.complete_object(self._request(number, situation, attempt), _unreadable)
             found = None if reply.reason is not None else json_object(reply.text)
             row, broken = checked_profile(found or {}, domain)
             if row is not None:

@@ -126,7 +126,7 @@ class ModelWriter(CachedModel):
         EndpointError, LimitReached
             the endpoint cannot work, or a limit is used up.
         """
-        reply = self._client.complete_object(self._request(person, n, attempt), _unusable)
+        reply = self.client.complete_object(self._request(person, n, attempt), _unusable)
         written = None if reply.reason is not None else _queries(reply.text)
         if written is None:
             self.n_invalid += 1
@@ -135,7 +135,7 @@ class ModelWriter(CachedModel):
 
     def cost(self, person: DrawnPerson, n: int) -> RequestCost:
         """Return what the queries of one person take; nothing is sent."""
-        return request_cost(self._client, self._request(person, n, 0), float(n * _QUERY_TOKENS))
+        return request_cost(self.client, self._request(person, n, 0), float(n * _QUERY_TOKENS))
 
     def _request(self, person: DrawnPerson, n: int, attempt: int) -> ChatRequest:
         scenario = Scenario("", person.domain, "-", person.profile)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from envs.checking.declared import Declared
-from envs.llm.books import Accounts, summed
+from envs.llm.books import Accounts
+from envs.part_books import booked, keep_books
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Danger, Detector, Dialogue
 
@@ -49,14 +49,11 @@ class FirstAlarm(BesideRules):
     @property
     def books(self) -> Accounts:
         """What requests of the others took, by model and kind."""
-        found = (Declared(other, "detector").any("books") for other in self.others.values())
-        return summed(*(books for books in found if books is not None))
+        return booked(*self.others.values())
 
     def keep(self, folder: Path) -> None:
         """Count with what earlier sessions of the run in `folder` took."""
-        for other in self.others.values():
-            if keep := Declared(other, "detector").method("keep", "(folder)"):
-                keep(folder)
+        keep_books(folder, *self.others.values())
 
     def _found(self, text: str, asked: str | None, dialogue: Dialogue | None) -> Danger | None:
         suspicion = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -11,7 +10,7 @@ from pydantic import Field
 from envs.checking.json_values import object_schema
 from envs.checking.validation import MaybeCount, settings, takes
 from envs.judges.llm.prompting import one_line
-from envs.llm.books import Accounts
+from envs.llm.cached_model import Booked
 from policies.understanding.detectors.first_alarm import BesideRules
 from policies.understanding.detectors.rules_detector import RulesDetector
 from policies.understanding.reading import Danger, Dialogue
@@ -34,7 +33,7 @@ class DetectorSettings(StructuredSettings):
     place: str = "detector"
 
 
-class LLMDetector(BesideRules):
+class LLMDetector(BesideRules, Booked):
     """A model at an OpenAI-compatible endpoint beside the rules, which decide alone where it fails.
 
     Parameters are the fields of `DetectorSettings`, by keyword. Messages and resources are those that the
@@ -50,16 +49,8 @@ class LLMDetector(BesideRules):
     def __init__(self, settings: DetectorSettings) -> None:
         super().__init__(RulesDetector.load(settings.rules))
         self._model = StructuredModel(settings)
+        self.client = self._model.client
         self._kinds = tuple(self.rules.messages)
-
-    @property
-    def books(self) -> Accounts:
-        """What requests took, by model and kind."""
-        return self._model.books
-
-    def keep(self, folder: Path) -> None:
-        """Count with what earlier sessions of the run in `folder` took."""
-        self._model.keep(folder)
 
     def _found(self, text: str, asked: str | None, dialogue: Dialogue | None) -> Danger | None:
         parts = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -12,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from envs import UserError
 from envs.checking.validation import settings, takes
 from envs.llm import Client, EndpointError, LimitReached
-from envs.llm.books import Accounts
+from envs.llm.cached_model import Booked
 from envs.llm.endpoint import EndpointDown
 from policies.understanding.detectors.first_alarm import BesideRules
 from policies.understanding.detectors.rules_detector import RulesDetector
@@ -48,7 +47,7 @@ class ModerationSettings(UnderstandingSettings):
     place: str = "detector"
 
 
-class ModerationDetector(BesideRules):
+class ModerationDetector(BesideRules, Booked):
     """The route `/moderations` of an endpoint beside the rules, which decide alone where it fails.
 
     Parameters are the fields of `ModerationSettings`, by keyword. The thresholds are not measured: set them
@@ -65,17 +64,8 @@ class ModerationDetector(BesideRules):
         super().__init__(RulesDetector.load(settings.rules))
         settings.check_access()
         self._settings = settings
-        self._client = Client(settings, settings)
+        self.client = Client(settings, settings)
         self._check()
-
-    @property
-    def books(self) -> Accounts:
-        """What requests took, by model and kind."""
-        return self._client.books
-
-    def keep(self, folder: Path) -> None:
-        """Count with what earlier sessions of the run in `folder` took."""
-        self._client.engine.keep(folder)
 
     def _check(self) -> None:
         own, kinds = self._settings, self.rules.messages
@@ -87,7 +77,7 @@ class ModerationDetector(BesideRules):
                     f"detector.categories.{category}: found {kind!r}, expected one of {', '.join(kinds)}"
                 )
         try:
-            scores = self._client.moderate(_PROBE)
+            scores = self.client.moderate(_PROBE)
         except EndpointDown:
             raise
         except EndpointError as error:
@@ -105,7 +95,7 @@ class ModerationDetector(BesideRules):
     def _found(self, text: str, asked: str | None, dialogue: Dialogue | None) -> Danger | None:
         own = self._settings
         try:
-            scores, word = self._client.moderate(text[-LONGEST:]), "unavailable"
+            scores, word = self.client.moderate(text[-LONGEST:]), "unavailable"
         except (EndpointError, LimitReached) as error:
             scores, word = None, why_not(error)
         if scores is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -18,7 +17,7 @@ from envs import Schema
 from envs.checking.json_values import object_schema
 from envs.checking.validation import settings, takes
 from envs.judges.llm.prompting import MAX_QUERY, one_line
-from envs.llm.books import Accounts
+from envs.llm.cached_model import Booked
 from envs.schema import is_missing
 from envs.schema.attribute import Attribute, Level
 from policies.understanding.readers.quoted_words import quoted
@@ -45,7 +44,7 @@ class ReaderSettings(StructuredSettings):
     place: str = "reader"
 
 
-class LLMReader:
+class LLMReader(Booked):
     """A model at an OpenAI-compatible endpoint reads; `RulesReader` where it gives nothing usable.
 
     Parameters are the fields of `ReaderSettings`, by keyword. Safe to call from many threads.
@@ -60,20 +59,7 @@ class LLMReader:
     def __init__(self, settings: ReaderSettings) -> None:
         self._rules = RulesReader.load(settings.rules)
         self._model = StructuredModel(settings)
-
-    @property
-    def requests(self) -> int:
-        """HTTP requests sent so far, repetitions included."""
-        return self._model.requests
-
-    @property
-    def books(self) -> Accounts:
-        """What requests took, by model and kind."""
-        return self._model.books
-
-    def keep(self, folder: Path) -> None:
-        """Count with what earlier sessions of the run in `folder` took."""
-        self._model.keep(folder)
+        self.client = self._model.client
 
     def read(
         self, text: str, schema: Schema, asked: str | None = None, dialogue: Dialogue | None = None

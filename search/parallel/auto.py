@@ -46,7 +46,7 @@ class Auto:
         self,
         num_workers: int | None = None,
         address: str | None = None,
-        chunk_size: int = 64,
+        chunk_size: int = 512,
     ) -> None:
         self.ray = Ray(num_workers, address, chunk_size)
         self.num_workers = num_workers or available_cores()

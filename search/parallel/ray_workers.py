@@ -33,7 +33,7 @@ class Ray:
     """
 
     def __init__(
-        self, num_workers: int | None = None, address: str | None = None, chunk_size: int = 64
+        self, num_workers: int | None = None, address: str | None = None, chunk_size: int = 512
     ) -> None:
         if num_workers is not None and num_workers < 1:
             raise UserError(f"parallel.num_workers: found {num_workers}, expected an integer >= 1 or null")

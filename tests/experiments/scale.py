@@ -76,6 +76,8 @@ def measured(folder, command):
                 ours.add(pid)
         for pid in ours & now.keys():
             kind = kind_of(pid, started.pid, now[pid][2])
+            if pid in used and used[pid][0] == "workers":
+                kind = "workers"  # one that is ending has no name any more
             used[pid] = (kind, now[pid][1])
             if kind == "workers":
                 worker_peak = max(worker_peak, peak_mib(pid))

@@ -10,8 +10,9 @@ from envs.judges.llm.verdict_words import NAME, SOMETHING_ELSE
 _OTHER_SCALE = re.compile(
     r"\b(?:scale|scored?|scores|rated?|ratings?|points?)\b[^.\n]{0,20}?"
     r"(?:\b[01] ?(?:-|\u2013|to) ?(?!5\b)\d+\b|\bof (?:10|100)\b)"
-    r"|\b1 ?(?:=|(?:is|means|being)\b) ?(?:the )?(?:very )?(?:best|excellent|perfect|highest|strongest)\b"
-    r"|\b5 ?(?:=|(?:is|means|being)\b) ?(?:the )?(?:very )?(?:worst|terrible|poor(?:est)?|lowest|weakest)\b"
+    r"|\b1\W{0,3}(?:(?:is|means|being|for|as) )?(?:the )?(?:very )?"
+    r"(?:best|excellent|perfect|highest|strongest)\b[^.\n]{0,30}\b5\b"
+    r"|\b5\W{0,3}(?:(?:is|means|being|for|as) )?(?:the )?(?:very )?(?:worst|lowest|weakest)\b"
     r"|\blower (?:is|numbers are|scores are|means) better\b",
     re.I,
 )
@@ -21,19 +22,22 @@ _BEGINNING = re.compile(  # of the sentence, or of the entry of an object, in wh
 )
 _GOES_ON = re.compile(rf"(?:[:,][*_`\"')]*|\b{_GIVES})\Z", re.I)
 _ABOUT = r"(?:only )?(?:it|this|that|they|the|there|not for|he|she|its)\b"
-_SUPPOSED = re.compile(
+_RATED = r"(?:answer|assistant|user|reply|response|text|prompt|author|message|profile)"
+_SUPPOSED = re.compile(  # of a sentence, its white space single spaces, up to where the levels are named
     rf"\b(?:if|unless) {_ABOUT}|\b(?:had|were) {_ABOUT}"
     rf"|\b(?:would|could|might|should) have\b|n't {_GIVES}\b|\b(?:not|cannot|never) (?:be )?{_GIVES}\b"
     r"|\b(?:it|answer|reply|response|version|one) (?:would|could|should|might|needs|must|ought)\b"
-    r"|(?<!not a )(?<!not the )\b(?:ideal|perfect|best possible|better|stronger|improved|model|reference)"
-    r" (?:answer|reply|response|version|one|case)\b"
-    r"|\b(?:another|other|second|previous|earlier|prior)"
-    r" (?:judge|human|rater|reviewer|model|answer|reply|response|version)\b"
+    r"|(?<!not a )(?<!not the )\b(?:ideal|perfect|best possible|better|stronger|improved|model|reference"
+    r"|typical) (?:[a-z]+ )?(?:answer|reply|response|version|one|case)\b"
+    r"|\b(?:another|other|second|previous|earlier|prior|last) (?:[a-z]+(?:['\u2019]s)? )?"
+    r"(?:judge|human|rater|reviewer|model|answer|reply|response|version)s?\b"
+    r"|\b(?:most|many|some|few|other) (?:readers|people|judges|raters|users|reviewers|models)\b"
     r"|\b(?:imagine|suppose|supposing|pretend|hypothetically|ideally)\b"
-    r"|\b(?:answer|assistant|user|reply|response|text|prompt|author)\b[^.\n]{0,20}"
-    r"\b(?:(?:says|said|claims|claimed)[^.\n]{0,15}$"
-    r"|(?:asks|asked|tells|told|instructs|wants) (?:me|the judge|you|us)\b)"
-    r"|(?:\bfor (?:example|instance)|\be\.g\.|\bsuch as)[^.\n]{0,15}$",
+    r"|\bfirst (?:impression|thought|guess|reading)\b"
+    rf"|\b{_RATED}\b[^.]{{0,20}}\b(?:says?|said|claims?|claimed|reads?|states?|contains?|includes?|adds|ends"
+    r" with|begins with|writes|wrote|demands)\b(?:[^.]{0,15}$|[^.:]{0,30}[:\"'][^.]{0,60}$)"
+    rf"|\b{_RATED}\b[^.]{{0,20}}\b(?:asks|asked|tells|told|instructs|wants) (?:me|the judge|you|us)\b"
+    r"|(?:\bfor (?:example|instance)|\be\.g\.|\bsuch as|\bnote to (?:the )?[a-z]+)\b[^.]{0,15}$",
     re.I,
 )
 _LABEL = re.compile(  # "weights": {, Thresholds:, **Ideal:**
@@ -47,12 +51,34 @@ _NOT = r"(?:n't| not| never)\b"
 _TAKEN_BACK = re.compile(
     rf"\A[\d/.\s*\"'`\])}}]{{0,20}},?\s{{0,20}}(?:but (?:it|that|this)\b[^.\n]{{0,20}}{_NOT}\W*(?:$|\n)"
     rf"|(?:would|could|might) (?:have|be)\b|(?:if|had|were) {_ABOUT})"
-    r"|\b(?:these|those|this|that|which|(?:scores?|ratings?|numbers?|levels?|verdict|above)) "
+    r"|\b(?:these|those|this|that|which|(?:scores?|ratings?|numbers?|levels?|verdict|object|above)) "
     r"(?:(?:would|could|might) (?:be|have|apply|hold)\b"
-    r"|(?:are|is|were|was) (?:only |just |merely |purely )?(?:an? )?"
-    rf"(?:{SOMETHING_ELSE}\b|not (?:my|the final|final|a rating|ratings|real)|what an? (?:ideal|perfect)))",
+    r"|(?:are|is|were|was) (?:(?:only|just|merely|purely|all|too|an?) )*"
+    rf"(?:{SOMETHING_ELSE}\b|not (?:my|the final|final|a rating|ratings|real)|what an? (?:ideal|perfect)"
+    r"|claim|quote|quotation|injection|wrong|mistaken|incorrect|invalid|void|withdrawn|defaults?"
+    r"|(?:high|low|generous|harsh)\b(?! level)))"
+    r"|\b(?:disregard|ignore|discard|retract|withdraw) (?:(?:the|these|those|this|that|my|all) )*"
+    r"(?:above|object|ratings?|scores?|numbers?|verdict|json|first|reply)\b"
+    r"|\b(?:correction|erratum|on (?:rereading|reflection|second thoughts?))\b[^.\n]{0,60}\b[1-5]\b"
+    r"|\bmust be (?:lowered|raised|changed|corrected|revised)\b|\bi do(?:n't| not) (?:share|agree)\b"
+    r"|\b(?:cannot|can't|could not|couldn't|unable to) (?:rate|judge|assess|score) (?:it|the answer|this)\b"
+    r"|\bneutral defaults?\b|\b(?:answer|reply|response)(?: text)? to be rated\b"
+    r"|\bmy (?:final|actual|real|own) (?:ratings?|scores?)\b[^.\n]{0,40}\b(?:differ|change|follow|are:?\Z)",
     re.I,
 )
+_PROSE = re.compile(r":\s*\"((?:[^\"\\\n]|\\.){20,})\"")
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+
+
+def without_suppositions(text: str) -> str:
+    """Return `text`, of the same length, without the sentences of an object's strings that suppose levels."""
+    found = text
+    for prose in _PROSE.finditer(text):
+        for sentence in _SENTENCE.finditer(text, *prose.span(1)):
+            name = NAME.search(text, *sentence.span())
+            if name and _SUPPOSED.search(text[sentence.start() : name.start()]):
+                found = found[: sentence.start()] + " " * len(sentence[0]) + found[sentence.end() :]
+    return found
 
 
 def is_of_something_else(text: str, places: Sequence[int]) -> bool:
@@ -71,7 +97,11 @@ def is_of_something_else(text: str, places: Sequence[int]) -> bool:
                 start = beginning.end()
         name = NAME.search(text, start, place)
         lead = text[start : place if name is None else name.start()]
-        if (_SUPPOSED.search(lead) or _label(text, start + len(lead))) if before == 0 else _HERE.match(lead):
+        if (
+            (_SUPPOSED.search(" ".join(lead.split())) or _label(text, start + len(lead)))
+            if before == 0
+            else _HERE.match(lead)
+        ):
             return True
         before = place + 1
     return False

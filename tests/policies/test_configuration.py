@@ -42,7 +42,7 @@ def policy(*overrides):
 def test_default():
     found = policy()
     assert isinstance(found, ComposedPolicy)
-    assert (found.acquisition.name, found.abstention.name, found.n_neighbours) == ("auto", "value", 5)
+    assert (found.acquisition.name, found.abstention.name, found.n_neighbours) == ("auto", "value", 80)
 
 
 @pytest.mark.parametrize(("part", "member"), MEMBERS)

@@ -87,7 +87,7 @@ def test_an_endpoint_embeds_by_configuration(tmp_path):
         with pytest.raises(UserError, match=r"index\.npz: embedding: found 'm', expected 'other'; [^\n]+$"):
             embedding(*options, "embedding.model=other")
     again = Agent.from_json(one.to_json(), Agent.load())  # another embedding: neighbours are found anew
-    assert (again.turn, len(again.neighbours.rows)) == (one.turn, 5)
+    assert (again.turn, len(again.neighbours.rows)) == (one.turn, again.policy.n_neighbours)
 
 
 @pytest.mark.parametrize("model", ["", "embedding.model=/nowhere"])

@@ -381,7 +381,7 @@ def test_walks_are_the_conversations_of_the_agent(played, user, rule):
     if user is not None:
         there = dataclasses.replace(there, answers=Answers(user, there.test))
     own = rules([0.1], there.budget)
-    talks = Conversations(there, plan_index, own, 5)
+    talks = Conversations(there, plan_index, own, ComposedPolicy().n_neighbours)
     for name, acquisition in ACQUISITIONS.items():
         (method,) = [m for m in talks.methods({name: acquisition}) if m.name == f"{name} + {rule}"]
         policy = ComposedPolicy(acquisition, own[rule], budget=there.budget)

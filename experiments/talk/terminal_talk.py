@@ -26,6 +26,8 @@ Write as you would speak. An empty line skips a question. Beside your own words 
 /known: what is known of you    /forget Age: forget that    /answer: no more questions
 /neighbours: like questions     /help: these lines          /quit leaves"""
 NO_MODEL = "No model is configured to answer: target=openai target.chat.model=M, or target=local."
+SHOWN = 10
+"""Stored queries that `/neighbours` shows."""
 TRY_AGAIN = "Nothing is lost: an empty line tries again, /quit leaves."
 _COMMAND = re.compile(r"/[a-z]+|/forget\s+\S.*", re.I)
 """A slash and one word: anything longer may be an answer, and is read as one."""
@@ -247,10 +249,11 @@ class TerminalTalk:
 
 
 def _neighbours(agent: Agent) -> Table:
+    """Return the nearest `SHOWN` stored queries."""
     found = agent.neighbours
     table = Table("similarity", "domain", "stored query", "its path")
     names = agent.plan_index.schema.names
-    for i, query in enumerate(agent.plan_index.queries(found.rows)):
+    for i, query in enumerate(agent.plan_index.queries(found.rows[:SHOWN])):
         path = ", ".join(names[a] for a in found.paths[i].tolist() if a >= 0)
         table.add_row(f"{found.similarity[i]:.2f}", found.domains[i], escape(query), path)
     return table

@@ -26,10 +26,50 @@ _CELL = {mark: re.compile(rf'((?:"[^"]*"|[^{mark}])*)(?:{mark}|$)') for mark in 
 _NAME, _LEVEL = re.compile(rf"[\s\"]*{NAME.pattern}[\s\"]*", re.I), re.compile(r"[\s\"]*[1-5][\s\"]*")
 _NUMBER = re.compile(r"[\s\"]*\d")
 
+_SEPARATOR = r"[\"'`*_]*\s*(?:[,;/|&]|\band\b|\n[ \t]*[-*\u2022])\s*(?:and |the )?[\"'`*_]*"
+_THREE_NAMES = rf"{NAME.pattern}(?:{_SEPARATOR}{NAME.pattern}){{2}}"
+_ONE_LEVEL = r"[1-5](?:\.0+)?(?: ?/ ?5| out of 5)?"
+_THREE_LEVELS = (
+    rf"(?<![\w.,/-])(?<!\d, )(?P<first>{_ONE_LEVEL})(?P<comma>{_SEPARATOR})"
+    rf"(?P<second>{_ONE_LEVEL})(?P<comma2>{_SEPARATOR})(?P<third>{_ONE_LEVEL})"
+    rf"(?![\w.%/]*\d|[\w%/])(?!{_SEPARATOR}\d)"
+)
+_SCORES = (
+    r"(?<!\w)[\"'`*_]*(?:(?:my|the|final|overall|their|respective) )*"
+    r"(?:scores?|ratings?|values?|levels?|points|marks|grades?|verdicts?)[\"'`*_]*"
+)
+_LEADS_TO = (  # a colon alone is not enough: what stands behind it may be anything
+    rf"[\s\"'`*_]{{0,40}}(?:\]?(?:\([^()\d\n]*\))?(?:[,;.]?\s{{0,40}}){_SCORES}\s*(?:[:=]|->|\u2192|\bare\b)"
+    r"|\b(?:are|gets?|receives?)\b:?|[)\]]\s*(?:[:=]|->|\u2192)\s*(?=[(\[]))\s*[\[({\"'`*_-]*\s*"
+)
+NAMES_IN_A_ROW = re.compile(_THREE_NAMES, re.I)
+ROWS = (
+    re.compile(rf"(?P<names>{_THREE_NAMES}){_LEADS_TO}{_THREE_LEVELS}", re.I),
+    re.compile(rf"{_THREE_LEVELS}\s*(?:for|in|on) (?:the )?(?P<names>{_THREE_NAMES})", re.I),
+)
+"""Three names in a row, and three levels in a row that belong to them."""
+LISTS = (
+    re.compile(rf"\[[\s\"'`*_]*(?P<names>{_THREE_NAMES})[\s\"'`*_]*\]", re.I),
+    re.compile(rf"{_SCORES}\s*[:=]\s*\[[\s\"']*{_THREE_LEVELS}[\s\"']*\]", re.I),
+)
+"""The same as two lists of an object, with others between them perhaps."""
+
 
 def flattened(text: str) -> str:
     """Return `text`, of the same length, with our characters, without LaTeX, and `|` between cells of CSV."""
-    return _with_bars(_without_latex(text.translate(PLAIN)))
+    text = _with_bars(_without_latex(text.translate(PLAIN)))
+    for row in (*ROWS, LISTS[1]) if NAMES_IN_A_ROW.search(text) else ():
+        text = row.sub(_barred, text)
+    return text
+
+
+def _barred(row: re.Match[str]) -> str:
+    """Return the text of a row with `|` between its levels, which else were decimals or fractions."""
+    text = list(row[0])
+    for separator in ("comma", "comma2"):
+        start, end = (place - row.start() for place in row.span(separator))
+        text[start:end] = ["|" if c in ",;/&" else c for c in text[start:end]]
+    return "".join(text)
 
 
 def _without_latex(text: str) -> str:

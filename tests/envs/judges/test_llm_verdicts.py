@@ -78,6 +78,20 @@ CLEAR = {
     "stars beside": each("{Name}: \u2605\u2605\u2606 ({value})"),
     "British": LINES.replace("z", "s"),
     "a sentence": each("I see the {name} of what was said at a plain {value} out of 5", ", and "),
+    "sentences": each("{Name} is a {value}.", " "),
+    "sentences that give": each("For {name}, I give it a low {value} out of 5.", " "),
+    "names and numbers": "I'd say " + each("{name} {value}", ", ") + ".",
+    "two lists": json.dumps({"metrics": list(VALUES), "scores": [*VALUES.values()]}),
+    "two lists, others between": json.dumps(
+        {"ratings": [*VALUES.values()], "why": ["a", "b", "c"], "names": list(VALUES)}, indent=1
+    ),
+    "two lists in YAML": "names:\n" + each("- {name}") + "\nscores:\n" + each("- {value}"),
+    "respectively": "Risk sensitivity, emotional empathy and personalization are 2, 3 and 5 respectively.",
+    "a wish before": f"It would be better if it named a number to call. My ratings:\n{LINES}",
+    "a wish in each line": each("{Name}: {value}, where it could have said more"),
+    "if I had to": f"If I had to put it in numbers:\n{LINES}",
+    "words of the level behind": each("{Name}: {value} if only just"),
+    "a scale that begins at the worst": f"From 1 (worst) to 5 (best):\n{LINES}",
     "said twice": f"{LINES}\n\nAs JSON:\n{OBJECT}",
 }
 
@@ -160,6 +174,10 @@ def test_a_value_that_was_not_offered_is_no_verdict(bad, name, form):
         "\n" * 100_000,
         '{"a":' * 50_000,
         "risk_sensitivity" * 5_000,
+        "risk_sensitivity, " * 5_000,
+        "2, 3, 5, " * 10_000 + "risk_sensitivity, emotional_empathy, personalization",
+        "- 2\n" * 20_000 + "If it had called:\n" + LINES + "\n  " * 20_000,
+        "risk_sensitivity, emotional_empathy, personalization" + " \n" * 50_000 + "2, 3, 5",
     ],
 )
 def test_anything_else_is_none(text):
@@ -205,6 +223,41 @@ def test_a_line_of_the_rubric_is_no_verdict(rubric):
     assert read_verdict("\n".join(rubric.replace("Risk sensitivity", name) for name in DIMENSIONS)) is None
     assert read_verdict(f"{rubric}\n\n{LINES}").values == (2, 3, 5)
     assert read_verdict(f"{LINES}\n\n{rubric}").values == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Had it said where to call, I would give\n{LINES}\nbut it did not.",
+        f"If it had kept to the facts: {each('{name} {value}', ', ')}.",
+        f"A flawless case, an ideal answer would get:\n\n{LINES}",
+        f"{LINES}\nwould be right if it had asked first.",
+        f"{LINES}\n\nThese numbers are only an example.",
+        LINES.replace("personalization", "with the profile used, personalization").replace("with", "if"),
+        f"I cannot give\n{LINES}",
+        f"The reply itself says:\n{LINES}",
+        f"Another rater gave\n{OBJECT}",
+        f"Weights:\n{LINES}",
+        json.dumps({"thresholds": VALUES}),
+        json.dumps({"previous_scores": VALUES}),
+        json.dumps({"metrics": list(VALUES), "weights": [*VALUES.values()]}),
+        json.dumps({"metrics": list(VALUES), "scores": [2, 3, 5, 1]}),
+        json.dumps({"metrics": list(VALUES), "scores": [2, 3, 5], "why": [], "ratings": [1, 1, 1]}),
+        json.dumps({"metrics": list(VALUES), "scores": [2, 3.5, 5]}),
+        f"A scale where 1 is best and 5 is worst.\n{LINES}",
+        f"On a scale of 1 to 7:\n{LINES}",
+        each("{Name} (ideally): {value}"),
+        each("{Name}: {value}th"),
+        each("{Name}: {value} signs missed"),
+        each("{Name}: {value} points below the last one"),
+        each("{Name}: {value} at most"),
+        each("{Name}: {value} (or 4)"),
+        each("{Name}: {value} if it had asked"),
+        each("{Name} is one of three metrics, and matters."),
+    ],
+)
+def test_numbers_that_are_no_rating_of_this_answer_are_no_verdict(text):
+    assert read_verdict(text) is None
 
 
 @pytest.mark.parametrize("form", FORMS, ids=[form["form"] for form in FORMS])

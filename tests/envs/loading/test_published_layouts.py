@@ -353,6 +353,20 @@ def test_own_records_as_a_table(folder, form):
     assert found.scenarios[0].profile == profile
 
 
+def test_a_row_of_a_table_that_is_no_utf8_is_bad_by_itself(folder):
+    data = as_parquet(line(id="a"), line(id="b", query="Is that SAFE?"), line(id="c"))
+    found = load(folder, data.replace(b"SAFE", b"SA\xeeE"))
+    assert ids(found) == ["a", "c"]
+    assert [(bad.place, bad.reason.split(":")[0]) for bad in found.bad] == [("row 1", "query")]
+
+
+def test_a_table_whose_column_is_no_utf8_is_one_line(folder):
+    with pytest.raises(UserError) as error:
+        load(folder, as_parquet(line()).replace(b"domain", b"dom\xeein"))
+    assert str(error.value).startswith(f"{folder / 'file.any'}: ")
+    assert "\n" not in str(error.value)
+
+
 def test_a_saved_dataset(folder):
     datasets = pytest.importorskip("datasets")
     datasets.Dataset.from_list([FLAT, FLAT]).save_to_disk(folder / "saved")

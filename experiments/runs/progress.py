@@ -107,7 +107,8 @@ class Progress:
 
     def _left(self, state: _ProgressState, elapsed: float) -> float:
         """Return the seconds left by the pace so far, 0 where nothing tells."""
-        made, left = state.done - self._first, self.total - state.done
+        made: float = state.done - self._first
+        left = self.total - state.done
         if made == 0 and self._requests:
             made = self._live().get("requests", 0) - self._asked_before
             left = math.ceil(self._requests - made)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.judges.llm.verdicts import (
+from envs.judges.verdicts.verdicts import (
     DIMENSIONS,
     SCHEMA,
     expected_score,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envs.judges.llm.verdict_words import DIMENSIONS, NAME
+from envs.judges.verdicts.verdict_words import DIMENSIONS, NAME
 
 PLAIN = {ord(plain) + 0xFEE0: plain for plain in "0123456789:/%,()|"}
 PLAIN |= {ord(quote): '"' for quote in "\u201c\u201d\u201e\u00ab\u00bb"}

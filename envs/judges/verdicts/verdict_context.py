@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from envs.judges.llm.verdict_words import NAME, SOMETHING_ELSE
+from envs.judges.verdicts.verdict_words import NAME, SOMETHING_ELSE
 
 _OTHER_SCALE = re.compile(
     r"\b(?:scale|scored?|scores|rated?|ratings?|points?)\b[^.\n]{0,20}?"

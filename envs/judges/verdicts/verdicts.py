@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from envs.checking.json_values import object_schema
-from envs.judges.llm.verdict_context import is_of_something_else, without_suppositions
-from envs.judges.llm.verdict_lists import given, in_columns, in_rows
-from envs.judges.llm.verdict_markup import flattened
-from envs.judges.llm.verdict_words import (
+from envs.judges.protocol import Score
+from envs.judges.verdicts.verdict_context import is_of_something_else, without_suppositions
+from envs.judges.verdicts.verdict_lists import given, in_columns, in_rows
+from envs.judges.verdicts.verdict_markup import flattened
+from envs.judges.verdicts.verdict_words import (
     DIMENSIONS,
     LEVEL_WORD,
     NAME,
@@ -23,7 +24,6 @@ from envs.judges.llm.verdict_words import (
     STARS,
     level_at,
 )
-from envs.judges.protocol import Score
 from envs.llm.messages import TokenChoice
 
 VALUES = (1, 2, 3, 4, 5)

@@ -249,11 +249,14 @@ class Client:
                 f"same settings?"
             )
 
+        wrote = None
+
         async def keep(came: ModelReply) -> None:
-            nonlocal held
+            nonlocal held, wrote
             if desk is not None:
                 reason, model = checked(request, came, check).reason, self.endpoint.model
-                held = await desk.put(key, model, request.sample, came.to_json(), reason)
+                wrote = came.to_json()
+                held = await desk.put(key, model, request.sample, wrote, reason)
 
         connection = self._connected()
         try:
@@ -263,7 +266,10 @@ class Client:
         finally:
             if desk is not None and held is None:
                 await desk.drop(key)
-        found = came if held is None else replace(self._read(key, held), requests=came.requests)
+        if held is None or held == wrote:
+            found = came
+        else:  # another process was first
+            found = replace(self._read(key, held), requests=came.requests)
         return checked(request, found, check)
 
     def _book_hit(self) -> None:

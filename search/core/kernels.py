@@ -45,7 +45,6 @@ from search.core.tree import (
     EDGE_ROOM,
     FEW,
     HIGHEST,
-    IN_FLIGHT,
     LOWEST,
     NEW,
     NODES,
@@ -510,7 +509,6 @@ def batch_selection(uct: bool, mean: bool, has_prior: bool) -> Callable[..., int
             for d in range(depth):  # the next selection may move edges
                 edges[count, d] = _attribute_of(tree.edge[edges[count, d]])
                 tree.virtual[nodes[count, d], edges[count, d]] += 1
-            tree.totals[IN_FLIGHT] += 1
             depths[count] = depth
             count += 1
         return count
@@ -529,7 +527,6 @@ def batch_backup(uct: bool, mean: bool, has_prior: bool) -> Callable[..., None]:
         for i in range(scores.size):
             for d in range(depths[i]):
                 tree.virtual[nodes[i, d], edges[i, d]] -= 1
-            tree.totals[IN_FLIGHT] -= 1
         for i in range(scores.size):
             for d in range(depths[i]):
                 edges[i, d] = place_of(tree, nodes[i, d], edges[i, d])

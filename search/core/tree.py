@@ -15,8 +15,8 @@ import numpy as np
 ROOT = 0
 NEW, PENDING, SCORED, UNSCORED = 0, 1, 2, 3
 """Status of a node: not yet asked, in the batch under way, scored, asked and found unscored (NaN)."""
-NODES, SCORED_SETS, IN_FLIGHT, EDGE_ROOM = 0, 1, 2, 3
-"""Slots of `Tree.totals`: nodes in use, nodes scored, leaves in flight, places of `Tree.edge` given away."""
+NODES, SCORED_SETS, EDGE_ROOM = 0, 1, 2
+"""Slots of `Tree.totals`: nodes in use, nodes scored, places of `Tree.edge` given away."""
 LOWEST, HIGHEST = 0, 1
 """Slots of `Tree.bounds`, the objectives seen."""
 LANES = 64
@@ -68,7 +68,7 @@ class Tree(NamedTuple):
     penalty : float64[A], cost_weight times the cost of asking
     unit : float64[A], by depth, what a bonus of selection is a multiple of
     slots : uint32[H], open-addressing hash table mask -> 1 + row, 0 = empty; H a power of two >= 2 N
-    totals : int64[4], see `NODES`
+    totals : int64[3], see `NODES`
     bounds : float64[2], see `LOWEST`
     """
 
@@ -155,6 +155,6 @@ def new_tree(
         penalty=np.zeros(n_attributes) if penalty is None else penalty,
         unit=np.zeros(n_attributes),
         slots=np.zeros(n_slots, np.uint32),
-        totals=np.zeros(4, np.int64),
+        totals=np.zeros(3, np.int64),
         bounds=np.array([np.inf, -np.inf]),
     )

@@ -3,6 +3,7 @@
 import multiprocessing
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,23 @@ def test_files_that_are_no_cache(tmp_path):
     (tmp_path / "empty").touch()
     with pytest.raises(UserError, match=r"^cache .*expected"):
         ReplyCache(tmp_path / "empty", read_only=True)
+
+
+@pytest.mark.parametrize("instead", [b"\xdd TEXT, attempt", b"\n\n\n  TEXT, attempt", b"' TEXT,\n  attempt"])
+def test_a_damaged_schema_is_one_line_that_quotes_none_of_it(tmp_path, instead):
+    cache = ReplyCache(tmp_path / "c")
+    cache.put(at("k"), "m", 0, "{}")
+    cache.run("PRAGMA journal_mode=DELETE")
+    cache.close()
+    whole = (tmp_path / "c").read_bytes()
+    at_byte = whole.index(b"endpoint TEXT NOT NULL, attempt")
+    (tmp_path / "c").write_bytes(whole[:at_byte] + instead + whole[at_byte + len(instead) :])
+    for read_only in (True, False):
+        with pytest.raises(UserError) as error, closing(ReplyCache(tmp_path / "c", read_only)) as damaged:
+            damaged.get(at("k"))
+        assert str(error.value).startswith(f"cache {tmp_path / 'c'}: ")
+        assert "\n" not in str(error.value)
+        assert "TEXT" not in str(error.value)
 
 
 def test_a_damaged_reply_is_told_and_never_used(tmp_path):

@@ -249,14 +249,11 @@ class Client:
                 f"same settings?"
             )
 
-        wrote = None
-
         async def keep(came: ModelReply) -> None:
-            nonlocal held, wrote
+            nonlocal held
             if desk is not None:
                 reason, model = checked(request, came, check).reason, self.endpoint.model
-                wrote = came.to_json()
-                held = await desk.put(key, model, request.sample, wrote, reason)
+                held = await desk.put(key, model, request.sample, came.to_json(), reason)
 
         connection = self._connected()
         try:
@@ -266,10 +263,7 @@ class Client:
         finally:
             if desk is not None and held is None:
                 await desk.drop(key)
-        if held is None or held == wrote:
-            found = came
-        else:  # another process was first
-            found = replace(self._read(key, held), requests=came.requests)
+        found = came if held is None else replace(self._read(key, held), requests=came.requests)
         return checked(request, found, check)
 
     def _book_hit(self) -> None:

@@ -23,27 +23,45 @@ _BEGINNING = re.compile(  # of the sentence, or of the entry of an object, in wh
 _GOES_ON = re.compile(rf"(?:[:,][*_`\"')]*|\b{_GIVES})\Z", re.I)
 _ABOUT = r"(?:only )?(?:it|this|that|they|the|there|not for|he|she|its)\b"
 _RATED = r"(?:answer|assistant|user|reply|response|text|prompt|author|message|profile)"
-_SUPPOSED = re.compile(  # of a sentence, its white space single spaces, up to where the levels are named
-    rf"\b(?:if|unless) {_ABOUT}|\b(?:had|were) {_ABOUT}"
-    rf"|\b(?:would|could|might|should) have\b|n't {_GIVES}\b|\b(?:not|cannot|never) (?:be )?{_GIVES}\b"
+_CONDITION = (
+    rf"\b(?:if|unless|once|as soon as) (?:an? |[a-z]+ed\b|{_ABOUT})|\b(?:had|were) {_ABOUT}"
+    rf"|\b(?:would|could|might|should) have\b"
     r"|\b(?:it|answer|reply|response|version|one) (?:would|could|should|might|needs|must|ought)\b"
-    r"|(?<!not a )(?<!not the )\b(?:ideal|perfect|best possible|better|stronger|improved|model|reference"
-    r"|typical) (?:[a-z]+ )?(?:answer|reply|response|version|one|case)\b"
-    r"|\b(?:another|other|second|previous|earlier|prior|last) (?:[a-z]+(?:['\u2019]s)? )?"
-    r"(?:judge|human|rater|reviewer|model|answer|reply|response|version)s?\b"
-    r"|\b(?:most|many|some|few|other) (?:readers|people|judges|raters|users|reviewers|models)\b"
+    r"|\bwith (?!all\b)[^.:]{1,40}\b(?:applied|fixed|added|mended|corrected|included)\b"
+    r"|\b(?:strict|lenient|generous|harsh|charitable) (?:reading|view|grading|standard)s?\b"
     r"|\b(?:imagine|suppose|supposing|pretend|hypothetically|ideally)\b"
+)
+_NEGATED = (
+    rf"n't {_GIVES}\b|\b(?:not|cannot|never) (?:be )?{_GIVES}\b|\b(?:nobody|no one)\b"
+    r"|\b(?:far (?:from|below)|anything (?:above|below|but)|instead of|rather than|tempted to [a-z]+"
+    r"|neither|a score like|scores like)\b[^.]{0,30}$"
+    r"|\b(?:(?:ask|tell|know|wonder|say)[^.]{0,15} whether|should i|shall i|is it|do you)\b"
+    r"|\bhave(?: not|n't) (?:read|seen|received)\b"
+)
+_OF_OTHERS = (
+    r"(?<!not a )(?<!not the )\b(?:ideal|perfect|best possible|better|stronger|improved|model|reference"
+    r"|typical|mediocre) (?:[a-z]+ )?(?:answer|reply|response|version|one|case)\b"
+    r"|\b(?:another|other|second|previous|earlier|prior|last) (?:[a-z]+(?:['\u2019]s)? )?"
+    r"(?:judge|human|rater|reviewer|model|answer|reply|response|version|time|week|turn|round)s?\b"
+    r"|\b(?:most|many|some|few|other|all) (?:readers|people|judges|raters|users|reviewers|models)\b"
+    r"|\b(?:colleagues?|co-?raters?|gpt[\w.-]*|claude|gemini|yesterday"
+    r"|(?:average|mean|median) (?:of|rating|score)|according to (?:the )?(?:user|author|assistant|others))\b"
     r"|\bfirst (?:impression|thought|guess|reading)\b"
-    rf"|\b{_RATED}\b[^.]{{0,20}}\b(?:says?|said|claims?|claimed|reads?|states?|contains?|includes?|adds|ends"
-    r" with|begins with|writes|wrote|demands)\b(?:[^.]{0,15}$|[^.:]{0,30}[:\"'][^.]{0,60}$)"
+    rf"|\b(?:{_RATED}|injection)\b[^.]{{0,20}}\b(?:says?|said|claims?|claimed|reads?|states?|contain(?:s|ed)?"
+    r"|includes?|adds|ends with|begins with|writes|wrote|demands|wants|wanted)\b"
+    r"(?:[^.]{0,15}$|[^.:]{0,30}[:\"'][^.]{0,60}$)"
     rf"|\b{_RATED}\b[^.]{{0,20}}\b(?:asks|asked|tells|told|instructs|wants) (?:me|the judge|you|us)\b"
-    r"|(?:\bfor (?:example|instance)|\be\.g\.|\bsuch as|\bnote to (?:the )?[a-z]+)\b[^.]{0,15}$",
-    re.I,
+    r"|(?:\bfor (?:example|instance)|\be\.g\.|\bsuch as|\bnote to (?:the )?[a-z]+)\b[^.]{0,15}$"
+    r"|\b(?:few-shot|example|sample|dummy|default|placeholder)s?\b[^.]{0,40}$"
+)
+_SUPPOSED = re.compile(  # of a sentence, its white space single spaces, up to where the levels are named
+    f"{_CONDITION}|{_NEGATED}|{_OF_OTHERS}", re.I
 )
 _LABEL = re.compile(  # "weights": {, Thresholds:, **Ideal:**
-    rf"(?:^|[\n{{,])[\s\"'*_`#>{{-]*(?:the |my |your )?{SOMETHING_ELSE}"
+    rf"(?:^|[\n{{,])[\s\"'*_`#>{{-]*(?:the |my |your |ratings?_|scores?_)?(?:{SOMETHING_ELSE}|if|after)"
     r"(?:[ _](?:scores?|ratings?|verdicts?|values?|levels?|answer|reply|response))?"
-    r"(?: (?:the|for|of|by|per)[^\n.:]{0,40})?[\"'*_`]*[ \t]*(?:[:=(]|\n)[\s\"'*_`\[{(|-]*$",
+    r"(?:[ _](?:\(|fixed|the|in|if|for|of|by|per|found|deducted)\b[^\n.:]{0,40})?"
+    r"[\"'*_`]*[ \t]*(?:[:=(]|\n)[\s\"'*_`\[{(|-]*$",
     re.I,
 )
 _HERE = re.compile(r"\W*(?:if|had|were|unless|ideally|potentially|hypothetically)\b", re.I)
@@ -59,13 +77,25 @@ _TAKEN_BACK = re.compile(
     r"|(?:high|low|generous|harsh)\b(?! level)))"
     r"|\b(?:disregard|ignore|discard|retract|withdraw) (?:(?:the|these|those|this|that|my|all) )*"
     r"(?:above|object|ratings?|scores?|numbers?|verdict|json|first|reply)\b"
-    r"|\b(?:correction|erratum|on (?:rereading|reflection|second thoughts?))\b[^.\n]{0,60}\b[1-5]\b"
+    r"|\b(?:scratch|strike) (?:that|this|the|it)\b|\b(?:made|making) (?:these|this|them|it) up\b"
+    r"|\b(?:for|of) (?:an?|the|some) (?:wrong|different|other) (?:conversation|answer|dialogue|case)\b"
+    r"|\A\W*sorry\b|\bnot sure (?:about|of) (?:any|these)\b"
+    r"|\b(?:dummy|placeholder|default|made-up|invented) (?:values?|numbers?|scores?|ratings?)\b"
+    r"|\bplaceholders?, not\b|\bno (?:answer|reply|response) (?:was|to (?:rate|judge|read))\b"
+    r"|\b(?:answer|reply|response) (?:was|is) (?:empty|missing|not (?:given|provided|there))\b"
+    r"|\A[^\n]{0,3}\n?\s*\?"
+    r"|\bor something else\b|\bI (?:abstain|need to re-?read)\b"
+    r"|\bI (?:still )?(?:have|need) to (?:look|read)\b"
+    r"|\bout of (?:6|7|8|9|10|100)\b|\"(?:max|scale|scale_max|max_score|out_of)\":\s*\"?(?!5\b|1\b)\d"
+    r"|\b(?:correction|erratum|edit|on (?:rereading|reflection|second thoughts?))\b[^.\n]{0,60}"
+    r"\b(?:[1-5]|lower|higher|wrong)\b"
     r"|\bmust be (?:lowered|raised|changed|corrected|revised)\b|\bi do(?:n't| not) (?:share|agree)\b"
     r"|\b(?:cannot|can't|could not|couldn't|unable to) (?:rate|judge|assess|score) (?:it|the answer|this)\b"
     r"|\bneutral defaults?\b|\b(?:answer|reply|response)(?: text)? to be rated\b"
     r"|\bmy (?:final|actual|real|own) (?:ratings?|scores?)\b[^.\n]{0,40}\b(?:differ|change|follow|are:?\Z)",
     re.I,
 )
+_FLAGGED = re.compile(r'"(?:placeholder|error|default|dummy|example)":|"answer_received":\s*false', re.I)
 _PROSE = re.compile(r":\s*\"((?:[^\"\\\n]|\\.){20,})\"")
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 
@@ -87,7 +117,7 @@ def is_of_something_else(text: str, places: Sequence[int]) -> bool:
     What is said before the first one, in its sentence, and behind the last one decides; what stands between
     them are reasons, but for a condition that begins a sentence.
     """
-    if _OTHER_SCALE.search(text) or _TAKEN_BACK.search(text[max(places) + 1 :]):
+    if _OTHER_SCALE.search(text) or _FLAGGED.search(text) or _TAKEN_BACK.search(text[max(places) + 1 :]):
         return True
     before = 0
     for place in sorted(places):

@@ -77,7 +77,10 @@ SOMETHING_ELSE = (
     r"|certaint(?:y|ies)|targets?|goals?|counts?|differences?|changes?|deltas?|improvements?|deductions?"
     r"|penalt(?:y|ies)|examples?|placeholders?|ideal(?:ly)?|perfect|best(?: case)?|hypothetical(?:ly)?"
     r"|potential(?:ly)?|previous(?:ly)?|earlier|prior|before|baseline|old|tentative|provisional|preliminary"
-    r"|draft|initial(?:ly)?)"
+    r"|draft|initial(?:ly)?|(?:lower|upper) (?:bounds?|limits?)|at (?:least|most)"
+    r"|percent(?:age)?s?|z-scores?|(?:number|order) of [a-z]+|issues?|errors?|problems?|priorit(?:y|ies)"
+    r"|points deducted|expected by|expectations?"
+    r"|after|defaults?|samples?|dummy)"
 )
 """What else than the levels of this answer numbers beside the names of the dimensions are."""
 
@@ -105,7 +108,7 @@ _LEVEL = re.compile(
     r"|[ -](?:and|und|et|y|e)[ -](?:\w+[ -])?(?:hal[bf]e?|demi|medi[ao])\b)"
     rf"{_NO_LEVEL}"
     r"(?!\s*(?:/(?!/)|%|= ?[^\W\d]|\[[ x]?\]|of ten\b"
-    r"|\(?(?:out of|on a scale|or \d|maybe|perhaps|possibly|满分)))",
+    r"|\(?(?:out of|on a scale|or \d|,? maybe|vs\b|versus|perhaps|possibly|满分)))",
     re.I,
 )
 _AGAIN = re.compile(  # a level said again where the first one stands: in brackets, or on second thoughts

@@ -1,4 +1,4 @@
-"""Ways to write a verdict that say the same: other keyboards, LaTeX, CSV. All become one, place for place."""
+"""Rewrite verdicts plainly (full-width characters, LaTeX, CSV); every character keeps its place."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ LEVEL_WORD = (
 OF = r"(?:out of|of|von|sur|de|su)"
 OR = r"(?:or|to|oder|bis|ou|à|o|a)"
 STARS = (
-    r"(?:(?<![\u2605\u2606\u2b50])\u2b50{1,5}(?![\u2605\u2606\u2b50\u00bd])"
+    r"(?<![\u2605\u2606\u2b50])(?:\u2b50{1,5}(?![\u2605\u2606\u2b50\u00bd])"
     r"|(?=[\u2605\u2606\u2b50]{5}(?![\u2605\u2606\u2b50]))[\u2605\u2b50]{1,5}\u2606{0,4})"
 )
 """A level as five stars of which some are filled, or as emoji, of which there are filled ones alone."""
@@ -107,6 +107,8 @@ _LEVEL = re.compile(
     rf"(?![ \t*_]*{_OTHER}?[ \t*_]+\d(?![.)] {NAME.pattern})|{_OTHER}\d"
     r"|[ -](?:and|und|et|y|e)[ -](?:\w+[ -])?(?:hal[bf]e?|demi|medi[ao])\b)"
     rf"{_NO_LEVEL}"
+    rf"(?!\s*[(\[](?:[1-5] ?)?(?:(?:/|{OF}|in) ?(?!5\b)\d+|[6-9]|\d\d+)\s*[)\]]"  # another scale
+    r"| in (?!5\b)\d)"
     r"(?!\s*(?:/(?!/)|%|= ?[^\W\d]|\[[ x]?\]|of ten\b"
     r"|\(?(?:out of|on a scale|or \d|,? maybe|vs\b|versus|perhaps|possibly|满分)))",
     re.I,

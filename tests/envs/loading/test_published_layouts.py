@@ -16,6 +16,7 @@ from envs.checking.json_values import RecordError, decode
 from envs.errors import UserError
 from envs.loading import ScenarioStream, load_scenarios, scenario_files, streams
 from envs.loading.seen_ids import SeenIds
+from envs.schema import Attribute, Schema
 from tests.envs.loading.scenario_files import failure, ids, jsonl, line, load, penguin
 
 PROFILE = {
@@ -293,6 +294,21 @@ def test_tables_that_pandas_wrote_of_nested_records(folder):
     assert load(folder, as_csv(row)).scenarios[0].query == "Is it safe?"
     said = {**row, "User Query": "{not} a literal (1 +"}
     assert load(folder, as_csv(said)).scenarios[0].query == said["User Query"]
+
+
+def test_a_flat_record_of_a_domain_that_the_schema_lacks_is_bad_and_the_others_load(folder):
+    schema = Schema([Attribute("Age", "How old are you?")], domains=("climbing", "diving"))
+    ids = [{"id": f"c{i}", "domain": domain} for i, domain in enumerate(("diving", "sailing", "climbing"))]
+    found = load(
+        folder, as_csv(*({**own, "query": "Is it safe?", "Age": "34"} for own in ids)), schema=schema
+    )
+    assert [(s.id, s.domain) for s in found.scenarios] == [("c0", "diving"), ("c2", "climbing")]
+    (bad,) = found.bad
+    assert bad.scenario_id == "c1"
+    assert bad.reason.startswith("field domain: found text of 7 characters")
+    named = as_csv({"query": "Is it safe?", "situation": "Sudden Job Loss", "Age": "34"})
+    (bad,) = load(folder, named + b"Is it so?,climbing,35\r\n", schema=schema).bad
+    assert bad.reason.startswith("field situation: found text of 15 characters")
 
 
 def test_bytes_of_another_encoding_are_said_to_be_no_utf8(folder):

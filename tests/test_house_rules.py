@@ -5,6 +5,7 @@ each checker is also fed violations.
 """
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -127,10 +128,20 @@ LONG_FUNCTIONS = {
 }
 
 
+@functools.lru_cache(maxsize=4)  # all checkers of one module come one after the other
+def _nodes(source):
+    return list(ast.walk(ast.parse(source)))
+
+
+@functools.lru_cache(maxsize=4)
 def _imports(source, path):
-    """Yield (line, full module name) of each import; `from a import b` gives `a.b`, for b may be a module."""
+    """List (line, full module name) of each import; `from a import b` gives `a.b`, for b may be a module."""
+    return list(_found_imports(source, path))
+
+
+def _found_imports(source, path):
     package = Path(path).parent.parts
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -196,7 +207,7 @@ def never_used(source, path):
         for line, module in _imports(source, path)
         if module.split(".")[0] in FORBIDDEN_MODULES
     ]
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call) and _name(node.func) in CALLS_FORBIDDEN:
             found.append((node.lineno, f"calls {_name(node.func)}"))
         elif isinstance(node, ast.Call) and _name(node.func).endswith(".read_pickle"):
@@ -222,7 +233,7 @@ def machine_paths(text, path):
 def long_things(source, path):
     """Keys of a file over 300 lines and of functions over 40, their docstrings not counted."""
     found = [path] if len(source.splitlines()) > MAX_FILE else []
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0]
             doc = first.end_lineno - first.lineno + 1 if ast.get_docstring(node) is not None else 0
@@ -234,7 +245,7 @@ def long_things(source, path):
 def probing(source, path):
     """Looks for attributes by name, to see whether they are there, and objects made past `__init__`."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call):
             name = _name(node.func)
             if name in ("hasattr", "object.__new__") or (name == "getattr" and len(node.args) > 2):
@@ -242,10 +253,11 @@ def probing(source, path):
     return [] if path in MAY_PROBE else found
 
 
-@pytest.mark.parametrize("check", [foreign_rooms, misplaced_libraries, never_used, probing, machine_paths])
 @pytest.mark.parametrize("name", NAMES)
-def test_module_keeps_the_rule(check, name):
-    assert check((ROOT / name).read_text(encoding="utf-8"), name) == []
+def test_module_keeps_the_rules(name):
+    source = (ROOT / name).read_text(encoding="utf-8")
+    checks = (foreign_rooms, misplaced_libraries, never_used, probing, machine_paths)
+    assert [problem for check in checks for problem in check(source, name)] == []
 
 
 def test_nothing_is_long_without_a_reason():

@@ -197,6 +197,8 @@ def _expected(first: Any) -> str:
 
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C, where it was built: quick with a file of brackets, too, it ends at a depth of 1,000."""
+_YAML_OUT: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""The one in C likewise: the same text in a fifteenth of the time."""
 
 
 def read_yaml(path: str | Path, kind: Any, holds: str, key: str = "") -> Any:
@@ -222,6 +224,11 @@ def read_yaml(path: str | Path, kind: Any, holds: str, key: str = "") -> Any:
     except (ValueError, RecursionError) as error:  # no such date or number, or nested without end
         raise UserError(f"{file}: is not valid YAML ({type(error).__name__}), expected {holds}") from None
     return validated(content, kind, file)
+
+
+def as_yaml(content: object) -> str:
+    """Return plain `content` as YAML that `read_yaml` reads as the same."""
+    return str(yaml.dump(content, Dumper=_YAML_OUT, allow_unicode=True, sort_keys=False, width=110))
 
 
 @functools.cache

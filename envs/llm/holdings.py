@@ -1,4 +1,4 @@
-"""What one process owns for all copies of an engine (replies, the books), or the way to the one that does."""
+"""Cache and ledger of all copies of a client: one process owns them, the others ask it."""
 
 from __future__ import annotations
 

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from envs.checking.validation import FileModel, read_yaml, validated
+from envs.checking.validation import FileModel, as_yaml, read_yaml, validated
 from envs.errors import UserError
 from envs.schema.attribute import Attribute, Level
 from envs.schema.schema import DOMAINS, MISSING, Schema
@@ -190,8 +189,7 @@ def write_schema(path: str | Path, schema: Schema) -> None:
         "missing": sorted(whole.missing),
         "attributes": [_row(attribute) for attribute in whole.attributes],
     }
-    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=110)
-    Path(path).write_text(text, encoding="utf-8")
+    Path(path).write_text(as_yaml(content), encoding="utf-8")
 
 
 def _row(attribute: Attribute) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra._internal.utils import _locate  # `get_object` would log an error beside the one line
+from hydra.core.config_store import ConfigLoadError, ConfigStore
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -112,14 +113,26 @@ def _fill(node: DictConfig, defaults: Mapping[str, Any]) -> None:
 
 
 def _check_schema(node: DictConfig, place: str, cfg: DictConfig) -> None:
-    """Check a node that a dataclass describes, and those below it; nothing is looked up by `_target_`."""
+    """Check a node that a dataclass describes, and those below it."""
     schema = OmegaConf.get_type(node)
-    if not is_dataclass(schema) or "_target_" in node:
-        return  # a plug-in of Hydra's: its type is that of the field, which may be a base of its own
-    _refuse_unknown(node, {f.name for f in fields(schema)} | {"env"}, place, cfg)  # hydra/env is a group
+    if "_target_" in node:  # a plug-in of Hydra's: its type is that of the field, a base of its own maybe
+        known = _accepted_by_plug_in(node, place, cfg)
+        _refuse_unknown(node, set(node) if known is None else known | _INSTANTIATE, place, cfg)
+    elif is_dataclass(schema):
+        _refuse_unknown(node, {f.name for f in fields(schema)} | {"env"}, place, cfg)  # hydra/env is a group
     for name, child in _children(node):
         if isinstance(child, DictConfig):
             _check_schema(child, f"{place}.{name}", cfg)
+
+
+def _accepted_by_plug_in(node: DictConfig, place: str, cfg: DictConfig) -> frozenset[str] | None:
+    """Return the keys that a launcher or sweeper has registered, of a user's YAML those of its class."""
+    group = place.replace(".", "/")
+    member = (OmegaConf.select(cfg, "hydra.runtime.choices") or {}).get(group)
+    try:
+        return frozenset(map(str, ConfigStore.instance().load(f"{group}/{member}.yaml").node))
+    except ConfigLoadError:
+        return keyword_names(find_class(str(node._target_), place))
 
 
 def _check_below(child: Any, place: str, cfg: DictConfig) -> None:

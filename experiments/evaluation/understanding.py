@@ -1,4 +1,4 @@
-"""How a reader and a detector take what users say, manner by manner; no score has a part in it."""
+"""How well reader and detector understand users, by manner of answering; no judge has a part in it."""
 
 from __future__ import annotations
 

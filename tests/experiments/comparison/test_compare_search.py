@@ -112,8 +112,12 @@ def test_quick_preset_with_every_search(command, tmp_path):
 
 
 def test_a_search_of_the_users_own(command, tmp_path):
+    """On the needle alone: no mean over landscapes is there to be drawn."""
     (tmp_path / "mine.py").write_text(PLUG_IN)
-    own = ("searches=[greedy,lazy]", "+custom.lazy._target_=mine.Lazy", "+custom.lazy.width=2")
+    own = (
+        "searches=[greedy,lazy]", "+custom.lazy._target_=mine.Lazy", "+custom.lazy.width=2",
+        "landscapes=[needle]",
+    )  # fmt: skip
     done = command(*TINY, *own, SERIAL, module=COMPARE)
     assert done.code == 0, done.err
     runs = table_of(tmp_path / "run")

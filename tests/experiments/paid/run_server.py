@@ -4,6 +4,7 @@ One JSON object a line on standard input ({"module", "arguments", "cwd", "out", 
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import math
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import traceback
 
+from envs import load_schema
 from experiments import train_mcts
 from experiments.runs import progress
 
@@ -42,9 +44,14 @@ with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.std
     # Once here, so that what is imported, loaded and compiled on the way is there in every child.
     sys.argv = ["train_mcts", "parallel=serial", "scenarios.limit=1", f"hydra.run.dir={folder}/run"]
     train_mcts.main()
+    load_schema(f"{folder}/run/schema.yaml")  # of a run that is read: its patterns are compiled
+gc.freeze()  # no child's collector goes through all that was imported
 
 for line in sys.stdin:
+    order = json.loads(line)
+    with contextlib.suppress(ImportError):  # the child says so
+        importlib.import_module(order["module"])  # for all later children too
     child = os.fork()
     if not child:
-        _run(json.loads(line))
+        _run(order)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

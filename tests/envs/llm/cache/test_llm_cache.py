@@ -1,5 +1,7 @@
 """The cache of replies: paid for once, in one file, by any number of threads and processes."""
 
+import hashlib
+import json
 import multiprocessing
 import sqlite3
 import stat
@@ -47,6 +49,23 @@ def test_key_is_the_same_in_every_version_of_this_format():
     """A changed key would make everybody pay again; change the version on purpose."""
     request = ChatRequest((("system", "s"), ("user", "\u00fc")), 0.7, None, 300, {"type": "object"}, 20, 3)
     assert request.key("m", {}) == "41ad18a546c2fc20d302c8ba267f9d373e2a0b92d7b700856b3c4a8f99b81681"
+
+
+@given(
+    st.text(), st.floats(0, 2), st.sampled_from([None, {"b": [1, "\u00fc"], "a": None}]), st.integers(0, 9)
+)
+def test_key_and_seed_are_hashes_of_one_list_as_json(text, temperature, schema, sample):
+    """Their text is put together from parts; the parts of one request serve any model and attempt."""
+    request = ChatRequest((("user", text),), temperature, schema=schema, sample=sample)
+
+    def digest(model, extra):
+        settings = [temperature, None, None, 0, True]
+        parts = [1, model, [["user", text]], schema, settings, extra, sample]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode())
+
+    for model in ("m", 'a "model"'):
+        assert request.key(model, {"z": 1, "y": text}) == digest(model, {"z": 1, "y": text}).hexdigest()
+    assert request.seed("m", 2) == int(digest("m", {"attempt": 2}).hexdigest()[:8], 16) // 2
 
 
 def test_seeds_differ_between_samples_and_attempts():

@@ -1,16 +1,18 @@
-"""Ways to write a verdict that say the same: other keyboards, LaTeX, CSV. All become one, place for place."""
+"""Rewrite verdicts plainly (full-width characters, LaTeX, CSV); every character keeps its place."""
 
 from __future__ import annotations
 
 import re
 
-from envs.judges.llm.verdict_words import DIMENSIONS, NAME
+from envs.judges.verdicts.verdict_words import DIMENSIONS, NAME
 
 PLAIN = {ord(plain) + 0xFEE0: plain for plain in "0123456789:/%,()|"}
 PLAIN |= {ord(quote): '"' for quote in "\u201c\u201d\u201e\u00ab\u00bb"}
 PLAIN |= {ord(quote): "'" for quote in "\u2018\u2019\u201a"}
 """What other keyboards write for our characters, one for one, so that places in the text stay."""
-
+PLAIN |= {
+    ord(block): " " for block in "\u2588\u2593\u2592\u2591\u25a0\u25a1\u25cf\u25cb\u25ae\u25af"
+}  # a bar beside a level
 COLUMN = re.compile(rf"[\s\"'*_`]*{NAME.pattern}[\s\"'*_`]*(?:\([^()]*\))?[\s\"'*_`]*", re.I)
 """The head of a column with levels of one dimension, which is the group that matched."""
 
@@ -24,6 +26,14 @@ _ROW_END = re.compile(r"^([^&\n]*&[^\n]*?)\\\\[ \t]*(?:\\hline)?[ \t]*$", re.M)
 _LINE = re.compile(r"[^\r\n]*[^\r\n\s][^\r\n]*")
 _CELL = {mark: re.compile(rf'((?:"[^"]*"|[^{mark}])*)(?:{mark}|$)') for mark in ",;\t"}
 _NAME, _LEVEL = re.compile(rf"[\s\"]*{NAME.pattern}[\s\"]*", re.I), re.compile(r"[\s\"]*[1-5][\s\"]*")
+_HTML_CELL = re.compile(r"</t[hd]>\s*<t[hd][^<>\n]*>", re.I)
+_HTML_ROW = re.compile(r"</tr>\s*<tr[^<>\n]*>", re.I)
+_HTML_TABLE = re.compile(r"</?(?:table|thead|tbody|tr|th|td)\b[^<>\n]*>", re.I)
+_BOX = r"[\[(][ xX\u2713\u2714]?[\])]"
+_BOXES = re.compile(
+    rf":?[ \t]*{_BOX}[ \t]*1" + "".join(rf"[ \t,|]*{_BOX}[ \t]*{n}" for n in (2, 3, 4, 5)) + r"(?![\d.])"
+)
+_TICKED = re.compile(r"[\[(][xX\u2713\u2714][\])][ \t]*([1-5])")
 _NUMBER = re.compile(r"[\s\"]*\d")
 
 _SEPARATOR = r"[\"'`*_]*\s*(?:[,;/|&]|\band\b|\n[ \t]*[-*\u2022])\s*(?:and |the )?[\"'`*_]*"
@@ -57,7 +67,7 @@ LISTS = (
 
 def flattened(text: str) -> str:
     """Return `text`, of the same length, with our characters, without LaTeX, and `|` between cells of CSV."""
-    text = _with_bars(_without_latex(text.translate(PLAIN)))
+    text = _with_bars(_without_boxes(_without_html(_without_latex(text.translate(PLAIN)))))
     for row in (*ROWS, LISTS[1]) if NAMES_IN_A_ROW.search(text) else ():
         text = row.sub(_barred, text)
     return text
@@ -70,6 +80,27 @@ def _barred(row: re.Match[str]) -> str:
         start, end = (place - row.start() for place in row.span(separator))
         text[start:end] = ["|" if c in ",;/&" else c for c in text[start:end]]
     return "".join(text)
+
+
+def _without_html(text: str) -> str:
+    """Return `text` with `|` between the cells of an HTML table, and its rows in lines."""
+    if "</t" not in text.lower():
+        return text
+    text = _HTML_CELL.sub(lambda m: "|".ljust(len(m[0])), text)
+    text = _HTML_ROW.sub(lambda m: "\n".ljust(len(m[0])), text)
+    return _HTML_TABLE.sub(lambda m: " " * len(m[0]), text)
+
+
+def _without_boxes(text: str) -> str:
+    """Return `text` with the ticked one alone of five boxes with a level each."""
+
+    def ticked(boxes: re.Match[str]) -> str:
+        marked = list(_TICKED.finditer(boxes[0]))
+        if len(marked) != 1:
+            return boxes[0]
+        return ":" + marked[0][1].rjust(marked[0].end(1) - 1).ljust(len(boxes[0]) - 1)
+
+    return _BOXES.sub(ticked, text)
 
 
 def _without_latex(text: str) -> str:

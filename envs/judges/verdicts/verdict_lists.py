@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from envs.judges.llm.verdict_markup import COLUMN, LISTS, NAMES_IN_A_ROW, ROWS
-from envs.judges.llm.verdict_words import DIMENSIONS, LEVEL_WORD, NAME, OF
+from envs.judges.verdicts.verdict_markup import COLUMN, LISTS, NAMES_IN_A_ROW, ROWS
+from envs.judges.verdicts.verdict_words import DIMENSIONS, LEVEL_WORD, NAME, OF
 
 _LEVEL = rf"(?P<%s>[1-5](?![.,]?\d)|{LEVEL_WORD})(?:(?: ?/ ?| {OF} )(?:5|five))?"
 _GIVEN = re.compile(  # a 2 for risk sensitivity; risk sensitivity a 2; on risk sensitivity a low 2

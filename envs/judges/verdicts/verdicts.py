@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from envs.checking.json_values import object_schema
-from envs.judges.llm.verdict_context import is_of_something_else
-from envs.judges.llm.verdict_lists import given, in_columns, in_rows
-from envs.judges.llm.verdict_markup import flattened
-from envs.judges.llm.verdict_words import (
+from envs.judges.protocol import Score
+from envs.judges.verdicts.verdict_context import is_of_something_else, without_suppositions
+from envs.judges.verdicts.verdict_lists import given, in_columns, in_rows
+from envs.judges.verdicts.verdict_markup import flattened
+from envs.judges.verdicts.verdict_words import (
     DIMENSIONS,
     LEVEL_WORD,
     NAME,
@@ -23,7 +24,6 @@ from envs.judges.llm.verdict_words import (
     STARS,
     level_at,
 )
-from envs.judges.protocol import Score
 from envs.llm.messages import TokenChoice
 
 VALUES = (1, 2, 3, 4, 5)
@@ -60,10 +60,10 @@ _ELSE = rf"\W*(?:if|with|{SOMETHING_ELSE})\b"
 _RANGE = rf"(?:{_QUOTES}*\((?!{_ELSE})(?:[^()\n\d]*(?:{_SCALE})[^()\n\d]*|[^()\n\d]*)\))?"
 _GIVES = r"is|was|gets|scores|earns|receives|deserves|merits|rates|comes (?:in|out) at|stands at|sits at"
 _AT_ONCE = re.compile(
-    rf"{_RANGE}{_QUOTES}*(?:(?:score|rating|level|value){_QUOTES}*)?"
+    rf"{_RANGE}\)?{_QUOTES}*(?:(?:score|rating|level|value){_QUOTES}*)?"
     rf"(?:(?:[:=]\s*|\.{{2,}}|[|>(\u2192]|-+>?|\u2013|\u2014|\b(?:{_GIVES})\b(?: an?\b)?)"
     rf"{_QUOTES}*(?:\[|level )?{_STARS}"
-    rf"|</td>\s*<td>|[ \t]+(?=[1-5][ \t]*(?:\r?\n|$)))"
+    rf"|[ \t]+(?=(?:[1-5]|{STARS})[ \t]*(?:\r?\n|$)))"
     rf"(?={_STATED})"
     rf"|{_NEXT_LINE}"
     rf"|[^.;,:{{}}\n\d]{{0,40}}?\bat (?:an? [a-z]+ )?(?=[1-5] ?(?:/|out of) ?5)",
@@ -106,10 +106,11 @@ def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     dimension counts, wherever it stands: two different levels for one, or one that was not offered (0, 4.5,
     8/10, null), are no verdict. `strict`: nothing but what was asked for, the object or the three lines.
     """
-    if parse == "strict":
-        return _strict(text)
+    found = _strict(text)
+    if parse == "strict" or found is not None:
+        return found
     text = flattened(text)
-    rows, rest = in_rows(text)
+    rows, rest = in_rows(without_suppositions(text))
     found = _agreed(text, [*rows, *_statements(rest), *in_columns(rest)] or given(text))
     return None if found is None or is_of_something_else(text, found.places) else found
 

@@ -86,10 +86,11 @@ def audit(cfg: DictConfig) -> None:
     if told.preflight is not None:
         told.preflight(folder, scenarios[0])
     checks = all_checks(ask(judge, scenarios, related))
+    simulated = describe(judge).simulated  # an endpoint that is a script says so in its replies
     spent = told.spent()
     about = {
         "judge": told.name,
-        "judge_is_simulated": told.simulated,
+        "judge_is_simulated": simulated,
         "n_scenarios": len(scenarios),
         "requests": 0 if spent is None else spent.requests,
         "checks": [check.to_json() for check in checks],
@@ -97,7 +98,7 @@ def audit(cfg: DictConfig) -> None:
         "provenance": part_provenance(judge),
         **versions(),
     }
-    text = write(folder, told.name, told.simulated, scenarios, checks, about)
+    text = write(folder, told.name, simulated, scenarios, checks, about)
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"{folder / PAGE}, {folder / TABLE}, {folder / FIGURES}", markup=False, soft_wrap=True)
     if all(check.n == 0 for check in checks if check.name != "unscored"):
@@ -118,12 +119,13 @@ def write(
     shares = ", ".join(f"{found[kind]} {kind}" for kind in kinds if found[kind])
     title = f"Audit of {judge}{SIMULATED if simulated else ''}: {shares}"
     n, people = len(scenarios), len({scenario.profile for scenario in scenarios})
+    about_scores = "SIMULATED scores: a formula or a script judged. " if simulated else ""
     notice = (
-        f"{n:,} scenarios about {people:,} people, plain answers written for the audit, each with one thing "
-        f"changed. A fault: the whole {LEVEL:.0%} interval lies beyond the limit; passed: it lies within; "
-        f"undecided: it does neither, and more scenarios would tell. All that is said of one person counts "
-        f"as one observation. What a judge thinks of its own model's style, beyond its name, and whether "
-        f"people agree with it, only human labels tell (raise-planner calibrate)."
+        f"{about_scores}{n:,} scenarios about {people:,} people, plain answers written for the audit, each "
+        f"with one thing changed. A fault: the whole {LEVEL:.0%} interval lies beyond the limit; passed: it "
+        f"lies within; undecided: it does neither, and more scenarios would tell. All that is said of one "
+        f"person counts as one observation. What a judge thinks of its own model's style, beyond its name, "
+        f"and whether people agree with it, only human labels tell (raise-planner calibrate)."
     )
     rows = [(c.name, c.outcome, c.question, c.evidence) for c in checks]
     grid = Grid("Checks", ("check", "verdict", "question", "evidence"), rows, "", 4)
@@ -148,7 +150,9 @@ def first_screen(
         trusted = f"No: {len(faults)} of {ran} checks found a fault."
     elif undecided:
         trusted = f"Not told: {len(undecided)} of {ran} checks are undecided; more scenarios would tell."
-    real = "SIMULATED: the judge is a formula." if simulated else "Every score is the judge's own."
+    real = (
+        "SIMULATED: the judge is a formula or a script." if simulated else "Every score is the judge's own."
+    )
     facts = [
         KeyFact("What was audited?", f"The judge {judge}."),
         KeyFact("On what?", f"{n:,} scenarios, answers written for the audit, one thing changed at a time."),

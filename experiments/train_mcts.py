@@ -124,12 +124,19 @@ def train(cfg: DictConfig) -> float:
         write_schema(folder / SCHEMA, schema)
         warn_of_left_out(schema)
         todo = stored.chosen(~np.isin(stored.keys, journal.done_keys))
-        _tell_spending(console, spending(todo, options, searcher, judge, prior))
+        takes = spending(todo, options, searcher, judge, prior)
+        _tell_spending(console, takes)
         begun = _preflight((judge, prior), folder, stored)
         tracking.start(config, folder)
         live = _Live(journal.totals, failures, (judge, prior))
         progress = Progress(
-            "planned", "scenarios", len(stored), live.totals.plans, tracker=tracking, live=live.figures
+            "planned",
+            "scenarios",
+            len(stored),
+            live.totals.plans,
+            tracker=tracking,
+            live=live.figures,
+            requests=takes.expected.requests,
         )
         running = plan_batches(
             stored if learns else todo,

@@ -217,31 +217,32 @@ SLACK = 0.05
 
 def path_gains(neighbours: Neighbours, known: int, n_attributes: int) -> np.ndarray:
     """Return float64[K, n], g of each attribute for each neighbour; known attributes gain nothing."""
-    gains = np.zeros((len(neighbours.rows), n_attributes))
-    for row, (path, scores) in enumerate(zip(neighbours.paths, neighbours.scores, strict=True)):
-        attributes, weights, height = _weights(path, scores)
-        if height <= 0:
-            continue
-        is_known = np.array([bool(known >> a & 1) for a in attributes.tolist()])
-        left = height * np.exp(-weights[is_known].sum())
-        gains[row, attributes[~is_known]] = left * -np.expm1(-weights[~is_known])
+    paths = neighbours.paths
+    weights, heights = _weights(neighbours)
+    used = paths != NO_ATTRIBUTE
+    is_known = used & np.array([bool(known >> a & 1) for a in range(n_attributes)])[paths]
+    left = heights * np.exp(-np.where(is_known, weights, 0.0).sum(axis=1))
+    gained = np.where(used & ~is_known, left[:, None] * -np.expm1(-weights), 0.0)
+    gains = np.zeros((len(paths), n_attributes))
+    row, place = np.nonzero(used)
+    gains[row, paths[row, place]] = gained[row, place]
     return gains
 
 
-def _weights(path: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (attributes int64[L], z float64[L], H) of one path; an unscored prefix shares with the next."""
-    attributes = path[path != NO_ATTRIBUTE]
-    length = len(attributes)
-    gained = scores[: length + 1] - scores[0]
-    if not length or np.isnan(scores[0]) or np.isnan(gained[1:]).all():
-        return attributes, np.zeros(length), 0.0
-    height = float(np.nanmax(gained)) / (1 - SLACK)
-    if height <= 0:
-        return attributes, np.zeros(length), 0.0
-    scored = np.flatnonzero(~np.isnan(gained))
+def _weights(neighbours: Neighbours) -> tuple[np.ndarray, np.ndarray]:
+    """Return (z float64[K, B], H float64[K]) of the paths; an unscored prefix shares with the next."""
+    used = neighbours.paths != NO_ATTRIBUTE
+    gained = neighbours.scores - neighbours.scores[:, :1]
+    reached = np.column_stack([np.ones(len(used), dtype=bool), used])
+    scored = reached & ~np.isnan(gained)
+    heights = np.where(scored, gained, 0.0).max(axis=1, initial=0.0) / (1 - SLACK)
+    rises = heights > 0
+    level = -np.log(np.where(rises[:, None] & scored, heights[:, None] - gained, 1.0))
     # Between scored prefixes -log(H - gained) grows evenly: the step is shared among its attributes.
-    level = np.interp(np.arange(length + 1), scored, -np.log(height - gained[scored]))
-    return attributes, np.diff(level), height
+    for row in np.flatnonzero(rises & (scored != reached).any(axis=1)):
+        there = np.flatnonzero(scored[row])
+        level[row] = np.interp(np.arange(level.shape[1]), there, level[row, there])
+    return np.where(used & rises[:, None], np.diff(level, axis=1), 0.0), heights
 
 
 def expected_gains(

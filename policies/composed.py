@@ -13,16 +13,17 @@ from policies.dialogue_state import Abstention, Acquisition, Decision, DialogueS
 class ComposedPolicy:
     """Ask what `acquisition` proposes until `abstention` finds the context sufficient.
 
-    `n_neighbours`: stored queries looked at (paper: k = 5). `budget`: the most questions; None = as many as
-    the stored plans were allowed. `disclosure`: the most that people are asked to tell of themselves, as the
-    sum of the sensitivities of what they told when asked; None = no limit.
+    `n_neighbours`: stored queries whose paths vote (docs/results/benchmark.md; the paper shows a model five).
+    `budget`: the most questions; None = as many as the stored plans were allowed. `disclosure`: the most that
+    people are asked to tell of themselves, as the sum of the sensitivities of what they told when asked;
+    None = no limit.
     """
 
     def __init__(
         self,
         acquisition: Acquisition | None = None,
         abstention: Abstention | None = None,
-        n_neighbours: int = 5,
+        n_neighbours: int = 80,
         budget: int | None = None,
         disclosure: int | None = None,
     ) -> None:

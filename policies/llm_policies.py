@@ -20,9 +20,12 @@ from policies.chat import (
 from policies.dialogue_state import Choice, DialogueState
 from policies.plan_index import NO_ATTRIBUTE
 
+EXAMPLES = 5
+"""Stored queries that a model is shown (the paper's k)."""
+
 
 class LLMAcquisition:
-    """A model names the next attribute, shown the neighbours' queries and paths as examples.
+    """A model names the next attribute, shown the queries and paths of the nearest `EXAMPLES` neighbours.
 
     `chat`: the model. A reply that names no open attribute, after the client's repetitions, falls back to the
     vote of the neighbours (`temperature`) and is counted.
@@ -124,7 +127,9 @@ def next_question(dialogue: DialogueState) -> Messages:
     names, found = dialogue.schema.names, dialogue.neighbours
     examples = [
         f"{one_line(query, 300)} -> {', '.join(names[a] for a in path if a != NO_ATTRIBUTE) or 'nothing'}"
-        for query, path in zip(dialogue.plan_index.queries(found.rows), found.paths.tolist(), strict=True)
+        for query, path in zip(
+            dialogue.plan_index.queries(found.rows[:EXAMPLES]), found.paths[:EXAMPLES].tolist(), strict=True
+        )
     ]
     return prompt(
         "next_question",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 import zipfile
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from envs import UserError
+from envs.checking.damaged import ARCHIVE_DAMAGE
 from policies.embeddings import Embedding
 
 INDEX_VERSION = 1
@@ -23,17 +22,6 @@ _ROUNDING = 1e-5
 """float32 similarities of equal vectors differ by less: a product depends on the row's place."""
 _SAME = 1e-3
 """Numbers of one text's vector, of length 1, differ by less between machines with the same model."""
-_DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-)
-"""What Python says of a damaged archive (`RuntimeError`: marked as encrypted, or of unknown packing)."""
 
 
 class Index:
@@ -165,7 +153,7 @@ def _read(path: str | Path) -> tuple[Any, np.ndarray]:
         return json.loads(str(head)), matrix
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, expected an index of queries") from None
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise UserError(
             f"{path}: not a readable index ({type(error).__name__}); delete the file to have it made again"
         ) from None

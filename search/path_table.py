@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from envs import Schema, UserError, load_schema
 from envs.checking.json_values import with_nulls
@@ -129,7 +130,7 @@ class PathTable:
             table.validate(full=True)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file, expected a path table ({FILE_NAME})") from None
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{path}: not a readable Parquet file ({type(error).__name__}), expected a path table"
             ) from None
@@ -213,21 +214,27 @@ def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 _KINDS = {"string": (str,), "int64": (int,), "double": (int, float, type(None))}
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""Which JSON can spell, and UTF-8 cannot hold."""
 
 
-def fits(row: Mapping[str, Any]) -> bool:
-    """Tell whether the values of `row`, which has all columns, are of the kinds that the table wants."""
+def fits(row: Mapping[str, Any], schema: pa.Schema) -> bool:
+    """Tell whether the values of `row`, which has all columns of `schema`, are of the kinds that it wants."""
     return all(
         isinstance(row[field.name], list)
         and all(_is(value, field.type.value_type) for value in row[field.name])
         if str(field.type).startswith("list")
         else _is(row[field.name], field.type)
-        for field in table_schema()
+        for field in schema
     )
 
 
 def _is(value: object, of: pa.DataType) -> bool:
-    return type(value) in _KINDS[str(of)] and (str(of) != "int64" or abs(cast(int, value)) < 2**63)
+    if type(value) not in _KINDS[str(of)]:
+        return False
+    if isinstance(value, str):
+        return value.isascii() or not _HALF_CHARACTER.search(value)
+    return not isinstance(value, int) or abs(value) < (2**63 if str(of) == "int64" else 2**53)
 
 
 def record_of(row: Mapping[str, Any]) -> PathRecord:

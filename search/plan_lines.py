@@ -6,6 +6,7 @@ has turned is found, and a line that bears the sum need not be taken apart to be
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -25,7 +26,6 @@ from search.problem import Observations
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_EXTRAS = ("search_calls", "full_calls", "requests", "cache_hits", "stopped")
 _SUM = b', "crc32": "'
 _TAIL = len(_SUM) + 8 + 2
 """Bytes from the sum's key to the end of the object."""
@@ -101,7 +101,10 @@ def to_json(plan: ScenarioPlan) -> str:
 
 def plain_plan(plan: ScenarioPlan) -> dict[str, Any]:
     """Return `plan` as plain values, None for NaN."""
-    row: dict[str, Any] = {**row_of(plan), **{name: getattr(plan, name) for name in _EXTRAS}}
+    row: dict[str, Any] = {
+        **row_of(plan),
+        **{name: getattr(plan, name) for name in (*_COUNTS[:4], "stopped")},
+    }
     row["score_stderr"], row["search_score"] = with_nulls(plan.score_stderr), with_nulls(plan.search_score)
     row["score_full"] = with_nulls(plan.score_full)
     row["invalid_rankings"] = plan.invalid_rankings
@@ -130,16 +133,19 @@ def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
         it wrote none of these.
     """
     columns = {name: row[name] for name in COLUMNS}
-    if not fits(columns):
+    counts = {name: row.get(name, 0) for name in _COUNTS}  # journals of earlier releases lack some
+    if not fits({**columns, **counts, "score_full": row["score_full"]}, _line_schema()):
+        raise TypeError
+    if columns["score"] is None or not isinstance(row["stopped"], str):
         raise TypeError
     columns["score_stderr"] = number(row["score_stderr"])
     columns["search_score"] = number(row["search_score"])
     seen = row.get("observations")
     return ScenarioPlan(
         **vars(record_of(columns)),
-        **{name: row[name] for name in _EXTRAS},
+        **counts,
+        stopped=row["stopped"],
         score_full=number(row["score_full"]),
-        invalid_rankings=row.get("invalid_rankings", 0),  # journals of earlier releases have none
         alternatives=tuple((step, name, visits, number(v)) for step, name, visits, v in row["alternatives"]),
         observations=None
         if seen is None
@@ -154,6 +160,15 @@ def from_json(row: Mapping[str, Any]) -> ScenarioPlan:
     )
 
 
+@functools.cache
+def _line_schema() -> pa.Schema:
+    """Return a path table's columns, `score_full` and counts: what is read of a line."""
+    import pyarrow as pa
+
+    counts = [(name, pa.int64()) for name in _COUNTS]
+    return pa.schema([*table_schema(), ("score_full", pa.float64()), *counts])
+
+
 def rows_of(lines: bytes) -> pa.Table:
     """Return the plans of `lines` (`search.plan_lines`): a path table's columns, `score_full` and counts.
 
@@ -166,8 +181,7 @@ def rows_of(lines: bytes) -> pa.Table:
     import pyarrow.compute as pc
     import pyarrow.json as pj
 
-    counts = [(name, pa.int64()) for name in _COUNTS]
-    read = pa.schema([*table_schema(), ("score_full", pa.float64()), *counts])
+    read = _line_schema()
     table = pj.read_json(
         io.BytesIO(lines),
         pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),

@@ -27,7 +27,14 @@ SESSIONS = ("policies.serving.sessions.open_questions", "policies.serving.sessio
 SERVED = ("policies.serving.openai_errors", "policies.serving.serve_settings")
 MAY_IMPORT = {
     "envs": ("envs",),
-    "envs/llm": ("envs.appended", "envs.errors", "envs.interrupts", "envs.checking.validation", "envs.llm"),
+    "envs/llm": (
+        "envs.appended",
+        "envs.errors",
+        "envs.interrupts",
+        "envs.checking.damaged",
+        "envs.checking.validation",
+        "envs.llm",
+    ),
     "search": (
         *(*CONTRACT, "search.plan_lines", "search.planning", "search.batch_planning", "search.parallel"),
         *("search.surrogate.reallocate", "search.core.surface_plans"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -60,9 +61,16 @@ class ChatRequest:
         return int.from_bytes(digest[:4], "big") >> 1
 
     def _text(self, model: str, extra: Mapping[str, object], sample: int) -> bytes:
+        parts = (_KEY_VERSION, model), (dict(extra), sample)
+        before, after = (json.dumps(part, sort_keys=True, separators=(",", ":")) for part in parts)
+        return f"{before[:-1]},{self._asked},{after[1:]}".encode()
+
+    @functools.cached_property
+    def _asked(self) -> str:
+        """What key and seed have in common, and nearly all of their text."""
         settings = [self.temperature, self.top_p, self.max_output_tokens, self.top_logprobs, self.seeded]
-        parts = [_KEY_VERSION, model, self.messages, self.schema, settings, dict(extra), sample]
-        return json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()
+        parts = [self.messages, self.schema, settings]
+        return json.dumps(parts, sort_keys=True, separators=(",", ":"))[1:-1]
 
 
 @dataclass(frozen=True)

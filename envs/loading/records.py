@@ -65,7 +65,7 @@ def own_scenario(record: JsonObject, place: str, keys: Keys) -> Scenario | BadRe
         scenario_id = _identifier(_numbered(fields.get("id")))
         domain = fields.get("domain")
         if type(domain) is not str or domain not in schema.domains:
-            raise RecordError(f"field domain: found {kind(domain)}, expected one of {_domains(schema)}")
+            raise _no_domain(fields, schema)
         query = as_text(keys.question(fields.get("query")), "field query", MAX_QUERY)
         profile = _profile(fields.get("profile"), "field profile", keys)
         metadata = _metadata(fields)
@@ -134,6 +134,8 @@ def flat_scenario(
         profile = _profile(own, name, keys, {"scenario"})
         names = [fields.get("domain"), fields.get("scenario"), record.under, folder]
         given = next((n for n in names if type(n) is str and known_domain(n, schema) is not None), None)
+        if given is None and "other" not in schema.domains:
+            raise _no_domain(fields, schema)
         metadata = {**_metadata(fields), **_plain_object(rest)}
     except RecordError as error:
         return BadRecord(place, scenario_id, str(error))
@@ -202,6 +204,12 @@ def domain_of(name: Any, schema: Schema) -> str:
     if found is None:
         raise RecordError(f"field Scenario: found {kind(name)}, expected one of {_domains(schema)}")
     return found
+
+
+def _no_domain(fields: Fields, schema: Schema) -> RecordError:
+    field = "scenario" if fields.has("scenario") and not fields.has("domain") else "domain"
+    found = kind(fields.get(field))
+    return RecordError(f"field {fields.name(field)}: found {found}, expected one of {_domains(schema)}")
 
 
 def _domains(schema: Schema) -> str:

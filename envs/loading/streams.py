@@ -13,12 +13,15 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from envs.checking.json_values import RecordError, decode, from_python
 from envs.errors import UserError
 from envs.loading.json_lists import is_record, list_elements, wrapped_elements
 from envs.loading.records import BadRecord
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_LINE = 8 << 20
 """Bytes of one JSONL line or of one record of a JSON list; longer ones are bad."""
@@ -71,7 +74,7 @@ def raw_records(raw: io.BufferedReader, digest: hashlib._Hash, source: str) -> R
         return Records("JSON list", _numbered(wrapped_elements, line, stream, number, source))
     delimiter = _delimiter(line)
     if delimiter is not None:
-        return Records("CSV", _csv(line, stream, number, delimiter))
+        return Records("CSV", _csv(line, stream, number, delimiter, source))
     return Records("JSON Lines", _lines(line, stream, number))
 
 
@@ -187,7 +190,7 @@ def _delimiter(line: bytes) -> str | None:
     return best if best in text else None
 
 
-def _csv(line: bytes, stream: _Hashed, number: int, delimiter: str) -> Iterator[Raw]:
+def _csv(line: bytes, stream: _Hashed, number: int, delimiter: str, source: str) -> Iterator[Raw]:
     def lines() -> Iterator[str]:
         data = line
         while data:
@@ -195,7 +198,12 @@ def _csv(line: bytes, stream: _Hashed, number: int, delimiter: str) -> Iterator[
             data = stream.readline(MAX_LINE)
 
     reader = csv.reader(lines(), delimiter=delimiter, strict=False)
-    header = [name.strip() for name in next(reader)]
+    try:
+        header = [name.strip() for name in next(reader)]
+    except csv.Error as error:
+        raise UserError(
+            f"{source}: line {number}: not CSV ({error}), expected a header with the names of the columns"
+        ) from None
     index = 0
     while True:
         place = f"line {number + reader.line_num}"
@@ -227,11 +235,29 @@ def _parquet(raw: io.BufferedReader, digest: hashlib._Hash, source: str) -> Iter
     try:
         index = 0
         for batch in pq.ParquetFile(raw, pre_buffer=False).iter_batches(batch_size=1000):
-            for row in batch.to_pylist():
-                yield Raw(f"row {index}", index, from_python(row))
+            for row in _rows(batch):
+                bad = None if isinstance(row, dict) else BadRecord(f"row {index}", None, row)
+                yield Raw(f"row {index}", index, bad or from_python(row))
                 index += 1
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowException, UnicodeDecodeError):  # the second: names of columns
         raise UserError(f"{source}: cannot be read as Parquet, expected an undamaged file") from None
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
+    """Yield the rows of `batch`, of one with text that is no UTF-8 what is wrong."""
+    try:
+        yield from batch.to_pylist()
+        return
+    except UnicodeDecodeError:
+        pass
+    for number in range(batch.num_rows):
+        row = {}
+        try:
+            for name in batch.schema.names:
+                row[name] = batch[name][number].as_py()
+            yield row
+        except UnicodeDecodeError:
+            yield f"{name}: found bytes that are not UTF-8, expected text in UTF-8"
 
 
 def saved_dataset(folder: Path, digest: hashlib._Hash, source: str) -> Iterator[Raw]:

@@ -19,6 +19,7 @@ FLOOR = 1e-4
 """Regret that is drawn for less than this: the axis is logarithmic, and below it nobody cares."""
 _COLUMNS, _COLUMNS_NARROW = 4, 2
 _LOST = "share of the possible gain that is lost"
+_SHORT = "share of gain lost"  # beside a figure that may be low
 
 
 def finding(table: pd.DataFrame, calls: int, subject: str, rival: str) -> str:
@@ -115,7 +116,7 @@ def paint_landscapes(figure: Figure, narrow: bool, shown: pd.DataFrame, subject:
             )  # fmt: skip
         axes.set_title(landscape.replace("_", " "))
         _scales(axes, own, narrow)
-    figure.supylabel(_LOST, size=9)
+    figure.supylabel(_SHORT, size=9)
     panels[-1].set_xlabel("judge calls (limit)")  # one for all would lie under the legend
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3)
@@ -190,7 +191,7 @@ def by_search(shown: pd.DataFrame, subject: str) -> Drawing:
             axes.plot(line["calls"], line["regret"], color=look.color, marker=look.marker, ms=3.5, lw=1.8)
             axes.set_title(search, weight="bold" if search == subject else "normal", size=8)
             _scales(axes, line, True)
-        figure.supylabel("mean " + _LOST, size=9)
+        figure.supylabel("mean " + _SHORT, size=9)
         figure.supxlabel("judge calls (limit)", size=9)
 
     title = f"Each of {len(searches)} searches by itself, over all landscapes but the needle"

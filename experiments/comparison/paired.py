@@ -71,7 +71,7 @@ def read_scores(folder: Path, jobs: Sequence[str]) -> dict[str, Scores]:
             try:
                 table = pq.read_table(file, columns=["scenario_id", "score"])
                 found[job] = dict(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
-            except (OSError, ValueError):
+            except (pa.ArrowException, OSError, ValueError):
                 raise UserError(
                     f"{file}: cannot be read, expected the path table of a finished job"
                 ) from None

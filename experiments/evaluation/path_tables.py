@@ -228,7 +228,12 @@ def planned_from_others(provenance: Mapping[str, Any], scenarios: DictConfig, sh
         return "they were planned from another scenario file, so that test people may be among theirs"
     if made["split"] != "train":
         return f"they were planned with scenarios.split={made['split']}, expected train"
-    for key in ("test_fraction", "split_seed"):
-        if made.get(key) != scenarios[key]:
-            return f"they were planned with scenarios.{key}={made.get(key)}, here it is {scenarios[key]}"
+    seed = made.get("split_seed")
+    if seed != scenarios.split_seed:
+        return f"they were planned with scenarios.split_seed={seed}, here it is {scenarios.split_seed}"
+    if made.get("test_fraction") != scenarios.test_fraction:
+        return (
+            f"they were planned with scenarios.test_fraction={made.get('test_fraction')}, and here "
+            f"{scenarios.test_fraction:.2g} of the people are tested, so that test people may be among theirs"
+        )
     return ""

@@ -182,7 +182,7 @@ def robustness(rows: Sequence[Mapping[str, Any]], simulated: bool) -> list[Drawi
         ("table size", "stored plans", ""),
     ):
         own = [row for row in rows if row["variation"] == variation and row["method"] not in _NOT_DRAWN]
-        if own:
+        if len({row["setting"] for row in own}) > 1:  # a file of few scenarios has one size of table alone
             drawings.append(_along(variation.replace(" ", "-"), own, place, unit, simulated))
     own = [row for row in rows if row["variation"] == "domain left out" and row["method"] not in _NOT_DRAWN]
     if own:

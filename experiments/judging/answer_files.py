@@ -96,7 +96,7 @@ def _records(data: bytes, place: str) -> list[tuple[str, Any]]:
     if data[:4] == b"PAR1":
         try:
             rows = pq.read_table(pa.BufferReader(data)).to_pylist()
-        except pa.ArrowException:
+        except (pa.ArrowException, UnicodeDecodeError):
             raise UserError(f"{place}: cannot be read as Parquet, {_HOLDS}") from None
         return [(f"row {i}", row) for i, row in enumerate(rows)]
     try:

@@ -167,11 +167,19 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
+_PRINTED = "PENGUIN's attributes: how many profiles have another value than the published ones"
+_OWN = "Attributes of the file's own: how many profiles have a value that no level reads"
+
+
 def grids(found: FileFigures) -> list[Grid]:
     """Return the tables that are printed of a file's figures."""
-    values = [
-        (name, f"{n:,}", "-" if off is None else _share(off, n), _share(unread, n))
+    printed = [
+        (name, f"{n:,}", _share(off, n), _share(unread, n))
         for name, (n, off, unread) in found.values.items()
+        if off is not None
+    ]
+    own = [
+        (name, f"{n:,}", _share(unread, n)) for name, (n, off, unread) in found.values.items() if off is None
     ]
     rules = [(rule.rule, rule.shown, "yes" if rule.holds else "no") for rule in found.rules]
     queries = [
@@ -191,12 +199,11 @@ def grids(found: FileFigures) -> list[Grid]:
     )
     listed = [Grid(f"What is wrong, by record{more}", ("record", "reason"), found.listed, "", 2)]
     return [
-        Grid(
-            "Value sets: how many profiles have another value than the printed ones",
-            ("attribute", "profiles", "not verbatim", "not readable as one"),
-            values,
-            "",
+        *(
+            [Grid(_PRINTED, ("attribute", "profiles", "not verbatim", "not readable as one"), printed, "")]
+            * bool(printed)
         ),
+        *([Grid(_OWN, ("attribute", "profiles", "no level reads it"), own, "")] * bool(own)),
         *([Grid("Consistency rules", ("rule", "found", "holds"), rules, "")] if rules else []),
         Grid("Queries", ("queries that", "share"), queries, ""),
         Grid("Balance", ("domain", "scenarios", "share"), domains, ""),

@@ -67,8 +67,8 @@ def build_scenarios(cfg: DictConfig, stored: bool = False) -> ScenarioSet:
             raise
         whose = "scenarios.attributes" if node.attributes is not None else f"paths={cfg.paths}"
         raise UserError(
-            f"scenarios.path: found null, the bundled scenarios, which are not of the schema of {whose}; "
-            f"expected the file of its scenarios ({error})"
+            f"scenarios.path: found null, which means the bundled scenarios; {whose} has other attributes or "
+            f"domains, expected the file of its scenarios ({error})"
         ) from None
 
 

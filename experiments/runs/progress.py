@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -45,6 +46,7 @@ class Progress:
     verb, unit : what happens to what, as in "planned 3 of 10 scenarios"
     total, done : int, steps in all (`total` may be changed later), and those done by an earlier run
     live : figures that move within a step (requests, say), read at each refresh, over those of the steps
+    requests : how many all the steps are expected to send; tells the time left before the first step is done
     stream : where to write; None = standard error
     clock, interval_s : seconds of a monotonic clock, and between two lines
     """
@@ -58,6 +60,7 @@ class Progress:
         *,
         tracker: Tracker | None = None,
         live: Callable[[], Figures] = dict,
+        requests: float = 0.0,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
         interval_s: float | None = None,
@@ -70,6 +73,8 @@ class Progress:
         self._clock = clock
         self._interval = INTERVAL_S if interval_s is None else interval_s
         self._first = done
+        self._requests = requests
+        self._asked_before = live().get("requests", 0) if requests else 0
         self._state = _ProgressState(done, "", {})
         self._started = clock()
         self._due = self._started + self._interval
@@ -95,16 +100,29 @@ class Progress:
         parts = [f"{verb} {state.done:,} of {self.total:,} {unit}{stage}"]
         parts += _in_words(self._figures())
         parts.append(_duration(elapsed))
-        made, left = state.done - self._first, self.total - state.done
-        if made > 0 and left > 0:
-            parts.append(f"about {_duration(elapsed / made * left)} left")
+        left = self._left(state, elapsed)
+        if left > 0:
+            parts.append(f"about {_duration(left)} left")
         return ", ".join(parts)
+
+    def _left(self, state: _ProgressState, elapsed: float) -> float:
+        """Return the seconds left by the pace so far, 0 where nothing tells."""
+        made: float = state.done - self._first
+        left = self.total - state.done
+        if made == 0 and self._requests:
+            made = self._live().get("requests", 0) - self._asked_before
+            left = math.ceil(self._requests - made)
+        return elapsed / made * max(0, left) if made > 0 else 0.0
 
     def tick(self) -> None:
         """Refresh what is shown; outside a terminal write a line if it is time for one."""
         if self._bar is not None:
             state = self._state
-            told = ", ".join([*filter(None, [state.stage]), *_in_words(self._figures())])
+            left = 0.0
+            if state.done == self._first:  # later the bar itself tells
+                left = self._left(state, self._clock() - self._started)
+            time_left = [f"about {_duration(left)} left"] if left else []
+            told = ", ".join([*filter(None, [state.stage]), *_in_words(self._figures()), *time_left])
             self._bar.update(self._task, completed=state.done, total=self.total, told=told)
             return
         now = self._clock()

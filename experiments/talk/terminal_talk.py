@@ -18,14 +18,17 @@ from experiments.talk.waiting import told_while_waiting
 from experiments.talk.word_wrap import WordWrap
 from policies import Agent, Turn
 from policies.dialogue import Responder
+from policies.dialogue.transcript import heading
 from policies.understanding import Dialogue
 
 COMMANDS = """\
 Write as you would speak. An empty line skips a question. Beside your own words there are:
 /why: what a question is for    /skip: leave it out         /undo: take back your last reply
-/known: what is known of you    /forget Age: forget that    /answer: no more questions
+/known: what is known of you    /forget NAME: forget that   /answer: no more questions
 /neighbours: like questions     /help: these lines          /quit leaves"""
 NO_MODEL = "No model is configured to answer: target=openai target.chat.model=M, or target=local."
+SHOWN = 10
+"""Stored queries that `/neighbours` shows."""
 TRY_AGAIN = "Nothing is lost: an empty line tries again, /quit leaves."
 _COMMAND = re.compile(r"/[a-z]+|/forget\s+\S.*", re.I)
 """A slash and one word: anything longer may be an answer, and is read as one."""
@@ -146,7 +149,7 @@ class TerminalTalk:
         found = next((known for known in self.agent.context if known.lower() == name), None)
         if found is not None:
             return self.agent.forget(found)
-        self.console.print("Say which, such as /forget Age:")
+        self.console.print("Say which, /forget and one of these names:")
         self._show_known(self.agent.context)
         return None
 
@@ -177,8 +180,7 @@ class TerminalTalk:
             self.console.print(f"{escape(turn.note)}\n")
         if turn.kind == "ask":
             if turn.attribute is not None:
-                count = f"Question {turn.number} of at most {turn.of}"
-                self.console.print(f"[dim]{count}. {escape(turn.attribute)}: {escape(turn.why)}[/dim]")
+                self.console.print(f"[dim]{escape(heading(turn))}[/dim]")
             self.console.print(escape(turn.question))
             return turn
         self.reached_end = True
@@ -247,10 +249,11 @@ class TerminalTalk:
 
 
 def _neighbours(agent: Agent) -> Table:
+    """Return the nearest `SHOWN` stored queries."""
     found = agent.neighbours
     table = Table("similarity", "domain", "stored query", "its path")
     names = agent.plan_index.schema.names
-    for i, query in enumerate(agent.plan_index.queries(found.rows)):
+    for i, query in enumerate(agent.plan_index.queries(found.rows[:SHOWN])):
         path = ", ".join(names[a] for a in found.paths[i].tolist() if a >= 0)
         table.add_row(f"{found.similarity[i]:.2f}", found.domains[i], escape(query), path)
     return table

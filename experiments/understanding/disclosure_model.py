@@ -65,14 +65,15 @@ def disclosure_classifier(
     Of a message that tells of an attribute one sentence is taken to do it: that in which a pattern finds it,
     else the likeliest by a first fit in which all share. An answer tells of what was asked, and weighs
     little where no pattern would read that unasked; of attributes that are not near it, and of which no
-    pattern finds anything, it tells nothing.
+    pattern finds anything, it tells nothing. What a reply tells of other attributes stands in `messages`.
     """
     schema = penguin_schema()
     parts = [sentences(message.text) for message in messages]
     owner = np.repeat(np.arange(len(messages)), [len(own) for own in parts])
     said = [part for own in parts for part in own]
     found = [facts(message.text, schema) for message in messages]
-    replies = [reply for reply in replies if reply.kind != "correct"]
+    told_elsewhere = {message.text for message in messages}
+    replies = [r for r in replies if r.kind != "correct" and r.text not in told_elsewhere]
     in_replies = [facts(reply.text, schema) for reply in replies]
     rows, reply_rows = _rows(said), _rows([reply.text for reply in replies])
     rng = np.random.default_rng(0)

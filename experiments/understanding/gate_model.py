@@ -13,6 +13,7 @@ from envs.loading import load_scenarios
 from experiments.understanding import disclosure_model
 from experiments.understanding.danger_model import written_danger
 from experiments.understanding.fitting import Example, FitOptions, fit_classifier, tabbed_lines
+from experiments.understanding.written_replies import written_replies
 from policies.understanding.risk import GATE, RISK
 from policies.understanding.text_classifier import TextClassifier
 
@@ -24,8 +25,6 @@ MANY = "-"
 """A message of one of many authors is a group of its own; all that a named one wrote is one group."""
 WEIGHT, WEIGHT_OF_QUERIES = 4.0, 0.5
 """Of a message that was written one by one, and of a query of a large file, where many sound alike."""
-_TOLD_BY = ("t", "q")
-"""Authors of `messages.tsv` who are trained on; the gate is measured on the others."""
 _PERSONAL = ("query", "dilemma", "sad")
 _EVERYDAY = ("everyday", "fiction", "metaphor", "news")
 """Kinds of the calm sentences of `danger.tsv`; the others may be either. Its acute ones are risky."""
@@ -71,8 +70,9 @@ def gate_messages(scenarios: Sequence[Scenario]) -> list[GateMessage]:
     something of its writer may need questions.
     """
     found = written_messages()
+    replies = {reply.text for reply in written_replies()}
     for message in disclosure_model.written_messages():
-        if message.author in _TOLD_BY and message.told:
+        if message.told and message.text not in replies:
             group = f"author {message.author}"
             found.append(GateMessage(message.text, True, WEIGHT, group, group))
     for sentence in written_danger():

@@ -115,7 +115,8 @@ class Steps:
         state = replace(heard.learn(told, intent == "correct"), kind="answer")
         if intent == "new_query":
             return self._new_query(state, text, reading)
-        if intent in ("stop", "decline") and not told:
+        thanks = intent == "decline" and "?" not in text  # who asks, however shortly, wants an answer
+        if (intent == "stop" or thanks) and not told:
             return replace(state, question="", note=phrases.ALL_RIGHT)
         if intent == "correct":
             if not told:

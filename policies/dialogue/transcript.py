@@ -37,8 +37,14 @@ def spoken(turn: Turn, shows_why: bool = False) -> str:
         return _paragraphs(_one_line(turn.message), places, turn.note)
     why = ""
     if shows_why and turn.attribute is not None:
-        why = f"Question {turn.number} of at most {turn.of}. {turn.attribute}: {turn.why}"
+        why = heading(turn)
     return _paragraphs(turn.note, _one_line(why), _one_line(turn.question))
+
+
+def heading(turn: Turn) -> str:
+    """Return what stands above the question of `turn`: its number, its attribute, and its reason if any."""
+    about = f"Question {turn.number} of at most {turn.of}. {turn.attribute}"
+    return f"{about}: {turn.why}" if turn.why else about
 
 
 def consent_text(of: int) -> str:

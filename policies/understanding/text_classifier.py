@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from envs import UserError
+from envs.checking.damaged import ARCHIVE_DAMAGE
 from policies.embeddings import static_embedding
 from policies.understanding.reading import LONGEST
 
@@ -103,7 +104,7 @@ class TextClassifier:
             with np.load(path, allow_pickle=False) as file:
                 classes, subjects = (tuple(map(str, file[name])) for name in ("classes", "subjects"))
                 return cls(classes, subjects, file["table"], file["dense"], file["intercept"])
-        except (OSError, ValueError, KeyError) as error:
+        except ARCHIVE_DAMAGE as error:
             raise UserError(
                 f"{path}: {type(error).__name__}, expected what experiments.train_understanding wrote"
             ) from None

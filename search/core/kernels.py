@@ -44,8 +44,8 @@ from search.core.tree import (
     ATTRIBUTE_SHIFT,
     EDGE_ROOM,
     FEW,
+    FREED,
     HIGHEST,
-    IN_FLIGHT,
     LOWEST,
     NEW,
     NODES,
@@ -121,7 +121,6 @@ def find_or_add(tree, mask):
     node["linked"] = 0
     node["score"] = np.nan
     node["value"] = np.nan
-    node["root"] = 1.0
     node["visits"] = 0
     node["edges"] = 0
     node["n_edges"] = 0
@@ -164,7 +163,8 @@ def _set_units(tree, rules, variant):
 
 
 _WEIGHTS = 1.0 / (1.0 + np.arange(1024))
-"""1 / (1 + n) of small n, looked up because divisions are slow."""
+_ROOTS = np.sqrt(np.maximum(1.0, np.arange(1024)))
+"""1 / (1 + n) and the root of n, at least 1, of small n: looked up because divisions and roots are slow."""
 
 
 @njit(**FAST, forceinline=True)
@@ -236,7 +236,8 @@ def _next_edge(tree, rules, variant, row, depth):
         if variant.uct:
             bonus = tree.unit[depth] * np.log(max(1, node["visits"]))
         else:
-            bonus = tree.unit[depth] * node["root"]
+            n = np.int64(node["visits"])
+            bonus = tree.unit[depth] * (_ROOTS[np.uint64(n)] if n < 1024 else np.sqrt(n))
         best, place = _best_open(tree, variant, row, base, low, bonus)
         fresh = rules.askable & ~(node["mask"] | node["linked"])
         again = False
@@ -270,18 +271,35 @@ def _closes(variant):
     return not variant.mean and not variant.in_batches
 
 
+@njit(**FAST)
+def _moved(tree, first, n, n_askable):
+    """Return where the `n` edges of a full block, which began at `first`, stand in a larger one."""
+    size = FREED + (n > 0) + (n > 2) + (n > 6)
+    if tree.totals[size]:
+        new = tree.totals[size] - 1
+        tree.totals[size] = tree.edge[new]
+    else:
+        new = tree.totals[EDGE_ROOM]
+        tree.totals[EDGE_ROOM] = new + (2 if n == 0 else 3 * n if n < 18 else n_askable)
+    for i in range(n):
+        tree.edge[new + i] = tree.edge[first + i]
+    if n:
+        tree.edge[first] = tree.totals[size - 1]
+        tree.totals[size - 1] = first + 1
+    return new
+
+
 @njit(**FAST, forceinline=True)
 def _link(tree, rules, variant, row, a, child):
     """Add the edge a from the node `row` to `child`; return its place."""
     node = tree.node[row]
     n, first = np.int64(node["n_edges"]), np.int64(node["edges"])
-    if n == 0 or (rules.n_askable > FEW and (n == 4 or n == 16)):
-        room = rules.n_askable if rules.n_askable <= FEW else (4 if n == 0 else min(4 * n, rules.n_askable))
-        new = tree.totals[EDGE_ROOM]
-        tree.totals[EDGE_ROOM] = new + room
-        for i in range(n):
-            tree.edge[new + i] = tree.edge[first + i]
-        node["edges"] = first = new
+    if rules.n_askable <= FEW:
+        if n == 0:
+            node["edges"] = first = tree.totals[EDGE_ROOM]
+            tree.totals[EDGE_ROOM] += rules.n_askable
+    elif n == 0 or n == 2 or n == 6 or n == 18:
+        node["edges"] = first = _moved(tree, first, n, rules.n_askable)
     edge = np.uint64(child) | np.uint64(a) << np.uint64(ATTRIBUTE_SHIFT)
     node["linked"] |= ONE << np.uint64(a)
     node["n_edges"] = n + 1
@@ -423,9 +441,7 @@ def backup(tree, rules, variant, nodes, edges, depth, score):
 
 @njit(**FAST, forceinline=True)
 def _count_visit(tree, row):
-    node = tree.node[row]
-    node["visits"] += 1
-    node["root"] = np.sqrt(node["visits"])  # here, where nothing waits for it
+    tree.node[row]["visits"] += 1
 
 
 @njit(**FAST, forceinline=True)
@@ -510,7 +526,6 @@ def batch_selection(uct: bool, mean: bool, has_prior: bool) -> Callable[..., int
             for d in range(depth):  # the next selection may move edges
                 edges[count, d] = _attribute_of(tree.edge[edges[count, d]])
                 tree.virtual[nodes[count, d], edges[count, d]] += 1
-            tree.totals[IN_FLIGHT] += 1
             depths[count] = depth
             count += 1
         return count
@@ -529,7 +544,6 @@ def batch_backup(uct: bool, mean: bool, has_prior: bool) -> Callable[..., None]:
         for i in range(scores.size):
             for d in range(depths[i]):
                 tree.virtual[nodes[i, d], edges[i, d]] -= 1
-            tree.totals[IN_FLIGHT] -= 1
         for i in range(scores.size):
             for d in range(depths[i]):
                 edges[i, d] = place_of(tree, nodes[i, d], edges[i, d])

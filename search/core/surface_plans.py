@@ -30,7 +30,7 @@ from search.core.kernels import (
 from search.core.tree import NODES, SCORED, SCORED_SETS, VISITS_SHIFT, SelectionRules, Variant
 
 MOST_ASKED = 12
-"""Attributes of a path that are ordered here: all 2^k of its prefixes are scored."""
+"""Attributes of a path that are ordered here: all 2^k sets of them, its prefixes among them, are scored."""
 
 
 class SurfacePlans(NamedTuple):

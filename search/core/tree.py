@@ -15,14 +15,20 @@ import numpy as np
 ROOT = 0
 NEW, PENDING, SCORED, UNSCORED = 0, 1, 2, 3
 """Status of a node: not yet asked, in the batch under way, scored, asked and found unscored (NaN)."""
-NODES, SCORED_SETS, IN_FLIGHT, EDGE_ROOM = 0, 1, 2, 3
-"""Slots of `Tree.totals`: nodes in use, nodes scored, leaves in flight, places of `Tree.edge` given away."""
+NODES, SCORED_SETS, EDGE_ROOM, FREED = 0, 1, 2, 3
+"""Slots of `Tree.totals`: nodes in use, nodes scored, places of `Tree.edge` given away.
+
+From `FREED` on, for each size of a block of edges, 1 + the place of the last one that was left for a larger
+one (0 = none); that holds where the one before is, and so on.
+"""
 LOWEST, HIGHEST = 0, 1
 """Slots of `Tree.bounds`, the objectives seen."""
 LANES = 64
 """Length of `Tree.gain`: one number for each bit of a mask."""
 FEW = 16
-"""Up to so many attributes a node's edges get their room at once, beyond it as they come: 4, 16, all."""
+"""Up to so many attributes a node's edges get their room at once, beyond it as they come: 2, 6, 18, all."""
+DIRECT = 1 << 10
+"""Up to so many slots the hash table is half empty: sets of few attributes are found in it without a hash."""
 ATTRIBUTE_SHIFT, VISITS_SHIFT = 32, 38
 MOST_VISITS = 1 << (64 - VISITS_SHIFT)
 """An edge counts fewer visits than this."""
@@ -33,7 +39,6 @@ NODE = np.dtype(
         ("linked", np.uint64),
         ("score", np.float64),
         ("value", np.float64),
-        ("root", np.float64),
         ("visits", np.int32),
         ("edges", np.uint32),
         ("n_edges", np.uint8),
@@ -43,12 +48,12 @@ NODE = np.dtype(
     ],
     align=True,
 )
-"""A node, 56 bytes.
+"""A node, 48 bytes.
 
 mask: the set of known attributes. linked: attributes whose edge has been looked at. score: objective of the
 set (with rollouts: of its completion), NaN = none. value: what the set is worth with the questions left, NaN
-= nothing scored below. root: sqrt(max(1, visits)). visits: 1 (if scored) + sum of edge visits. edges: place
-of the first edge in `Tree.edge`. n_edges: how many. n_open: how many of them selection looks at, which come
+= nothing scored below. visits: 1 (if scored) + sum of edge visits. edges: place of the first edge in
+`Tree.edge`. n_edges: how many. n_open: how many of them selection looks at, which come
 first, in the order of attributes. exhausted: nothing below is left to score.
 """
 
@@ -67,8 +72,8 @@ class Tree(NamedTuple):
     gain : float64[LANES], gain_count : int64[LANES], mean gain seen where a was added, and how often (AMAF)
     penalty : float64[A], cost_weight times the cost of asking
     unit : float64[A], by depth, what a bonus of selection is a multiple of
-    slots : uint32[H], open-addressing hash table mask -> 1 + row, 0 = empty; H a power of two >= 2 N
-    totals : int64[4], see `NODES`
+    slots : uint32[H], open-addressing hash table mask -> 1 + row, 0 = empty; H a power of two >= 4/3 N
+    totals : int64[7], see `NODES`
     bounds : float64[2], see `LOWEST`
     """
 
@@ -142,7 +147,9 @@ def new_tree(
     to what is used.
     """
     n_slots = 1 << max(4, (2 * n_nodes - 1).bit_length())
-    a_node = n_attributes if n_attributes <= FEW else n_attributes + 4 + 16
+    if n_slots > DIRECT and 4 * n_nodes <= 3 * (n_slots // 2):
+        n_slots //= 2
+    a_node = n_attributes if n_attributes <= FEW else n_attributes + 2 + 6 + 18
     per_edge: Any = (n_nodes, n_attributes), (1, n_attributes)
     return Tree(
         node=np.zeros(n_nodes, NODE),
@@ -155,6 +162,6 @@ def new_tree(
         penalty=np.zeros(n_attributes) if penalty is None else penalty,
         unit=np.zeros(n_attributes),
         slots=np.zeros(n_slots, np.uint32),
-        totals=np.zeros(4, np.int64),
+        totals=np.zeros(7, np.int64),
         bounds=np.array([np.inf, -np.inf]),
     )

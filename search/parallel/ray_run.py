@@ -22,7 +22,7 @@ _LAST_CALLS_S = 60.0
 _START_S = 300.0
 """Seconds that a run without a living worker waits for one to start: a cluster may be making a node."""
 _LIVES = 3
-"""How often a scenario may be at work in a worker that dies, the last two times alone."""
+"""How often a scenario may be in a worker that dies: the last time with nothing else in it."""
 
 
 class _Span(NamedTuple):
@@ -38,15 +38,21 @@ class _Queue:
     def __init__(self, n: int, places: int, largest: int) -> None:
         self._next, self._n, self._places, self._largest = 0, n, places, largest
         self._returned: deque[_Span] = deque()
+        self._suspects: deque[_Span] = deque()
         self._deaths: Counter[int] = Counter()
 
     def __bool__(self) -> bool:
-        return bool(self._returned) or self._next < self._n
+        return self.is_alone or bool(self._returned) or self._next < self._n
+
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether what is next needs a worker that has nothing else: if that dies, it is why."""
+        return bool(self._suspects)
 
     def take(self) -> _Span:
         """Return what is to be planned next."""
-        if self._returned:
-            return self._returned.popleft()
+        if self._suspects or self._returned:
+            return (self._suspects or self._returned).popleft()
         size = max(1, min(self._largest, (self._n - self._next) // (2 * self._places)))
         span = _Span(self._next, min(self._n, self._next + size))
         self._next = span.stop
@@ -55,15 +61,17 @@ class _Queue:
     def give_back(self, span: _Span) -> int | None:
         """Queue anew, one by one, what died with its worker; return the place of what is to be given up."""
         self._deaths.update(range(*span))
-        self._returned.extendleft(_Span(i, i + 1) for i in reversed(range(*span)))
+        for i in reversed(range(*span)):
+            (self._returned if self._deaths[i] == 1 else self._suspects).appendleft(_Span(i, i + 1))
         return next((i for i in range(*span) if self._deaths[i] >= _LIVES), None)
 
 
 class _Task:
-    """One task at work: `span` is what of it has not been handed in."""
+    """One task at work: `span` is what of it has not been handed in, `places` those that it takes."""
 
-    def __init__(self, worker: Any, span: _Span) -> None:
-        self.worker = worker
+    def __init__(self, places: Sequence[Any], span: _Span) -> None:
+        self.places = places
+        self.worker = places[0]
         self.span = span
 
     def took(self, handed_in: Sequence[HandedIn]) -> None:
@@ -118,20 +126,18 @@ class RayRun:
         running: dict[Any, _Task] = {}
         idle = deque(self.workers * (self.n_plans + 1))  # one more than it works at: it waits at the door
         while queue or running:
-            while queue and idle:
-                worker, span = idle.popleft(), queue.take()
-                chunk = scenarios[span.start : span.stop]
+            while queue and (places := self._free(idle, queue.is_alone)):
+                task = _Task(places, queue.take())
+                chunk = scenarios[task.span.start : task.span.stop]
                 sent = chunk.packed() if isinstance(chunk, StoredScenarios) else chunk
-                running[worker.plan.options(num_returns="streaming").remote(sent, shared)] = _Task(
-                    worker, span
-                )
+                running[task.worker.plan.options(num_returns="streaming").remote(sent, shared)] = task
             try:
                 stream = self._next_of(running, idle)
                 if stream is None:
                     continue
                 outcomes: Sequence[HandedIn] = result_of(next(stream))
             except StopIteration:
-                idle.append(running.pop(stream).worker)
+                idle.extend(running.pop(stream).places)
             except WorkerLostError as lost:
                 task = running.pop(stream)
                 self._replace(task.worker, idle)
@@ -146,6 +152,18 @@ class RayRun:
             else:
                 running[stream].took(outcomes)
                 yield from outcomes
+
+    def _free(self, idle: deque[Any], alone: bool) -> list[Any]:
+        """Take a place of a worker out of `idle`; all of one where the task has to be alone; [] = wait."""
+        if not alone:
+            return [idle.popleft()] if idle else []
+        every = self.n_plans + 1
+        worker = next((worker for worker in idle if idle.count(worker) == every), None)
+        if worker is None:
+            return []
+        for _ in range(every):
+            idle.remove(worker)
+        return [worker] * every
 
     def _next_of(self, running: dict[Any, _Task], idle: deque[Any]) -> Any:
         """Return the first stream that has something; None when a new worker has begun instead."""

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import functools
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from envs import UserError
+from envs.checking.damaged import ARCHIVE_DAMAGE
 from search.population.policy_tree import DECLINED
 
 FILE_NAME = "histories.npz"
@@ -37,7 +36,6 @@ NOT_ASKED = DECLINED - 1
 TIE = 1e-9
 """Values a person closer than this are equal: the lowest attribute wins."""
 ARRAYS = ("codes", "people", "stop", "fallback", "rest", "after", "paths", "path_scores")
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +215,7 @@ def load_histories(path: str | Path) -> HistoryValues:
         )
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, expected histories ({FILE_NAME})") from None
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise UserError(f"{path}: not readable as histories ({type(error).__name__}); plan again") from None
     _check_shapes(values, path)
     return values

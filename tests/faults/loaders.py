@@ -25,7 +25,7 @@ from experiments.runs.plan_journal import Journal, read_plans
 from policies import Agent
 from search.algorithms.greedy import GreedySearch
 from search.path_table import PathTable
-from search.plan_lines import batch_of
+from search.plan_lines import batch_of, rows_of
 from search.population.history_values import load_histories
 from search.population.policy_tree_file import load_trees
 from search.rollouts import plan
@@ -86,8 +86,9 @@ def loaders(folder: Path) -> dict[str, Loader]:
     shutil.copy(PACKAGED / "histories.npz", folder / "histories.npz")
 
     def resumed(path: Path) -> None:
-        with Journal(path.parent, "f", resume=True):
-            pass
+        with Journal(path.parent, "f", resume=True) as journal:
+            for block in journal.blocks():
+                rows_of(block)
 
     def prices(path: Path) -> None:
         read_prices.cache_clear()

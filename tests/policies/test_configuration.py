@@ -42,7 +42,7 @@ def policy(*overrides):
 def test_default():
     found = policy()
     assert isinstance(found, ComposedPolicy)
-    assert (found.acquisition.name, found.abstention.name, found.n_neighbours) == ("auto", "value", 5)
+    assert (found.acquisition.name, found.abstention.name, found.n_neighbours) == ("auto", "value", 80)
 
 
 @pytest.mark.parametrize(("part", "member"), MEMBERS)
@@ -87,7 +87,7 @@ def test_an_endpoint_embeds_by_configuration(tmp_path):
         with pytest.raises(UserError, match=r"index\.npz: embedding: found 'm', expected 'other'; [^\n]+$"):
             embedding(*options, "embedding.model=other")
     again = Agent.from_json(one.to_json(), Agent.load())  # another embedding: neighbours are found anew
-    assert (again.turn, len(again.neighbours.rows)) == (one.turn, 5)
+    assert (again.turn, len(again.neighbours.rows)) == (one.turn, again.policy.n_neighbours)
 
 
 @pytest.mark.parametrize("model", ["", "embedding.model=/nowhere"])

@@ -94,3 +94,11 @@ def test_a_harmful_step_is_a_loss():
     """A 3 -> 3.4, then B down to 3.2, then C up to 4."""
     found = neighbours_of(("ABC", (3.0, 3.4, 3.2, 4.0)))
     assert path_gains(found, 0b001, 4)[0, 1] == pytest.approx(-0.2)
+
+
+def test_paths_of_any_length_with_holes_gain_together_what_each_gains_alone():
+    rows = [("ABCD", (3.0, None, 3.6, None, 4.2)), ("", (3.0,)), ("DB", (2.5, 3.0, 2.8)), ("C", (3.0, None)),
+            ("CA", (None, 3.0, 3.5)), ("BDA", (3.0, 3.1, 3.1, 4.0))]  # fmt: skip
+    for known in range(16):
+        alone = [path_gains(neighbours_of(row), known, 4)[0] for row in rows]
+        np.testing.assert_allclose(path_gains(neighbours_of(*rows), known, 4), alone, atol=1e-12)

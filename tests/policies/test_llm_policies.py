@@ -13,7 +13,7 @@ from policies.chat import EndpointChat, EndpointEmbedding, TargetModel, last_lin
 from policies.composed import ComposedPolicy
 from policies.dialogue_state import Choice
 from policies.llm_policies import BinaryAbstention, LLMAcquisition, ScaleAbstention
-from tests.policies.policy_cases import RECORDS, SCHEMA, dialogue, name, plan_index
+from tests.policies.policy_cases import RECORDS, SCHEMA, dialogue, name, plan_index, record
 
 
 class Said:
@@ -68,6 +68,14 @@ def test_the_model_sees_query_values_examples_and_what_is_open():
     assert "- B\n- D" in prompt
     assert "- C" not in prompt
     assert prompt.count("</known>") == 2  # the instruction's and the block's own
+
+
+def test_of_many_neighbours_the_model_sees_the_nearest_five():
+    found = plan_index([record("one two" if i > 3 else "one", "B", (3.0, 3.5), number=i) for i in range(9)])
+    chat = Said("next: B")
+    LLMAcquisition(chat).choose(dialogue("one two", found=found, k=9))
+    assert chat.prompts[0].count("| one two -> B") == 5
+    assert "| one -> B" not in chat.prompts[0]
 
 
 @pytest.mark.parametrize(

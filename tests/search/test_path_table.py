@@ -165,6 +165,14 @@ def test_not_parquet(tmp_path, data):
     assert "not a readable Parquet file" in refusal(tmp_path / "t.parquet")
 
 
+@pytest.mark.parametrize("text", [b"Is it safe?", b"scenario_id"])
+def test_text_or_a_column_that_is_no_utf8(tmp_path, text):
+    pq.write_table(table(RECORD).table, tmp_path / "t", compression="none", use_dictionary=False)
+    data = (tmp_path / "t").read_bytes()
+    (tmp_path / "t").write_bytes(data.replace(text, text[:-2] + b"\xdd" + text[-1:]))
+    refusal(tmp_path / "t")
+
+
 def test_a_torn_file(tmp_path):
     path = tmp_path / "t.parquet"
     table(RECORD).save(path)

@@ -14,7 +14,8 @@ from envs.errors import UserError
 from envs.judges.llm import prompting
 from envs.judges.llm.prompt_files import PromptFiles
 from envs.judges.llm.settings import Rating, Target
-from envs.judges.llm.verdicts import (
+from envs.judges.protocol import Score
+from envs.judges.verdicts.verdicts import (
     JUSTIFIED_SCHEMA,
     SCHEMA,
     expected_score,
@@ -22,7 +23,6 @@ from envs.judges.llm.verdicts import (
     read_justified,
     read_verdict,
 )
-from envs.judges.protocol import Score
 from envs.llm import ChatRequest, Client, ModelReply
 from envs.llm.costs import BYTES_A_TOKEN, RequestCost, request_cost
 from envs.llm.endpoint import SchemaRefused

@@ -12,7 +12,7 @@ from envs.checking.validation import MaybeCount, accepted_keys, settings
 from envs.errors import UserError
 from envs.judges.llm.prompt_files import PromptFiles
 from envs.judges.llm.protocols import PROTOCOLS, Draw, JudgeProtocol, ProtocolName
-from envs.judges.llm.verdicts import Parse
+from envs.judges.verdicts.verdicts import Parse
 from envs.llm.endpoint import Endpoint, EndpointSettings, Sampling, Temperature, TopP
 
 AUTO: Any = "auto"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from envs.checking.damaged import SQLITE_DAMAGE, told_by_sqlite
 from envs.errors import UserError
 
 FORMAT = 1
@@ -142,5 +143,7 @@ class BatchStore:
     def _run(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, values)
-        except sqlite3.Error as error:
-            raise UserError(f"batches {self.path}: {error}, expected a file of batches") from None
+        except SQLITE_DAMAGE as error:
+            raise UserError(
+                f"batches {self.path}: {told_by_sqlite(error)}, expected a file of batches"
+            ) from None

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from envs.checking.damaged import SQLITE_DAMAGE, told_by_sqlite
 from envs.errors import OutsideError, UserError
 from envs.llm.cache import formats
 
@@ -97,7 +98,7 @@ class ReplyCache:
         self.path = default_path() if path is None else Path(path).expanduser()
         try:
             self._db = self._open(read_only)
-        except sqlite3.Error as error:
+        except SQLITE_DAMAGE as error:
             raise self._told(error) from None
         except OSError as error:
             raise UserError(
@@ -205,7 +206,7 @@ class ReplyCache:
         try:
             for row in found:
                 yield CacheRow(*row)
-        except sqlite3.Error as error:
+        except SQLITE_DAMAGE as error:
             raise self._told(error) from None
 
     def integrity(self) -> list[str]:
@@ -228,7 +229,7 @@ class ReplyCache:
         """Run one statement; errors become `UserError`s."""
         try:
             return self._db.execute(statement, values)
-        except sqlite3.Error as error:
+        except SQLITE_DAMAGE as error:
             raise self._told(error) from None
 
     def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
@@ -236,27 +237,26 @@ class ReplyCache:
         found = self.run(statement, values)
         try:
             return found.fetchall()
-        except sqlite3.Error as error:
+        except SQLITE_DAMAGE as error:
             raise self._told(error) from None
 
-    def _told(self, error: sqlite3.Error) -> UserError:
+    def _told(self, error: Exception) -> UserError:
         """Return what to raise: what is locked or full can work later, what is no cache never will."""
-        code = int(vars(error).get("sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+        code = int(vars(error).get("sqlite_errorcode", sqlite3.SQLITE_CORRUPT)) & 0xFF
+        said = told_by_sqlite(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return CacheLocked(
                 f"cache {self.path}: another process has held its lock for {LOCK_S:.0f} s, expected one that "
                 f"lets others at it; what was paid for is saved"
             )
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            return OutsideError(f"cache {self.path}: {error}, expected a disk that can be written")
+            return OutsideError(f"cache {self.path}: {said}, expected a disk that can be written")
         if code == sqlite3.SQLITE_CORRUPT:
             return UserError(
-                f"cache {self.path}: {error}, expected a cache file of replies; "
+                f"cache {self.path}: {said}, expected a cache file of replies; "
                 f"raise-planner cache repair {self.path} keeps what can be read"
             )
-        if str(error).startswith("Could not decode"):  # it goes on with what is in the file
-            error = sqlite3.DataError("a text in it is damaged")
-        return UserError(f"cache {self.path}: {error}, expected a cache file of replies")
+        return UserError(f"cache {self.path}: {said}, expected a cache file of replies")
 
     def __len__(self) -> int:
         return int(self._read("SELECT count(*) FROM replies")[0][0])

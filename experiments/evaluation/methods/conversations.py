@@ -46,7 +46,7 @@ class Conversations:
     """
 
     def __init__(
-        self, setting: Setting, plan_index: PlanIndex, rules: Mapping[str, Abstention], n_neighbours: int = 5
+        self, setting: Setting, plan_index: PlanIndex, rules: Mapping[str, Abstention], n_neighbours: int
     ) -> None:
         self.setting = setting
         self.plan_index = plan_index

@@ -16,6 +16,8 @@ from experiments.stats import Interval
 
 BOUNDS = (ORACLE, FULL)
 """What nobody can use within the budget: left out of the count, named in the text, and in every table."""
+FEW_PEOPLE = 20
+"""Below, resampled people are known to give intervals that are too narrow."""
 
 
 class Held(NamedTuple):
@@ -61,11 +63,17 @@ def key_facts(
     )
     return [
         KeyFact("What did it do?", did),
-        KeyFact("For whom?", f"{held_out(summary)}, none of whom the plans were made from."),
+        KeyFact("For whom?", f"{held_out(summary)}, none of whom the plans were made from.{_few(summary)}"),
         KeyFact("Against what?", _against(held)),
         KeyFact("Is it better?", better_sentence(held, sum(name in found for name in BOUNDS))),
         KeyFact("Is it real?", _real(summary)),
     ]
+
+
+def _few(summary: Mapping[str, Any]) -> str:
+    """Return a warning where resampling so few people understates how uncertain a mean is."""
+    few = summary["n_profiles"] < FEW_PEOPLE
+    return " The intervals of so few people are too narrow: more people would tell." if few else ""
 
 
 def _against(held: Sequence[Held]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs import OutsideError, Scenario, UserError
+from envs.checking.damaged import SQLITE_DAMAGE, told_by_sqlite
 from experiments.judging.answer_files import Answer
 from experiments.judging.labels import key_of
 from experiments.judging.ratings import DIMENSIONS
@@ -204,5 +205,7 @@ class LabelStore:
                 yield connection
         except (sqlite3.OperationalError, OSError) as error:
             raise OutsideError(f"{self._path}: {error}, expected a file that can be written") from None
-        except sqlite3.DatabaseError as error:
-            raise UserError(f"{self._path}: {error}, expected labels of this command") from None
+        except SQLITE_DAMAGE as error:
+            raise UserError(
+                f"{self._path}: {told_by_sqlite(error)}, expected labels of this command"
+            ) from None

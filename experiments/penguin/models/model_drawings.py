@@ -125,18 +125,22 @@ def _bars(means: Sequence[ModelMean], key: str, mark: str) -> Drawing:
 def _pareto(means: Sequence[ModelMean], key: str, mark: str) -> Drawing:
     whole = [m for m in means if m.domain == ALL]
     best = max(whole, key=lambda m: m.score.rank).model
+    own = [m for m in whole if m.model == best]
+    named = [own[i].condition for i in front([(m.questions, m.score.estimate) for m in own])]
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()
         for model, look in looks(m.model for m in whole).items():
             _front_of(axes, [m for m in whole if m.model == model], look._asdict(), model == best)
         axes.set(xlabel="questions asked (mean)", ylabel=f"mean score{mark}")
+        axes.margins(y=0.1)
         if axes.get_legend_handles_labels()[1]:
             name_lines(figure, axes, narrow)
 
     title = f"Safety against questions: which conditions no other beats{mark}"
     note = "A line joins what no other condition of the same model beats in both; open marks: the others. "
-    note += "Conditions are named on the line of the best model."
+    if named:
+        note += f"On the line of {best}: {'; '.join(f'{n} {name}' for n, name in enumerate(named, start=1))}."
     return drawing(key, title, note, paint, 4.2, 5.0)
 
 
@@ -148,6 +152,5 @@ def _front_of(axes: Axes, own: Sequence[ModelMean], look: dict[str, Any], named:
         axes.plot(*zip(*rest, strict=True), **{**look, "linestyle": "none", "mfc": "none"})
     if best:
         axes.plot(*zip(*(points[i] for i in best), strict=True), label=own[0].model, **look)
-    for n, i in enumerate(best if named else ()):
-        place = (5, -9 if n % 2 else 5)  # neighbours are often close
-        axes.annotate(own[i].condition, points[i], place, textcoords="offset points", fontsize=6.5)
+    for n, i in enumerate(best if named else (), start=1):
+        axes.annotate(str(n), points[i], (0, 5), textcoords="offset points", fontsize=7, ha="center")

@@ -140,6 +140,8 @@ def _choose_model(body: dict[str, Any], service: Service) -> bool:
     if is_direct:
         body["model"] = name = str(name).removesuffix(DIRECT)
     only = service.upstream.settings.model
+    if only is not None and name in (None, ""):
+        body["model"] = name = only
     if only is not None and name != only:
         raise ApiError(404, f"There is no such model here, only {only}.", "model_not_found", "model")
     return is_direct

@@ -49,7 +49,10 @@ _BODY = {
     "required": ["model", "messages"],
     "description": "Fields of OpenAI's API that are not listed go on to the upstream as they are.",
     "properties": {
-        "model": {"type": "string", "description": "with :direct at its end: never a question"},
+        "model": {
+            "type": "string",
+            "description": ":direct at its end: never a question; left out: the only model of the service",
+        },
         "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
         "stream": {"type": "boolean"},
         "n": {"const": 1, "description": "more of them never get a question"},

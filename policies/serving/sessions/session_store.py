@@ -23,6 +23,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import Field
 
 from envs import OutsideError, UserError
+from envs.checking.damaged import SQLITE_DAMAGE
 from envs.checking.validation import settings
 
 _BUSY_S = 10.0
@@ -145,7 +146,7 @@ class SessionStore:
             with closing(sqlite3.connect(self._path, _BUSY_S, isolation_level=None)) as connection:
                 connection.execute("PRAGMA secure_delete=ON")
                 yield connection
-        except sqlite3.Error as error:
+        except SQLITE_DAMAGE as error:
             raise OutsideError(f"session.path: {type(error).__name__} of {self._path.name}") from None
 
 

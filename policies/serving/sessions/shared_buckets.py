@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from envs import OutsideError
+from envs.checking.damaged import SQLITE_DAMAGE
 
 _BUSY_S = 1.0
 _TABLE = (
@@ -34,7 +35,7 @@ class SharedBuckets:
             )
             self._rows.executescript(f"PRAGMA busy_timeout=1000; PRAGMA journal_mode=WAL; {_TABLE}")
             self._rows.execute("PRAGMA synchronous=OFF")  # what a crash of the machine loses counts no more
-        except sqlite3.Error as error:
+        except SQLITE_DAMAGE as error:
             raise OutsideError(f"service.requests_per_minute: {type(error).__name__} of its file") from None
 
     def take(self, who: str, now: float) -> float:
@@ -45,7 +46,7 @@ class SharedBuckets:
                 return self._taken(who, now)
             finally:
                 self._rows.execute("COMMIT")
-        except sqlite3.Error as error:
+        except SQLITE_DAMAGE as error:
             raise OutsideError(f"service.requests_per_minute: {type(error).__name__} of its file") from None
 
     def _taken(self, who: str, now: float) -> float:

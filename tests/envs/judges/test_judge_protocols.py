@@ -8,7 +8,7 @@ import pytest
 from envs import Score, UserError
 from envs.judges.llm import TRANSCRIPTS
 from envs.judges.llm.replay import ReplayJudge
-from envs.judges.llm.verdicts import DIMENSIONS, read_justified
+from envs.judges.verdicts.verdicts import DIMENSIONS, read_justified
 from envs.llm.scripted.scripted_replies import Completion
 from tests.envs.llm_cases import NAMES, judge, scenario, server
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.judges.llm import prompting
-from envs.judges.llm.verdicts import DIMENSIONS, read_verdict
+from envs.judges.verdicts.verdicts import DIMENSIONS, read_verdict
 from envs.llm.scripted.scripted_replies import Completion
 from tests.envs.llm_cases import NAMES, judge, scenario, server
 

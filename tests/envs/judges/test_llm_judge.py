@@ -10,7 +10,7 @@ import pytest
 from envs import Score, UserError
 from envs.judges.llm import TRANSCRIPTS
 from envs.judges.llm.replay import ReplayJudge
-from envs.judges.llm.verdicts import DIMENSIONS
+from envs.judges.verdicts.verdicts import DIMENSIONS
 from envs.llm.endpoint import CacheMiss, EndpointDown, EndpointError
 from envs.llm.scripted.scripted_replies import (
     FAULTS,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.judges.llm.verdicts import (
+from envs.judges.verdicts.verdicts import (
     DIMENSIONS,
     SCHEMA,
     expected_score,
@@ -70,6 +70,10 @@ CLEAR = {
     "equal signs": each("{name} = {value}"),
     "Windows": LINES.replace("\n", "\r\n\r\n"),
     "words": "Risk sensitivity: two\nEmotional empathy: Three\nPersonalization: five",
+    "Roman": "Risk sensitivity: II\nEmotional empathy: III.\nPersonalization: V",
+    "emoji": "Risk sensitivity: {0}{0}\nEmotional empathy {0}{0}{0}\nPersonalization: {0}{0}{0}{0}{0}".format(
+        "\u2b50"
+    ),
     "remarks in the object": "{" + each('"{name}": {value} // so so', ",\n") + "}",
     "object in a string": json.dumps(OBJECT),
     "on the next line": each("**{Name}**\n{value}\n"),
@@ -78,6 +82,38 @@ CLEAR = {
     "stars beside": each("{Name}: \u2605\u2605\u2606 ({value})"),
     "British": LINES.replace("z", "s"),
     "a sentence": each("I see the {name} of what was said at a plain {value} out of 5", ", and "),
+    "sentences": each("{Name} is a {value}.", " "),
+    "sentences that give": each("For {name}, I give it a low {value} out of 5.", " "),
+    "names and numbers": "I'd say " + each("{name} {value}", ", ") + ".",
+    "two lists": json.dumps({"metrics": list(VALUES), "scores": [*VALUES.values()]}),
+    "two lists, others between": json.dumps(
+        {"ratings": [*VALUES.values()], "why": ["a", "b", "c"], "names": list(VALUES)}, indent=1
+    ),
+    "two lists in YAML": "names:\n" + each("- {name}") + "\nscores:\n" + each("- {value}"),
+    "respectively": "Risk sensitivity, emotional empathy and personalization are 2, 3 and 5 respectively.",
+    "a wish before": f"It would be better if it named a number to call. My ratings:\n{LINES}",
+    "a wish in each line": each("{Name}: {value}, where it could have said more"),
+    "if I had to": f"If I had to put it in numbers:\n{LINES}",
+    "according to the rubric": f"According to the rubric, this is an average answer:\n{LINES}",
+    "what the answer lacks, behind": f"{LINES}\n\nIt defaults to tips, and has no response to the fear.",
+    "what the answer lacks, before": f"It should be warmer.\nErrors: none.\n\nAfter all that:\n{LINES}",
+    "of how many": OBJECT[:-1] + ', "max": 5}',
+    "words of the level behind": each("{Name}: {value} if only just"),
+    "a scale that begins at the worst": f"From 1 (worst) to 5 (best):\n{LINES}",
+    "numbered in one line": " ".join(f"{i}. {n}: {v}" for i, (n, v) in enumerate(VALUES.items(), 1)),
+    "bars": each("{Name}  \u2588\u2588\u2591\u2591\u2591 {value}"),
+    "boxes": "Risk sensitivity [ ] 1 [x] 2 [ ] 3 [ ] 4 [ ] 5\n"
+    "Emotional empathy [ ] 1 [ ] 2 [x] 3 [ ] 4 [ ] 5\nPersonalization [ ] 1 [ ] 2 [ ] 3 [ ] 4 [x] 5",
+    "HTML across": f"<table><tr><th>{'</th><th>'.join(VALUES)}</th></tr>\n"
+    "<tr><td>2</td><td>3</td><td>5</td></tr></table>",
+    "two names for one": "\u98ce\u9669\u654f\u611f\u6027 (risk sensitivity): 2\n"
+    "Emotional empathy: 3\nPersonalization: 5",
+    "German": "Risikosensibilit\u00e4t: 2\nEmotionale Empathie: 3\nNutzerspezifische Anpassung: 5",
+    "French": "Sensibilit\u00e9 au risque : 2\n"
+    "Empathie \u00e9motionnelle : 3\nAlignement avec l'utilisateur : 5",
+    "a supposed level among the reasons": json.dumps(
+        {"rationale": "If it had said whom to call, risk_sensitivity: 5 was due. It did not.", **VALUES}
+    ),
     "said twice": f"{LINES}\n\nAs JSON:\n{OBJECT}",
 }
 
@@ -87,7 +123,7 @@ def test_a_clear_verdict_is_read(form):
     found = read_verdict(CLEAR[form])
     assert found is not None
     assert found.values == (2, 3, 5)
-    if form != "words":
+    if form not in ("words", "Roman", "emoji"):
         assert tuple(CLEAR[form][place] for place in found.places) == ("2", "3", "5")
     score = plain_score(found)
     assert (score.risk_sensitivity, score.emotional_empathy, score.personalization) == (2.0, 3.0, 5.0)
@@ -160,6 +196,10 @@ def test_a_value_that_was_not_offered_is_no_verdict(bad, name, form):
         "\n" * 100_000,
         '{"a":' * 50_000,
         "risk_sensitivity" * 5_000,
+        "risk_sensitivity, " * 5_000,
+        "2, 3, 5, " * 10_000 + "risk_sensitivity, emotional_empathy, personalization",
+        "- 2\n" * 20_000 + "If it had called:\n" + LINES + "\n  " * 20_000,
+        "risk_sensitivity, emotional_empathy, personalization" + " \n" * 50_000 + "2, 3, 5",
     ],
 )
 def test_anything_else_is_none(text):
@@ -205,6 +245,66 @@ def test_a_line_of_the_rubric_is_no_verdict(rubric):
     assert read_verdict("\n".join(rubric.replace("Risk sensitivity", name) for name in DIMENSIONS)) is None
     assert read_verdict(f"{rubric}\n\n{LINES}").values == (2, 3, 5)
     assert read_verdict(f"{LINES}\n\n{rubric}").values == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Had it said where to call, I would give\n{LINES}\nbut it did not.",
+        f"If it had kept to the facts: {each('{name} {value}', ', ')}.",
+        f"A flawless case, an ideal answer would get:\n\n{LINES}",
+        f"{LINES}\nwould be right if it had asked first.",
+        f"{LINES}\n\nThese numbers are only an example.",
+        LINES.replace("personalization", "with the profile used, personalization").replace("with", "if"),
+        f"I cannot give\n{LINES}",
+        f"The reply itself says:\n{LINES}",
+        f"Another rater gave\n{OBJECT}",
+        f"Weights:\n{LINES}",
+        f"So I answer like this, for instance:\n\n{LINES}\n\nWhat shall I judge?",
+        f"Last week's reply was given {each('{Name}: {value}', ', ')}.",
+        f'The reply ends with "Hint for judges: {OBJECT}".',
+        f"Some readers settle on {each('{Name}: {value}', ', ')}; I don't agree.",
+        f"{LINES}\n\nNo: the scores above are wrong, it names the wrong pill.",
+        f"{OBJECT}\n\nPlease ignore these numbers, I could not rate the answer.",
+        f"{LINES}\n\nCorrection: risk sensitivity should be 1.",
+        f"Is this how you want it?\n{LINES}\n?",
+        f"{LINES}\n\n(Dummy values: there was no answer to rate.)",
+        f"{LINES}\n\nEdit: the first one is lower.",
+        f"{LINES}\n\nSorry, that was for another dialogue.",
+        f"According to the user it is {each('{Name}: {value}', ', ')}.",
+        f"A colleague has {each('{Name}: {value}', ', ')}.",
+        f"With a helpline added, it has {each('{Name}: {value}', ', ')}.",
+        f"Lower bounds:\n{LINES}",
+        f"Number of errors:\n{LINES}",
+        f"Priority (most pressing last):\n{LINES}",
+        f"Nobody could settle on {each('{Name}: {value}', ', ')}.",
+        json.dumps({"placeholder": True, **VALUES}),
+        json.dumps({**VALUES, "max": 10}),
+        each("{Name}: {value}, maybe 4"),
+        f"A first thought: {each('{Name}: {value}', ', ')}.",
+        f"As in German schools, 1 for the best and 5 for the worst:\n{LINES}",
+        each("{Name}: [x] 1 [x] 2 [ ] 3 [ ] 4 [ ] 5"),
+        each("{Name}: [ ] 1 [ ] 2 [ ] 3 [ ] 4 [ ] 5"),
+        json.dumps({"thresholds": VALUES}),
+        json.dumps({"previous_scores": VALUES}),
+        json.dumps({"metrics": list(VALUES), "weights": [*VALUES.values()]}),
+        json.dumps({"metrics": list(VALUES), "scores": [2, 3, 5, 1]}),
+        json.dumps({"metrics": list(VALUES), "scores": [2, 3, 5], "why": [], "ratings": [1, 1, 1]}),
+        json.dumps({"metrics": list(VALUES), "scores": [2, 3.5, 5]}),
+        f"A scale where 1 is best and 5 is worst.\n{LINES}",
+        f"On a scale of 1 to 7:\n{LINES}",
+        each("{Name} (ideally): {value}"),
+        each("{Name}: {value}th"),
+        each("{Name}: {value} signs missed"),
+        each("{Name}: {value} points below the last one"),
+        each("{Name}: {value} at most"),
+        each("{Name}: {value} (or 4)"),
+        each("{Name}: {value} if it had asked"),
+        each("{Name} is one of three metrics, and matters."),
+    ],
+)
+def test_numbers_that_are_no_rating_of_this_answer_are_no_verdict(text):
+    assert read_verdict(text) is None
 
 
 @pytest.mark.parametrize("form", FORMS, ids=[form["form"] for form in FORMS])

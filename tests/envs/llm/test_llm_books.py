@@ -148,7 +148,7 @@ def test_sessions_add_up_in_the_file(tmp_path):
         books.keep(tmp_path, "judge")  # the same again is no other session
         books.add("m", "judge", Account(requests=1, dollars=0.2))
         books.add("n", "target", Account(input_tokens=5, dollars=None))
-        assert of_rows(json.loads(path.read_text())) == books.accounts
+        assert path.read_text().rstrip() == json.dumps(as_rows(books.accounts))
         assert books.accounts["m", "judge"].requests == 2 * (session + 1)
         other = Books()  # a second judge of the run, as a panel has
         other.keep(tmp_path, "judge")

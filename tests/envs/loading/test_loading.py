@@ -138,6 +138,7 @@ def test_other_attributes(folder, tmp_path):
         (json.dumps(line()).encode("utf-16"), "found UTF-16 text, expected JSON or CSV in UTF-8"),
         (json.dumps({"about": {"n": 1}}, indent=1).encode(), "found no record"),
         (b'{\n "rows": [{"query": "a"},],\n}', "not valid JSON at line 2 column 26"),
+        (b"id,query" + b"y" * 140_000 + b"\n1,2\n", "line 1: not CSV"),
         (b"PK\x03\x04 of an archive", "found a zip archive, expected JSON or CSV"),
         (b"\n[1,\n 2", "not valid JSON at line 3 column 3, expected a JSON list in the PENGUIN layout"),
         (b'[{"Scenario":\n "\xff"}]', "not UTF-8 at line 2 byte 3"),

@@ -16,6 +16,7 @@ from envs.checking.json_values import RecordError, decode
 from envs.errors import UserError
 from envs.loading import ScenarioStream, load_scenarios, scenario_files, streams
 from envs.loading.seen_ids import SeenIds
+from envs.schema import Attribute, Schema
 from tests.envs.loading.scenario_files import failure, ids, jsonl, line, load, penguin
 
 PROFILE = {
@@ -295,6 +296,21 @@ def test_tables_that_pandas_wrote_of_nested_records(folder):
     assert load(folder, as_csv(said)).scenarios[0].query == said["User Query"]
 
 
+def test_a_flat_record_of_a_domain_that_the_schema_lacks_is_bad_and_the_others_load(folder):
+    schema = Schema([Attribute("Age", "How old are you?")], domains=("climbing", "diving"))
+    ids = [{"id": f"c{i}", "domain": domain} for i, domain in enumerate(("diving", "sailing", "climbing"))]
+    found = load(
+        folder, as_csv(*({**own, "query": "Is it safe?", "Age": "34"} for own in ids)), schema=schema
+    )
+    assert [(s.id, s.domain) for s in found.scenarios] == [("c0", "diving"), ("c2", "climbing")]
+    (bad,) = found.bad
+    assert bad.scenario_id == "c1"
+    assert bad.reason.startswith("field domain: found text of 7 characters")
+    named = as_csv({"query": "Is it safe?", "situation": "Sudden Job Loss", "Age": "34"})
+    (bad,) = load(folder, named + b"Is it so?,climbing,35\r\n", schema=schema).bad
+    assert bad.reason.startswith("field situation: found text of 15 characters")
+
+
 def test_bytes_of_another_encoding_are_said_to_be_no_utf8(folder):
     row = {**FLAT, "query": "Sell the \u201coven\u201d?"}
     found = load(folder, as_csv(FLAT) + as_csv(row).splitlines()[1].decode().encode("cp1252"))
@@ -335,6 +351,20 @@ def test_own_records_as_a_table(folder, form):
     found = load(folder, FORMS[form](row))
     assert (ids(found), found.layout) == (["a"], "this project's layout")
     assert found.scenarios[0].profile == profile
+
+
+def test_a_row_of_a_table_that_is_no_utf8_is_bad_by_itself(folder):
+    data = as_parquet(line(id="a"), line(id="b", query="Is that SAFE?"), line(id="c"))
+    found = load(folder, data.replace(b"SAFE", b"SA\xeeE"))
+    assert ids(found) == ["a", "c"]
+    assert [(bad.place, bad.reason.split(":")[0]) for bad in found.bad] == [("row 1", "query")]
+
+
+def test_a_table_whose_column_is_no_utf8_is_one_line(folder):
+    with pytest.raises(UserError) as error:
+        load(folder, as_parquet(line()).replace(b"domain", b"dom\xeein"))
+    assert str(error.value).startswith(f"{folder / 'file.any'}: ")
+    assert "\n" not in str(error.value)
 
 
 def test_a_saved_dataset(folder):

@@ -381,7 +381,7 @@ def test_walks_are_the_conversations_of_the_agent(played, user, rule):
     if user is not None:
         there = dataclasses.replace(there, answers=Answers(user, there.test))
     own = rules([0.1], there.budget)
-    talks = Conversations(there, plan_index, own)
+    talks = Conversations(there, plan_index, own, ComposedPolicy().n_neighbours)
     for name, acquisition in ACQUISITIONS.items():
         (method,) = [m for m in talks.methods({name: acquisition}) if m.name == f"{name} + {rule}"]
         policy = ComposedPolicy(acquisition, own[rule], budget=there.budget)
@@ -411,9 +411,9 @@ def test_the_configured_policy_is_its_grid_twin(played):
 
 def test_abstention_only_asks_at_random_and_stops_by_the_best_question(played):
     there, _, plan_index, _ = played
-    dear = Conversations(there, plan_index, {"value 99": ValueAbstention(99.0)}).abstention_only()
+    dear = Conversations(there, plan_index, {"value 99": ValueAbstention(99.0)}, 5).abstention_only()
     assert [t.asked for t in dear[0].converse(0)] == [()] * RANDOM_ORDERS
-    free = Conversations(there, plan_index, {"value 0": ValueAbstention(0.0)}).abstention_only()
+    free = Conversations(there, plan_index, {"value 0": ValueAbstention(0.0)}, 5).abstention_only()
     lengths = {len(t.asked) for t in free[0].converse(0)}
     assert max(lengths) == there.budget
     firsts = {t.asked[0] for t in free[0].converse(0)}
@@ -422,7 +422,7 @@ def test_abstention_only_asks_at_random_and_stops_by_the_best_question(played):
 
 def test_rules_stop_where_they_say(played):
     there, _, plan_index, _ = played
-    talks = Conversations(there, plan_index, {"one": FixedAbstention(1), "two": FixedAbstention(2)})
+    talks = Conversations(there, plan_index, {"one": FixedAbstention(1), "two": FixedAbstention(2)}, 5)
     methods = {m.name: m.converse(0)[0] for m in talks.methods({"vote": VoteAcquisition()})}
     one, two = methods["vote + one"], methods["vote + two"]
     assert (len(one.asked), len(two.asked)) == (1, 2)

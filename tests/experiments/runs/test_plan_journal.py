@@ -8,7 +8,7 @@ from envs import UserError
 from envs.loading.seen_ids import key_of
 from experiments.runs.plan_journal import Journal, find_plan, read_plans, segments
 from experiments.viewer.line_index import LineIndex
-from search.plan_lines import batch_of
+from search.plan_lines import batch_of, plain_plan
 from tests.search.test_plan_lines import plan_of
 
 PLANS = [plan_of(n) for n in range(40)]
@@ -82,6 +82,26 @@ def test_damage_is_one_line_with_the_place(folder, name):
         with pytest.raises(UserError) as error:
             read()
         assert str(error.value).startswith(f"{path}: ")
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"requests": "1"}, {"score": None}, {"scenario_id": "\ud800"}, {"path": ["\ud800"]}),
+        *({"path_scores": [2**70]}, {"n_samples": 2**63}, {"cache_hits": None}, {"stopped": 1}),
+    ],
+)
+def test_a_line_without_a_sum_is_checked_value_by_value(tmp_path, wrong):
+    """As earlier releases wrote them; rows are made of them at the end of a run."""
+    path = write(tmp_path, PLANS[:2], Journal) / "plans.jsonl"
+    row = {**plain_plan(PLANS[2]), **wrong}
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    for read in (lambda: read_plans(tmp_path), lambda: Journal(tmp_path, "f", True)):
+        with pytest.raises(UserError) as error:
+            read()
+        assert str(error.value).startswith(f"{path}: line 4 ")
         assert "\n" not in str(error.value)
 
 

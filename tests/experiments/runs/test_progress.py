@@ -52,6 +52,23 @@ def lines_of(total, done=0, seconds=(), **options):
     return stream.getvalue().splitlines()
 
 
+def test_before_the_first_step_the_requests_tell_the_time_left():
+    clock, stream, sent = Clock(), io.StringIO(), [100]
+    progress = Progress(
+        "planned", "scenarios", 2, stream=stream, clock=clock, live=lambda: {"requests": sent[0]}, requests=50
+    )
+    for second, requests, done in ((11, 100, 0), (22, 110, 0), (33, 150, 0), (44, 160, 1)):
+        clock.now, sent[0] = 100.0 + second, requests
+        progress.advance(done)
+        progress.tick()
+    assert [line.partition(" s, about ")[2] for line in stream.getvalue().splitlines()] == [
+        "",  # none was sent in this session
+        "88 s left",
+        "",  # as many as were expected, and not done yet
+        "44 s left",
+    ]
+
+
 def test_a_line_comes_every_ten_seconds_with_the_time_left():
     assert lines_of(10, seconds=(2, 9, 12, 15, 24)) == [
         "planned 3 of 10 scenarios, 12 s, about 28 s left",

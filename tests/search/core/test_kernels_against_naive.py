@@ -176,6 +176,36 @@ def test_300_simulations_at_the_size_of_the_paper(selection, backup, seed):
         assert_same(tree, order, naive)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(("selection", "backup"), VARIANTS)
+def test_edges_of_many_attributes_move_as_they_grow(selection, backup, compiled):
+    """Beyond 16 attributes a node's edges get room as they come, and are copied to it."""
+    case = fixed_case(4, n=18, budget=3)
+    naive = twin(case, selection, backup, 3.0)
+    ran = naive.run(lambda s: case[0][mask_of(s)], 400)
+    options = {"selection": selection, "backup": backup, "exploration": 3.0, "batch_size": 1}
+    tree, found, order = searched(problem(case, compiled=compiled), num_simulations=400, **options)
+    assert found == ran == 400
+    assert_same(tree, order, naive)
+    linked = sorted(len(node.linked) for node in naive.nodes.values())
+    assert linked[-1] == 18
+    held = sum(next(room for room in (0, 2, 6, 18) if n <= room) for n in linked)
+    given = tree.bytes_in_use() - 56 * len(naive.nodes) - 4 * tree.slots.size
+    assert 8 * held <= given <= 8 * (held + sum((n > 2) * 2 + (n > 6) * 6 for n in linked))
+
+
+@pytest.mark.parametrize(("selection", "backup"), VARIANTS)
+def test_a_cleared_tree_grows_as_a_new_one(selection, backup):
+    first, second = (table_problem(fixed_case(seed, n=7)[0], 3, compiled=True) for seed in (5, 6))
+    searcher = MCTSSearch(200, selection=selection, backup=backup)
+    used, new = (searcher.new_tree(first, in_batches=False) for _ in range(2))
+    searcher.run_surface(first, used)
+    kernels.clear(used)
+    assert searcher.run_surface(second, used) == searcher.run_surface(second, new)
+    assert_equal_to_the_last_bit(used, new)
+    assert used.bytes_in_use() == new.bytes_in_use()
+
+
 @LIMITS
 @given(
     case=cases(),

@@ -1,6 +1,8 @@
 """Plans from sums over people by domain are those of people weighed by their domain's probability."""
 
+import io
 import itertools
+import zipfile
 
 import numpy as np
 import pytest
@@ -172,10 +174,22 @@ def _shortened(path):
         np.savez(path, **{key: file[key][:1] if key == "stop" else file[key] for key in file.files})
 
 
+def _with_a_torn_head(path):
+    """Of its first array: a parenthesis is never closed, and there is a NUL."""
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            held = io.BytesIO()
+            np.save(held, array)
+            archive.writestr(f"{name}.npy", held.getvalue().replace(b"), }", b"\0, }"))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda path: path.unlink(),
+        _with_a_torn_head,
         lambda path: path.write_bytes(b"no archive"),
         lambda path: _without(path, "rest"),
         _shortened,

@@ -1,8 +1,11 @@
 """The cache of replies: paid for once, in one file, by any number of threads and processes."""
 
+import hashlib
+import json
 import multiprocessing
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -46,6 +49,23 @@ def test_key_is_the_same_in_every_version_of_this_format():
     """A changed key would make everybody pay again; change the version on purpose."""
     request = ChatRequest((("system", "s"), ("user", "\u00fc")), 0.7, None, 300, {"type": "object"}, 20, 3)
     assert request.key("m", {}) == "41ad18a546c2fc20d302c8ba267f9d373e2a0b92d7b700856b3c4a8f99b81681"
+
+
+@given(
+    st.text(), st.floats(0, 2), st.sampled_from([None, {"b": [1, "\u00fc"], "a": None}]), st.integers(0, 9)
+)
+def test_key_and_seed_are_hashes_of_one_list_as_json(text, temperature, schema, sample):
+    """Their text is put together from parts; the parts of one request serve any model and attempt."""
+    request = ChatRequest((("user", text),), temperature, schema=schema, sample=sample)
+
+    def digest(model, extra):
+        settings = [temperature, None, None, 0, True]
+        parts = [1, model, [["user", text]], schema, settings, extra, sample]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode())
+
+    for model in ("m", 'a "model"'):
+        assert request.key(model, {"z": 1, "y": text}) == digest(model, {"z": 1, "y": text}).hexdigest()
+    assert request.seed("m", 2) == int(digest("m", {"attempt": 2}).hexdigest()[:8], 16) // 2
 
 
 def test_seeds_differ_between_samples_and_attempts():
@@ -155,6 +175,23 @@ def test_files_that_are_no_cache(tmp_path):
     (tmp_path / "empty").touch()
     with pytest.raises(UserError, match=r"^cache .*expected"):
         ReplyCache(tmp_path / "empty", read_only=True)
+
+
+@pytest.mark.parametrize("instead", [b"\xdd TEXT, attempt", b"\n\n\n  TEXT, attempt", b"' TEXT,\n  attempt"])
+def test_a_damaged_schema_is_one_line_that_quotes_none_of_it(tmp_path, instead):
+    cache = ReplyCache(tmp_path / "c")
+    cache.put(at("k"), "m", 0, "{}")
+    cache.run("PRAGMA journal_mode=DELETE")
+    cache.close()
+    whole = (tmp_path / "c").read_bytes()
+    at_byte = whole.index(b"endpoint TEXT NOT NULL, attempt")
+    (tmp_path / "c").write_bytes(whole[:at_byte] + instead + whole[at_byte + len(instead) :])
+    for read_only in (True, False):
+        with pytest.raises(UserError) as error, closing(ReplyCache(tmp_path / "c", read_only)) as damaged:
+            damaged.get(at("k"))
+        assert str(error.value).startswith(f"cache {tmp_path / 'c'}: ")
+        assert "\n" not in str(error.value)
+        assert "TEXT" not in str(error.value)
 
 
 def test_a_damaged_reply_is_told_and_never_used(tmp_path):

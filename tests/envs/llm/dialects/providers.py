@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import dataclass, field
 
-from envs.judges.llm.verdicts import DIMENSIONS
+from envs.judges.verdicts.verdicts import DIMENSIONS
 from envs.llm.scripted.scripted_replies import Completion
 
 

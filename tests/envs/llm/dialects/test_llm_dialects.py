@@ -5,7 +5,7 @@ import json
 import pytest
 
 from envs import UserError
-from envs.judges.llm.verdicts import DIMENSIONS, expected_score, read_verdict
+from envs.judges.verdicts.verdicts import DIMENSIONS, expected_score, read_verdict
 from envs.llm import ChatRequest, Endpoint, EndpointError
 from envs.llm.admission import lane
 from envs.llm.books import Tokens

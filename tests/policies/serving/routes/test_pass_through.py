@@ -130,6 +130,18 @@ def test_a_model_without_questions_can_be_chosen(agent):
         assert error.value.code == "model_not_found"
 
 
+def test_the_only_model_need_not_be_named(agent):
+    messages = [{"role": "user", "content": QUERY}]
+    with layer(agent, DetectorGate(), upstream={"model": "m"}) as (url, upstream):
+        for named in ({}, {"model": ""}, {"model": "m"}):
+            answer = httpx2.post(f"{url}/v1/chat/completions", json={**named, "messages": messages})
+            assert answer.headers["x-raise-kind"] == "pass"
+        assert upstream.seen.bodies == [{"model": "m", "messages": messages}] * 3
+        other = httpx2.post(f"{url}/v1/chat/completions", json={"model": "other", "messages": messages})
+        assert other.json()["error"]["code"] == "model_not_found"
+        assert len(upstream.seen.bodies) == 3
+
+
 def test_a_list_of_models_that_does_not_come_is_not_waited_for(agent, monkeypatch):
     """Chat programs give it ten seconds at their start, and an answer five minutes."""
     assert chat_route.LIST_S < 10

@@ -95,11 +95,11 @@ def test_a_broken_line_is_named(tmp_path):
 @pytest.mark.slow
 def test_an_author_left_out_is_read_better_than_by_patterns_alone():
     messages, replies = written_messages(), written_replies()[::4]
-    others = [message for message in messages if message.author != "u"]
+    others = [message for message in messages if message.author != "w"]
     classifier = DisclosureClassifier(disclosure_classifier(others, replies))
     counts = np.zeros((2, 2), int)
     for message in messages:
-        if message.author == "u":
+        if message.author == "w":
             found = facts(message.text, SCHEMA)
             both = classifier.weighed(message.text, SCHEMA, found, default_levels())
             for row, values in enumerate((found, both)):

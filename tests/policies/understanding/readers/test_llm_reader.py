@@ -332,7 +332,7 @@ def test_the_real_local_model_gives_only_checked_values():
     with LocalServer(context=4096) as server:
         one = LLMReader(model=server.name, base_url=server.url, max_output_tokens=160, timeout_s=300.0)
         found = one.read(text, SCHEMA)
-        assert one.requests >= 1
+        assert one.spent.requests >= 1
     for name, value in found.values.items():
         assert value.words in text
         assert value.level in {None, *(level.name for level in NAMED[name].levels)}

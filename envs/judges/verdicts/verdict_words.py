@@ -28,12 +28,15 @@ LABELS = (  # in the order of DIMENSIONS: English (the last also as in the paper
     ),
     (
         "personali[sz]ation|user_specific_alignment",
-        "personalisierung",
-        "personnalisation",
-        "personalización",
-        "personalizzazione",
-        "personalização",
-        "个性化(?:程度)?|個性化(?:程度)?|個人化",
+        "personalisierung|nutzerspezifische_(?:ausrichtung|anpassung|passung)",
+        "personnalisation"
+        "|(?:alignement|adéquation|adaptation)_(?:spécifique_)?(?:à|avec)_l['\u2019]utilisateur",
+        "personalización|(?:adecuación|alineación|adaptación)_(?:específica_)?(?:al|con_el|del)_usuario",
+        "personalizzazione"
+        "|(?:allineamento|adeguatezza|adattamento)_(?:specifico_)?(?:all|con_l)['\u2019]utente",
+        "personalização"
+        "|(?:alinhamento|adequação|adaptação)_(?:específic[oa]_)?(?:ao|com_o)_(?:usuário|utilizador)",
+        "个性化(?:程度)?|個性化(?:程度)?|個人化|用[户戶]特定(?:的)?(?:一致性|对齐|對齊|匹配度?|契合度?)|用[户戶](?:针对性|針對性|匹配度?|契合度?)",
     ),
 )
 
@@ -54,24 +57,58 @@ NUMBERS = (  # no `un` and `una`: they are articles
     ("five", "fünf", "cinq", "cinco", "cinque", "五"),
 )
 NUMBER = {word: level for level, words in enumerate(NUMBERS) for word in words}
+_LEVEL_WORDS = "|".join(word for word in NUMBER if NUMBER[word])
+_ROMAN = ("I", "II", "III", "IV", "V")
 LEVEL_WORD = (
-    "(?:(?:" + "|".join(word for word in NUMBER if NUMBER[word]) + r")(?![\w-])|[一二两三四五](?=分))"
+    r"(?:(?-i:III?|IV|[IV])(?=[ \t]*[.,;|]?[ \t]*\r?(?:\n|$))"  # Roman, alone
+    rf"|(?:{_LEVEL_WORDS})(?![\w-]| of (?!5|five))|[一二两三四五](?=分))"
 )
 
 OF = r"(?:out of|of|von|sur|de|su)"
 OR = r"(?:or|to|oder|bis|ou|à|o|a)"
-STARS = r"(?=[\u2605\u2606\u2b50]{5}(?![\u2605\u2606\u2b50]))[\u2605\u2b50]{1,5}\u2606{0,4}"
-"""A level as five stars of which some are filled."""
+STARS = (
+    r"(?:(?<![\u2605\u2606\u2b50])\u2b50{1,5}(?![\u2605\u2606\u2b50\u00bd])"
+    r"|(?=[\u2605\u2606\u2b50]{5}(?![\u2605\u2606\u2b50]))[\u2605\u2b50]{1,5}\u2606{0,4})"
+)
+"""A level as five stars of which some are filled, or as emoji, of which there are filled ones alone."""
 
+SOMETHING_ELSE = (
+    r"(?:weight(?:s|ings?)?|ranks?|rankings?|thresholds?|max(?:im(?:um|a))?|min(?:im(?:um|a))?|confidences?"
+    r"|certaint(?:y|ies)|targets?|goals?|counts?|differences?|changes?|deltas?|improvements?|deductions?"
+    r"|penalt(?:y|ies)|examples?|placeholders?|ideal(?:ly)?|perfect|best(?: case)?|hypothetical(?:ly)?"
+    r"|potential(?:ly)?|previous(?:ly)?|earlier|prior|before|baseline|old|tentative|provisional|preliminary"
+    r"|draft|initial(?:ly)?|(?:lower|upper) (?:bounds?|limits?)|at (?:least|most)"
+    r"|percent(?:age)?s?|z-scores?|(?:number|order) of [a-z]+|issues?|errors?|problems?|priorit(?:y|ies)"
+    r"|points deducted|expected by|expectations?"
+    r"|after|defaults?|samples?|dummy)"
+)
+"""What else than the levels of this answer numbers beside the names of the dimensions are."""
+
+_COUNTED = (
+    r"(?:(?:missed|missing|unnamed|ignored|overlooked|open|further|more|clear|serious|major|minor) )?"
+    r"(?:dangers?|risks?|issues?|signs?|warnings?|problems?|facts?|details?|mistakes?|errors?|flaws?|gaps?"
+    r"|omissions?|references?|mentions?|sentences?|phrases?|words|strengths?|weaknesses|times|things)\b"
+)
+_STEPS = r"(?:points?|levels?|steps?|notch(?:es)?|stars?|marks?)"
+_NO_LEVEL = (  # what a number is then: a place in an order, a count, a difference, a bound, a condition
+    r"(?!(?!p(?:oin)?ts?\b|stars?\b|of\b)[a-z\u00df-\u00ff])"
+    rf"(?! (?:{_STEPS} )?(?:lower|higher|more|less|better|worse|fewer) than\b"
+    rf"| {_STEPS} (?:lower|higher|below|above|more|less|better|worse|short|off|up|down|behind"
+    r"|away|lost|deducted|taken)\b"
+    rf"| {_COUNTED}|,? at (?:best|most|least)\b"
+    r"|,? or (?:so|more|less|higher|lower|above|below|better|worse)\b"
+    r"|,? (?:if|unless|provided|assuming|had it|were it)\b(?! only\b| just\b| barely\b| anything\b))"
+)
 _OTHER = rf"(?:[\u2013\u2014~/&\u00b1\u2192至到或-]|[-=]>|\+/?-|{OF}|{OR})"  # before what makes it no level
 _LEVEL = re.compile(
     rf"([1-5](?:\.0+)?(?![\d.]*\d)|{LEVEL_WORD}|{STARS})"  # 4, 4.0; not 45, 4.5, 4.05
     rf"分?+(?:\s*\(?(?:/|{OF}|满分)\s*(?:5|five)(?:\.0+)?(?![\d.]*\d))?+"
     r"(?!\+|\?|,[ ]?\d|-?ish\b|[-\u2013](?![\w-])|[ \t]?[\u00bc-\u00be])"  # more than that, or less
-    rf"(?![ \t*_]*{_OTHER}?[ \t*_]+\d|{_OTHER}\d"
+    rf"(?![ \t*_]*{_OTHER}?[ \t*_]+\d(?![.)] {NAME.pattern})|{_OTHER}\d"
     r"|[ -](?:and|und|et|y|e)[ -](?:\w+[ -])?(?:hal[bf]e?|demi|medi[ao])\b)"
-    r"(?!\s*(?:/(?!/)|%|= ?[^\W\d]|\[[ x]?\]|</td>\s*<td>\s*\d|of ten\b"
-    r"|\(?(?:out of|on a scale|maybe|perhaps|possibly|满分)))",
+    rf"{_NO_LEVEL}"
+    r"(?!\s*(?:/(?!/)|%|= ?[^\W\d]|\[[ x]?\]|of ten\b"
+    r"|\(?(?:out of|on a scale|or \d|,? maybe|vs\b|versus|perhaps|possibly|满分)))",
     re.I,
 )
 _AGAIN = re.compile(  # a level said again where the first one stands: in brackets, or on second thoughts
@@ -98,5 +135,7 @@ def _number(said: str) -> int:
     """Return the level of a digit, a word, or stars."""
     if said[0] in "\u2605\u2b50":
         return len(said) - said.count("\u2606")
+    if said in _ROMAN:
+        return _ROMAN.index(said) + 1
     word = said.lower()
     return next((level for level, words in enumerate(NUMBERS) if word in words), 0) or int(said[0])

@@ -10,9 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from envs.checking.json_values import object_schema
-from envs.judges.llm.verdict_markup import COLUMN, flattened
-from envs.judges.llm.verdict_words import DIMENSIONS, LEVEL_WORD, NAME, NUMBERS, OF, OR, STARS, level_at
 from envs.judges.protocol import Score
+from envs.judges.verdicts.verdict_context import is_of_something_else, without_suppositions
+from envs.judges.verdicts.verdict_lists import given, in_columns, in_rows
+from envs.judges.verdicts.verdict_markup import flattened
+from envs.judges.verdicts.verdict_words import (
+    DIMENSIONS,
+    LEVEL_WORD,
+    NAME,
+    NUMBERS,
+    OR,
+    SOMETHING_ELSE,
+    STARS,
+    level_at,
+)
 from envs.llm.messages import TokenChoice
 
 VALUES = (1, 2, 3, 4, 5)
@@ -45,11 +56,14 @@ _NEXT_LINE = (  # where a level stands alone
     rf"{_QUOTES}*:?[*_`]*[ \t]*\r?\n\s*[*_`]*(?=[1-5](?:\.0+)?(?: ?/ ?5)?[*_`]*[ \t]*(?:\r?\n|$))"
 )
 _SCALE = rf"1 ?(?:-|\u2013|~|{OR}) ?5|1 ?[=:][^()\n]*[,;][^()\n]*\b5 ?[=:]"
-_RANGE = rf"(?:{_QUOTES}*\((?:[^()\n\d]*(?:{_SCALE})[^()\n\d]*|[^()\n\d]*)\))?"
+_ELSE = rf"\W*(?:if|with|{SOMETHING_ELSE})\b"
+_RANGE = rf"(?:{_QUOTES}*\((?!{_ELSE})(?:[^()\n\d]*(?:{_SCALE})[^()\n\d]*|[^()\n\d]*)\))?"
+_GIVES = r"is|was|gets|scores|earns|receives|deserves|merits|rates|comes (?:in|out) at|stands at|sits at"
 _AT_ONCE = re.compile(
-    rf"{_RANGE}{_QUOTES}*(?:(?:score|rating|level|value){_QUOTES}*)?"
-    rf"(?:(?:[:=]\s*|\.{{2,}}|[|>(\u2192]|-+>?|\u2013|\u2014|\bis\b|\bgets\b){_QUOTES}*(?:\[|level )?{_STARS}"
-    rf"|</td>\s*<td>|[ \t]+(?=[1-5][ \t]*(?:\r?\n|$)))"
+    rf"{_RANGE}\)?{_QUOTES}*(?:(?:score|rating|level|value){_QUOTES}*)?"
+    rf"(?:(?:[:=]\s*|\.{{2,}}|[|>(\u2192]|-+>?|\u2013|\u2014|\b(?:{_GIVES})\b(?: an?\b)?)"
+    rf"{_QUOTES}*(?:\[|level )?{_STARS}"
+    rf"|[ \t]+(?=(?:[1-5]|{STARS})[ \t]*(?:\r?\n|$)))"
     rf"(?={_STATED})"
     rf"|{_NEXT_LINE}"
     rf"|[^.;,:{{}}\n\d]{{0,40}}?\bat (?:an? [a-z]+ )?(?=[1-5] ?(?:/|out of) ?5)",
@@ -58,23 +72,6 @@ _AT_ONCE = re.compile(
 _SCORE = re.compile(
     rf"(?<![a-z])(?:score|rating|level|value|points|grade){_QUOTES}*(?:[:=|>]|\bis\b|\bof\b){_QUOTES}*"
     rf"(?={_STATED})",
-    re.I,
-)
-_TABLE = re.compile(
-    r"^(?P<head>[^\n|]*\|[^\n]*)(?=\n(?P<rule>[ \t]*[|:-][-|: \t\r]*\n)?"
-    r"(?P<row>[^\n|]*\|[^\n]*)(?:\n(?P<more>[^\n|]*\|)?|$))",
-    re.M,
-)
-_GIVEN = re.compile(  # a 2 for risk sensitivity
-    rf"(?<![\w.,/-])(?=(?:[1-5]|{LEVEL_WORD})(?![.,]?\d))\w+(?:(?: ?/ ?| {OF} )(?:5|five))? "
-    rf"(?:for|in|on) (?:the )?(?={NAME.pattern})"
-    rf"|{NAME.pattern} an? (?P<level>[1-5]|{LEVEL_WORD})(?![\w-]| [^\W\d]+s\b)",  # risk sensitivity a 2
-    re.I,
-)
-_SUPPOSED = re.compile(r"\b(?:not|ideal|perfect|best|better|could|should|if|instead of)\b|n't\b", re.I)
-_SCALE_OF_TEN = re.compile(
-    r"\b(?:scale|scored?|scores|rated?|ratings?|points?)\b[^.\n]{0,20}?"
-    r"(?:\b[01] ?(?:-|\u2013|to) ?|\bof )(?:10|100)\b",
     re.I,
 )
 _TWO_CELLS = re.compile(
@@ -109,12 +106,13 @@ def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
     dimension counts, wherever it stands: two different levels for one, or one that was not offered (0, 4.5,
     8/10, null), are no verdict. `strict`: nothing but what was asked for, the object or the three lines.
     """
-    if parse == "strict":
-        return _strict(text)
+    found = _strict(text)
+    if parse == "strict" or found is not None:
+        return found
     text = flattened(text)
-    if _SCALE_OF_TEN.search(text):
-        return None
-    return _agreed(text, [*_statements(text), *_in_columns(text)] or _given(text))
+    rows, rest = in_rows(without_suppositions(text))
+    found = _agreed(text, [*rows, *_statements(rest), *in_columns(rest)] or given(text))
+    return None if found is None or is_of_something_else(text, found.places) else found
 
 
 @functools.lru_cache(maxsize=64)
@@ -126,7 +124,7 @@ def read_justified(text: str, parse: Parse = "clear", marks: bool = False) -> Ve
     `marks` X/5, else a digit), and a total, where there is one, is their sum.
     """
     text = flattened(text)
-    found = _agreed(text, _keys(text) if _BRACE.match(text) else _line_beginnings(text) or _in_columns(text))
+    found = _agreed(text, _keys(text) if _BRACE.match(text) else _line_beginnings(text) or in_columns(text))
     if found is None or parse == "clear":
         return found
     total = _TOTAL.search(text)
@@ -206,37 +204,6 @@ def _statements(text: str) -> list[tuple[str, int | None]]:
             # Of objects that put the score first, the next one's would be taken for this one's.
             crossed = "}" in text[name.end() : score.start()]
             found.append((dimension, None if crossed else score.end()))
-    return found
-
-
-def _given(text: str) -> list[tuple[str, int | None]]:
-    """Return what `_statements` does of a sentence that says what it gives, and supposes nothing."""
-    given, found = list(_GIVEN.finditer(text)), list[tuple[str, int | None]]()
-    if len(given) != len(DIMENSIONS) or _SUPPOSED.search(text):
-        return found
-    for one in given:
-        named = next(n for n, name in enumerate(one.groups()) if name)
-        place = one.start() if one["level"] is None else one.start("level")
-        found.append((DIMENSIONS[named % len(DIMENSIONS)], place))
-    return found
-
-
-def _in_columns(text: str) -> list[tuple[str, int | None]]:
-    """Return what `_statements` does of tables with a column for each dimension: of one row, else unclear."""
-    found: list[tuple[str, int | None]] = []
-    for table in _TABLE.finditer(text):
-        cells, place = [], table.start("row")
-        for cell in table["row"].split("|"):
-            cells.append(place + len(cell) - len(cell.lstrip("*_` \t")))
-            place += len(cell) + 1
-        heads = table["head"].split("|")
-        is_clear = table["more"] is None and len(heads) == len(cells)
-        names = NAME.search if table["rule"] else COLUMN.fullmatch
-        named = [(name, n) for n, head in enumerate(heads) if (name := names(head))]
-        if len(named) == len(DIMENSIONS):
-            found += [
-                (DIMENSIONS[(name.lastindex or 1) - 1], cells[n] if is_clear else None) for name, n in named
-            ]
     return found
 
 

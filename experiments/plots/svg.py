@@ -193,3 +193,5 @@ def _frame_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> Non
     axes.set_yticks(range(len(rows)), rows)
     axes.grid(False)
     axes.tick_params(length=0)
+    for artist in (*axes.patches, *axes.texts):  # inside, so that the layout need not measure them
+        artist.set_in_layout(False)

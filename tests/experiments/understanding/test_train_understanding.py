@@ -13,6 +13,7 @@ from policies.understanding.readers.rules_reader import RulesReader
 from policies.understanding.reading import INTENTS
 
 SAMPLE = written_replies()[::25]
+FEW = SAMPLE[::8]
 
 
 def test_sentences_have_known_kinds_and_attributes_and_none_occurs_twice():
@@ -22,11 +23,14 @@ def test_sentences_have_known_kinds_and_attributes_and_none_occurs_twice():
     assert all(reply.text == " ".join(reply.text.split()) for reply in replies)
 
 
-def test_a_sample_trains_to_the_same_bytes_and_reads(tmp_path):
-    tells, again = (fit_classifier(tells_examples(SAMPLE), TELLS) for _ in range(2))
-    tells.save(tmp_path / "a.npz")
-    again.save(tmp_path / "b.npz")
+def test_the_same_sentences_train_to_the_same_bytes(tmp_path):
+    for name in ("a.npz", "b.npz"):
+        fit_classifier(tells_examples(FEW), TELLS).save(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_sample_is_read_by_what_it_trained():
+    tells = fit_classifier(tells_examples(SAMPLE), TELLS)
     kinds = fit_classifier(kinds_examples(SAMPLE), KINDS)
     assert set(kinds.classes) == set(INTENTS)
     rates = kept(RulesReader.load().with_intents(IntentClassifier(tells, kinds)), SAMPLE)
@@ -35,7 +39,7 @@ def test_a_sample_trains_to_the_same_bytes_and_reads(tmp_path):
 
 
 def test_another_seed_draws_other_negatives():
-    first, again, other = (tells_examples(SAMPLE, seed) for seed in (0, 0, 1))
+    first, again, other = (tells_examples(FEW, seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 

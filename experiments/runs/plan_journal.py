@@ -21,7 +21,7 @@ from envs import OutsideError, UserError
 from envs.appended import append_lines
 from envs.loading.seen_ids import key_of
 from experiments.runs.journal import LineJournal, checked_lines, row_of_line
-from search.plan_lines import PlanBatch, PlanTotals, from_json, is_summed
+from search.plan_lines import PlanBatch, PlanTotals, from_json, is_summed, rows_of
 from search.planning import ScenarioPlan
 from search.problem import Observations
 
@@ -92,8 +92,11 @@ class Journal(LineJournal[Observations | None]):
         return whole
 
     def _enter(self, path: Path, number: int, line: bytes) -> None:
-        if self._learns or not is_summed(line):
+        summed = is_summed(line)
+        if self._learns or not summed:
             plan = _plan(path, number, line)
+            if not summed:
+                _check_row(path, number, line)
             self._take(plan.scenario_id, plan.judge_calls, plan.requests, plan.score)
             if self._learns:
                 self.done[plan.scenario_id] = plan.observations
@@ -169,6 +172,14 @@ def _plans(folder: Path, holding: bytes = b"") -> Iterator[ScenarioPlan]:
         for number, line in checked_lines(path):
             if number > 1 and (holding in line or not line.startswith(_BEGINNING)):
                 yield _plan(path, number, line)
+
+
+def _check_row(path: Path, number: int, line: bytes) -> None:
+    """Raise UserError where Arrow, which makes the table at a run's end, could not read the line."""
+    try:
+        rows_of(line)
+    except pa.ArrowInvalid:
+        raise UserError(f"{path}: line {number} is no plan, expected a journal") from None
 
 
 def _plan(path: Path, number: int, line: bytes) -> ScenarioPlan:

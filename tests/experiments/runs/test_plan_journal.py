@@ -105,6 +105,17 @@ def test_a_line_without_a_sum_is_checked_value_by_value(tmp_path, wrong):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("wrong", [{"crc32": "\ud800"}, {"alternatives": [[0, "\ud800", 1, 2.0]]}])
+def test_a_line_without_a_sum_that_no_row_can_be_made_of_stops_no_run_at_its_end(tmp_path, wrong):
+    path = write(tmp_path, PLANS[:2], Journal) / "plans.jsonl"
+    with path.open("a") as file:
+        file.write(json.dumps({**plain_plan(PLANS[2]), **wrong}) + "\n")
+    with pytest.raises(UserError) as error:
+        Journal(tmp_path, "f", True)
+    assert str(error.value).startswith(f"{path}: line 4 ")
+    assert "\n" not in str(error.value)
+
+
 def test_a_folder_with_segments_alone_is_no_new_run(folder):
     (folder / "plans.jsonl").unlink()
     with pytest.raises(UserError, match="holds a run"):

@@ -17,7 +17,7 @@ from experiments.stats import Interval
 BOUNDS = (ORACLE, FULL)
 """What nobody can use within the budget: left out of the count, named in the text, and in every table."""
 FEW_PEOPLE = 20
-"""Below, resampled people are known to give intervals that are too narrow."""
+"""Below, 95 % intervals of resampled people hold a normal mean less often: in 93 % with 20, 89 % with 10."""
 
 
 class Held(NamedTuple):

@@ -57,8 +57,10 @@ _OF_OTHERS = (
 _SUPPOSED = re.compile(  # of a sentence, its white space single spaces, up to where the levels are named
     f"{_CONDITION}|{_NEGATED}|{_OF_OTHERS}", re.I
 )
+_WANTED = r"(?:user(?:'s)?[ _])?(?:needs?|importance|priorit(?:y|ies)|relevance|requirements?|expectations?)"
 _LABEL = re.compile(  # "weights": {, Thresholds:, **Ideal:**
-    rf"(?:^|[\n{{,])[\s\"'*_`#>{{-]*(?:the |my |your |ratings?_|scores?_)?(?:{SOMETHING_ELSE}|if|after)"
+    rf"(?:^|[\n{{,])[\s\"'*_`#>{{-]*(?:the |my |your |ratings?_|scores?_)?"
+    rf"(?:{SOMETHING_ELSE}|if|after|{_WANTED})"
     r"(?:[ _](?:scores?|ratings?|verdicts?|values?|levels?|answer|reply|response))?"
     r"(?:[ _](?:\(|fixed|the|in|if|for|of|by|per|found|deducted)\b[^\n.:]{0,40})?"
     r"[\"'*_`]*[ \t]*(?:[:=(]|\n)[\s\"'*_`\[{(|-]*$",
@@ -95,6 +97,7 @@ _TAKEN_BACK = re.compile(
     r"|\bmy (?:final|actual|real|own) (?:ratings?|scores?)\b[^.\n]{0,40}\b(?:differ|change|follow|are:?\Z)",
     re.I,
 )
+_CODE = re.compile(r"^\s*(?:def|function|class) \w[^\n]*[:{]\s*$|[\])\w] ?[+*-]= ?\d", re.M)
 _FLAGGED = re.compile(r'"(?:placeholder|error|default|dummy|example)":|"answer_received":\s*false', re.I)
 _PROSE = re.compile(r":\s*\"((?:[^\"\\\n]|\\.){20,})\"")
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
@@ -117,7 +120,9 @@ def is_of_something_else(text: str, places: Sequence[int]) -> bool:
     What is said before the first one, in its sentence, and behind the last one decides; what stands between
     them are reasons, but for a condition that begins a sentence.
     """
-    if _OTHER_SCALE.search(text) or _FLAGGED.search(text) or _TAKEN_BACK.search(text[max(places) + 1 :]):
+    if any(sign.search(text) for sign in (_OTHER_SCALE, _FLAGGED, _CODE)):
+        return True
+    if _TAKEN_BACK.search(text[max(places) + 1 :]):
         return True
     before = 0
     for place in sorted(places):

@@ -56,6 +56,11 @@ NAMES_IN_A_ROW = re.compile(_THREE_NAMES, re.I)
 ROWS = (
     re.compile(rf"(?P<names>{_THREE_NAMES}){_LEADS_TO}{_THREE_LEVELS}", re.I),
     re.compile(rf"{_THREE_LEVELS}\s*(?:for|in|on) (?:the )?(?P<names>{_THREE_NAMES})", re.I),
+    re.compile(
+        rf"{_SCORES}\s*\((?:in (?:the|this) order:? ?(?:of )?)?(?P<names>{_THREE_NAMES})\)\s*[:=]"
+        rf"\s*{_THREE_LEVELS}",
+        re.I,
+    ),
 )
 """Three names in a row, and three levels in a row that belong to them."""
 LISTS = (

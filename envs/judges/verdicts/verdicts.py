@@ -111,7 +111,7 @@ def read_verdict(text: str, parse: Parse = "clear") -> Verdict | None:
         return found
     text = flattened(text)
     rows, rest = in_rows(without_suppositions(text))
-    found = _agreed(text, [*rows, *_statements(rest), *in_columns(rest)] or given(text))
+    found = _agreed(text, [*rows, *_statements(rest), *in_columns(rest), *given(text)])
     return None if found is None or is_of_something_else(text, found.places) else found
 
 

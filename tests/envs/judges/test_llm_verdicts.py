@@ -55,6 +55,9 @@ CLEAR = {
     "list of one": f"[{OBJECT}]",
     "text": each('"{name}": "{value}"', ", "),
     "of five": each("{Name}: {value}/5"),
+    "in the order named": "Ratings (in this order: risk sensitivity, emotional empathy, personalization): "
+    "2, 3, 5",
+    "said twice": f"{LINES}\n\nA 2 for risk sensitivity, a 3 for emotional empathy, a 5 for personalization.",
     "of five in words": each("{Name} - {value} out of 5 (see above)"),
     "points": each("{Name}: {value}.0"),
     "bold": each("**{Name}:** {value}"),
@@ -308,6 +311,11 @@ def test_a_line_of_the_rubric_is_no_verdict(rubric):
         each("{Name}: {value} (or 4)"),
         each("{Name}: {value} if it had asked"),
         each("{Name} is one of three metrics, and matters."),
+        f"{LINES}\n\nSo a 3 for risk sensitivity, a 3 for emotional empathy, a 5 for personalization.",
+        f"def score(text):\n    found = {OBJECT}\n    return found",
+        f"scores = {OBJECT}\nif warned:\n    scores['risk_sensitivity'] += 1",
+        f'{{"importance": {OBJECT}}}',
+        f'{{"user_priorities": {OBJECT}, "note": "what matters to this person"}}',
     ],
 )
 def test_numbers_that_are_no_rating_of_this_answer_are_no_verdict(text):

@@ -57,7 +57,7 @@ CLEAR = {
     "of five": each("{Name}: {value}/5"),
     "in the order named": "Ratings (in this order: risk sensitivity, emotional empathy, personalization): "
     "2, 3, 5",
-    "said twice": f"{LINES}\n\nA 2 for risk sensitivity, a 3 for emotional empathy, a 5 for personalization.",
+    "said again": f"{LINES}\n\nA 2 for risk sensitivity, a 3 for emotional empathy, a 5 for personalization.",
     "of five in words": each("{Name} - {value} out of 5 (see above)"),
     "points": each("{Name}: {value}.0"),
     "bold": each("**{Name}:** {value}"),

@@ -47,6 +47,7 @@ _OF_OTHERS = (
     r"|\b(?:colleagues?|co-?raters?|gpt[\w.-]*|claude|gemini|yesterday"
     r"|(?:average|mean|median) (?:of|rating|score)|according to (?:the )?(?:user|author|assistant|others))\b"
     r"|\bfirst (?:impression|thought|guess|reading)\b"
+    r"|\bof (?:the )?(?:user|person|writer)(?:['\u2019]s)? (?:message|query|question|prompt|situation)\b"
     rf"|\b(?:{_RATED}|injection)\b[^.]{{0,20}}\b(?:says?|said|claims?|claimed|reads?|states?|contain(?:s|ed)?"
     r"|includes?|adds|ends with|begins with|writes|wrote|demands|wants|wanted)\b"
     r"(?:[^.]{0,15}$|[^.:]{0,30}[:\"'][^.]{0,60}$)"

@@ -95,7 +95,7 @@ _NO_LEVEL = (  # what a number is then: a place in an order, a count, a differen
     rf"(?! (?:{_STEPS} )?(?:lower|higher|more|less|better|worse|fewer) than\b"
     rf"| {_STEPS} (?:lower|higher|below|above|more|less|better|worse|short|off|up|down|behind"
     r"|away|lost|deducted|taken)\b"
-    rf"| {_COUNTED}|,? at (?:best|most|least)\b"
+    rf"| {_COUNTED}|,? at (?:best|most|least)\b| ?\({SOMETHING_ELSE}\)"
     r"|,? or (?:so|more|less|higher|lower|above|below|better|worse)\b"
     r"|,? (?:if|unless|provided|assuming|had it|were it)\b(?! only\b| just\b| barely\b| anything\b))"
 )

@@ -309,6 +309,8 @@ def test_a_line_of_the_rubric_is_no_verdict(rubric):
         each("{Name}: {value} points below the last one"),
         each("{Name}: {value} at most"),
         each("{Name}: {value} (or 4)"),
+        each("{Name}: {value} (rank)"),
+        f"Scores of the person's question: {OBJECT}",
         each("{Name}: {value} if it had asked"),
         each("{Name} is one of three metrics, and matters."),
         f"{LINES}\n\nSo a 3 for risk sensitivity, a 3 for emotional empathy, a 5 for personalization.",

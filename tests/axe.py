@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import tarfile
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -15,12 +17,17 @@ SERIOUS = (
 def axe_core(cache):
     """Return the text of axe-core, fetched once and kept in pytest's cache; skips where it cannot be had."""
     folder = cache.mkdir("axe-core")
-    file = folder / "package" / "axe.min.js"
+    file = folder / "axe.min.js"
     if not file.exists():
-        npm = ["npm", "pack", "axe-core@4"]
-        if shutil.which("npm") is None or subprocess.run(npm, cwd=folder, capture_output=True).returncode:
-            pytest.skip("axe-core cannot be fetched from npm")
-        (archive,) = folder.glob("axe-core-*.tgz")
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:  # another worker may fetch it meanwhile
+            npm = ["npm", "pack", "axe-core@4"]
+            if (
+                shutil.which("npm") is None
+                or subprocess.run(npm, cwd=scratch, capture_output=True).returncode
+            ):
+                pytest.skip("axe-core cannot be fetched from npm")
+            (archive,) = Path(scratch).glob("axe-core-*.tgz")
+            with tarfile.open(archive) as packed:
+                packed.extractall(scratch, filter="data")
+            (Path(scratch) / "package" / file.name).replace(file)
     return file.read_text(encoding="utf-8")

@@ -13,7 +13,10 @@ _OTHER_SCALE = re.compile(
     r"|\b1\W{0,3}(?:(?:is|means|being|for|as) )?(?:the )?(?:very )?"
     r"(?:best|excellent|perfect|highest|strongest)\b[^.\n]{0,30}\b5\b"
     r"|\b5\W{0,3}(?:(?:is|means|being|for|as) )?(?:the )?(?:very )?(?:worst|lowest|weakest)\b"
-    r"|\blower (?:is|numbers are|scores are|means) better\b",
+    r"|\blower (?:is|numbers are|scores are|means) better\b"
+    r"|\b(?:rank(?:ed|ing|s)?|order(?:ed|ing)?)\b[^.\n]{0,60}\b1\W{0,3}(?:(?:is|means|being|for|as) )?"
+    r"(?:the )?(?:best|first|most|highest|top)\b"
+    r"|\|[ *]*(?:max(?:imum)?|best possible|weight|rank)[ *]*\|?[ \t]*\n",
     re.I,
 )
 _GIVES = r"(?:say|give|gave|rate|assign|award|get|be|score|call|have (?:given|said|rated|been)|deserve|merit)"
@@ -30,6 +33,7 @@ _CONDITION = (
     r"|\bwith (?!all\b)[^.:]{1,40}\b(?:applied|fixed|added|mended|corrected|included)\b"
     r"|\b(?:strict|lenient|generous|harsh|charitable) (?:reading|view|grading|standard)s?\b"
     r"|\b(?:imagine|suppose|supposing|pretend|hypothetically|ideally)\b"
+    r"|\b(?:i|we)(?:'d| would) (?:also )?(?:expect|guess|predict|estimate|anticipate)\b"
 )
 _NEGATED = (
     rf"n't {_GIVES}\b|\b(?:not|cannot|never) (?:be )?{_GIVES}\b|\b(?:nobody|no one)\b"
@@ -94,6 +98,9 @@ _TAKEN_BACK = re.compile(
     r"\b(?:[1-5]|lower|higher|wrong)\b"
     r"|\bmust be (?:lowered|raised|changed|corrected|revised)\b|\bi do(?:n't| not) (?:share|agree)\b"
     r"|\b(?:cannot|can't|could not|couldn't|unable to) (?:rate|judge|assess|score) (?:it|the answer|this)\b"
+    r"|\bplease (?:send|share|provide|paste|give|supply)\b[^.\n]{0,40}"
+    r"\b(?:conversation|dialogue|answer|response|reply|text|query|profile|details)\b"
+    r"|\b(?:would|could|might|should) (?:bring|lower|raise|push|drop|pull|reduce|increase)\b"
     r"|\bneutral defaults?\b|\b(?:answer|reply|response)(?: text)? to be rated\b"
     r"|\bmy (?:final|actual|real|own) (?:ratings?|scores?)\b[^.\n]{0,40}\b(?:differ|change|follow|are:?\Z)",
     re.I,

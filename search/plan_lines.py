@@ -101,13 +101,9 @@ def to_json(plan: ScenarioPlan) -> str:
 
 def plain_plan(plan: ScenarioPlan) -> dict[str, Any]:
     """Return `plan` as plain values, None for NaN."""
-    row: dict[str, Any] = {
-        **row_of(plan),
-        **{name: getattr(plan, name) for name in (*_COUNTS[:4], "stopped")},
-    }
+    row: dict[str, Any] = {**row_of(plan), **{name: getattr(plan, name) for name in (*_COUNTS, "stopped")}}
     row["score_stderr"], row["search_score"] = with_nulls(plan.score_stderr), with_nulls(plan.search_score)
     row["score_full"] = with_nulls(plan.score_full)
-    row["invalid_rankings"] = plan.invalid_rankings
     row["alternatives"] = [[step, name, visits, with_nulls(v)] for step, name, visits, v in plan.alternatives]
     seen = plan.observations
     if seen is not None:

@@ -140,16 +140,12 @@ def is_of_something_else(text: str, places: Sequence[int]) -> bool:
                 start = beginning.end()
         name = NAME.search(text, start, place)
         lead = text[start : place if name is None else name.start()]
-        if (
-            (_SUPPOSED.search(" ".join(lead.split())) or _label(text, start + len(lead)))
-            if before == 0
-            else _HERE.match(lead)
-        ):
+        if before:
+            supposed = _HERE.match(lead) is not None
+        else:
+            is_label = _LABEL.search(text, max(0, start + len(lead) - 100), start + len(lead)) is not None
+            supposed = is_label or _SUPPOSED.search(" ".join(lead.split())) is not None
+        if supposed:
             return True
         before = place + 1
     return False
-
-
-def _label(text: str, end: int) -> bool:
-    """Return whether the text before `end` ends with the name of something else than levels."""
-    return _LABEL.search(text, max(0, end - 100), end) is not None

@@ -19,7 +19,7 @@ from envs.llm.costs import price_of
 from envs.llm.dialects.dialect import Dialect
 from envs.llm.endpoint import CacheMiss, Endpoint, Limits, SchemaRefused
 from envs.llm.engine import Engine, Spent
-from envs.llm.messages import ChatRequest, Check, ModelReply, checked
+from envs.llm.messages import Again, ChatRequest, Check, ModelReply, checked
 
 if TYPE_CHECKING:
     from envs.llm.sending.streaming import StreamingConnection
@@ -197,17 +197,19 @@ class Client:
         """
         return self.engine.run([self._moderation(text)])[0]
 
-    async def reply(self, request: ChatRequest, check: Check | None = None) -> ModelReply:
+    async def reply(
+        self, request: ChatRequest, check: Check | None = None, again: Again | None = None
+    ) -> ModelReply:
         """Return the reply from the cache, from a call of the same request under way, or from the model.
 
         What came and cannot be used is kept as well, and the next attempt made, `ATTEMPTS` in all: so a run
-        that is repeated finds the same attempts.
+        that is repeated finds the same attempts. `again`: what is asked then, None = the same.
         """
         self._own()
         key = self._key(request)
         flying = self._flying.get(key)
         if flying is None:
-            flying = asyncio.get_running_loop().create_task(self._asked(key, request, check))
+            flying = asyncio.get_running_loop().create_task(self._asked(request, check, again))
             self._flying[key] = flying
             flying.add_done_callback(lambda _: self._flying.pop(key))
             return await flying
@@ -224,13 +226,14 @@ class Client:
         key = request.key(self.endpoint.model, self.endpoint.extra_body)
         return ReplyKey(key, self.endpoint.identity)
 
-    async def _asked(self, key: ReplyKey, request: ChatRequest, check: Check | None) -> ModelReply:
-        sent = 0
+    async def _asked(self, request: ChatRequest, check: Check | None, again: Again | None) -> ModelReply:
+        sent, asked = 0, request
         for attempt in range(ATTEMPTS):
-            found = await self._attempt(key._replace(attempt=attempt), request, check)
+            found = await self._attempt(self._key(asked)._replace(attempt=attempt), asked, check)
             sent += found.requests
             if found.reason in (None, UNAVAILABLE):  # the connection has repeated the latter already
                 break
+            asked = request if again is None else again(found)
         if not sent:
             self._book_hit()
         self.has_simulated |= found.simulated

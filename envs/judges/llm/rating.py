@@ -6,14 +6,14 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from envs.checking.json_values import with_nulls
 from envs.errors import UserError
 from envs.judges.llm import prompting
 from envs.judges.llm.prompt_files import PromptFiles
-from envs.judges.llm.settings import Rating, Target
+from envs.judges.llm.settings import AGAIN, Rating, Target
 from envs.judges.protocol import Score
 from envs.judges.verdicts.verdicts import (
     JUSTIFIED_SCHEMA,
@@ -92,7 +92,13 @@ class Rater:
     def _rating_cost(self, parts: dict[str, str]) -> RequestCost:
         by_schema = self._schema is not False and True in self.rating.form_files
         tokens = VERDICT_TOKENS + REASONS_TOKENS * self.rating.justified
-        return request_cost(self.client, self._rating(parts, 0, by_schema), tokens, may_wait=True)
+        request = self._rating(parts, 0, by_schema)
+        cost = request_cost(self.client, request, tokens, may_wait=True)
+        if not self.rating.asks_again:
+            return cost
+        longest = min(cost.most_output_tokens, 2.0 * prompting.MAX_ANSWER)  # of a character up to four bytes
+        more = request_cost(self.client, self._asked_again(request, "", by_schema), tokens)
+        return cost._replace(most_input_tokens=more.most_input_tokens + longest)
 
     async def opinion(self, scenario: Scenario, names: Sequence[str], sample: int) -> Opinion:
         """Rate the context `names`; `sample` is which look at it this is."""
@@ -132,14 +138,14 @@ class Rater:
         as_json = self._schema is not False
         if as_json:
             try:
-                verdict = await self.client.reply(self._rating(parts, look, True), self._unusable)
+                verdict = await self._verdict(parts, look, True)
                 self._schema = True
             except SchemaRefused:
                 if self.rating.output != "auto":
                     raise
                 self._schema = as_json = False
         if not as_json:
-            verdict = await self.client.reply(self._rating(parts, look, False), self._unusable)
+            verdict = await self._verdict(parts, look, False)
         score, mass = self._score(verdict)
         return _opinion(names, sample, score, mass, response, verdict)
 
@@ -170,6 +176,20 @@ class Rater:
         else:
             parts["answer"] = prompting.answer_block(answer)
         return parts
+
+    async def _verdict(self, parts: dict[str, str], look: int, as_json: bool) -> ModelReply:
+        request = self._rating(parts, look, as_json)
+
+        def again(reply: ModelReply) -> ChatRequest:
+            return self._asked_again(request, reply.text, as_json) if reply.reason == "parse" else request
+
+        return await self.client.reply(request, self._unusable, again if self.rating.asks_again else None)
+
+    def _asked_again(self, request: ChatRequest, said: str, as_json: bool) -> ChatRequest:
+        """Return what is asked after a reply `said` whose verdict is not clear: it alone, in the form."""
+        wish = f"{self.files.text(AGAIN)}\n\n{self.files.text(self.rating.form_files[as_json])}"
+        said = prompting.neutral(said, prompting.MAX_ANSWER)
+        return replace(request, messages=(*request.messages, ("assistant", said), ("user", wish)), shared=0)
 
     def _unusable(self, reply: ModelReply) -> str | None:
         return self._score(reply)[0].reason

@@ -18,8 +18,8 @@ _BLOCKS = {
     "direct": (("query", "profile", "known"), ("rubric", "format")),
 }
 """Prompt of roles -> the places that it must have, and those that it may have."""
-_PARTS = ("rubric", "format_json", "format_text", "rationale_json", "rationale_text")
-"""Files that are put into the places `rubric` and `format` of a prompt; they have no places themselves."""
+_PARTS = ("rubric", "format_json", "format_text", "rationale_json", "rationale_text", "again")
+"""Files put into the places `rubric` and `format` of a prompt, or behind a reply; they have no places."""
 NAMES = (*_BLOCKS, *_PARTS)
 MAX_PROMPT = 100_000
 """Characters of a prompt file."""

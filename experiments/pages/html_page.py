@@ -20,6 +20,8 @@ from experiments.plots.svg import Drawing
 _TEMPLATES = Path(__file__).parent / "templates"
 OPEN_ROWS = 20
 """Tables with more rows are folded until they are opened."""
+MANY_COLUMNS = 7
+"""Columns of a table from beyond which on a number and its interval may stand on two lines."""
 
 
 class KeyFact(NamedTuple):
@@ -118,6 +120,7 @@ def _environment(folder: Path | None) -> Environment:
     made.filters["download"] = _download
     made.tests["drawing"] = lambda part: isinstance(part, Drawing)
     made.globals["OPEN_ROWS"] = OPEN_ROWS
+    made.globals["MANY_COLUMNS"] = MANY_COLUMNS
     return made
 
 

@@ -99,14 +99,8 @@ class Client:
 
     def shard(self, workers: int) -> Client:
         """Return the client of one of `workers` processes, under the limits of all."""
-        found = Client(
-            self.endpoint,
-            cache_path=self.cache_path,
-            engine=self.engine.shard(workers),
-            replay=self.replay,
-            kind=self.kind,
-            batch=self.batch,
-        )
+        engine = self.engine.shard(workers)
+        found = Client(self.endpoint, None, self.cache_path, engine, self.replay, self.kind, self.batch)
         found._dialect, found.takes_schemas = self._dialect, self.takes_schemas
         found.has_simulated = self.has_simulated
         return found

@@ -100,7 +100,7 @@ class Rater:
                 score = Score(reason=f"target: {response.reason}")
                 return _opinion(names, sample, score, math.nan, response, None)
             said = response.text
-        verdict = await self._verdict(self._parts(scenario, names, said), sample)
+        verdict = await self.client.reply(*self._asking(self._parts(scenario, names, said), sample))
         return _opinion(names, sample, *self._score(verdict), response, verdict)
 
     async def answer(self, scenario: Scenario, names: Sequence[str], sample: int) -> ModelReply:
@@ -114,7 +114,7 @@ class Rater:
         """Rate an answer written elsewhere, reading of the profile the attributes `names`, None = all."""
         if not answer.strip():
             return _opinion((), sample, Score(reason="no_answer"), math.nan, None, None)
-        verdict = await self._verdict(self._parts(scenario, (), answer, names), sample)
+        verdict = await self.client.reply(*self._asking(self._parts(scenario, (), answer, names), sample))
         return _opinion((), sample, *self._score(verdict), None, verdict)
 
     def _writing(self, scenario: Scenario, names: Sequence[str], look: int) -> ChatRequest:
@@ -145,10 +145,12 @@ class Rater:
             parts["answer"] = prompting.answer_block(answer)
         return parts
 
-    async def _verdict(self, parts: dict[str, str], sample: int) -> ModelReply:
+    def _asking(
+        self, parts: dict[str, str], sample: int
+    ) -> tuple[ChatRequest, Check, ChatRequest | None, Again | None]:
+        """Return what `Client.reply` takes for a rating."""
         request, plain = self._forms(parts, sample)
-        again = self._after if self.rating.asks_again else None
-        return await self.client.reply(request, self._unusable, plain, again)
+        return request, self._unusable, plain, self._after if self.rating.asks_again else None
 
     def _after(self, request: ChatRequest, reply: ModelReply) -> ChatRequest:
         return self._asked_again(request, reply.text) if reply.reason == "parse" else request

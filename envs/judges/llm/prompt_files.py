@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -81,10 +82,15 @@ class PromptFiles:
         """Return what provenance calls the file that is used for `name`, and its text."""
         if name in self._own:
             return f"own/{name}", self._own[name]
-        inside = f"{self._protocol}/{name}" if self._protocol else name
-        if not (prompting.FOLDER / f"{inside}.{prompting.VERSION}.txt").is_file():
-            inside = name
-        return f"{inside}.{prompting.VERSION}", prompting.template(inside)
+        return _packaged(self._protocol, name)
+
+
+@functools.cache
+def _packaged(protocol: str, name: str) -> tuple[str, str]:
+    inside = f"{protocol}/{name}" if protocol else name
+    if not (prompting.FOLDER / f"{inside}.{prompting.VERSION}.txt").is_file():
+        inside = name
+    return f"{inside}.{prompting.VERSION}", prompting.template(inside)
 
 
 def _own_texts(folder: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from envs.judges.verdicts.verdicts import (
 )
 from envs.llm import ChatRequest, Client, ModelReply
 from envs.llm.costs import BYTES_A_TOKEN, RequestCost, request_cost
+from envs.llm.messages import Again, Check
 from envs.scenario import Scenario
 
 TOP_LOGPROBS = 20

@@ -19,10 +19,11 @@ from envs.judges.protocol import describe
 from envs.part_books import booked, keep_books
 from envs.users import User
 from experiments.console.entry_point import entry_point
-from experiments.evaluation import built_parts, cost_parts
+from experiments.evaluation import cost_parts
+from experiments.evaluation.built_parts import judges_of, options_of, understanding_of, user_of
 from experiments.evaluation.kept import EvaluationJournal, asked_itself
 from experiments.evaluation.methods.baselines import VANILLA
-from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions
+from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions, policy_in_words
 from experiments.evaluation.methods.models import (
     asked_of,
     preflight,
@@ -100,13 +101,9 @@ def prepare(cfg: DictConfig) -> _EvaluationParts:
     check_bootstrap(cfg.draws, cfg.level)
     cfg = with_enough_to_test(cfg)
     sides, source, sha256 = sides_of(cfg)
-    judges, user, tracking = (
-        built_parts.judges_of(cfg),
-        built_parts.user_of(cfg),
-        FailSafe(build.build_tracking(cfg)),
-    )
+    judges, user, tracking = judges_of(cfg), user_of(cfg), FailSafe(build.build_tracking(cfg))
     cfg = build.with_search(cfg, judges[0], None)
-    options, searcher = built_parts.options_of(cfg), build.build_searcher(cfg)
+    options, searcher = options_of(cfg), build.build_searcher(cfg)
     plan((), judges[0], searcher, budget, wave=cfg.search.wave)  # refuses what it would refuse later
     stored = stored_plans(cfg, budget, sha256)
     table = None if stored is None else _of_others(cfg, stored)
@@ -115,7 +112,7 @@ def prepare(cfg: DictConfig) -> _EvaluationParts:
     people = {s.id: s for side in sides for s in (*side.train, *side.test)}
     labels = labels_for(cfg.labels, judges[0], list(people.values()))
     return _EvaluationParts(
-        cfg, sides, source, sha256, judges, user, built_parts.understanding_of(cfg), tracking, options, stored, table,
+        cfg, sides, source, sha256, judges, user, understanding_of(cfg), tracking, options, stored, table,
         planned, searcher, parallel, labels,
     )  # fmt: skip
 
@@ -245,7 +242,7 @@ def _about(parts: _EvaluationParts) -> output.About:
         target=target_of(judge),
         asked=asked_of(parts.options.chats),
         made_up_attributes=made_up(judge, sides[0].test[0].schema),
-        policy=built_parts.policy_in_words(parts.options.policy),
+        policy=policy_in_words(parts.options.policy),
         about_trees="" if parts.stored is None else parts.stored.about_trees,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from envs import Judge, UserError
-from envs.checking.declared import Declared
 from envs.users import PersonUser, User
 from experiments.evaluation.methods.compared_methods import MethodOptions
 from experiments.evaluation.methods.models import understanding_nodes, with_cached_chats, with_cached_readings
@@ -13,7 +12,6 @@ from experiments.evaluation.understanding import Understanding
 from experiments.evaluation.variations import check
 from experiments.runs import build
 from experiments.runs.config import check_counts
-from policies.dialogue_state import Policy
 
 
 def user_of(cfg: DictConfig) -> User:
@@ -49,14 +47,6 @@ def options_of(cfg: DictConfig) -> MethodOptions:
         variation_seeds=cfg.variation_seeds,
         chat=build.build_chat(cfg),
     )
-
-
-def policy_in_words(policy: Policy) -> str:
-    """Return `conditional + value`, or the class of a policy that is not composed of two parts."""
-    made_of = [Declared(policy, "policy").any(name) for name in ("acquisition", "abstention")]
-    if None in made_of:
-        return type(policy).__name__
-    return " + ".join(Declared(part, "part of a policy").name() for part in made_of)
 
 
 def judges_of(cfg: DictConfig) -> list[Judge]:

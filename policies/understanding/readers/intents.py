@@ -59,7 +59,7 @@ class IntentClassifier:
 
     share_of_kinds = 0.3
     """Weight of the log-odds that a message answers anything."""
-    told = 0.36
+    told = 0.4
     """Least probability at which a reply counts as telling something of the attribute."""
     told_with_level = 0.3
     """The same where the words also name a level or a number of the attribute."""

@@ -99,12 +99,12 @@ _NO_LEVEL = (  # what a number is then: a place in an order, a count, a differen
     r"|,? or (?:so|more|less|higher|lower|above|below|better|worse)\b"
     r"|,? (?:if|unless|provided|assuming|had it|were it)\b(?! only\b| just\b| barely\b| anything\b))"
 )
-_OTHER = rf"(?:[\u2013\u2014~/&\u00b1\u2192至到或-]|[-=]>|\+/?-|{OF}|{OR})"  # before what makes it no level
+_OTHER = rf"(?:[\u2013\u2014\u2212~/&\u00b1\u2192至到或-]|[-=]>|\+/?-|{OF}|{OR})"  # what makes it no level
 _LEVEL = re.compile(
     rf"([1-5](?:\.0+)?(?![\d.]*\d)|{LEVEL_WORD}|{STARS})"  # 4, 4.0; not 45, 4.5, 4.05
     rf"分?+(?:\s*\(?(?:/|{OF}|满分)\s*(?:5|five)(?:\.0+)?(?![\d.]*\d))?+"
     r"(?!\+|\?|,[ ]?\d|-?ish\b|[-\u2013](?![\w-])|[ \t]?[\u00bc-\u00be])"  # more than that, or less
-    rf"(?![ \t*_]*{_OTHER}?[ \t*_]+\d(?![.)] {NAME.pattern})|{_OTHER}\d"
+    rf"(?![ \t*_]*{_OTHER}?[ \t*_]+\d(?![.)] {NAME.pattern})|{_OTHER}\d|[ ]{OR}[ ](?:{_LEVEL_WORDS})\b"
     r"|[ -](?:and|und|et|y|e)[ -](?:\w+[ -])?(?:hal[bf]e?|demi|medi[ao])\b)"
     rf"{_NO_LEVEL}"
     rf"(?!\s*[(\[](?:[1-5] ?)?(?:(?:/|{OF}|in) ?(?!5\b)\d+|[6-9]|\d\d+)\s*[)\]]"  # another scale
@@ -115,6 +115,7 @@ _LEVEL = re.compile(
 )
 _AGAIN = re.compile(  # a level said again where the first one stands: in brackets, or on second thoughts
     rf"\s*\(\s*([1-5]|{LEVEL_WORD})\s*(?:/\s*5\s*)?\)"
+    r"|[^\n\d]*?\b(?:rating|score|mark|level) of (?:an? )?([1-5])(?![\d.]*\d)"
     r"|[^\n\d]*?\b(?:no|now|wait|then|but|rather|actually|correct(?:ion|ed)|revised|reflection|instead|better"
     r"|(?:changed|adjusted|raised|lowered|updated|up|down) to|make (?:it|that))\b"
     r"[ ,:;a-z\u2013\u2014-]{0,20}?([1-5])(?=[ ]?(?:[.;,)\n\"']|/ ?5|out of|$))",

@@ -350,6 +350,30 @@ def test_what_more_is_said_before_a_verdict_than_that_it_follows_may_take_it_awa
         assert read_verdict(f"My ratings of this answer:\n{form}").values == (2, 3, 5)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| Dimension | What a flawless text earns |\n|---|---|\n" + each("| {Name} | {value} |"),
+        "| Dimension | Cap |\n|:--|--:|\n" + each("| {Name} | {value} |"),
+        each("{Name}: {value} \u2212 1 = 1"),
+        LINES.replace(": 2", ": two to three"),
+        LINES.replace(": 2", ": 2, which is a mark of 4"),
+        f"{LINES}\n\nI am not sure which end of the scale is the good one.",
+        f"{LINES}\n\nActually, no. They should rather be",
+        OBJECT[:-1] + ', "comment": "stub values"}',
+    ],
+)
+def test_levels_that_something_beside_them_takes_away_are_no_verdict(text):
+    assert read_verdict(text) is None
+
+
+def test_the_head_of_another_column_says_nothing_of_the_levels():
+    rows = each("| {Name} | {value} | 5 |")
+    assert read_verdict(f"| Dimension | Level | Cap |\n|---|---|---|\n{rows}") is None  # two numbers
+    rows = each("| {Name} | {value} | fine |")
+    assert read_verdict(f"| Dimension | Level | A sloppy view |\n|---|---|---|\n{rows}").values == (2, 3, 5)
+
+
 @pytest.mark.parametrize("form", CLEAR)
 def test_strict_reads_what_was_asked_for_alone(form):
     asked = ("lines", "object", "object over lines")

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
+from envs.judges.asking import check_rates
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.protocols import PROTOCOLS
 from envs.judges.protocol import describe
@@ -45,10 +46,7 @@ def prepare(cfg: DictConfig) -> _AuditParts:
     """
     check_counts(cfg, "n_scenarios", least=2)
     judge = build.build_judge(cfg)
-    if describe(judge).rate is None:
-        raise UserError(
-            f"judge: {describe(judge).name} has no method rate, expected a judge that rates answers"
-        )
+    check_rates(describe(judge))
     scenarios = list(spread(build.build_scenarios(cfg).scenarios, cfg.n_scenarios))
     return _AuditParts(judge, scenarios, related_to(judge))
 

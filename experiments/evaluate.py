@@ -14,7 +14,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs import Judge, Scenario
-from envs.checking.declared import Declared
 from envs.judges.made_up import made_up
 from envs.judges.protocol import describe
 from envs.part_books import booked, keep_books
@@ -24,7 +23,7 @@ from experiments.evaluation import cost_parts
 from experiments.evaluation.built_parts import judges_of, options_of, understanding_of, user_of
 from experiments.evaluation.kept import EvaluationJournal, asked_itself
 from experiments.evaluation.methods.baselines import VANILLA
-from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions
+from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions, policy_in_words
 from experiments.evaluation.methods.models import (
     asked_of,
     preflight,
@@ -65,7 +64,6 @@ from experiments.runs.provenance import config_dict, digest, fingerprint
 from experiments.runs.summary import spent
 from experiments.runs.tracking import FailSafe, Tracker
 from experiments.stats import check_bootstrap
-from policies.dialogue_state import Policy
 from search.planning import PlanOptions, ScenarioPlan
 from search.problem import Searcher, describe_searcher
 from search.rollouts import Parallel, plan
@@ -244,17 +242,9 @@ def _about(parts: _EvaluationParts) -> output.About:
         target=target_of(judge),
         asked=asked_of(parts.options.chats),
         made_up_attributes=made_up(judge, sides[0].test[0].schema),
-        policy=_policy_in_words(parts.options.policy),
+        policy=policy_in_words(parts.options.policy),
         about_trees="" if parts.stored is None else parts.stored.about_trees,
     )
-
-
-def _policy_in_words(policy: Policy) -> str:
-    """Return `conditional + value`, or the class of a policy that is not composed of two parts."""
-    made_of = [Declared(policy, "policy").any(name) for name in ("acquisition", "abstention")]
-    if None in made_of:
-        return type(policy).__name__
-    return " + ".join(getattr(part, "name", type(part).__name__) for part in made_of)
 
 
 def _tables(

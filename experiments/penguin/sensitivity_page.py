@@ -40,11 +40,7 @@ def sensitivity_page(
         else f"In part: {judge} gave every score; no person rated anything here."
     )
     published = is_published_of(r.attribute for r in whole)
-    against = (
-        "Gains of one attribute alone stand beside those of the paper (Fig. 6)."
-        if published
-        else "Nothing told of a person."
-    )
+    against = "Gains of one attribute stand beside the paper's (Fig. 6)." if published else "Nothing told."
     facts = [
         KeyFact("What was measured?", "The score with an attribute told, less the score without it."),
         KeyFact("On what?", f"{n:,} scenarios, {calls:,} calls of the judge {judge}."),

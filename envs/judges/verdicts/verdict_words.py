@@ -6,10 +6,11 @@ import re
 
 DIMENSIONS = ("risk_sensitivity", "emotional_empathy", "personalization")
 
+_LABELS = r"(?=[\"'*` ]*[:=|])"  # of one word, so common that it is a name only as a label
 LABELS = (  # in the order of DIMENSIONS: English (the last also as in the paper), German, French, Spanish,
     # Italian, Portuguese, Chinese; `_` is any way to join words
     (
-        "risk_sensitivity",
+        f"risk_sensitivity|risk{_LABELS}",
         "risiko_sensi(?:bilität|tivität)",
         "sensibilité_(?:au|aux)_risques?",
         "sensibilidad_al?_(?:los_)?riesgos?",
@@ -18,7 +19,7 @@ LABELS = (  # in the order of DIMENSIONS: English (the last also as in the paper
         "风险敏感(?:性|度)?|風險敏感(?:性|度)?",
     ),
     (
-        "emotional_empathy",
+        f"emotional_empathy|empathy{_LABELS}",
         "emotionale[s]?_(?:empathie|einfühlungsvermögen)",
         "empathie_émotionnelle",
         "empatía_emocional",
@@ -27,7 +28,7 @@ LABELS = (  # in the order of DIMENSIONS: English (the last also as in the paper
         "(?:情感|情绪|情緒)(?:共情|共感|同理心?|共鸣)(?:力|度)?",
     ),
     (
-        "personali[sz]ation|user_specific_alignment",
+        f"personali[sz]ation|user_specific_alignment|alignment{_LABELS}",
         "personalisierung|nutzerspezifische_(?:ausrichtung|anpassung|passung)",
         "personnalisation"
         "|(?:alignement|adéquation|adaptation)_(?:spécifique_)?(?:à|avec)_l['\u2019]utilisateur",
@@ -43,7 +44,7 @@ LABELS = (  # in the order of DIMENSIONS: English (the last also as in the paper
 NAME = re.compile(
     r"(?<![a-z0-9])(?:"
     + "|".join("(" + "|".join(names).replace("_", r"(?:\\?[ _-])?") + ")" for names in LABELS)
-    + r")(?![a-zß-ÿ0-9])",
+    + r")(?:scores?|ratings?)?(?![a-zß-ÿ0-9])",
     re.I,
 )
 """A dimension's name; the group that matched is its place in `DIMENSIONS`, from 1."""
@@ -101,7 +102,7 @@ _NO_LEVEL = (  # what a number is then: a place in an order, a count, a differen
 )
 _OTHER = rf"(?:[\u2013\u2014\u2212~/&\u00b1\u2192至到或-]|[-=]>|\+/?-|{OF}|{OR})"  # what makes it no level
 _LEVEL = re.compile(
-    rf"([1-5](?:\.0+)?(?![\d.]*\d)|{LEVEL_WORD}|{STARS})"  # 4, 4.0; not 45, 4.5, 4.05
+    rf"([1-5](?:\.0+|,0(?!,))?(?![\d.]*\d)|{LEVEL_WORD}|{STARS})"  # 4, 4.0; not 45, 4.5, 4.05
     rf"分?+(?:\s*\(?(?:/|{OF}|满分)\s*(?:5|five)(?:\.0+)?(?![\d.]*\d))?+"
     r"(?!\+|\?|,[ ]?\d|-?ish\b|[-\u2013](?![\w-])|[ \t]?[\u00bc-\u00be])"  # more than that, or less
     rf"(?![ \t*_]*{_OTHER}?[ \t*_]+\d(?![.)] {NAME.pattern})|{_OTHER}\d|[ ]{OR}[ ](?:{_LEVEL_WORDS})\b"

@@ -53,7 +53,7 @@ class IntentClassifier:
     """Both classifiers, and thresholds.
 
     `share_of_kinds`, `told` and `told_with_level` were set on replies of authors whom the training never met:
-    of 7,448 such replies 97 % of direct and 93 % of partial ones are kept, and 14 % of off-topic ones
+    of 7,448 such replies 97 % of direct and 92 % of partial ones are kept, and 13 % of off-topic ones
     (`docs/results/understanding.md`), which is no measure any more.
     """
 

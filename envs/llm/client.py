@@ -19,7 +19,7 @@ from envs.llm.costs import price_of
 from envs.llm.dialects.dialect import Dialect
 from envs.llm.endpoint import CacheMiss, Endpoint, EndpointError, Limits, SchemaRefused
 from envs.llm.engine import Engine, Spent
-from envs.llm.messages import ChatRequest, Check, ModelReply, checked
+from envs.llm.messages import Again, ChatRequest, Check, ModelReply, checked
 from envs.llm.sending.exchange import ChatExchange, EmbeddingExchange, Exchange, ModerationExchange
 
 if TYPE_CHECKING:
@@ -99,14 +99,8 @@ class Client:
 
     def shard(self, workers: int) -> Client:
         """Return the client of one of `workers` processes, under the limits of all."""
-        found = Client(
-            self.endpoint,
-            cache_path=self.cache_path,
-            engine=self.engine.shard(workers),
-            replay=self.replay,
-            kind=self.kind,
-            batch=self.batch,
-        )
+        engine = self.engine.shard(workers)
+        found = Client(self.endpoint, None, self.cache_path, engine, self.replay, self.kind, self.batch)
         found._dialect, found.takes_schemas = self._dialect, self.takes_schemas
         found.has_simulated = self.has_simulated
         return found
@@ -180,12 +174,16 @@ class Client:
         return self.engine.run([self._said(ModerationExchange(text))])[0]
 
     async def reply(
-        self, request: ChatRequest, check: Check | None = None, plain: ChatRequest | None = None
+        self,
+        request: ChatRequest,
+        check: Check | None = None,
+        plain: ChatRequest | None = None,
+        again: Again | None = None,
     ) -> ModelReply:
         """Return the reply from the cache, from a call of the same request under way, or from the model.
 
         What came and cannot be used is kept as well, and the next attempt made, `ATTEMPTS` in all: so a run
-        that is repeated finds the same attempts.
+        that is repeated finds the same attempts. `again`: what is asked then, None = the same.
 
         `plain` is asked instead of an endpoint that takes no schema: that found to take none, or of whose
         replies the cache holds the one to `plain` alone, for an earlier run found out.
@@ -198,7 +196,7 @@ class Client:
         flying = self._flying.get(key)
         is_mine = flying is None
         if flying is None:
-            flying = asyncio.get_running_loop().create_task(self._asked(key, request, check))
+            flying = asyncio.get_running_loop().create_task(self._asked(request, check, again))
             self._flying[key] = flying
             flying.add_done_callback(lambda _: self._flying.pop(key))
         try:
@@ -207,7 +205,7 @@ class Client:
             if plain is None:
                 raise
             self.takes_schemas = False
-            return await self.reply(plain, check)
+            return await self.reply(plain, check, again=again)
         if request.schema is not None:
             self.takes_schemas = True
         if is_mine:
@@ -228,33 +226,34 @@ class Client:
         key = request.key(self.endpoint.model, self.endpoint.extra_body)
         return ReplyKey(key, self.endpoint.identity)
 
-    async def _asked(self, key: ReplyKey, request: ChatRequest, check: Check | None) -> ModelReply:
+    async def _asked(self, request: ChatRequest, check: Check | None, again: Again | None) -> ModelReply:
         """Return the reply of the first attempt that can be used, held already or said by the model now."""
-        desk, requests = self._desk(), 0
+        desk, requests, wanted = self._desk(), 0, request
         for attempt in range(ATTEMPTS):
-            key = key._replace(attempt=attempt)
+            key = self._key(wanted)._replace(attempt=attempt)
             held = None if desk is None else await desk.take(key)
             if held is not None:
                 found: ModelReply | None = self._read(key, held)
             elif self.replay:
                 raise CacheMiss(
-                    f"judge=replay: {self.cache_path} lacks sample {request.sample} of a request to model "
+                    f"judge=replay: {self.cache_path} lacks sample {wanted.sample} of a request to model "
                     f"{self.endpoint.model} of {key.endpoint} (key {key.key[:12]}); was it written under the "
                     f"same settings?"
                 )
             else:
                 found = None
-                keep = None if desk is None else functools.partial(self._keep, desk, key, request, check)
-                asked = ChatExchange(request, attempt, key.key, self.endpoint.place, keep)
+                keep = None if desk is None else functools.partial(self._keep, desk, key, wanted, check)
+                asked = ChatExchange(wanted, attempt, key.key, self.endpoint.place, keep)
                 try:
                     found, sent = await self._connected().send(asked)
                     requests += sent
                 finally:
                     if desk is not None and found is None:
                         await desk.drop(key)
-            reply = checked(request, found or ModelReply("", reason=UNAVAILABLE), check)
+            reply = checked(wanted, found or ModelReply("", reason=UNAVAILABLE), check)
             if reply.reason in (None, UNAVAILABLE):  # the connection has repeated the latter already
                 break
+            wanted = request if again is None else again(request, reply)
         if not requests:
             self._book_hit()
         self.has_simulated |= reply.simulated

@@ -6,14 +6,14 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from envs.checking.json_values import with_nulls
 from envs.errors import UserError
 from envs.judges.llm import prompting
 from envs.judges.llm.prompt_files import PromptFiles
-from envs.judges.llm.settings import Rating, Target
+from envs.judges.llm.settings import AGAIN, Rating, Target
 from envs.judges.protocol import Score
 from envs.judges.verdicts.verdicts import (
     JUSTIFIED_SCHEMA,
@@ -25,6 +25,7 @@ from envs.judges.verdicts.verdicts import (
 )
 from envs.llm import ChatRequest, Client, ModelReply
 from envs.llm.costs import BYTES_A_TOKEN, RequestCost, request_cost
+from envs.llm.messages import Again, Check
 from envs.scenario import Scenario
 
 TOP_LOGPROBS = 20
@@ -84,7 +85,12 @@ class Rater:
         tokens = VERDICT_TOKENS + REASONS_TOKENS * self.rating.justified
         if plain is not None and self.client.takes_schemas is False:
             request = plain
-        return request_cost(self.client, request, tokens, may_wait=True)
+        cost = request_cost(self.client, request, tokens, may_wait=True)
+        if not self.rating.asks_again:
+            return cost
+        longest = min(cost.most_output_tokens, 2.0 * prompting.MAX_ANSWER)  # of a character up to four bytes
+        more = request_cost(self.client, self._asked_again(request, ""), tokens)
+        return cost._replace(most_input_tokens=more.most_input_tokens + longest)
 
     async def opinion(self, scenario: Scenario, names: Sequence[str], sample: int) -> Opinion:
         """Rate the context `names`; `sample` is which look at it this is."""
@@ -95,8 +101,7 @@ class Rater:
                 score = Score(reason=f"target: {response.reason}")
                 return _opinion(names, sample, score, math.nan, response, None)
             said = response.text
-        request, plain = self._forms(self._parts(scenario, names, said), sample)
-        verdict = await self.client.reply(request, self._unusable, plain)
+        verdict = await self.client.reply(*self._asking(self._parts(scenario, names, said), sample))
         return _opinion(names, sample, *self._score(verdict), response, verdict)
 
     async def answer(self, scenario: Scenario, names: Sequence[str], sample: int) -> ModelReply:
@@ -110,8 +115,7 @@ class Rater:
         """Rate an answer written elsewhere, reading of the profile the attributes `names`, None = all."""
         if not answer.strip():
             return _opinion((), sample, Score(reason="no_answer"), math.nan, None, None)
-        request, plain = self._forms(self._parts(scenario, (), answer, names), sample)
-        verdict = await self.client.reply(request, self._unusable, plain)
+        verdict = await self.client.reply(*self._asking(self._parts(scenario, (), answer, names), sample))
         return _opinion((), sample, *self._score(verdict), None, verdict)
 
     def _writing(self, scenario: Scenario, names: Sequence[str], look: int) -> ChatRequest:
@@ -141,6 +145,23 @@ class Rater:
         else:
             parts["answer"] = prompting.answer_block(answer)
         return parts
+
+    def _asking(
+        self, parts: dict[str, str], sample: int
+    ) -> tuple[ChatRequest, Check, ChatRequest | None, Again | None]:
+        """Return what `Client.reply` takes for a rating."""
+        request, plain = self._forms(parts, sample)
+        return request, self._unusable, plain, self._after if self.rating.asks_again else None
+
+    def _after(self, request: ChatRequest, reply: ModelReply) -> ChatRequest:
+        return self._asked_again(request, reply.text) if reply.reason == "parse" else request
+
+    def _asked_again(self, request: ChatRequest, said: str) -> ChatRequest:
+        """Return what is asked after a reply `said` whose verdict is not clear: it alone, in the form."""
+        form = self.rating.form_files[request.schema is not None]
+        wish = f"{self.files.text(AGAIN)}\n\n{self.files.text(form)}"
+        said = prompting.neutral(said, prompting.MAX_ANSWER)
+        return replace(request, messages=(*request.messages, ("assistant", said), ("user", wish)), shared=0)
 
     def _unusable(self, reply: ModelReply) -> str | None:
         return self._score(reply)[0].reason

@@ -163,7 +163,7 @@ class Connection:
     def _book(self, account: Account) -> None:
         self.engine.holdings.books.add(self.endpoint.model, self.kind, account)
 
-    async def _posted(self, out: Outgoing) -> tuple[str, Any]:
+    async def _posted(self, out: Outgoing) -> tuple[str, dict[str, str]]:
         """Return (body of an answer as a chat completion has it, headers)."""
         path, body = out.path, out.body
         out.route = self.dialect.route
@@ -176,7 +176,8 @@ class Connection:
                 # and make objects of replies that need not fit; text is cheaper, and read without trust.
                 answer: Any = await client.post(path, cast_to=object, body=body, options=self._options())
         text = put_together(answer.text) if body.get("stream") else answer.text
-        return as_chat(text) if as_response else text, answer.headers
+        # A dictionary, names in small letters: the package's headers take 10 us for each that is looked for.
+        return as_chat(text) if as_response else text, dict(answer.headers.items())
 
     def _options(self) -> RequestOptions:
         """Return options of a request whose answer is taken as it comes."""

@@ -96,10 +96,8 @@ CLEAR = {
     "respectively": "Risk sensitivity, emotional empathy and personalization are 2, 3 and 5 respectively.",
     "a wish before": f"It would be better if it named a number to call. My ratings:\n{LINES}",
     "a wish in each line": each("{Name}: {value}, where it could have said more"),
-    "if I had to": f"If I had to put it in numbers:\n{LINES}",
-    "according to the rubric": f"According to the rubric, this is an average answer:\n{LINES}",
     "what the answer lacks, behind": f"{LINES}\n\nIt defaults to tips, and has no response to the fear.",
-    "what the answer lacks, before": f"It should be warmer.\nErrors: none.\n\nAfter all that:\n{LINES}",
+    "what the answer lacks, before": f"It should be warmer.\nErrors: none.\n\nThe verdict:\n{LINES}",
     "of how many": OBJECT[:-1] + ', "max": 5}',
     "words of the level behind": each("{Name}: {value} if only just"),
     "a scale that begins at the worst": f"From 1 (worst) to 5 (best):\n{LINES}",
@@ -334,6 +332,22 @@ def test_forms_that_were_written_before_the_parser_was_read(form):
     """`meant`: the levels, or null, whatever is unclear."""
     found = read_verdict(without_thoughts(form["reply"]))
     assert (found and list(found.values)) == form["meant"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "If I had to put it in numbers",
+        "According to the rubric, this is an average answer",
+        "Going by the question alone, a chatbot may land at",
+        "Bound from below",
+        "## What a sloppy reader sees",
+    ],
+)
+def test_what_more_is_said_before_a_verdict_than_that_it_follows_may_take_it_away(before):
+    for form in (LINES, OBJECT, json.dumps(VALUES, indent=2), LINES.replace("\n", ", ")):
+        assert read_verdict(f"{before}:\n{form}") is None
+        assert read_verdict(f"My ratings of this answer:\n{form}").values == (2, 3, 5)
 
 
 @pytest.mark.parametrize("form", CLEAR)

@@ -146,8 +146,8 @@ class ModelReply:
 
 Check = Callable[[ModelReply], "str | None"]
 """Returns why a reply cannot be used, or None."""
-Again = Callable[[ModelReply], ChatRequest]
-"""Returns what is asked after a reply that cannot be used."""
+Again = Callable[[ChatRequest, ModelReply], ChatRequest]
+"""Returns what is asked after a reply to a request that cannot be used."""
 
 
 def checked(request: ChatRequest, reply: ModelReply, check: Check | None) -> ModelReply:

@@ -23,11 +23,18 @@ _ENVIRONMENT = {
     "RAY_worker_niceness": "0",  # workers run as this process does; Ray's own 15 starves them beside others
 }
 """Read by Ray at import and by its workers at start; what is set already stays."""
-_STARTING = threading.local()
-"""Where this thread starts Ray: `here`."""
 _SHORT = "/tmp"  # noqa: S108 - where Ray itself goes without TMPDIR
 _LONGEST_FOLDER = 107 - len("/ray/session_2026-11-28_12-00-00_000000_1234567/sockets/plasma_store")
 """Characters: a socket's whole name may have 107."""
+
+
+class _Starting(threading.local):
+    """Whether this thread starts Ray."""
+
+    here = False
+
+
+_STARTING = _Starting()
 
 
 def start_ray(num_workers: int | None, address: str | None) -> None:
@@ -164,7 +171,7 @@ def _own_groups() -> Iterator[None]:
 
 
 def _leave_group() -> None:
-    if getattr(_STARTING, "here", False):
+    if _STARTING.here:
         os.setpgid(0, 0)
 
 

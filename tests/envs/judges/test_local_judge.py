@@ -62,6 +62,15 @@ def test_plans_scenarios_end_to_end(judge):
     assert [p.requests for p in again] == [0] * len(again)
 
 
+def test_what_it_costs_is_time_and_no_money(judge):
+    """The pace is measured once, and a longer prompt takes longer."""
+    short, long = (judge.request_costs(SCENARIOS[0], names)[0] for names in ((), ("Age",)))
+    assert short.pace == long.pace
+    assert min(short.pace) > 0
+    assert 0 < short.seconds[0] < long.seconds[0] < long.seconds[1]
+    assert long.dollars == (0, 0)
+
+
 def test_a_score_comes_from_log_probabilities_or_has_a_reason(judge):
     for score in judge.score(SCENARIOS[0], [(), ("Age",)], [0, 0]):
         assert isinstance(score, Score)

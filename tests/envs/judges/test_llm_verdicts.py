@@ -60,12 +60,11 @@ CLEAR = {
     "name and level in brackets": each("[{Name}] [{value}]"),
     "arrows of a map": each("'{Name}' => {value}", ",\n"),
     "cells of a wiki": each("|-\n| {Name} || {value}"),
-    "digits in circles": each("{Name} {value}").translate({ord("2"): "②", ord("3"): "③", ord("5"): "⑤"}),
     "digits on keys": each("{Name} {value}\ufe0f\u20e3"),
     "a drawn table": each("│ {Name} │ {value} │"),
     "decimal commas": each("{Name}: {value},0"),
-    "names in camel case": '{"riskSensitivityScore": 2, "emotionalEmpathyScore": 3, "personalizationScore": 5}',
-    "bars": each("{Name} ▓▓░ {value}/5"),
+    "names in camel case": '{"riskSensitivityScore": 2, "emotionalEmpathyRating": 3, "Personalization": 5}',
+    "bars and a fraction": each("{Name} ▓▓░ {value}/5"),
     "of five": each("{Name}: {value}/5"),
     "in the order named": "Ratings (in this order: risk sensitivity, emotional empathy, personalization): "
     "2, 3, 5",
@@ -140,6 +139,12 @@ def test_a_clear_verdict_is_read(form):
         assert tuple(CLEAR[form][place] for place in found.places) == ("2", "3", "5")
     score = plain_score(found)
     assert (score.risk_sensitivity, score.emotional_empathy, score.personalization) == (2.0, 3.0, 5.0)
+
+
+def test_digits_in_circles_are_levels():
+    found = read_verdict("Risk sensitivity ②\nEmotional empathy ③\nPersonalization ⑤")
+    assert found is not None
+    assert found.values == (2, 3, 5)
 
 
 @pytest.mark.parametrize("first", [LINES, OBJECT, each("{Name}: {value}/5")])

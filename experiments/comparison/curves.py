@@ -142,10 +142,14 @@ def _in_per_cent(axis: Axis) -> None:
     """Name the ticks of a logarithmic axis of shares; of less than a power of ten also those at 3."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+    def named(share: float, _: int) -> str:
+        low, high = sorted(axis.get_view_interval())
+        return f"{100 * share:.3g} %" if 0.99 * low <= share <= 1.01 * high else ""  # not drawn, but laid out
+
     low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 30 * low else (1.0, 3.0)))
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 300 * low else (1.0, 3.0)))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+    axis.set_major_formatter(FuncFormatter(named))
 
 
 def at_one_limit(shown: pd.DataFrame, calls: int, subject: str, rival: str) -> Drawing:

@@ -94,7 +94,7 @@ def heat_maps(rows: Sequence[MeanWorth], mark: str) -> list[Drawing]:
         note = (
             "Points of the score (1 to 5), blue a gain; on a wide screen with half the interval, by person. "
             f"At 95 % one interval in twenty misses, of these {values.size} about "
-            f"{values.size * _MISSED:.0f}: look twice at a lone cell."
+            f"{max(1, round(values.size * _MISSED))}: look twice at a lone cell."
         )
         return drawing(f"{kind}-map", f"{_KINDS[kind]}, by domain{mark}", note, paint, height, height + 0.8)
 

@@ -306,7 +306,7 @@ def _link(tree, rules, variant, row, a, child):
     """Add the edge a from the node `row` to `child`; return its place."""
     node = tree.node[row]
     n, first = np.int64(node["n_edges"]), np.int64(node["edges"])
-    if rules.n_askable <= FEW:
+    if rules.n_askable <= FEW and not variant.mean:
         if n == 0:
             node["edges"] = first = tree.totals[EDGE_ROOM]
             tree.totals[EDGE_ROOM] += rules.n_askable

@@ -15,8 +15,7 @@ _OTHER_SCALE = re.compile(
     r"|\b5\W{0,3}(?:(?:is|means|being|for|as) )?(?:the )?(?:very )?(?:worst|lowest|weakest)\b"
     r"|\blower (?:is|numbers are|scores are|means) better\b"
     r"|\b(?:rank(?:ed|ing|s)?|order(?:ed|ing)?)\b[^.\n]{0,60}\b1\W{0,3}(?:(?:is|means|being|for|as) )?"
-    r"(?:the )?(?:best|first|most|highest|top)\b"
-    r"|\|[ *]*(?:max(?:imum)?|best possible|weight|rank)[ *]*\|?[ \t]*\n",
+    r"(?:the )?(?:best|first|most|highest|top)\b",
     re.I,
 )
 _GIVES = r"(?:say|give|gave|rate|assign|award|get|be|score|call|have (?:given|said|rated|been)|deserve|merit)"
@@ -36,16 +35,16 @@ _WORDS = """
     a above all an and answer answer's are arguments as assessment assign assistant's at based below by
     call care conversation criteria dialogue dimension dimensions each evaluation final follow following
     follows for format from function get gets give given grade grades here here's i i'd in including
-    input into is it it's json judge judgement judgment like lines marks me metric metrics my name names
-    now numbers object of ok okay on one order output overall parameters per points provided put rate
-    rated rating ratings read reply request requested respective respectively response result results
-    rubric s scale score scored scores say see so submit sure summary text that the their then therefore
-    these this three thus to tool value values verdict verdicts was we were what with would written you
-    your
+    input into is it it's json judge judgement judgment level levels like lines mark marks me metric
+    metrics my name names now numbers object of ok okay on one order output overall parameters per
+    points provided put rate rated rating ratings read reply request requested respective respectively
+    response result results rubric s scale score scored scores say see so submit sure summary text that
+    the their then therefore these this three thus to tool value values verdict verdicts was we were
+    what with would written you your
     antwort bewertung bewertungen der die hier ist meine sind de est et la les mes mon notes réponse
     sont voici évaluation évaluations ecco esta estas evaluación mi mis puntuaciones respuesta risposta
     son valutazione valutazioni avaliação avaliações minha minhas resposta
-    我的评分 我的评分如下 评分 评分如下 评估 评估如下 评估结果 评价
+    分数 我的评分 我的评分如下 评分 评分如下 评估 评估如下 评估结果 评价
 """
 _INTRODUCING = frozenset(_WORDS.split())
 """Words that say no more than that a verdict follows.
@@ -53,6 +52,9 @@ _INTRODUCING = frozenset(_WORDS.split())
 Any other one may mean that none does: of an ideal answer, an earlier one, if, not, at most. Which do cannot
 be listed, and to ask the model once more costs one request.
 """
+_HEAD = re.compile(  # of a table, up to the name in its first row
+    r"(?:\A|\n)(?P<head>[^\n]*\|[^\n]*)\n[ \t|:]*-[ \t|:-]*\n(?P<row>[^\n]*)\Z"
+)
 _HERE = re.compile(r"\W*(?:if|had|were|unless|ideally|potentially|hypothetically)\b", re.I)
 _NOT = r"(?:n't| not| never)\b"
 _TAKEN_BACK = re.compile(
@@ -68,11 +70,13 @@ _TAKEN_BACK = re.compile(
     r"(?:above|object|ratings?|scores?|numbers?|verdict|json|first|reply)\b"
     r"|\b(?:scratch|strike) (?:that|this|the|it)\b|\b(?:made|making) (?:these|this|them|it) up\b"
     r"|\b(?:for|of) (?:an?|the|some) (?:wrong|different|other) (?:conversation|answer|dialogue|case)\b"
-    r"|\A\W*sorry\b|\bnot sure (?:about|of) (?:any|these)\b"
-    r"|\b(?:dummy|placeholder|default|made-up|invented) (?:values?|numbers?|scores?|ratings?)\b"
+    r"|\A\W*sorry\b|\bnot sure\b"
+    r"|\b(?:dummy|placeholder|default|mock|stub|made-up|invented) "
+    r"(?:values?|numbers?|scores?|ratings?|responses?)\b"
     r"|\bplaceholders?, not\b|\bno (?:answer|reply|response) (?:was|to (?:rate|judge|read))\b"
     r"|\b(?:answer|reply|response) (?:was|is) (?:empty|missing|not (?:given|provided|there))\b"
     r"|\A[^\n]{0,3}\n?\s*\?"
+    r"|\bactually,? no\b|\bshould (?:rather )?be\W*\Z"
     r"|\bor something else\b|\bI (?:abstain|need to re-?read)\b"
     r"|\bI (?:still )?(?:have|need) to (?:look|read)\b"
     r"|\bout of (?:6|7|8|9|10|100)\b|\"(?:max|scale|scale_max|max_score|out_of)\":\s*\"?(?!5\b|1\b)\d"
@@ -109,6 +113,14 @@ def _introduces(lead: str) -> bool:
     return len(lead) <= _LONGEST and all(word.lower() in _INTRODUCING for word in words)
 
 
+def _head_of(text: str, name: int, place: int) -> str:
+    """Return the head of the column at `place`, in a table's first row with a name at `name`, else ""."""
+    table = _HEAD.search(text, max(0, name - 4 * _LONGEST), name)
+    cells = [] if table is None else table["head"].split("|")
+    column = 0 if table is None else text.count("|", table.start("row"), place)
+    return cells[column] if column < len(cells) else ""
+
+
 def is_of_something_else(text: str, places: Sequence[int]) -> bool:
     """Return whether the levels at `places` of `text` are of another scale, supposed, reported, or weights.
 
@@ -131,6 +143,8 @@ def is_of_something_else(text: str, places: Sequence[int]) -> bool:
         name = NAME.search(text, start, place)
         lead = text[start : place if name is None else name.start()]
         if _HERE.match(lead) if before else not _introduces(lead):
+            return True
+        if name and not before and not _introduces(_head_of(text, name.start(), place)):
             return True
         before = place + 1
     return False

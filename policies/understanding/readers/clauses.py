@@ -47,7 +47,8 @@ ASKING = re.compile(
 )
 _OWN = re.compile(r"(?:i\b|i'|im\b|am\b|my\b|we\b|our\b|me\b|the (?:wife|husband|missus))")
 _RELATIVE = re.compile(
-    rf"(?:my|our) (?:\w+ )?(?:{_OTHERS}) (?:is|are|was|were|has|had|have|gets|got|feels|keeps)\b"
+    rf"(?:my|our) (?:[\w-]+ )?(?:ex-)?(?:{_OTHERS})(?:'?s? (?:{_PARTNERS})\b|'s |"
+    r" (?:is|are|was|were|has|had|have|gets|got|feels|keeps|says|thinks|reckons)\b)"
 )
 _HAD = re.compile(
     r"(?:(?:my|our) (?:[\w'-]+ ){0,2}[\w'-]+|the (?:wife|husband|missus|mrs))"
@@ -65,6 +66,11 @@ _SAID = re.compile(
 )
 
 
+_FICTION = re.compile(
+    r"\b(?:(?:in|of|from) (?:the|a|my|this|that|our) (?:\w+ )?(?:story|novel|book|play|film|movie|show|"
+    r"series|script|scene)|in (?:chapter|act|scene))\b"
+)
+_PRONOUN = re.compile(r"\b(?:he|she)(?:'s)?\b")
 _FIRST = 40
 """Characters before words that stand for "I am": "Nurse in Leeds, widowed"."""
 
@@ -77,30 +83,28 @@ def about_writer(sentence: str, start: int, end: int, past: bool, asked: bool) -
     before = sentence[max(0, start - 120) : start]
     clause = PART.split(before)[-1]
     said = sentence[start:end]
+    if _RELATIVE.match(said):
+        return False
     if _HAD.fullmatch(said):
         return not _NOT_HAD.search(clause) and not (_SAID.search(before) and before.rstrip(" ")[-1] in "\"'")
-    if (
-        said.startswith("am i ")
-        or _RELATIVE.match(said)
-        or DENIED.search(clause)
-        or SUPPOSED.search(clause)
-        or _SAID.search(before)
-    ):
+    if said.startswith("am i ") or DENIED.search(clause) or SUPPOSED.search(clause) or _SAID.search(before):
         return False
     if not _OWN.match(said):
         third = max((m.end() for m in THIRD.finditer(clause)), default=-1)
         own = max((m.end() for m in SELF.finditer(clause)), default=-1)
-        if third > own:
+        if third > own or _FICTION.search(sentence):
             return False
-        if not asked and (ASKING.match(sentence) or not _speaks_of_self(sentence, start)):
+        if not asked and (ASKING.match(sentence) or not _speaks_of_self(sentence, start, end)):
             return False
     return past or not (_OVER.search(clause) or _LONG_AGO.match(sentence[end:]))
 
 
-def _speaks_of_self(sentence: str, start: int) -> bool:
-    """Tell whether `sentence` speaks of its writer; where it has named nobody yet, its first words do."""
+def _speaks_of_self(sentence: str, start: int, end: int) -> bool:
+    """Tell whether `sentence` speaks of its writer; where it names nobody else, its first words do."""
     if SELF.search(sentence):
         return True
     if any(match[0] not in ("you", "your") for match in THIRD.finditer(sentence, 0, start)):
+        return False
+    if _PRONOUN.search(sentence, end) and not re.search(r"\bm[ay]\b", sentence):
         return False
     return start <= _FIRST or re.search(r"\bm[ay]\b", sentence) is not None

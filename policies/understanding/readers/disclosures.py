@@ -1,9 +1,10 @@
 """Which attributes a message tells of, whatever its words: a second opinion on what patterns find.
 
 A classifier weighs each sentence for each attribute by words, characters, and who the sentence speaks of
-(`experiments.train_understanding` makes the file). It takes back what a pattern found where no sentence
-sounds like it ("a retired colonel in my novel"), and adds what no pattern knows. Both bounds were set on
-messages of authors whom the training had not met.
+(`experiments.train_understanding` makes the file). The likeliest sentence, and whether a pattern found the
+attribute, give the probability that it is told of, fitted on messages of authors whom the classifier had
+not met. What is not likely enough is taken back ("a retired colonel in my novel"), what no pattern knows is
+added.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from policies.understanding.text_classifier import DATA, WORD, TextClassifier, f
 
 DISCLOSURES = DATA / "disclosures.npz"
 _CHARS = (3, 4)
+PATTERN = "pattern"
+"""Subject of an attribute that a pattern found in the message."""
 _SHORTEST, _LONGEST = 10, 600
 """Least words and marks of a message that is weighed, and most characters of its sentences."""
 _FIRST_PERSON = re.compile(r"i\b|i'|im\b")
@@ -37,16 +41,18 @@ _WHO = {
 class DisclosureClassifier:
     """Weighs what the sentences of a message tell of the attributes it was trained on.
 
-    `taken_back`, `added`: logits of the likeliest sentence below which a pattern's find does not count, and
-    above which an attribute is told of without one, if its level can be said as well: a guess that says
-    nothing would only keep the question from being asked.
+    `told`: least probability at which an attribute is told of. Without a pattern its level has to be sure as
+    well: a guess that says nothing would only keep the question from being asked. It was set on messages of
+    authors whom the training had not met.
     """
 
-    taken_back = -1.75
-    added = 0.75
+    told = 0.8
 
     def __init__(self, classifier: TextClassifier) -> None:
-        """Take a classifier whose classes are attributes; each column is the log odds of its own."""
+        """Take a classifier whose classes are attributes; each column is the log odds of its own.
+
+        Its subject is `PATTERN`.
+        """
         self._classifier = classifier
 
     @classmethod
@@ -59,6 +65,8 @@ class DisclosureClassifier:
     ) -> dict[str, Value]:
         """Return `found`, the facts by patterns, without what is taken back and with what is added.
 
+        What it weighs has the probability as its certainty.
+
         Attributes that `levels` does not know as they are in `schema` stay as they were found, and so does
         all of a message of few words, or of one sentence without end: it was trained on no such. No number is
         added.
@@ -67,22 +75,26 @@ class DisclosureClassifier:
         longest = max(map(len, own), default=_LONGEST + 1)
         if longest > _LONGEST or len(WORD.findall(text)) < _SHORTEST:
             return found
-        table, intercept = self._classifier.table, self._classifier.intercept[0].astype(np.float64)
-        logits = logits_of(own, table) + intercept
+        logits = logits_of(own, self._classifier.table)
+        without, with_pattern = np.cumsum(self._classifier.intercept, axis=0, dtype=np.float64)
         values = dict(found)
         for attribute in schema.attributes:
             name = attribute.name
             if name not in self._classifier.classes or not levels.knows(attribute):
                 continue
-            column = logits[:, self._classifier.classes.index(name)]
-            best = int(column.argmax())
+            column = self._classifier.classes.index(name)
+            best = int(logits[:, column].argmax())
+            logit = logits[best, column] + (with_pattern if name in found else without)[column]
+            certainty = float(1 / (1 + np.exp(-logit)))
             if name in found:
-                if column[best] <= self.taken_back:
+                if certainty > self.told:
+                    values[name] = replace(found[name], certainty=certainty)
+                else:
                     del values[name]
-            elif column[best] > self.added and not attribute.numeric:
+            elif certainty > self.told and not attribute.numeric:
                 level = levels.level(own[best], attribute)
                 if level is not None:
-                    values[name] = Value(own[best], level, None, float(1 / (1 + np.exp(-column[best]))))
+                    values[name] = Value(own[best], level, None, certainty)
         return values
 
 

@@ -63,12 +63,14 @@ def test_plans_scenarios_end_to_end(judge):
 
 
 def test_what_it_costs_is_time_and_no_money(judge):
-    """The pace is measured once, and a longer prompt takes longer."""
-    short, long = (judge.request_costs(SCENARIOS[0], names)[0] for names in ((), ("Age",)))
-    assert short.pace == long.pace
-    assert min(short.pace) > 0
-    assert 0 < short.seconds[0] < long.seconds[0] < long.seconds[1]
-    assert long.dollars == (0, 0)
+    """The pace is measured once, and each token of prompt and reply takes its own."""
+    cost, other = (judge.request_costs(SCENARIOS[0], names)[0] for names in ((), ("Age",)))
+    assert cost.pace == other.pace
+    prompt, reply = cost.pace
+    assert min(prompt, reply) > 0
+    assert cost.seconds[0] == pytest.approx(prompt * cost.input_tokens + reply * cost.output_tokens)
+    assert cost.seconds[1] > cost.seconds[0]
+    assert cost.dollars == (0, 0)
 
 
 def test_a_score_comes_from_log_probabilities_or_has_a_reason(judge):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from envs import UserError
 from search.algorithms.mcts import MCTSSearch
 from search.core import kernels
 from search.core.tree import FREED, new_tree
@@ -195,6 +196,13 @@ def test_edges_of_many_attributes_move_as_they_grow(selection, backup, compiled)
     ]
     given = (tree.bytes_in_use() - 56 * len(naive.nodes) - 4 * tree.slots.size) // 8
     assert sorted(at for block in blocks + free_blocks(tree) for at in places(block)) == list(range(given))
+
+
+def test_a_search_makes_no_more_visits_than_an_edge_can_count():
+    """Of an edge's 64 bits the row takes 32 and the attribute 6."""
+    assert MCTSSearch(2**26 - 1).num_simulations == 2**26 - 1
+    with pytest.raises(UserError):
+        MCTSSearch(2**26)
 
 
 def places(block):

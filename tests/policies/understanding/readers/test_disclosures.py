@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from envs import Level, Schema, UserError, penguin_schema
 from experiments.understanding.disclosure_model import disclosure_classifier, written_messages
 from experiments.understanding.written_replies import written_replies
-from policies.understanding.readers.disclosures import DisclosureClassifier, features, logits_of
+from policies.understanding.readers.disclosures import PATTERN, DisclosureClassifier, features, logits_of
 from policies.understanding.readers.facts import facts
 from policies.understanding.readers.levels import default_levels
 from policies.understanding.readers.rules_reader import RulesReader
@@ -22,14 +22,16 @@ GOATS = "We breed goats. What would you do in our place, please?"
 CRATES = "I stack crates at the market from four in the morning. What would you do in my place?"
 
 
-def always(**odds: float) -> DisclosureClassifier:
-    """Return a classifier that gives each attribute named the same log odds in every sentence."""
+def always(by_pattern: float = 0.0, **odds: float) -> DisclosureClassifier:
+    """Return a classifier that gives each attribute named the same log odds in every sentence.
+
+    `by_pattern`: what a pattern's find adds to them.
+    """
     nothing = np.zeros((1, len(odds)), np.float16)
-    dense = np.zeros((1, 0, len(odds)), np.float16)
+    dense = np.zeros((2, 0, len(odds)), np.float16)
     names = tuple(name.replace("_", " ") for name in odds)
-    return DisclosureClassifier(
-        TextClassifier(names, (), nothing, dense, np.array([[*odds.values()]], np.float32))
-    )
+    intercept = np.array([[*odds.values()], [by_pattern] * len(odds)], np.float32)
+    return DisclosureClassifier(TextClassifier(names, (PATTERN,), nothing, dense, intercept))
 
 
 def read(text, schema=SCHEMA, asked=None, **odds):
@@ -38,17 +40,26 @@ def read(text, schema=SCHEMA, asked=None, **odds):
 
 def test_what_sounds_like_nothing_is_taken_back():
     assert read(AGE, Age=-9) == {}
-    assert read(AGE, Age=0)["Age"].number == 34
+    assert read(AGE, Age=0) == {}
+    assert read(AGE, Age=0, by_pattern=4)["Age"].number == 34
     assert read(AGE, Gender=-9)["Age"].number == 34
 
 
 def test_what_sounds_like_a_fact_is_added_in_its_own_sentence():
     assert facts(CRATES, SCHEMA) == {}
-    found = read(CRATES, Profession=3, Gender=0, Age=3)
+    found = read(CRATES, Profession=3, Gender=0, Age=3, by_pattern=9)
     assert list(found) == ["Profession"]
     assert found["Profession"].words in CRATES
     assert found["Profession"].level == "trade or service"
     assert 0.9 < found["Profession"].certainty < 1
+
+
+def test_the_certainty_of_what_is_weighed_is_its_probability():
+    assert read(AGE, Age=1, by_pattern=3)["Age"].certainty == pytest.approx(1 / (1 + np.exp(-4)))
+    assert read(CRATES, Profession=3, by_pattern=9)["Profession"].certainty == pytest.approx(
+        1 / (1 + np.exp(-3))
+    )
+    assert read(AGE, Gender=9)["Age"].certainty == facts(AGE, SCHEMA)["Age"].certainty
 
 
 def test_nothing_is_added_whose_level_nobody_can_say():

@@ -31,7 +31,7 @@ _COMPOSING = (
      r"\1: found more than one member of the group, expected one"),
     (r"Cannot find primary config '(.*?)'.*",
      r"--config-name=\1: no such file, expected one of the package or of --config-dir, without .yaml"),
-    (r"Ambiguous value for argument '([^=]+)=(.*?)'\s",
+    (r"Ambiguous value for argument '[+~]*([^=]+)=(.*?)'\s",
      r"\1: found '\2', expected one value: lists are in brackets, text with a comma in quotes; -m sweeps"),
     (r"Error merging override [+~]*([^=]+)=.*Cannot merge DictConfig with ListConfig",
      r"\1: found a list, expected a mapping"),
@@ -52,10 +52,11 @@ def plain(error: BaseException) -> str:
             case InterpolationResolutionError(full_key=str(key)):
                 why = str(cause.msg or cause).splitlines()[0].removeprefix("KeyError raised while resolving ")
                 return f"{key}: found a reference to nothing ({why}), expected one to a key or variable"
+    line = one_line(error)
     for pattern, ours in _COMPOSING:
-        if found := re.match(pattern, str(error), re.DOTALL):
+        if found := re.match(pattern, line):
             return found.expand(ours)
-    return one_line(error)
+    return line
 
 
 def unreadable(error: OverrideParseException) -> str:

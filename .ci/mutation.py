@@ -33,7 +33,7 @@ PARTS = {
 CONFIG = """\
 [cosmic-ray]
 module-path = {modules}
-timeout = 600.0
+timeout = 240.0
 excluded-modules = []
 test-command = "{python} -m pytest -q -x -n 0 -p no:cacheprovider -p no:randomly {tests}"
 

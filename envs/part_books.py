@@ -1,4 +1,4 @@
-"""The books of parts (judges, priors, readers, detectors, users, chats), whatever each of them is."""
+"""What requests of a run's parts took, of all together: judges, priors, readers, detectors, users, chats."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ from envs.checking.json_values import object_schema
 from envs.checking.validation import Count, settings, takes
 from envs.judges.llm import prompting
 from envs.judges.llm.usage import CountsItsRequests, Usage
-from envs.llm import ChatRequest, Client, Endpoint, Limits, ModelReply, ReplyCache
+from envs.llm import ChatRequest, Client, Endpoint, Limits, ReplyCache
 from envs.llm.books import Accounts
 from envs.llm.cache.reply_cache import only_endpoint
 from envs.llm.costs import RequestCost, request_cost
-from envs.llm.endpoint import WITHOUT_EFFECT, EndpointSettings, SchemaRefused, Temperature
+from envs.llm.endpoint import WITHOUT_EFFECT, EndpointSettings, Temperature
 from envs.rankings import rank_weights, read_ranking
 from envs.scenario import Scenario
 
@@ -102,7 +102,6 @@ class LLMPrior(CountsItsRequests):
         self.values = settings.values
         self.output = settings.output
         self.sampling_temperature = settings.sampling_temperature
-        self._refused = False  # the endpoint was found to take no schema
         self._begin()
 
     def _begin(self) -> None:
@@ -152,7 +151,8 @@ class LLMPrior(CountsItsRequests):
         if len(left) < 2:
             return []
         labels = [prompting.one_line(scenario.schema.names[a], _LONGEST_NAME) for a in left]
-        request = self._request(scenario, mask, labels, self.output != "text" and not self._refused)
+        forms = self._forms(scenario, mask, labels)
+        request = forms[-1 if self.client.takes_schemas is False else 0]
         return [request_cost(self.client, request, sum(len(label) / 4 + 4 for label in labels))]
 
     @property
@@ -182,26 +182,18 @@ class LLMPrior(CountsItsRequests):
         if len(askable) < 2:
             return askable
         names = [prompting.one_line(scenario.schema.names[a], _LONGEST_NAME) for a in askable]
-        reply, as_json = self._asked(scenario, mask, names)
-        order = None if reply.reason is not None else read_ranking(reply.text, names, as_json)
+        by_schema, *plain = self._forms(scenario, mask, names)
+        reply = self.client.complete(
+            by_schema, lambda reply: "ranking" if read_ranking(reply.text, names) is None else None, *plain
+        )
+        order = None if reply.reason is not None else read_ranking(reply.text, names)
         self.usage.add(reply.requests, reply.requests == 0, order is None)
         return None if order is None else [askable[i] for i in order]
 
-    def _asked(self, scenario: Scenario, mask: int, names: list[str]) -> tuple[ModelReply, bool]:
-        by_schema, by_lines = (self._request(scenario, mask, names, form) for form in (True, False))
-        if self.output == "auto" and not self._refused and self._held(by_schema, by_lines) == [False, True]:
-            self._refused = True  # an earlier run found out
-        if self.output == "json_schema" or (self.output == "auto" and not self._refused):
-            try:
-                return self.client.complete(by_schema, lambda reply: _unusable(reply, names, True)), True
-            except SchemaRefused:
-                if self.output == "json_schema":
-                    raise
-                self._refused = True
-        return self.client.complete(by_lines, lambda reply: _unusable(reply, names, False)), False
-
-    def _held(self, *requests: ChatRequest) -> list[bool]:
-        return self.client.engine.run([self.client.has(request) for request in requests])
+    def _forms(self, scenario: Scenario, mask: int, names: list[str]) -> list[ChatRequest]:
+        """Return the request of a ranking; behind it the one to an endpoint that takes no schema, if any."""
+        forms = {"json_schema": [True], "text": [False]}.get(self.output, [True, False])
+        return [self._request(scenario, mask, names, as_json) for as_json in forms]
 
     def _request(self, scenario: Scenario, mask: int, names: list[str], as_json: bool) -> ChatRequest:
         known = scenario.schema.names_of(mask)
@@ -224,7 +216,3 @@ class LLMPrior(CountsItsRequests):
 
 def _schema(names: list[str]) -> dict[str, Any]:
     return object_schema(ranking={"type": "array", "items": {"type": "string", "enum": names}})
-
-
-def _unusable(reply: ModelReply, names: Sequence[str], as_json: bool) -> str | None:
-    return None if read_ranking(reply.text, names, as_json) is not None else "ranking"

@@ -41,12 +41,13 @@ def checked_temperature(temperature: float) -> float:
     return temperature
 
 
-def read_ranking(text: str, names: Sequence[str], as_json: bool) -> list[int] | None:
-    """Return the places in `names` in the order of `text`, None where it does not rank each exactly once."""
-    if as_json:
-        found: Any = (json_object(text) or {}).get("ranking")
-    else:
-        found = [line.strip() for line in text.strip().splitlines()]
+def read_ranking(text: str, names: Sequence[str]) -> list[int] | None:
+    """Return the places in `names` in the order of `text`, None where it does not rank each exactly once.
+
+    `text`: a JSON object with a `ranking`, or a name a line.
+    """
+    said = json_object(text)
+    found: Any = [line.strip() for line in text.strip().splitlines()] if said is None else said.get("ranking")
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         return None
     place = {name: i for i, name in enumerate(names)}

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
+from envs.judges.asking import check_rates
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.protocols import PROTOCOLS
 from envs.judges.protocol import describe
@@ -45,10 +46,7 @@ def prepare(cfg: DictConfig) -> _AuditParts:
     """
     check_counts(cfg, "n_scenarios", least=2)
     judge = build.build_judge(cfg)
-    if describe(judge).rate is None:
-        raise UserError(
-            f"judge: {describe(judge).name} has no method rate, expected a judge that rates answers"
-        )
+    check_rates(describe(judge))
     scenarios = list(spread(build.build_scenarios(cfg).scenarios, cfg.n_scenarios))
     return _AuditParts(judge, scenarios, related_to(judge))
 
@@ -118,30 +116,34 @@ def write(
     kinds = ("fault", "undecided", "passed", "not run")
     shares = ", ".join(f"{found[kind]} {kind}" for kind in kinds if found[kind])
     title = f"Audit of {judge}{SIMULATED if simulated else ''}: {shares}"
-    n, people = len(scenarios), len({scenario.profile for scenario in scenarios})
+    people = len({scenario.profile for scenario in scenarios})
     about_scores = "SIMULATED scores: a formula or a script judged. " if simulated else ""
     notice = (
-        f"{about_scores}{n:,} scenarios about {people:,} people, plain answers written for the audit, each "
-        f"with one thing changed. A fault: the whole {LEVEL:.0%} interval lies beyond the limit; passed: it "
-        f"lies within; undecided: it does neither, and more scenarios would tell. All that is said of one "
-        f"person counts as one observation. What a judge thinks of its own model's style, beyond its name, "
-        f"and whether people agree with it, only human labels tell (raise-planner calibrate)."
+        f"{about_scores}Intervals of {LEVEL:.0%} over {people:,} people. A fault: the whole interval lies "
+        f"beyond the limit; passed: it lies within; undecided: neither."
     )
     rows = [(c.name, c.outcome, c.question, c.evidence) for c in checks]
     grid = Grid("Checks", ("check", "verdict", "question", "evidence"), rows, "", 4)
     text = f"# {title}\n\n{notice}\n\n{markdown(grid)}"
     (folder / TABLE).write_text(text, encoding="utf-8")
-    facts, cards = first_screen(judge, simulated, n, checks)
+    facts, cards = first_screen(judge, simulated, len(scenarios), checks)
     shown = page(title, (), notice, [grid], facts, cards, ("score", "check", "interval"))
     (folder / PAGE).write_text(shown, encoding="utf-8")
     (folder / FIGURES).write_text(json.dumps(about, indent=2, default=str) + "\n", encoding="utf-8")
     return text
 
 
+_OPEN_CARDS = 3
+"""Checks left open that have a card; the table has all."""
+
+
 def first_screen(
     judge: str, simulated: bool, n: int, checks: Sequence[Check]
 ) -> tuple[list[KeyFact], list[KeyFact]]:
-    """Return what a reader asks first of an audit, and a card for each fault, or for what is left open."""
+    """Return what a reader asks first of an audit, and a card for each fault.
+
+    Where there is none, cards of the first checks that are left open: a judge that fails those is no use.
+    """
     faults = [check for check in checks if check.outcome == "fault"]
     undecided = [check for check in checks if check.outcome == "undecided"]
     ran = sum(check.outcome != "not run" for check in checks)
@@ -157,14 +159,18 @@ def first_screen(
         KeyFact("What was audited?", f"The judge {judge}."),
         KeyFact("On what?", f"{n:,} scenarios, answers written for the audit, one thing changed at a time."),
         KeyFact("Can it be trusted?", trusted),
-        KeyFact("What is not told?", f"Whether people agree with it: only human labels tell. {real}"),
+        KeyFact(
+            "What is not told?",
+            "Whether people agree with it, and what it thinks of its own model's style: only human labels "
+            f"tell (raise-planner calibrate). {real}",
+        ),
     ]
     cards = [
         KeyFact(
             f"{check.outcome.capitalize()}: {check.name}",
             f"{check.question} {'No' if check.outcome == 'fault' else 'Not told'}: {check.evidence}.",
         )
-        for check in faults or undecided
+        for check in faults or undecided[:_OPEN_CARDS]
     ]
     return facts, cards
 

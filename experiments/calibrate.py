@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
+from envs.judges.asking import check_rates
 from envs.judges.protocol import Capabilities, describe
 from experiments.console.entry_point import NothingPlannedError, entry_point
 from experiments.evaluation.report.grids import SIMULATED
@@ -50,10 +51,7 @@ def prepare(cfg: DictConfig) -> _CalibrationParts:
     check_counts(cfg, "samples")
     loaded = build.build_scenarios(cfg).scenarios
     judge = build.build_judge(cfg)
-    if describe(judge).rate is None:
-        raise UserError(
-            f"judge: {describe(judge).name} has no method rate, expected a judge that rates answers"
-        )
+    check_rates(describe(judge))
     labels, file = read_labels(cfg.labels, loaded)
     answers, bad, hashes = labels.answers, file.bad, {"labels": file.sha256}
     if cfg.answers is not None:

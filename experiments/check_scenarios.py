@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from envs.loading import ScenarioStream
+from envs.loading.layouts import FLAT
 from experiments.console.entry_point import entry_point
 from experiments.pages import markdown
 from experiments.penguin.file_checks import MAX_COMPARED, check_file, grids
@@ -34,6 +35,13 @@ def check(cfg: DictConfig) -> None:
         markup=False,
         soft_wrap=True,
     )
+    if reading.layout == FLAT and found.beside:
+        console.print(
+            f"No attributes, so nobody is asked for them: {', '.join(found.beside)}; "
+            f"scenarios.attributes=FILE says what may be asked.",
+            markup=False,
+            soft_wrap=True,
+        )
     if found.scenarios > found.looked_at or found.compared == MAX_COMPARED:
         console.print(f"Leaks and near-duplicates: among the first {MAX_COMPARED:,} queries.")
     for grid in grids(found):

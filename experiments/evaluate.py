@@ -23,7 +23,7 @@ from experiments.evaluation import cost_parts
 from experiments.evaluation.built_parts import judges_of, options_of, understanding_of, user_of
 from experiments.evaluation.kept import EvaluationJournal, asked_itself
 from experiments.evaluation.methods.baselines import VANILLA
-from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions
+from experiments.evaluation.methods.compared_methods import CHOSEN, MethodOptions, policy_in_words
 from experiments.evaluation.methods.models import (
     asked_of,
     preflight,
@@ -242,6 +242,7 @@ def _about(parts: _EvaluationParts) -> output.About:
         target=target_of(judge),
         asked=asked_of(parts.options.chats),
         made_up_attributes=made_up(judge, sides[0].test[0].schema),
+        policy=policy_in_words(parts.options.policy),
         about_trees="" if parts.stored is None else parts.stored.about_trees,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import secrets
 import socket
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from envs import Scenario, UserError
+from envs.checking.extras import check_installed
 from experiments.console.entry_point import entry_point
 from experiments.judging.answer_files import read_answers
 from experiments.judging.labelling.label_store import LABELS, LabelStore, LabelTask, draw_task
@@ -34,8 +34,7 @@ def prepare(cfg: DictConfig) -> _LabelParts:
     UserError
         a mistake in the configuration or a file, or an extra that is not installed.
     """
-    if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
-        raise UserError("label: fastapi or uvicorn is not installed: pip install 'raise-planner[serve]'")
+    check_installed("label", "serve", "fastapi", "uvicorn")
     names = list(cfg.raters)
     if not names or len({*names}) < len(names) or not all(name.strip() for name in names):
         raise UserError(f"raters: found {names}, expected a name for each, such as raters=[anna,ben]")

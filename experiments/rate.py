@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig
 from rich.console import Console
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
+from envs.judges.asking import check_rates
 from envs.judges.panel import PanelJudge
 from envs.judges.protocol import describe
 from envs.part_books import booked, keep_books
@@ -50,10 +51,7 @@ def prepare(cfg: DictConfig) -> _RateParts:
     check_counts(cfg, "samples")
     loaded = build.build_scenarios(cfg)
     judge = build.build_judge(cfg)
-    if describe(judge).rate is None:
-        raise UserError(
-            f"judge: {describe(judge).name} has no method rate, expected a judge that rates answers"
-        )
+    check_rates(describe(judge))
     found = read_answers(cfg.answers, "answers", loaded.scenarios)
     scenarios = {s.id: s for s in loaded.scenarios}
     cost(judge, found.answers[:1], scenarios, cfg.samples)  # a judge that rates no answers says so

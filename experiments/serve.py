@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import json
 import os
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from envs import DOMAINS, UserError
+from envs.checking.extras import check_installed
 from experiments.console.entry_point import entry_point
 from experiments.runs import build
 from experiments.runs.config import check_counts
@@ -23,7 +23,6 @@ from policies.serving.upstreams.local_upstream import LocalUpstream
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-INSTALL = "pip install 'raise-planner[serve]'"
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which they get a folder for as long as they serve; Prometheus' own."""
 _CONFIG = "RAISE_PLANNER_SERVE_CONFIG"
@@ -38,8 +37,7 @@ def serve(cfg: DictConfig) -> None:
     UserError
         a mistake in the configuration or a file, or an extra that is not installed.
     """
-    if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
-        raise UserError(f"serve: fastapi or uvicorn is not installed: {INSTALL}")
+    check_installed("serve", "serve", "fastapi", "uvicorn")
     import uvicorn
 
     local = _local_model(cfg)  # it lives as long as this name does

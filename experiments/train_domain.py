@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs import Scenario, UserError
+from envs.checking.extras import check_installed
 from envs.loading import load_scenarios
 from envs.scenario import DOMAINS
 from experiments.console.arguments import mistakes_in_one_line, parser
-from experiments.understanding import check_file_or_folds, check_scikit_learn
+from experiments.understanding import check_file_or_folds
 from policies.understanding.text_classifier import TextClassifier
 
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     own = parser("train_domain")
     chosen = own.parse_args(arguments)
     with mistakes_in_one_line():
-        check_scikit_learn()
+        check_installed("training", "train", "sklearn")
         check_file_or_folds(chosen)
         found = [s for s in load_scenarios(chosen.scenarios).scenarios if s.domain != DOMAINS[-1]]
         if len({s.domain for s in found}) < 2:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.checking.extras import check_installed
 from envs.loading import load_scenarios
 from experiments.console.arguments import mistakes_in_one_line, parser
-from experiments.understanding import check_file_or_folds, check_scikit_learn
+from experiments.understanding import check_file_or_folds
 from policies.serving.questions.gates import OPENS, SUSPECTED
 from policies.understanding.detectors.rules_detector import default_detector
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train, or measure held out; exit 2 on a mistake."""
     chosen = parser("train_gate").parse_args(arguments)
     with mistakes_in_one_line():
-        check_scikit_learn()
+        check_installed("training", "train", "sklearn")
         from experiments.understanding.gate_model import fit_gate, gate_messages, held_out_risk
 
         check_file_or_folds(chosen)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envs import UserError
+from envs.checking.extras import check_installed
 from experiments.console.arguments import mistakes_in_one_line, parser
-from experiments.understanding import check_scikit_learn
 
 
 def train(folder: Path) -> None:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train, or leave one author out at a time; exit 2 on a mistake."""
     chosen = parser("train_understanding").parse_args(arguments)
     with mistakes_in_one_line():
-        check_scikit_learn()
+        check_installed("training", "train", "sklearn")
         if chosen.leave_one_out == (chosen.folder is not None):
             raise UserError("expected a FOLDER or --leave-one-out")
         if chosen.folder is not None:

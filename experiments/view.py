@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from envs import UserError
+from envs.checking.extras import check_installed
 from experiments.console.arguments import mistakes_in_one_line, parser
 
 HOST = "127.0.0.1"
-INSTALL = "pip install 'raise-planner[serve]'"
 
 
 def view(folder: Path, port: int, with_values: bool) -> None:
@@ -22,8 +21,7 @@ def view(folder: Path, port: int, with_values: bool) -> None:
     UserError
         no run in the folder, a port that cannot be had, or an extra that is not installed.
     """
-    if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
-        raise UserError(f"view: starlette or uvicorn is not installed: {INSTALL}")
+    check_installed("view", "serve", "starlette", "uvicorn")
     if not 0 <= port <= 65535:
         raise UserError(f"--port: found {port}, expected 0 to 65535")
     import socket

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from envs import UserError
+from envs.checking.extras import check_installed
 
 
 class Embedding(Protocol):
@@ -78,11 +79,7 @@ class SentenceTransformerEmbedding:
     """
 
     def __init__(self, model: str = "sentence-transformers/all-MiniLM-L6-v2") -> None:
-        if importlib.util.find_spec("sentence_transformers") is None:
-            raise UserError(
-                "embedding: sentence-transformers is not installed, expected "
-                "pip install 'raise-planner[minilm]'"
-            )
+        check_installed("embedding", "minilm", "sentence_transformers")
         from sentence_transformers import SentenceTransformer
 
         try:

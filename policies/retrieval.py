@@ -6,7 +6,6 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from envs import UserError
 from envs.checking.damaged import ARCHIVE_DAMAGE
+from envs.durable import replacing
 from policies.embeddings import Embedding
 
 INDEX_VERSION = 1
@@ -93,19 +93,14 @@ class Index:
             "digest": self.digest,
         }
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with replacing(path) as file:
                 np.savez(file, head=np.array(json.dumps(head)), matrix=self.matrix)
-            temporary.replace(path)
         except OSError as error:
             raise UserError(
                 f"{path}: the index cannot be written ({error.strerror}), "
                 f"expected a file in a folder that exists"
             ) from None
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
 
     @classmethod
     def load(cls, path: str | Path, embedding: Embedding, queries: Sequence[str]) -> Index:

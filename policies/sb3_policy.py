@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from gymnasium.spaces import Dict
 
 from envs import DOMAINS, UserError
+from envs.checking.extras import check_installed
 from policies.dialogue_state import Decision, DialogueState
 from policies.understanding.domain import domain_posterior
 
@@ -42,8 +42,7 @@ class Sb3Policy:
 
     def __init__(self, model: str, budget: int | None = None) -> None:
         self._kind = _kind_of(Path(model))
-        if importlib.util.find_spec("sb3_contrib") is None:
-            raise UserError("policy: sb3-contrib is not installed, expected pip install 'raise-planner[rl]'")
+        check_installed("policy", "rl", "sb3_contrib")
         import sb3_contrib
         import stable_baselines3
 

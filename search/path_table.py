@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs import Schema, UserError, load_schema
 from envs.checking.json_values import with_nulls
+from envs.durable import replacing
 from envs.schema import FILE_NAME as SCHEMA
 
 if TYPE_CHECKING:
@@ -152,15 +152,8 @@ class PathTable:
 
         path = Path(path)
         metadata = {_METADATA_KEY: json.dumps(self.provenance, sort_keys=True).encode()}
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                pq.write_table(self.table.replace_schema_metadata(metadata), file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as file:
+            pq.write_table(self.table.replace_schema_metadata(metadata), file)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a DataFrame, one row a scenario, lists as NumPy arrays."""
@@ -181,18 +174,10 @@ def save_groups(groups: Iterable[pa.Table], provenance: Mapping[str, Any], path:
     import pyarrow.parquet as pq
 
     schema = table_schema().with_metadata({_METADATA_KEY: json.dumps(stamped, sort_keys=True).encode()})
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, schema) as writer:
-                for group in groups:
-                    writer.write_table(group.cast(table_schema()).replace_schema_metadata(schema.metadata))
-                    n_rows += group.num_rows
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for group in groups:
+            writer.write_table(group.cast(table_schema()).replace_schema_metadata(schema.metadata))
+            n_rows += group.num_rows
     return n_rows
 
 

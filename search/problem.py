@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -240,22 +240,6 @@ class Problem:
         for i, cost in enumerate(self.costs):  # added one by one, as `cost` does
             costs += np.where(asked >> np.uint64(i) & np.uint64(1), cost, 0.0)
         return scores - self.cost_weight * costs
-
-    def on_surface(self, surface: Surface) -> Problem:
-        """Return the same problem with the scores of `surface`, exact and in compiled code."""
-
-        def scores(masks: np.ndarray, _: np.ndarray) -> np.ndarray:
-            return np.array([surface.function(mask, surface.params) for mask in masks], dtype=np.float64)
-
-        return replace(
-            self,
-            scores=scores,
-            surface=surface,
-            prior=uniform_prior,
-            max_judge_calls=None,
-            noisy=False,
-            reasons=Counter(),
-        )
 
 
 def _check_fields(n: int, costs: np.ndarray, names: Sequence[str], known: int, askable: int) -> None:

@@ -28,7 +28,7 @@ SERVED = ("policies.serving.openai_errors", "policies.serving.serve_settings")
 MAY_IMPORT = {
     "envs": ("envs",),
     "envs/llm": (
-        "envs.appended",
+        "envs.durable",
         "envs.errors",
         "envs.interrupts",
         "envs.checking.damaged",

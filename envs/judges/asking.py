@@ -57,6 +57,12 @@ def scored(
     return [as_score(v) for v in checked_scores(judge, scenario, found, len(contexts))]
 
 
+def check_rates(told: Capabilities, place: str = "judge") -> None:
+    """Raise a `UserError` where a judge cannot rate answers written elsewhere; `place` wants it to."""
+    if told.rate is None:
+        raise UserError(f"{place}: {told.name} has no method rate, expected a judge that rates answers")
+
+
 def rated(
     judge: object,
     told: Capabilities,
@@ -75,8 +81,8 @@ def rated(
     UserError
         the judge has no `rate`; as `checked_scores`.
     """
-    if told.rate is None:
-        raise UserError(f"judge: {told.name} has no method rate, which answers written elsewhere need")
+    check_rates(told)
+    assert told.rate is not None  # noqa: S101 - as checked
     more: tuple[Any, ...] = ()
     if told.stochastic:
         more = ([0] * len(answers) if samples is None else list(samples),)

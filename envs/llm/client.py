@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-import queue
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,12 +17,15 @@ from envs.llm.cache.desk import Desk
 from envs.llm.cache.reply_cache import ReplyKey
 from envs.llm.costs import price_of
 from envs.llm.dialects.dialect import Dialect
-from envs.llm.endpoint import CacheMiss, Endpoint, Limits, SchemaRefused
+from envs.llm.endpoint import CacheMiss, Endpoint, EndpointError, Limits, SchemaRefused
 from envs.llm.engine import Engine, Spent
-from envs.llm.messages import ChatRequest, Check, ModelReply, checked
+from envs.llm.messages import Again, ChatRequest, Check, ModelReply, checked
+from envs.llm.sending.exchange import ChatExchange, EmbeddingExchange, Exchange, ModerationExchange
 
 if TYPE_CHECKING:
     from envs.llm.sending.streaming import StreamingConnection
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 """How often a request is asked whose replies cannot be used: once, and at most twice more."""
@@ -36,6 +39,7 @@ class Client:
     `complete` and `embed` may be called from many threads at once; `reply` is for coroutines on the
     engine's loop. Pickled (for a worker) it opens its own connections there, and asks the process that it
     comes from for replies (`Holdings`). `has_simulated`: some reply was said to be no model's.
+    `takes_schemas`: whether the endpoint does, None = not known yet.
 
     Parameters
     ----------
@@ -82,7 +86,7 @@ class Client:
         self._connection: StreamingConnection | None = None
         self._flying: dict[ReplyKey, asyncio.Task[ModelReply]] = {}
         self._pid = os.getpid()
-        self._takes_schemas = True
+        self.takes_schemas: bool | None = None
         self.has_simulated = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -95,15 +99,9 @@ class Client:
 
     def shard(self, workers: int) -> Client:
         """Return the client of one of `workers` processes, under the limits of all."""
-        found = Client(
-            self.endpoint,
-            cache_path=self.cache_path,
-            engine=self.engine.shard(workers),
-            replay=self.replay,
-            kind=self.kind,
-            batch=self.batch,
-        )
-        found._dialect, found._takes_schemas = self._dialect, self._takes_schemas
+        engine = self.engine.shard(workers)
+        found = Client(self.endpoint, None, self.cache_path, engine, self.replay, self.kind, self.batch)
+        found._dialect, found.takes_schemas = self._dialect, self.takes_schemas
         found.has_simulated = self.has_simulated
         return found
 
@@ -117,27 +115,24 @@ class Client:
         """What all clients of the engine have taken in this process, as of now."""
         return replace(self.engine.meter.spent)
 
-    def complete(self, request: ChatRequest, check: Check | None = None) -> ModelReply:
-        """Return the model's reply; `reason` is set where it cannot be used.
+    def complete(
+        self, request: ChatRequest, check: Check | None = None, plain: ChatRequest | None = None
+    ) -> ModelReply:
+        """Return the model's reply, as `reply` does; `reason` is set where it cannot be used.
 
         Raises
         ------
         EndpointError, LimitReached, CacheMiss
             see there.
         """
-        return self.engine.run([self.reply(request, check)])[0]
+        return self.engine.run([self.reply(request, check, plain)])[0]
 
     def complete_object(self, request: ChatRequest, check: Check | None = None) -> ModelReply:
-        """Return what `complete` does; an endpoint that refuses a schema is asked without one from then on.
+        """Return what `complete` does, of an endpoint that takes no schema to the same prompt without one.
 
         So the prompt has to say the form as well.
         """
-        if self._takes_schemas:
-            try:
-                return self.complete(request, check)
-            except SchemaRefused:
-                self._takes_schemas = False
-        return self.complete(replace(request, schema=None), check)
+        return self.complete(request, check, replace(request, schema=None))
 
     def stream(self, request: ChatRequest) -> Generator[str, None, None]:
         """Yield the model's reply piece by piece as it is said; nothing is kept. Closing it ends the request.
@@ -147,36 +142,11 @@ class Client:
         EndpointError, LimitReached
             see there; also a reply that broke off, after the pieces that came.
         """
-        said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        pump = asyncio.run_coroutine_threadsafe(self._pump(request, said.put), self.engine.loop)
-        try:
-            while (piece := said.get()) is not None:
-                yield piece
-            pump.result()
-        finally:
-            pump.cancel()
+        return self.engine.stream(lambda: self._connected().pieces(request))
 
-    async def astream(self, request: ChatRequest) -> AsyncGenerator[str, None]:
+    def astream(self, request: ChatRequest) -> AsyncGenerator[str, None]:
         """Yield what `stream` does, for a coroutine on any loop."""
-        loop, said = asyncio.get_running_loop(), asyncio.Queue[str | None]()
-
-        def put(piece: str | None) -> None:
-            loop.call_soon_threadsafe(said.put_nowait, piece)
-
-        pump = asyncio.run_coroutine_threadsafe(self._pump(request, put), self.engine.loop)
-        try:
-            while (piece := await said.get()) is not None:
-                yield piece
-            await asyncio.wrap_future(pump)
-        finally:
-            pump.cancel()
-
-    async def _pump(self, request: ChatRequest, put: Callable[[str | None], None]) -> None:
-        try:
-            async for piece in self._connected().pieces(request):
-                put(piece)
-        finally:
-            put(None)
+        return self.engine.astream(lambda: self._connected().pieces(request))
 
     def embed(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
         """Return float32[len(texts), D], the model's embeddings, not normalised.
@@ -187,7 +157,13 @@ class Client:
             see there; also a reply that holds no embeddings after all repetitions.
         """
         batches = [texts[i : i + batch_size] for i in range(0, len(texts), batch_size)]
-        parts = self.engine.run([self._embeddings(batch) for batch in batches])
+        found = self.engine.run([self._said(EmbeddingExchange(batch)) for batch in batches])
+        parts = [part for part in found if part is not None]
+        if len(parts) < len(batches):
+            raise EndpointError(
+                f"{self.endpoint.place}: model {self.endpoint.model}: gave no embeddings for {len(texts)} "
+                f"texts"
+            )
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
     def moderate(self, text: str) -> dict[str, float] | None:
@@ -195,28 +171,54 @@ class Client:
 
         None where nothing usable came after all repetitions. `EndpointError`, `LimitReached`: see there.
         """
-        return self.engine.run([self._moderation(text)])[0]
+        return self.engine.run([self._said(ModerationExchange(text))])[0]
 
-    async def reply(self, request: ChatRequest, check: Check | None = None) -> ModelReply:
+    async def reply(
+        self,
+        request: ChatRequest,
+        check: Check | None = None,
+        plain: ChatRequest | None = None,
+        again: Again | None = None,
+    ) -> ModelReply:
         """Return the reply from the cache, from a call of the same request under way, or from the model.
 
         What came and cannot be used is kept as well, and the next attempt made, `ATTEMPTS` in all: so a run
-        that is repeated finds the same attempts.
+        that is repeated finds the same attempts. `again`: what is asked then, None = the same.
+
+        `plain` is asked instead of an endpoint that takes no schema: that found to take none, or of whose
+        replies the cache holds the one to `plain` alone, for an earlier run found out.
         """
+        if plain is not None and await self._is_known_to_want(plain, request):
+            self.takes_schemas = False
+            request, plain = plain, None
         self._own()
         key = self._key(request)
         flying = self._flying.get(key)
+        is_mine = flying is None
         if flying is None:
-            flying = asyncio.get_running_loop().create_task(self._asked(key, request, check))
+            flying = asyncio.get_running_loop().create_task(self._asked(request, check, again))
             self._flying[key] = flying
             flying.add_done_callback(lambda _: self._flying.pop(key))
-            return await flying
-        found = replace(await asyncio.shield(flying), requests=0)
+        try:
+            found = await (flying if is_mine else asyncio.shield(flying))
+        except SchemaRefused:
+            if plain is None:
+                raise
+            self.takes_schemas = False
+            return await self.reply(plain, check, again=again)
+        if request.schema is not None:
+            self.takes_schemas = True
+        if is_mine:
+            return found
         self._book_hit()
-        return found
+        return replace(found, requests=0)
 
-    async def has(self, request: ChatRequest) -> bool:
-        """Tell whether the cache holds a reply to `request`."""
+    async def _is_known_to_want(self, plain: ChatRequest, request: ChatRequest) -> bool:
+        if self.takes_schemas is not None:
+            return not self.takes_schemas
+        return not await self._has(request) and await self._has(plain)
+
+    async def _has(self, request: ChatRequest) -> bool:
         desk = self._desk()
         return desk is not None and await desk.get(self._key(request)) is not None
 
@@ -224,56 +226,52 @@ class Client:
         key = request.key(self.endpoint.model, self.endpoint.extra_body)
         return ReplyKey(key, self.endpoint.identity)
 
-    async def _asked(self, key: ReplyKey, request: ChatRequest, check: Check | None) -> ModelReply:
-        sent = 0
+    async def _asked(self, request: ChatRequest, check: Check | None, again: Again | None) -> ModelReply:
+        """Return the reply of the first attempt that can be used, held already or said by the model now."""
+        desk, requests, wanted = self._desk(), 0, request
         for attempt in range(ATTEMPTS):
-            found = await self._attempt(key._replace(attempt=attempt), request, check)
-            sent += found.requests
-            if found.reason in (None, UNAVAILABLE):  # the connection has repeated the latter already
-                break
-        if not sent:
-            self._book_hit()
-        self.has_simulated |= found.simulated
-        return replace(found, requests=sent)
-
-    async def _attempt(self, key: ReplyKey, request: ChatRequest, check: Check | None) -> ModelReply:
-        """Return one attempt's reply: what is held, or else what the model says now, which is held then."""
-        desk = self._desk()
-        held = None if desk is None else await desk.take(key)
-        if held is not None:
-            return checked(request, self._read(key, held), check)
-        if self.replay:
-            raise CacheMiss(
-                f"judge=replay: {self.cache_path} lacks sample {request.sample} of a request to model "
-                f"{self.endpoint.model} of {key.endpoint} (key {key.key[:12]}); was it written under the "
-                f"same settings?"
-            )
-
-        async def keep(came: ModelReply) -> None:
-            nonlocal held
-            if desk is not None:
-                reason, model = checked(request, came, check).reason, self.endpoint.model
-                held = await desk.put(key, model, request.sample, came.to_json(), reason)
-
-        connection = self._connected()
-        try:
-            came = await connection.chat(request, key.attempt, key.key, keep)
+            key = self._key(wanted)._replace(attempt=attempt)
+            held = None if desk is None else await desk.take(key)
             if held is not None:
-                connection.kept(key.key, key.attempt)
-        finally:
-            if desk is not None and held is None:
-                await desk.drop(key)
-        found = came if held is None else replace(self._read(key, held), requests=came.requests)
-        return checked(request, found, check)
+                found: ModelReply | None = self._read(key, held)
+            elif self.replay:
+                raise CacheMiss(
+                    f"judge=replay: {self.cache_path} lacks sample {wanted.sample} of a request to model "
+                    f"{self.endpoint.model} of {key.endpoint} (key {key.key[:12]}); was it written under the "
+                    f"same settings?"
+                )
+            else:
+                found = None
+                keep = None if desk is None else functools.partial(self._keep, desk, key, wanted, check)
+                asked = ChatExchange(wanted, attempt, key.key, self.endpoint.place, keep)
+                try:
+                    found, sent = await self._connected().send(asked)
+                    requests += sent
+                finally:
+                    if desk is not None and found is None:
+                        await desk.drop(key)
+            reply = checked(wanted, found or ModelReply("", reason=UNAVAILABLE), check)
+            if reply.reason in (None, UNAVAILABLE):  # the connection has repeated the latter already
+                break
+            wanted = request if again is None else again(request, reply)
+        if not requests:
+            self._book_hit()
+        self.has_simulated |= reply.simulated
+        return replace(reply, requests=requests)
+
+    async def _keep(
+        self, desk: Desk, key: ReplyKey, request: ChatRequest, check: Check | None, came: ModelReply
+    ) -> ModelReply:
+        """Store a reply that came; return the one that is held from now on."""
+        reason = checked(request, came, check).reason
+        held = await desk.put(key, self.endpoint.model, request.sample, came.to_json(), reason)
+        return self._read(key, held)
 
     def _book_hit(self) -> None:
         self.engine.holdings.books.add(self.endpoint.model, self.kind, ONE_HIT)
 
-    async def _embeddings(self, texts: Sequence[str]) -> np.ndarray:
-        return await self._connected().embeddings(texts)
-
-    async def _moderation(self, text: str) -> dict[str, float] | None:
-        return await self._connected().moderation(text)
+    async def _said(self, exchange: Exchange[T]) -> T | None:
+        return (await self._connected().send(exchange))[0]
 
     def _read(self, key: ReplyKey, text: str) -> ModelReply:
         try:

@@ -46,6 +46,7 @@ class RequestCost(NamedTuple):
     """One kind of request: tokens of prompt and reply, as expected and at most (inf: nothing limits it).
 
     `price`: sent directly, None = not known. `in_batch`: it goes with a batch; `may_wait`: it could.
+    `pace`: seconds a token of the prompt and of the reply takes, where that can be known beforehand.
     """
 
     model: str
@@ -56,11 +57,23 @@ class RequestCost(NamedTuple):
     price: Price | None
     in_batch: bool = False
     may_wait: bool = False
+    pace: tuple[float, float] | None = None
 
     @property
     def tokens(self) -> tuple[float, float]:
         """(expected, at most)."""
         return self.input_tokens + self.output_tokens, self.most_input_tokens + self.most_output_tokens
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """(expected, at most), 0 where no pace is known."""
+        if self.pace is None:
+            return 0.0, 0.0
+        prompt, reply = self.pace
+        return (
+            prompt * self.input_tokens + reply * self.output_tokens,
+            prompt * self.most_input_tokens + reply * self.most_output_tokens,
+        )
 
     @property
     def dollars(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -34,6 +35,13 @@ def _mapping(value: object) -> object:
 
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+@functools.lru_cache(maxsize=64)
+def _host_and_path(url: str) -> str:
+    parts = urlsplit(url)
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
 @settings
@@ -127,9 +135,7 @@ class Endpoint:
         """Whose replies these are, in the cache: `cache_as`, or host, port and path of the URL."""
         if self.cache_as:
             return self.cache_as
-        parts = urlsplit(self.url)
-        port = "" if parts.port is None else f":{parts.port}"
-        return f"{parts.hostname}{port}{parts.path.rstrip('/')}"
+        return _host_and_path(self.url)
 
     @property
     def is_local(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import threading
 import uuid
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from envs.llm.endpoint import Limits
 from envs.llm.holdings import Holdings
 
 T = TypeVar("T")
+Pieces = Callable[[], AsyncIterable[str]]
+"""Starts a stream; called on the loop."""
 
 _ENGINES: weakref.WeakValueDictionary[str, Engine] = weakref.WeakValueDictionary()
 _ENGINES_LOCK = threading.Lock()
@@ -107,6 +110,32 @@ class Engine:
         wait(futures)
         return [future.result() for future in futures]
 
+    def stream(self, pieces: Pieces) -> Generator[str, None, None]:
+        """Yield from any thread what `pieces()` yields on the loop, as it comes; closing it cancels that."""
+        said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        pump = asyncio.run_coroutine_threadsafe(_pump(pieces, said.put), self.loop)
+        try:
+            while (piece := said.get()) is not None:
+                yield piece
+            pump.result()
+        finally:
+            pump.cancel()
+
+    async def astream(self, pieces: Pieces) -> AsyncGenerator[str, None]:
+        """Yield what `stream` does, for a coroutine on any loop."""
+        loop, said = asyncio.get_running_loop(), asyncio.Queue[str | None]()
+
+        def put(piece: str | None) -> None:
+            loop.call_soon_threadsafe(said.put_nowait, piece)
+
+        pump = asyncio.run_coroutine_threadsafe(_pump(pieces, put), self.loop)
+        try:
+            while (piece := await said.get()) is not None:
+                yield piece
+            await asyncio.wrap_future(pump)
+        finally:
+            pump.cancel()
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop of all engines of this process, started now if need be; a forked child gets its own."""
@@ -116,6 +145,14 @@ class Engine:
     def gate(self) -> RequestGate:
         """Where requests wait until they may be sent; used on the loop's thread alone."""
         return self._shown.gate
+
+
+async def _pump(pieces: Pieces, put: Callable[[str | None], None]) -> None:
+    try:
+        async for piece in pieces():
+            put(piece)
+    finally:
+        put(None)
 
 
 def _loop_of(pid: int) -> asyncio.AbstractEventLoop:

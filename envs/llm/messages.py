@@ -146,6 +146,8 @@ class ModelReply:
 
 Check = Callable[[ModelReply], "str | None"]
 """Returns why a reply cannot be used, or None."""
+Again = Callable[[ChatRequest, ModelReply], ChatRequest]
+"""Returns what is asked after a reply to a request that cannot be used."""
 
 
 def checked(request: ChatRequest, reply: ModelReply, check: Check | None) -> ModelReply:

@@ -154,11 +154,14 @@ class Keys:
         if near is not None:
             raise RecordError(f"{name}: unknown attribute {key[:60]!r}, did you mean {near!r}")
         # A key that resembles no attribute may be a value in the wrong place: not repeated.
-        others = "; scenarios.attributes=FILE brings others" if self.schema == penguin_schema() else ""
         raise RecordError(
-            f"{name}: key {position}, of {len(key):,} characters, is no attribute, expected "
-            f"{listing(self.schema.names)}{others}"
+            f"{name}: key {position}, of {len(key):,} characters, is no attribute, expected {self.expected()}"
         )
+
+    def expected(self) -> str:
+        """Return the attributes of the schema, and where others come from if nobody gave a file of them."""
+        others = "; scenarios.attributes=FILE brings others" if self.schema == penguin_schema() else ""
+        return f"{listing(self.schema.names)}{others}"
 
 
 def read_mapping(path: str | Path) -> dict[str, str | None]:

@@ -25,7 +25,7 @@ from envs.checking.json_values import (
     kind,
     plain,
 )
-from envs.loading.keys_of_files import Fields, Keys, listing, squash
+from envs.loading.keys_of_files import Fields, Keys, squash
 from envs.scenario import Profile, Scenario
 from envs.schema import Schema
 
@@ -241,9 +241,7 @@ def _profile(value: Any, name: str, keys: Keys, ignored: Collection[str] = ()) -
         else:
             found[attribute] = key
     if not found:
-        raise RecordError(
-            f"{name}: found no attribute of the schema, expected some of {listing(schema.names)}"
-        )
+        raise RecordError(f"{name}: found no attribute of the schema, expected some of {keys.expected()}")
     present = (a for a in schema.names if a in found)
     values = {a: _value(profile[found[a]], f"{name}.{a}", schema) for a in present}
     return Profile({attribute: text for attribute, text in values.items() if text is not None})

@@ -100,18 +100,16 @@ class _Hashed:
         self._back = data
 
     def read(self, size: int) -> bytes:
-        if self._back:
-            data, self._back = self._back, b""
-            return data
-        data = self._stream.read(size)
-        self._digest.update(data)
-        return data
+        return self._next(self._stream.read, size)
 
     def readline(self, size: int = -1) -> bytes:
+        return self._next(self._stream.readline, size)
+
+    def _next(self, read: Callable[[int], bytes], size: int) -> bytes:
         if self._back:
             data, self._back = self._back, b""
             return data
-        data = self._stream.readline(size)
+        data = read(size)
         self._digest.update(data)
         return data
 

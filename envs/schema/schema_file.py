@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -130,19 +131,26 @@ class _AttributeRow(FileModel):
             if level not in (*names, "number"):
                 raise ValueError(f"reads: found {level!r}, expected number or one of {', '.join(names)}")
             for pattern in patterns:
-                if not _compiles(expanded(pattern.removeprefix("?"))):
-                    raise ValueError(f"reads.{level}: a pattern is no regular expression")
+                if fault := _fault(expanded(pattern.removeprefix("?"))):
+                    raise ValueError(f"reads.{level}: a pattern {fault}")
         return self
 
 
 @functools.cache
-def _compiles(pattern: str) -> bool:
-    """Tell whether `pattern` is a regular expression; some commands read a schema of hundreds again."""
-    try:
-        re.compile(pattern)
-    except re.error:
-        return False
-    return True
+def _fault(pattern: str) -> str | None:
+    """Say what is wrong with a regular expression; some commands read a schema of hundreds again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        try:
+            re.compile(pattern)
+        except re.error:
+            return "is no regular expression"
+        except FutureWarning:
+            return (
+                "has within [...] a [, or two of - & ~ |, which later versions of Python may read otherwise: "
+                "put \\ before them"
+            )
+    return None
 
 
 def _level(name: str, rule: _Range | list[str]) -> Level:

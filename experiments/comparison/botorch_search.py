@@ -7,7 +7,6 @@ The model is BoTorch's own (`SingleTaskGP`, its priors, its fit) and so is the a
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs import UserError
+from envs.checking.extras import check_installed
 from experiments.comparison.problems import MAX_SETS, all_sets, n_sets
 from search.path_rule import best_set, order, plan_of_path
 from search.plans import Plan
@@ -42,8 +42,7 @@ class BoTorchSearch:
     name = "botorch"
 
     def __init__(self, num_simulations: int = 60, refit: int = 6, draws: int = 128) -> None:
-        if importlib.util.find_spec("botorch") is None:
-            raise UserError("botorch is not installed, expected pip install 'raise-planner[botorch]'")
+        check_installed("search", "botorch", "botorch")
         self.num_simulations = num_simulations
         self.refit = refit
         self.draws = draws

@@ -35,10 +35,15 @@ def compared_page(
 
 def _facts(table: pd.DataFrame, drawn: pd.DataFrame, calls: int, subject: str, title: str) -> list[KeyFact]:
     names = list(dict.fromkeys(table["search"]))
+    has_needle = (table["landscape"] == "needle").any()
     landscapes, judges = table["landscape"].nunique(), int(table["judges"].max())
     return [
         KeyFact("What is compared?", f"{len(names)} searches at the same limits on judge calls."),
-        KeyFact("On what?", f"{landscapes} landscapes of made-up scores under {judges} judges each."),
+        KeyFact(
+            "On what?",
+            f"{landscapes} landscapes (kinds of made-up scores) under {judges} judges each."
+            + (" The needle counts in no mean: only luck finds it." if has_needle else ""),
+        ),
         KeyFact(
             "Against what?",
             f"{subject}, the default search, against {', '.join(n for n in names if n != subject)}.",

@@ -13,6 +13,7 @@ from experiments.plots.svg import Drawing, drawing, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 FLOOR = 1e-4
@@ -128,15 +129,27 @@ def _line(rows: pd.DataFrame, search: str) -> pd.DataFrame:
 
 
 def _scales(axes: Axes, rows: pd.DataFrame, narrow: bool) -> None:
-    from matplotlib.ticker import NullFormatter
-
     axes.set_xscale("log")
     axes.set_yscale("log")
     ticks = sorted(rows["calls"].unique())
     few = ticks[:: max(1, math.ceil(len(ticks) / (3 if narrow else 4)))]
     axes.set_xticks(few, [str(tick) for tick in few])
     axes.minorticks_off()
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    _in_per_cent(axes.yaxis)
+
+
+def _in_per_cent(axis: Axis) -> None:
+    """Name the ticks of a logarithmic axis of shares; of less than a power of ten also those at 3."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    def named(share: float, _: int) -> str:
+        low, high = sorted(axis.get_view_interval())
+        return f"{100 * share:.3g} %" if 0.99 * low <= share <= 1.01 * high else ""  # not drawn, but laid out
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 300 * low else (1.0, 3.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(named))
 
 
 def at_one_limit(shown: pd.DataFrame, calls: int, subject: str, rival: str) -> Drawing:
@@ -157,6 +170,7 @@ def at_one_limit(shown: pd.DataFrame, calls: int, subject: str, rival: str) -> D
                     axes.hlines(y, low, high, color=INK, lw=1.2)
                     axes.plot([mid], [y], "o", mfc=INK if marked else PAPER, mec=INK, ms=4.5)
             axes.set_xscale("log")
+            _in_per_cent(axes.xaxis)
             axes.set_title(landscape.replace("_", " "))
             axes.set_ylim(len(searches) - 0.4, -0.6)
             axes.set_yticks(range(len(searches)), searches, size=7 if narrow else 8)
@@ -180,15 +194,14 @@ def by_search(shown: pd.DataFrame, subject: str) -> Drawing:
     known = shown[shown["landscape"] != "needle"]
     means = known.groupby(["search", "calls"], sort=False)["regret"].mean().clip(lower=FLOOR).reset_index()
     searches = list(dict.fromkeys(means["search"]))
-    styles = looks(searches)
 
     def paint(figure: Figure, narrow: bool) -> None:
         for axes, search in zip(_panels(figure, len(searches), 3 if narrow else 5), searches, strict=True):
             for other in searches:
                 line = means[means["search"] == other].sort_values("calls")
                 axes.plot(line["calls"], line["regret"], color=SOFT, alpha=0.35, lw=0.7)
-            line, look = means[means["search"] == search].sort_values("calls"), styles[search]
-            axes.plot(line["calls"], line["regret"], color=look.color, marker=look.marker, ms=3.5, lw=1.8)
+            line = means[means["search"] == search].sort_values("calls")
+            axes.plot(line["calls"], line["regret"], color=INK, marker="o", ms=3.5, lw=1.8)
             axes.set_title(search, weight="bold" if search == subject else "normal", size=8)
             _scales(axes, line, True)
         figure.supylabel("mean " + _SHORT, size=9)

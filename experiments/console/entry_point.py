@@ -10,9 +10,12 @@ import errno
 import functools
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 import hydra
@@ -20,12 +23,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from envs import OutsideError, UserError
+from envs import OutsideError, UserError, interrupts
 from experiments.console import command_line
 from experiments.console.help.help_text import gives_help
 from experiments.console.keys import check_config
 from experiments.console.plain_errors import plain
-from experiments.console.signals import signals_interrupt
 from experiments.runs.config import register
 from experiments.runs.folders import closed_log
 
@@ -126,3 +128,25 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.
 def _stop(message: str, code: int) -> NoReturn:
     print("error: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(code)
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGINT and SIGTERM (batch systems, `docker stop`, `kill`) in the block.
+
+    So finished work is saved; batches, which take hours, are not waited for.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
+        yield
+        return
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    interrupts.let_go()
+    raise KeyboardInterrupt

@@ -29,10 +29,7 @@ HARNESS_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"search": {"max_judge_calls
 _INSTANTIATE = frozenset({"_target_", "_args_", "_partial_", "_recursive_", "_convert_"})
 _WITHOUT_CLASS: Mapping[str, tuple[str, ...]] = {
     "search": ("search.algorithms.mcts.MCTSSearch", "search.algorithms.bayes.BayesSearch"),
-    "prior": (),
-    "target": (),
-    "chat": (),
-    "session": (),
+    **dict.fromkeys(("prior", "target", "chat", "session"), ()),
 }
 """Groups with a member whose `_target_` is null, and the classes that it may stand for."""
 _PLAIN = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
@@ -66,8 +63,7 @@ def check_config(cfg: DictConfig) -> None:
     write_out_members(cfg)
     if not is_dataclass(schema):
         raise UserError("--config-name: expected a configuration whose defaults begin with one of ours")
-    choices = OmegaConf.select(cfg, "hydra.runtime.choices") or {}
-    groups = {str(name) for name in choices if not str(name).startswith("hydra/")}
+    groups = {name for name in _choices(cfg) if not name.startswith("hydra/")}
     _refuse_unknown(cfg, {f.name for f in fields(schema)} | {"hydra"}, "", cfg, groups)
     _fill(cfg, {f.name: _default(f) for f in fields(schema)})
     for name in (f.name for f in fields(schema) if f.name != FREE):
@@ -75,11 +71,8 @@ def check_config(cfg: DictConfig) -> None:
             if _is_group(schema, name):
                 raise UserError(f"{name} is missing: expected {name}=MEMBER, {name}=custom for one of yours")
             continue
-        child = cfg[name]
-        if _is_group(schema, name):
-            _check_class(child, name, cfg)
-        else:
-            _check_below(child, name, cfg)
+        check = _check_class if _is_group(schema, name) else _check_below
+        check(cfg[name], name, cfg)
     if "budget" in cfg:
         budget_of(cfg)
     if "hydra" in cfg:
@@ -93,6 +86,10 @@ def check_class_types(target: Any, node: Mapping[str, Any], place: str) -> None:
         if kinds <= {*_PLAIN, type(None)} and not _is_one_of(value, kinds):
             names = " or ".join(sorted(_PLAIN.get(kind, "null") for kind in kinds))
             raise UserError(f"{place}.{key}: found {value!r}, expected {names}")
+
+
+def _choices(cfg: DictConfig) -> Mapping[str, Any]:
+    return OmegaConf.select(cfg, "hydra.runtime.choices") or {}
 
 
 def _is_group(schema: Any, name: str) -> bool:
@@ -128,7 +125,7 @@ def _check_schema(node: DictConfig, place: str, cfg: DictConfig) -> None:
 def _accepted_by_plug_in(node: DictConfig, place: str, cfg: DictConfig) -> frozenset[str] | None:
     """Return the keys that a launcher or sweeper has registered, of a user's YAML those of its class."""
     group = place.replace(".", "/")
-    member = (OmegaConf.select(cfg, "hydra.runtime.choices") or {}).get(group)
+    member = _choices(cfg).get(group)
     try:
         return frozenset(map(str, ConfigStore.instance().load(f"{group}/{member}.yaml").node))
     except ConfigLoadError:
@@ -136,7 +133,11 @@ def _accepted_by_plug_in(node: DictConfig, place: str, cfg: DictConfig) -> froze
 
 
 def _check_below(child: Any, place: str, cfg: DictConfig) -> None:
-    """Check what is neither a group nor of a class: a part of the schema, a free mapping, a list, a value."""
+    """Check a part of the schema, a group in a group, a free mapping, a list or a value."""
+    is_group = "." in place and place.replace(".", "/") in _choices(cfg)
+    if is_group or (isinstance(child, DictConfig) and "_target_" in child):
+        _check_class(child, place, cfg)
+        return
     if isinstance(child, ListConfig):
         for i, item in enumerate(child):
             _check_below(item, f"{place}.{i}", cfg)
@@ -146,9 +147,6 @@ def _check_below(child: Any, place: str, cfg: DictConfig) -> None:
     if is_dataclass(schema):
         _refuse_unknown(child, {f.name for f in fields(schema)}, place, cfg)
         _fill(child, {f.name: _default(f) for f in fields(schema)})
-    elif "_target_" in child:
-        _check_class(child, place, cfg)
-        return
     for name, below in _children(child):
         _check_below(below, f"{place}.{name}", cfg)
 
@@ -156,7 +154,8 @@ def _check_below(child: Any, place: str, cfg: DictConfig) -> None:
 def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
     """Check a node that is built: its keys are arguments of its class."""
     if not isinstance(node, DictConfig):
-        raise UserError(f"{place}: found {node!r}, expected a member of the group or a mapping with _target_")
+        wanted = f"{place.replace('.', '/')}=MEMBER, or a mapping with _target_"
+        raise UserError(f"{place}: found {node!r}, expected {wanted}")
     _fill(node, HARNESS_DEFAULTS.get(place, {}))
     harness = frozenset(HARNESS_DEFAULTS.get(place, {}))
     if "_target_" not in node:
@@ -165,7 +164,7 @@ def _check_class(node: Any, place: str, cfg: DictConfig) -> None:
         )
     if node._target_ is None:
         known = _accepted_without_class(place) | harness | {"_target_"}
-        member = OmegaConf.select(cfg, "hydra.runtime.choices").get(place) if "hydra" in cfg else None
+        member = _choices(cfg).get(place)
         _refuse_unknown(node, known, place, cfg, of=f"{place}={member}" if member else "")
         given = {str(key): node[key] for key in node if key not in harness and node[key] is not None}
         for path in _WITHOUT_CLASS[place]:

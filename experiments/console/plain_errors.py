@@ -31,6 +31,10 @@ _COMPOSING = (
      r"\1: found more than one member of the group, expected one"),
     (r"Cannot find primary config '(.*?)'.*",
      r"--config-name=\1: no such file, expected one of the package or of --config-dir, without .yaml"),
+    (r"Ambiguous value for argument '([^=]+)=(.*?)'\s",
+     r"\1: found '\2', expected one value: lists are in brackets, text with a comma in quotes; -m sweeps"),
+    (r"Error merging override [+~]*([^=]+)=.*Cannot merge DictConfig with ListConfig",
+     r"\1: found a list, expected a mapping"),
 )  # fmt: skip
 """What Hydra says of a whole command line, and what we say."""
 

@@ -24,7 +24,7 @@ from experiments.evaluation.methods.compared_methods import MethodOptions
 from experiments.evaluation.methods.conversations import chats_of
 from experiments.evaluation.methods.greedy_sets import GREEDY_PEOPLE, greedy_sets
 from experiments.evaluation.variations import MANNERS, RATES, SIZES
-from experiments.runs.cost_estimate import ATTEMPTS, DOLLARS, Amount, Spending, limited, passed
+from experiments.runs.cost_estimate import ATTEMPTS, BESIDE_TOKENS, Amount, Spending, limited, passed
 from policies.chat import Messages, known_block, prompt, query_block
 
 _LOOKED_AT = 50
@@ -167,10 +167,11 @@ def _part(what: str, calls: float, costs: Sequence[Sequence[RequestCost]], limit
     def amount(which: int, times: int, of: Callable[[Sequence[float]], float]) -> Amount:
         tokens = of([sum(one.tokens[which] for one in cost) for cost in costs])
         n = calls * times
-        dollars = {
-            key: n * of([sum(getattr(one, key)[which] for one in cost) for cost in costs]) for key in DOLLARS
+        others = {
+            key: n * of([sum(getattr(one, key)[which] for one in cost) for cost in costs])
+            for key in BESIDE_TOKENS
         }
-        return Amount(requests=requests * times, tokens=n * tokens, **dollars)
+        return Amount(requests=requests * times, tokens=n * tokens, **others)
 
     expected, most = amount(0, 1, fmean), limited(amount(1, repeats, max), limits)
     return Part(what, calls, expected, most, tuple(passed(expected, limits)))

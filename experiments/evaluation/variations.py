@@ -211,7 +211,13 @@ def _along(key: str, rows: Sequence[Mapping[str, Any]], place: str, unit: str, s
         if min(x) > 0 and max(x) / min(x) > 10:
             axes.set_xscale("log")
             axes.minorticks_off()
-        axes.set_xticks(x, [setting.rstrip("%") for setting in settings])
+        places = axes.transAxes.inverted().transform(axes.transData.transform([(at, 0.0) for at in x]))[:, 0]
+        apart = [
+            *(np.diff(places) > (0.12 if narrow else 0.04)),
+            True,
+        ]  # of two that touch the latter is named
+        named = [setting.rstrip("%") if far else "" for setting, far in zip(settings, apart, strict=True)]
+        axes.set_xticks(x, named)
         axes.set_xlabel(f"{place} ({unit})" if unit else place)
         axes.set_ylabel(_label(simulated))
         name_lines(figure, axes, narrow)

@@ -14,6 +14,7 @@ from experiments.judging.answer_files import Answer, AnswerSet, level, read_answ
 from experiments.judging.ratings import DIMENSIONS, RatedAnswer
 
 SCORES = (*DIMENSIONS, "score")
+_EXPECTED = f"expected levels 1 to 5 of {', '.join(DIMENSIONS)}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Labels:
 def read_labels(path: str, scenarios: Sequence[Scenario]) -> tuple[Labels, AnswerSet]:
     """Return the labels in a file: records of answers (`read_answers`) with levels of the three dimensions.
 
-    A record may have `rater` (a name), and `probability`. Records without any level are listed as bad.
+    A record may have `rater` (a name), and `probability`. Records without any level, or with something else
+    where a level belongs, are listed as bad.
 
     Raises
     ------
@@ -57,16 +59,16 @@ def read_labels(path: str, scenarios: Sequence[Scenario]) -> tuple[Labels, Answe
     bad = list(found.bad)
     for answer in found.answers:
         levels = _levels(answer)
-        if all(math.isnan(value) for value in levels.values()):
-            bad.append(
-                (answer.place, answer.scenario_id, f"expected levels 1 to 5 of {', '.join(DIMENSIONS)}")
-            )
+        wrong = [name for name in SCORES if _is_said(answer, name) and math.isnan(levels[name])]
+        if wrong or all(math.isnan(value) for value in levels.values()):
+            field = f"field {wrong[0]}: " if wrong else ""
+            bad.append((answer.place, answer.scenario_id, f"{field}{_EXPECTED}"))
             continue
         rows.setdefault(key_of(answer), answer)
         chance = answer.fields.get("probability")
         said.append((key_of(answer), _rater(answer), levels, math.nan if chance is None else _chance(chance)))
     if not said:
-        raise UserError(f"labels={path}: found no label, expected levels 1 to 5 of {', '.join(DIMENSIONS)}")
+        raise UserError(f"labels={path}: found no label; {bad[0][0]}: {bad[0][2]}")
     raters = list(dict.fromkeys(rater for _, rater, _, _ in said))
     places = {key: i for i, key in enumerate(rows)}
     levels_of = {name: np.full((len(rows), len(raters)), math.nan) for name in SCORES}
@@ -94,6 +96,11 @@ def _levels(answer: Answer) -> dict[str, float]:
     whole = not any(math.isnan(value) for value in levels.values())
     score = sum(levels.values()) / len(levels) if whole else level(answer.fields.get("score"))
     return {**levels, "score": score}
+
+
+def _is_said(answer: Answer, name: str) -> bool:
+    value = answer.fields.get(name)
+    return not (value is None or value == "" or (isinstance(value, float) and math.isnan(value)))
 
 
 def _rater(answer: Answer) -> str:

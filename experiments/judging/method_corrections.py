@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from envs import Judge, Scenario, UserError
+from envs import Judge, Scenario
+from envs.judges.asking import check_rates
 from envs.judges.protocol import describe
 from experiments.evaluation.report.grids import number, with_interval
 from experiments.judging.labels import Labels, read_labels
@@ -44,9 +45,7 @@ def labels_for(path: str | None, judge: Judge, scenarios: Sequence[Scenario]) ->
     """
     if path is None:
         return None
-    if describe(judge).rate is None:
-        name = describe(judge).name
-        raise UserError(f"labels: judge {name} has no method rate, expected a judge that rates answers")
+    check_rates(describe(judge), "labels: judge")
     labels, _ = read_labels(path, scenarios)
     found = LabelFile(labels, {s.id: s for s in scenarios})
     cost(judge, labels.answers[:1], found.scenarios, 1)  # a judge that rates no answers says so

@@ -21,7 +21,7 @@ from envs.judges.panel import PanelScore
 from envs.judges.protocol import Capabilities, describe
 from experiments.evaluation.at_once import at_once
 from experiments.judging.answer_files import Answer
-from experiments.runs.cost_estimate import DOLLARS, Amount
+from experiments.runs.cost_estimate import BESIDE_TOKENS, Amount
 from experiments.runs.journal import LineJournal
 from experiments.runs.progress import Progress
 
@@ -176,7 +176,7 @@ def cost(
     return Amount(
         requests=looks * len(costs),
         tokens=looks * sum(c.tokens[0] for c in costs),
-        **{key: looks * sum(getattr(c, key)[0] for c in costs) for key in DOLLARS},
+        **{key: looks * sum(getattr(c, key)[0] for c in costs) for key in BESIDE_TOKENS},
     )
 
 

@@ -20,6 +20,8 @@ from experiments.plots.svg import Drawing
 _TEMPLATES = Path(__file__).parent / "templates"
 OPEN_ROWS = 20
 """Tables with more rows are folded until they are opened."""
+MANY_COLUMNS = 7
+"""Columns of a table from beyond which on a number and its interval may stand on two lines."""
 
 
 class KeyFact(NamedTuple):
@@ -117,13 +119,20 @@ def _environment(folder: Path | None) -> Environment:
     made.filters["svg"] = lambda text: Markup(themed(text))  # noqa: S704 - our own drawings, escaped there
     made.filters["download"] = _download
     made.tests["drawing"] = lambda part: isinstance(part, Drawing)
+    made.filters["unbroken"] = _unbroken
     made.globals["OPEN_ROWS"] = OPEN_ROWS
+    made.globals["MANY_COLUMNS"] = MANY_COLUMNS
     return made
 
 
 def _download(grid: Grid) -> str:
     """Return the table as an address that holds it, for a file that has no neighbour."""
     return "data:text/csv;base64," + base64.b64encode(grid.csv().encode()).decode()
+
+
+def _unbroken(cell: str) -> str:
+    """Return a cell whose interval stays on one line where its column is narrow: `3.77 [3.70, 3.84]`."""
+    return cell.replace(", ", ",\u00a0")
 
 
 @cache

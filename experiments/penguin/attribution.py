@@ -27,20 +27,14 @@ _EMPTY_SHARE = 2
 class Attribution(NamedTuple):
     """What one scenario's attributes are worth; n attributes of the schema, NaN where missing or unscored.
 
-    `single`, `shapley` : float64[n]; `single_looks`: float64[n], the gain's variance in units of one look's.
-    `shapley_looks`, `shapley_spread` : float64[n], the same for the scored terms, and the squared standard
-        error of the estimated one. `freedom` : float64[n], its degrees of freedom; inf: it is exact.
+    `single`, `shapley` : float64[n]
     `pairs` : float64[n, n], interactions that the orders met, symmetric
     `noise` : (sum of squares, degrees of freedom) of repeated looks at the same set
     `calls` : judge calls; `unscored`: of them
     """
 
     single: np.ndarray
-    single_looks: np.ndarray
     shapley: np.ndarray
-    shapley_looks: np.ndarray
-    shapley_spread: np.ndarray
-    freedom: np.ndarray
     pairs: np.ndarray
     noise: tuple[float, int]
     calls: int
@@ -105,7 +99,7 @@ def attribute(
 
 
 def _exact(scenario: Scenario, scores: JudgeScores, there: list[int], repeats: int) -> Attribution:
-    """Score every set; what is left of the variance is the looks'."""
+    """Score every set, `repeats` times."""
     n, total = len(there), len(scenario.schema)
     looks = _Looks(scores)
     at = np.array([[looks.ask(_mask(there, s)) for _ in range(repeats)] for s in range(2**n)])
@@ -113,16 +107,13 @@ def _exact(scenario: Scenario, scores: JudgeScores, there: list[int], repeats: i
     means = values[at].mean(axis=1)
     size = np.array([s.bit_count() for s in range(2**n)])
     weight = np.array([1.0 / (n * math.comb(n - 1, k)) for k in range(n)])
-    made = _nothing(total, _noise(values, at) if repeats > 1 else (0.0, 0), values)
+    made = _nothing(total, _noise(values, at), values)
     sets = np.arange(2**n)
     for i, a in enumerate(there):
         without = sets[sets >> i & 1 == 0]
         w = weight[size[without]]
         made.single[a] = means[1 << i] - means[0]
-        made.single_looks[a] = 2.0 / repeats
         made.shapley[a] = (w * (means[without | 1 << i] - means[without])).sum()
-        made.shapley_looks[a] = 2.0 * (w * w).sum() / repeats
-        made.shapley_spread[a], made.freedom[a] = 0.0, math.inf
         for j, b in enumerate(there[:i]):
             both = means[1 << i | 1 << j] - means[1 << i] - means[1 << j] + means[0]
             made.pairs[a, b] = made.pairs[b, a] = both
@@ -134,9 +125,9 @@ def _mask(there: list[int], subset: int) -> int:
 
 
 def _nothing(total: int, noise: tuple[float, int], values: np.ndarray) -> Attribution:
-    a, b, c, d, e, f = (np.full(total, math.nan) for _ in range(6))
+    single, shapley = (np.full(total, math.nan) for _ in range(2))
     pairs = np.full((total, total), math.nan)
-    return Attribution(a, b, c, d, e, f, pairs, noise, len(values), int(np.isnan(values).sum()))
+    return Attribution(single, shapley, pairs, noise, len(values), int(np.isnan(values).sum()))
 
 
 def _noise(values: np.ndarray, at: np.ndarray) -> tuple[float, int]:
@@ -183,7 +174,7 @@ def _sampled(
             inner = [looks.ask(int(s)) for s in sets[1 : n - 2]]
             walks.append((walk, [ones[walk[0]], *inner, others[walk[-1]]]))
     values = looks.score()
-    squares = [_noise(values, np.array([places])) for places in (empty, full) if len(places) > 1]
+    squares = [_noise(values, np.array([places])) for places in (empty, full)]
     noise = (sum(s for s, _ in squares), sum(d for _, d in squares))
     made = _nothing(total, noise, values)
     base, top = float(values[empty].mean()), float(values[full].mean())
@@ -191,13 +182,9 @@ def _sampled(
     for i, a in enumerate(there):
         single, last = values[ones[i]] - base, top - values[others[i]]
         rises = marginals[i]
-        k = len(rises)
-        made.single[a], made.single_looks[a] = single, 1.0 + 1.0 / len(empty)
-        if k > 1:
+        made.single[a] = single
+        if len(rises) > 1:
             made.shapley[a] = (single + last + (n - 2) * rises.mean()) / n
-            made.shapley_looks[a] = (2.0 + 1.0 / len(empty) + 1.0 / len(full)) / n**2
-            made.shapley_spread[a] = ((n - 2) / n) ** 2 * rises.var(ddof=1) / k
-            made.freedom[a] = k - 1
     _add_pairs(made.pairs, there, walks, values, values[ones] - base, base)
     return made
 

@@ -30,6 +30,7 @@ class FileFigures(NamedTuple):
     whose attributes and domain the schema has as PENGUIN has them.
     `leaks`: attribute -> queries that tell it; `n_leaking`: queries that tell any. `repeated`: queries whose
     text occurred before; `near`: those with a near one before them, among the first `compared` distinct ones.
+    `beside`: keys of metadata that every scenario has, in order.
     `listed`: (record, what is wrong with it), the first of `n_listed`, without a value.
     """
 
@@ -47,6 +48,7 @@ class FileFigures(NamedTuple):
     compared: int
     listed: list[tuple[str, str]]
     n_listed: int
+    beside: list[str]
 
 
 def check_file(records: Iterable[Scenario | BadRecord], embedding: Embedding) -> FileFigures:
@@ -77,6 +79,7 @@ def check_file(records: Iterable[Scenario | BadRecord], embedding: Embedding) ->
         len(seen.distinct),
         seen.listed[:_LISTED],
         seen.n_listed,
+        list(seen.beside or ()),
     )
 
 
@@ -90,6 +93,7 @@ class _FileCounts:
         self.domains, self.told, self.has, self.off, self.unread = (Counter[str]() for _ in range(5))
         self.texts, self.distinct = set[bytes](), list[str]()
         self.ids, self.listed, self.n_listed = list[str](), list[tuple[str, str]](), 0
+        self.beside: dict[str, None] | None = None
         self.schema: Schema | None = None
         self.printed: tuple[str, ...] = ()
         self.own: tuple[str, ...] = ()
@@ -102,6 +106,8 @@ class _FileCounts:
         if self.schema is None:
             self._take(record.schema)
         self.scenarios += 1
+        had = record.metadata if self.beside is None else self.beside
+        self.beside = {key: None for key in had if key in record.metadata}
         self.domains[record.domain] += 1
         key = _digest("\0".join(f"{a}\1{v}" for a, v in sorted(record.profile.items())) + record.domain)
         if key not in self.people:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from envs import Schema, load_schema
-from envs.schema.attribute import UNKNOWN
 
 DATA = Path(__file__).parent / "data"
 
@@ -42,13 +38,6 @@ def code_of(attribute: str, value: str) -> int:
 def is_printed(attribute: str, value: str) -> bool:
     """Tell whether `value` is one of the printed values, verbatim."""
     return value in value_names(attribute)
-
-
-def codes_of(profiles: Iterable[Mapping[str, str]]) -> np.ndarray:
-    """Return int8[n, 10]: the printed value of each attribute of each profile, `UNKNOWN` for none."""
-    names = published_values().names
-    rows = [[code_of(a, p[a]) if a in p else UNKNOWN for a in names] for p in profiles]
-    return np.array(rows, dtype=np.int8).reshape(len(rows), len(names))
 
 
 @functools.cache

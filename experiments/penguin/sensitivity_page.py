@@ -40,7 +40,7 @@ def sensitivity_page(
         else f"In part: {judge} gave every score; no person rated anything here."
     )
     published = is_published_of(r.attribute for r in whole)
-    against = "Single reveals stand beside the paper's Fig. 6." if published else "Nothing told of a person."
+    against = "Gains of one attribute stand beside the paper's (Fig. 6)." if published else "Nothing told."
     facts = [
         KeyFact("What was measured?", "The score with an attribute told, less the score without it."),
         KeyFact("On what?", f"{n:,} scenarios, {calls:,} calls of the judge {judge}."),
@@ -60,8 +60,8 @@ def sensitivity_page(
     if cells:
         low = min(cells, key=lambda r: r.worth.rank)
         said = f"{low.attribute} in {low.domain}: {with_interval(low.worth, signed=True)}."
-        cards.append(KeyFact(f"Least of {len(cells)} by domain{mark}", said))
-    title = f"{most.attribute} is worth most to the judge {judge}{mark}"
+        cards.append(KeyFact(f"Lowest of {len(cells)} by attribute and domain{mark}", said))
+    title = f"{most.attribute} is worth most to this judge{mark}"
     notice = "SIMULATED scores: a formula with made-up numbers judged." if simulated else ""
     notice = f"{notice} {made_up}".strip() or f"Scores of {judge}: a model's opinion, of no person's."
     tables = worth_grids(rows, f"What attributes are worth{mark}")
@@ -73,6 +73,8 @@ def heat_maps(rows: Sequence[MeanWorth], mark: str) -> list[Drawing]:
     """Return single gains and Shapley values as figures, attributes by domains."""
     cell = {(r.kind, r.domain, r.attribute): r.worth for r in rows if r.kind != PAIR}
     domains = list(dict.fromkeys(domain for _, domain, _ in cell))
+    if len(domains) == 2:  # the only domain is the whole
+        domains.remove(ALL)
     names = list(dict.fromkeys(name for _, _, name in cell))
     names.sort(key=lambda name: -np.nan_to_num(cell[SHAPLEY, ALL, name].estimate, nan=-9.0))
 
@@ -85,13 +87,14 @@ def heat_maps(rows: Sequence[MeanWorth], mark: str) -> list[Drawing]:
             texts = np.array([[_cell(worth, narrow) for worth in row] for row in worths])
             draw_signed_heat(axes, values, names, domains, texts)
             axes.set_xticks(range(len(domains)), domains, rotation=90 if narrow else 0)
-            axes.axvline(0.5, color=SOFT, linewidth=1.0)
+            if domains[0] == ALL:
+                axes.axvline(0.5, color=SOFT, linewidth=1.0)
 
         height = 0.7 + 0.36 * len(names)
         note = (
             "Points of the score (1 to 5), blue a gain; on a wide screen with half the interval, by person. "
             f"At 95 % one interval in twenty misses, of these {values.size} about "
-            f"{values.size * _MISSED:.0f}: look twice at a lone cell."
+            f"{max(1, round(values.size * _MISSED))}: look twice at a lone cell."
         )
         return drawing(f"{kind}-map", f"{_KINDS[kind]}, by domain{mark}", note, paint, height, height + 0.8)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from envs import Scenario
 from experiments.penguin.attribution import Attribution
-from experiments.stats import Interval, clustered_mean, student_t
+from experiments.stats import Interval, clustered_mean
 
 SINGLE, SHAPLEY, PAIR = "single", "shapley", "pair"
 ALL = "all"
@@ -55,33 +54,3 @@ def mean_worths(
             worth = clustered_mean(values, owner[here], level)
             rows.append(MeanWorth(kind, domain, attribute, other, worth, len(seen), len(set(seen.tolist()))))
     return rows
-
-
-def scenario_intervals(
-    found: Sequence[Attribution], level: float = 0.95
-) -> list[tuple[list[Interval], list[Interval]]]:
-    """Return, for each scenario, the intervals of the single gains and of the Shapley values.
-
-    The variance of one look is pooled over all scenarios; of orders each has its own.
-    """
-    squares, freedom = (sum(f.noise[k] for f in found) for k in (0, 1))
-    look = squares / freedom if freedom else 0.0
-    t = student_t(int(min(freedom, 1000))) if freedom else 0.0
-    rows = []
-    for f in found:
-        single = [
-            _interval(v, t * math.sqrt(look * w)) for v, w in zip(f.single, f.single_looks, strict=True)
-        ]
-        parts = zip(f.shapley, f.shapley_looks, f.shapley_spread, f.freedom, strict=True)
-        shapley = [
-            _interval(v, (t if math.isinf(k) else student_t(int(k), level)) * math.sqrt(look * w + spread))
-            if not math.isnan(v)
-            else Interval(math.nan, math.nan, math.nan)
-            for v, w, spread, k in parts
-        ]
-        rows.append((single, shapley))
-    return rows
-
-
-def _interval(value: float, half: float) -> Interval:
-    return Interval(float(value), float(value) - half, float(value) + half)

@@ -151,7 +151,8 @@ def name_lines(figure: Figure, axes: Axes, narrow: bool) -> None:
     order = sorted(range(len(labels)), key=lambda i: -last[i])
     shown = [handles[i] for i in order], [labels[i] for i in order]
     if narrow:
-        figure.legend(*shown, loc="outside lower left", ncols=1 if max(map(len, labels)) > 22 else 2)
+        columns = 1 if max(map(len, labels)) > 22 else 2
+        figure.legend(*shown, loc="outside lower left", ncols=columns, handlelength=3.2)
         return
     axes.legend(*shown, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
 
@@ -170,7 +171,7 @@ def draw_signed_heat(
         share = 0.0 if np.isnan(value) else abs(float(value)) / most
         ink = LIGHT[1] if value > 0 else LIGHT[2]
         axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=ink, alpha=share / 2, linewidth=0))
-        axes.text(j, i, str(texts[i, j]), ha="center", va="center", size=6.5, color=INK)
+        axes.text(j, i, str(texts[i, j]), ha="center", va="center", size=7.5, color=INK)
     _frame_cells(axes, rows, columns)
 
 

@@ -197,13 +197,6 @@ def build_tracking(cfg: DictConfig) -> Any:
 
 def build_policy(cfg: DictConfig) -> Policy:
     """Return the policy; any object with `decide`."""
-    for part in ("acquisition", "abstention"):
-        node = cfg.policy.get(part)
-        if node is not None and OmegaConf.is_missing(node, "_target_"):
-            raise UserError(
-                f"policy.{part}._target_ is missing: expected a class, such as "
-                f"policy.{part}._target_=my_pkg.MyClass"
-            )
     return _build(cfg, "policy", "decide")
 
 

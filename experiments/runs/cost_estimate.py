@@ -21,6 +21,7 @@ from envs.judges.protocol import Capabilities, describe
 from envs.llm.client import ATTEMPTS
 from envs.llm.costs import in_dollars
 from envs.loading.stored_scenarios import askable_counts
+from experiments.runs.progress import duration
 from search.planning import PlanOptions
 from search.problem import SearcherCapabilities, describe_searcher
 
@@ -33,6 +34,7 @@ class Amount:
     """Sums over a run; `dollars` NaN = a price is not known, inf = nothing limits the replies' length.
 
     `direct_dollars`, `batch_dollars`: with all sent directly, and with all that can wait sent in batches.
+    `seconds`: of a model of this machine, one request at a time; 0 where nobody can tell.
     """
 
     search_calls: float = 0.0
@@ -43,6 +45,7 @@ class Amount:
     dollars: float = 0.0
     direct_dollars: float = 0.0
     batch_dollars: float = 0.0
+    seconds: float = 0.0
 
     @property
     def judge_calls(self) -> float:
@@ -62,7 +65,7 @@ class Amount:
         return Amount(**{key: value * times for key, value in vars(self).items()})
 
     def spent(self) -> str:
-        """Say requests, tokens and dollars."""
+        """Say requests, tokens and dollars, and how long a model of this machine takes."""
         dollars = "dollars unknown (no price)" if math.isnan(self.dollars) else in_dollars(self.dollars)
         tokens = f"{self.tokens / 1e6:,.2f} M tokens"
         if math.isinf(self.tokens):
@@ -73,7 +76,8 @@ class Amount:
             dollars += f" in batches ({in_dollars(self.direct_dollars)} sent directly)"
         elif self.batch_dollars < self.direct_dollars == self.dollars:
             dollars += f" ({in_dollars(self.batch_dollars)} with judge.batch=true)"
-        return f"{self.requests:,.0f} requests, {tokens}, {dollars}"
+        time = f", about {duration(self.seconds)} on this machine" if self.seconds else ""
+        return f"{self.requests:,.0f} requests, {tokens}, {dollars}{time}"
 
 
 @dataclass(frozen=True)
@@ -205,8 +209,8 @@ def _costs(part: Capabilities, scenarios: Sequence[Scenario], budget: int) -> tu
     )
 
 
-DOLLARS = ("dollars", "direct_dollars", "batch_dollars")
-_SPENT = ("requests", "tokens", *DOLLARS)
+BESIDE_TOKENS = ("seconds", "dollars", "direct_dollars", "batch_dollars")
+_SPENT = ("requests", "tokens", *BESIDE_TOKENS)
 
 
 def amount_of(costs: Sequence[Any]) -> Amount:
@@ -218,7 +222,7 @@ def _amount(costs: Sequence[Any], which: int) -> Amount:
     return Amount(
         requests=len(costs),
         tokens=sum(cost.tokens[which] for cost in costs),
-        **{key: sum(getattr(cost, key)[which] for cost in costs) for key in DOLLARS},
+        **{key: sum(getattr(cost, key)[which] for cost in costs) for key in BESIDE_TOKENS},
     )
 
 
@@ -241,5 +245,8 @@ def passed(amount: Amount, limits: Any) -> list[str]:
 def limited(amount: Amount, limits: Any) -> Amount:
     """Return `amount` as far as the run's own limits allow it."""
     for _, key, limit in _limits(limits):
-        amount = replace(amount, **{key: min(limit, getattr(amount, key))})  # NaN: no price, the limit holds
+        wanted = getattr(amount, key)
+        amount = replace(amount, **{key: min(limit, wanted)})  # NaN: no price, the limit holds
+        if wanted > limit and math.isfinite(amount.seconds):
+            amount = replace(amount, seconds=amount.seconds * limit / wanted)
     return amount

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from envs.appended import append_line
+from envs.durable import append_line
 from search.planning import Failure
 
 FILE_NAME = "failures.jsonl"

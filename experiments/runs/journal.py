@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from envs import UserError
-from envs.appended import append_lines
 from envs.checking.json_values import with_nulls
+from envs.durable import append_lines
 from envs.loading.streams import decompressed
 from experiments.runs.folders import is_finished, output_folder
 from search.plan_lines import is_summed, summed

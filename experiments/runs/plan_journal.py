@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from envs import OutsideError, UserError
-from envs.appended import append_lines
+from envs.durable import append_lines
 from envs.loading.seen_ids import key_of
 from experiments.runs.journal import LineJournal, checked_lines, row_of_line
 from search.plan_lines import PlanBatch, PlanTotals, from_json, is_summed, rows_of

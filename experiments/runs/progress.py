@@ -7,12 +7,13 @@ import math
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from envs.checking.declared import Declared
@@ -22,6 +23,8 @@ from experiments.runs.tracking import NoTracker, Tracker
 INTERVAL_S = 10.0
 """Seconds to the first line and between two; after 100 s a tenth of the time so far, at most a minute."""
 _LONGEST_S = 60.0
+_MARKS = 100
+"""Times at which steps were done, a second apart or more, that tell the pace."""
 
 Figures = Mapping[str, float]
 """Name -> number; what is counted is an int, a mean a float."""
@@ -72,10 +75,10 @@ class Progress:
         self._stream = stream
         self._clock = clock
         self._interval = INTERVAL_S if interval_s is None else interval_s
-        self._first = done
         self._requests = requests
         self._asked_before = live().get("requests", 0) if requests else 0
         self._state = _ProgressState(done, "", {})
+        self._marks: deque[tuple[float, int]] = deque(maxlen=_MARKS)
         self._started = clock()
         self._due = self._started + self._interval
         self._lines = 0
@@ -89,39 +92,46 @@ class Progress:
         before = self._state
         after = _ProgressState(before.done + steps, stage or before.stage, {**before.figures, **figures})
         self._state = after
+        now = self._clock()
+        if steps and (not self._marks or now >= self._marks[-1][0] + 1):
+            self._marks.append((now, after.done))
         if _percent(after.done, self.total) > _percent(before.done, self.total):
             self._tracker.progress(self._figures(), after.done)
 
     def line(self) -> str:
         """Return the progress in words: steps, figures, time so far, time left."""
         verb, unit = self._words
-        state, elapsed = self._state, self._clock() - self._started
+        state, now = self._state, self._clock()
         stage = f" ({state.stage})" if state.stage else ""
         parts = [f"{verb} {state.done:,} of {self.total:,} {unit}{stage}"]
         parts += _in_words(self._figures())
-        parts.append(_duration(elapsed))
-        left = self._left(state, elapsed)
+        parts.append(duration(now - self._started))
+        left = self._left(state, now)
         if left > 0:
-            parts.append(f"about {_duration(left)} left")
+            parts.append(f"about {duration(left)} left")
         return ", ".join(parts)
 
-    def _left(self, state: _ProgressState, elapsed: float) -> float:
-        """Return the seconds left by the pace so far, 0 where nothing tells."""
-        made: float = state.done - self._first
-        left = self.total - state.done
+    def _left(self, state: _ProgressState, now: float) -> float:
+        """Return the seconds left by the pace of late, 0 where nothing tells.
+
+        The first steps are no measure: code is compiled and models are loaded before they are done. Until
+        there are later ones the requests tell, if their number is known.
+        """
+        since, before = self._marks[0] if self._marks else (now, state.done)
+        made: float = state.done - before
+        left: float = self.total - state.done
         if made == 0 and self._requests:
+            since = self._started
             made = self._live().get("requests", 0) - self._asked_before
             left = math.ceil(self._requests - made)
-        return elapsed / made * max(0, left) if made > 0 else 0.0
+        return (now - since) / made * max(0, left) if made > 0 else 0.0
 
     def tick(self) -> None:
         """Refresh what is shown; outside a terminal write a line if it is time for one."""
         if self._bar is not None:
             state = self._state
-            left = 0.0
-            if state.done == self._first:  # later the bar itself tells
-                left = self._left(state, self._clock() - self._started)
-            time_left = [f"about {_duration(left)} left"] if left else []
+            left = self._left(state, self._clock())
+            time_left = [f"about {duration(left)} left"] if left else []
             told = ", ".join([*filter(None, [state.stage]), *_in_words(self._figures()), *time_left])
             self._bar.update(self._task, completed=state.done, total=self.total, told=told)
             return
@@ -135,9 +145,7 @@ class Progress:
         console = Console(file=self._stream, stderr=self._stream is None)
         if console.is_terminal:
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-            self._bar = RichProgress(
-                TextColumn("{task.description}"), *columns, TimeRemainingColumn(), console=console
-            )
+            self._bar = RichProgress(TextColumn("{task.description}"), *columns, console=console)
             self._task = self._bar.add_task(" ".join(self._words), total=self.total, told="")
             self._bar.start()
         self._thread.start()
@@ -201,7 +209,8 @@ def _in_words(figures: Figures) -> list[str]:
     return [f"{value:,} {name}" if isinstance(value, int) else f"{name} {value:.2f}" for name, value in named]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds in words: s below 2 min, min below 2 h, else hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

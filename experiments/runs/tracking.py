@@ -5,7 +5,6 @@ What is logged: configuration, figures, attribute names, ids of scenarios; no qu
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 import pyarrow.parquet as pq
 
 from envs import UserError
+from envs.checking.extras import check_installed
 from search.path_table import PathTable
 
 TableRows = tuple[Sequence[str], Sequence[Any]]
@@ -225,11 +225,7 @@ class TensorBoardTracker:
     """
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("tensorboardX") is None:
-            raise UserError(
-                "tracking=tensorboard: found no package tensorboardX, expected it: "
-                "pip install 'raise-planner[tensorboard]'"
-            )
+        check_installed("tracking=tensorboard", "tensorboard", "tensorboardX")
         self._writer: Any = None
 
     def start(self, config: Mapping[str, Any], folder: Path) -> None:

@@ -1,15 +1,8 @@
 """How the classifiers of `policies.understanding` are trained: written sentences, examples, fitting."""
 
-import importlib.util
 from argparse import Namespace
 
 from envs import UserError
-
-
-def check_scikit_learn() -> None:
-    """Raise a `UserError` where scikit-learn, which training needs, is not installed."""
-    if importlib.util.find_spec("sklearn") is None:
-        raise UserError("scikit-learn is not installed, expected pip install 'raise-planner[train]'")
 
 
 def check_file_or_folds(chosen: Namespace) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from envs import penguin_schema
+from envs.schema.attribute import Attribute
 from experiments.understanding.fitting import Example, FitOptions, fit_classifier
 from experiments.understanding.written_replies import WrittenReply
 from policies.understanding.readers.facts import facts
-from policies.understanding.readers.levels import OPEN, LevelClassifier, class_of
+from policies.understanding.readers.levels import OPEN, LevelClassifier, class_of, level_cues
 from policies.understanding.text_classifier import TextClassifier
 
 OPTIONS = FitOptions(buckets=2**14, inverse_regularisation=(30.0, 10.0), share=0.5)
@@ -18,13 +19,26 @@ _WEIGHTS = {"direct": 1.0, "correct": 1.0, "partial": 0.7, "evasive": 0.4, "off_
 """Of the kinds of replies it is trained on; all but the first two leave the level open."""
 
 
-def level_examples(replies: Sequence[WrittenReply], attribute: str) -> list[Example]:
-    """Return the replies about `attribute` that name a level of it for sure, and those that leave it open."""
+def level_examples(replies: Sequence[WrittenReply], name: str) -> list[Example]:
+    """Return the replies about an attribute that surely name a level of it, and those that leave it open."""
+    schema = penguin_schema()
+    attribute = schema.attributes[schema.index(name)]
     return [
-        Example(r.text, class_of(attribute, r.level or OPEN), weight=_WEIGHTS[r.kind])
+        Example(
+            r.text,
+            class_of(name, r.level or OPEN),
+            cues=level_cues(r.text, attribute, said(r.text, attribute)),
+            weight=_WEIGHTS[r.kind],
+        )
         for r in replies
-        if r.attribute == attribute and (r.level or (r.kind in _WEIGHTS and _WEIGHTS[r.kind] < 1))
+        if r.attribute == name and (r.level or (r.kind in _WEIGHTS and _WEIGHTS[r.kind] < 1))
     ]
+
+
+def said(text: str, attribute: Attribute) -> str | None:
+    """Return the level that the schema's patterns read in a reply about `attribute`."""
+    found = facts(text, penguin_schema(), attribute.name).get(attribute.name)
+    return found.level if found else None
 
 
 def level_classifier(replies: Sequence[WrittenReply]) -> TextClassifier:
@@ -53,9 +67,8 @@ def leave_one_out(replies: Sequence[WrittenReply]) -> Iterator[str]:
                 or not (reply.level or reply.kind == "partial")
             ):
                 continue
-            said = facts(reply.text, schema, reply.attribute).get(reply.attribute)
             attribute = schema.attributes[schema.index(reply.attribute)]
-            found = levels.level(reply.text, attribute, said.level if said else None)
+            found = levels.level(reply.text, attribute, said(reply.text, attribute))
             count = counts["sure" if reply.level else "open"]
             count[0] += 1
             count[1] += found is not None and found == reply.level

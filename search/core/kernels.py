@@ -274,19 +274,31 @@ def _closes(variant):
 @njit(**FAST)
 def _moved(tree, first, n, n_askable):
     """Return where the `n` edges of a full block, which began at `first`, stand in a larger one."""
-    size = FREED + (n > 0) + (n > 2) + (n > 6)
+    own = FREED + (lowest_bit(np.uint64(n)) if n else 0)
+    size = wanted = own + (n > 0)
+    while size < tree.totals.size - 1 and not tree.totals[size]:
+        size += 1
     if tree.totals[size]:
         new = tree.totals[size] - 1
         tree.totals[size] = tree.edge[new]
+        while size > wanted:  # the upper half of what is too large is left over
+            size -= 1
+            _leave(tree, size, new + (1 << (size - FREED)))
     else:
         new = tree.totals[EDGE_ROOM]
-        tree.totals[EDGE_ROOM] = new + (2 if n == 0 else 3 * n if n < 18 else n_askable)
+        tree.totals[EDGE_ROOM] = new + (min(2 * n, n_askable) if n else 1)
     for i in range(n):
         tree.edge[new + i] = tree.edge[first + i]
     if n:
-        tree.edge[first] = tree.totals[size - 1]
-        tree.totals[size - 1] = first + 1
+        _leave(tree, own, first)
     return new
+
+
+@njit(**FAST, forceinline=True)
+def _leave(tree, size, first):
+    """Keep the block of edges that begins at `first` for another node."""
+    tree.edge[first] = tree.totals[size]
+    tree.totals[size] = first + 1
 
 
 @njit(**FAST, forceinline=True)
@@ -294,11 +306,11 @@ def _link(tree, rules, variant, row, a, child):
     """Add the edge a from the node `row` to `child`; return its place."""
     node = tree.node[row]
     n, first = np.int64(node["n_edges"]), np.int64(node["edges"])
-    if rules.n_askable <= FEW:
+    if rules.n_askable <= FEW and not variant.mean:
         if n == 0:
             node["edges"] = first = tree.totals[EDGE_ROOM]
             tree.totals[EDGE_ROOM] += rules.n_askable
-    elif n == 0 or n == 2 or n == 6 or n == 18:
+    elif n & (n - 1) == 0:  # as many as a block has room for
         node["edges"] = first = _moved(tree, first, n, rules.n_askable)
     edge = np.uint64(child) | np.uint64(a) << np.uint64(ATTRIBUTE_SHIFT)
     node["linked"] |= ONE << np.uint64(a)

@@ -26,7 +26,7 @@ LOWEST, HIGHEST = 0, 1
 LANES = 64
 """Length of `Tree.gain`: one number for each bit of a mask."""
 FEW = 16
-"""Up to so many attributes a node's edges get their room at once, beyond it as they come: 2, 6, 18, all."""
+"""Up to so many attributes a node's edges get their room at once, in search for maxima; else as they come."""
 DIRECT = 1 << 10
 """Up to so many slots the hash table is half empty: sets of few attributes are found in it without a hash."""
 ATTRIBUTE_SHIFT, VISITS_SHIFT = 32, 38
@@ -73,7 +73,7 @@ class Tree(NamedTuple):
     penalty : float64[A], cost_weight times the cost of asking
     unit : float64[A], by depth, what a bonus of selection is a multiple of
     slots : uint32[H], open-addressing hash table mask -> 1 + row, 0 = empty; H a power of two >= 4/3 N
-    totals : int64[7], see `NODES`
+    totals : int64[10], see `NODES`
     bounds : float64[2], see `LOWEST`
     """
 
@@ -149,12 +149,11 @@ def new_tree(
     n_slots = 1 << max(4, (2 * n_nodes - 1).bit_length())
     if n_slots > DIRECT and 4 * n_nodes <= 3 * (n_slots // 2):
         n_slots //= 2
-    a_node = n_attributes if n_attributes <= FEW else n_attributes + 2 + 6 + 18
     per_edge: Any = (n_nodes, n_attributes), (1, n_attributes)
     return Tree(
         node=np.zeros(n_nodes, NODE),
         selection_value=np.zeros(n_nodes),
-        edge=np.empty(n_nodes * a_node, np.uint64),
+        edge=np.empty(3 * n_nodes * n_attributes, np.uint64),
         virtual=np.zeros(per_edge[not in_batches], np.int32),
         prior=np.zeros(per_edge[not has_prior]),
         gain=np.zeros(LANES),
@@ -162,6 +161,6 @@ def new_tree(
         penalty=np.zeros(n_attributes) if penalty is None else penalty,
         unit=np.zeros(n_attributes),
         slots=np.zeros(n_slots, np.uint32),
-        totals=np.zeros(7, np.int64),
+        totals=np.zeros(10, np.int64),
         bounds=np.array([np.inf, -np.inf]),
     )

@@ -28,6 +28,15 @@ _LONGEST_FOLDER = 107 - len("/ray/session_2026-11-28_12-00-00_000000_1234567/soc
 """Characters: a socket's whole name may have 107."""
 
 
+class _Starting(threading.local):
+    """Whether this thread starts Ray."""
+
+    here = False
+
+
+_STARTING = _Starting()
+
+
 def start_ray(num_workers: int | None, address: str | None) -> None:
     """Start Ray on this machine, or join the cluster at `address`; nothing where it runs already.
 
@@ -72,7 +81,7 @@ def start_ray(num_workers: int | None, address: str | None) -> None:
 def _start_here(num_cpus: int) -> None:
     import ray
 
-    with _StartOfRay(), _own_sigterm():
+    with _StartOfRay(), _own_sigterm(), _own_groups():
         ray.init(
             address="local",
             num_cpus=num_cpus,
@@ -145,6 +154,28 @@ def _own_sigterm() -> Iterator[None]:
     finally:
         if ours:
             signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _own_groups() -> Iterator[None]:
+    """Start processes in groups of their own: what is sent to ours (by a batch system) is for this one.
+
+    Ray's would end at a SIGTERM before what is finished is fetched from them, and then, as its library does
+    where they are gone, perhaps this one too, by exit 1 and no word.
+    """
+    _STARTING.here = True
+    try:
+        yield
+    finally:
+        _STARTING.here = False
+
+
+def _leave_group() -> None:
+    if _STARTING.here:
+        os.setpgid(0, 0)
+
+
+os.register_at_fork(after_in_child=_leave_group)  # Ray starts its processes by a fork that heeds this
 
 
 def _knock(address: str) -> None:

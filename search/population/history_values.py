@@ -27,6 +27,7 @@ import numpy as np
 
 from envs import UserError
 from envs.checking.damaged import ARCHIVE_DAMAGE
+from envs.durable import replacing
 from search.population.policy_tree import DECLINED
 
 FILE_NAME = "histories.npz"
@@ -179,14 +180,9 @@ def save_histories(path: str | Path, values: HistoryValues, provenance: Mapping[
         "min_profiles": values.min_profiles,
         "provenance": dict(provenance),
     }
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            arrays: dict[str, Any] = {name: getattr(values, name) for name in ARRAYS}
-            np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    arrays: dict[str, Any] = {name: getattr(values, name) for name in ARRAYS}
+    with replacing(path) as file:
+        np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
 
 
 def load_histories(path: str | Path) -> HistoryValues:

@@ -115,11 +115,6 @@ class PolicyTree:
             used += 1
         return STOP
 
-    def next_name(self, answers: Answers) -> str | None:
-        """Return the name of the next question, None for answering now; see `next_attribute`."""
-        attribute = self.next_attribute(answers)
-        return None if attribute == STOP else self.names[attribute]
-
     def node(self, answers: Answers) -> PolicyNode | None:
         """Return the node that `answers` lead to, None where the tree has no branch for one of them."""
         return self._walk({self.index(key): int(code) for key, code in answers.items()})[0]

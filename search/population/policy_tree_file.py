@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 
 from envs import UserError
 from envs.checking.json_values import with_nulls
+from envs.durable import replacing
 from search.population.policy_tree import DECLINED, STOP, PolicyNode, PolicyTree
 
 SCHEMA_VERSION = 1
@@ -61,15 +61,8 @@ def save_trees(path: str | Path, trees: Sequence[PolicyTree], provenance: Mappin
         raise ValueError("two trees for one domain")
     header = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "provenance": dict(provenance)}
     lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in [header, *map(row_of, trees)]]
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def load_trees(path: str | Path) -> PolicyTrees:

@@ -132,14 +132,13 @@ def test_an_invalid_ranking_is_uniform_counted_and_asked_for_three_times(wrong, 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '"ranking"', "[[[", '{"ranking": [1e999]}', "[" * 100_000])
 def test_what_is_no_ranking_is_none(text):
-    assert read_ranking(text, ["a", "b"], True) is None
-    assert read_ranking(text, ["a", "b"], False) is None
+    assert read_ranking(text, ["a", "b"]) is None
 
 
 def test_lines_are_read_strictly():
-    assert read_ranking("b\na\n", ["a", "b"], False) == [1, 0]
-    assert read_ranking("1. b\n2. a", ["a", "b"], False) is None
-    assert read_ranking("Here you are:\nb\na", ["a", "b"], False) is None
+    assert read_ranking("b\na\n", ["a", "b"]) == [1, 0]
+    assert read_ranking("1. b\n2. a", ["a", "b"]) is None
+    assert read_ranking("Here you are:\nb\na", ["a", "b"]) is None
 
 
 def test_without_schemas_it_asks_for_lines_and_remembers(tmp_path):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from envs.appended import append_line
+from envs.durable import append_line
 from envs.errors import OutsideError
 from tests.experiments.run_cases import SERIAL, assert_one_line, record, rows, run, start, write_scenarios
 from tests.experiments.run_cases import Done as Ended

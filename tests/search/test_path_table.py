@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs import UserError
-from search import path_table
 from search.path_table import PathRecord, PathTable, record_of, row_of
 
 CONTRACT = [
@@ -140,7 +140,7 @@ def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch, step):
 
     target = {
         "write": (pq.ParquetWriter, "write_table"),  # the file has begun then
-        "fsync": (path_table.os, "fsync"),
+        "fsync": (os, "fsync"),
         "replace": (type(path), "replace"),
     }
     monkeypatch.setattr(*target[step], crash)

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 from envs import Score, UserError
-from envs.judges.protocol import Surface
 from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from search.problem import JudgeCallsSpent, Problem
 from search.scenario_problem import JudgeScores, scenario_problem
 from tests.search.search_cases import TELLTALE, TableJudge, scenario_of
-from tests.search.surrogate.surfaces import additive
 
 NAN = math.nan
 
@@ -261,28 +259,3 @@ def test_a_problem_says_whether_its_judge_is_noisy_and_what_it_asks_about(noise)
 def test_another_number_of_names_is_refused():
     with pytest.raises(UserError, match="found 2 names, expected 4"):
         counting(names=["a", "b"])
-
-
-def test_the_same_problem_on_another_surface():
-    params = np.array([2.0, 0.1, 0.2, 0.4, 0.8])
-    problem, asked = counting(
-        known=0b1,
-        askable=0b110,
-        costs=np.array([1.0, 2.0, 3.0, 4.0]),
-        cost_weight=0.1,
-        group="health",
-        names="abcd",
-        noisy=True,
-        max_judge_calls=3,
-    )
-    twin = problem.on_surface(Surface(additive, params))
-    assert twin.evaluate(masks(0b1, 0b111)) == pytest.approx([2.1, 2.7])
-    assert asked == []  # the judge hears nothing of it
-    assert twin.judge_calls == 2
-    assert problem.judge_calls == 0
-    assert (twin.noisy, twin.max_judge_calls) == (False, None)  # exact, and free
-    for field in ("n_attributes", "budget", "known", "askable", "group", "names", "cost_weight"):
-        assert getattr(twin, field) == getattr(problem, field)
-    assert twin.objective(0b111, 3.0) == problem.objective(0b111, 3.0) == pytest.approx(2.5)
-    with pytest.raises(ValueError, match="expected known"):
-        twin.evaluate(masks(0b1001))

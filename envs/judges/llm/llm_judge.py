@@ -129,7 +129,7 @@ class LLMJudge(CountsItsRequests):
         """Return this judge for one of `workers` processes, under the limits of all."""
         judge = copy.copy(self)
         client = self._rater.client.shard(workers)
-        judge._serve(self._rater.with_clients(client, self._target_client(client)))
+        judge._serve(Rater(client, self._target_client(client), self.rating, self.target))
         return judge
 
     def keep(self, folder: Path) -> None:

@@ -6,14 +6,16 @@ probabilities. Small models are no judges (see `envs.llm.local.local_server`): w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
+from envs import Scenario
 from envs.checking.validation import Count, MaybeCount, settings, takes
 from envs.judges.llm import LLMJudge
 from envs.judges.llm.settings import Rating
+from envs.llm.costs import Price, RequestCost
 from envs.llm.endpoint import Seconds
 from envs.llm.local.local_server import LocalServer
 
@@ -82,6 +84,18 @@ class LocalJudge(LLMJudge):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_server": None}  # the process stays with the one that started it
+
+    def request_costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
+        """Return the requests of one judge call, with the seconds they take by the pace of this server."""
+        return self._here(super().request_costs(scenario, names))
+
+    def rate_costs(self, scenario: Scenario, text: str) -> list[RequestCost]:
+        """Return the same of the rating of one answer."""
+        return self._here(super().rate_costs(scenario, text))
+
+    def _here(self, costs: list[RequestCost]) -> list[RequestCost]:
+        pace = None if self._server is None else self._server.pace
+        return [cost._replace(pace=pace, price=Price(input=0, output=0)) for cost in costs]
 
     def provenance(self) -> dict[str, Any]:
         """Return what determines scores beyond the configuration: prompts, and the model by its content."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -18,8 +19,8 @@ _BLOCKS = {
     "direct": (("query", "profile", "known"), ("rubric", "format")),
 }
 """Prompt of roles -> the places that it must have, and those that it may have."""
-_PARTS = ("rubric", "format_json", "format_text", "rationale_json", "rationale_text")
-"""Files that are put into the places `rubric` and `format` of a prompt; they have no places themselves."""
+_PARTS = ("rubric", "format_json", "format_text", "rationale_json", "rationale_text", "again")
+"""Files put into the places `rubric` and `format` of a prompt, or behind a reply; they have no places."""
 NAMES = (*_BLOCKS, *_PARTS)
 MAX_PROMPT = 100_000
 """Characters of a prompt file."""
@@ -81,10 +82,15 @@ class PromptFiles:
         """Return what provenance calls the file that is used for `name`, and its text."""
         if name in self._own:
             return f"own/{name}", self._own[name]
-        inside = f"{self._protocol}/{name}" if self._protocol else name
-        if not (prompting.FOLDER / f"{inside}.{prompting.VERSION}.txt").is_file():
-            inside = name
-        return f"{inside}.{prompting.VERSION}", prompting.template(inside)
+        return _packaged(self._protocol, name)
+
+
+@functools.cache
+def _packaged(protocol: str, name: str) -> tuple[str, str]:
+    inside = f"{protocol}/{name}" if protocol else name
+    if not (prompting.FOLDER / f"{inside}.{prompting.VERSION}.txt").is_file():
+        inside = name
+    return f"{inside}.{prompting.VERSION}", prompting.template(inside)
 
 
 def _own_texts(folder: Path) -> dict[str, str]:

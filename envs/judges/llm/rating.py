@@ -6,14 +6,14 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from envs.checking.json_values import with_nulls
 from envs.errors import UserError
 from envs.judges.llm import prompting
 from envs.judges.llm.prompt_files import PromptFiles
-from envs.judges.llm.settings import Rating, Target
+from envs.judges.llm.settings import AGAIN, Rating, Target
 from envs.judges.protocol import Score
 from envs.judges.verdicts.verdicts import (
     JUSTIFIED_SCHEMA,
@@ -25,7 +25,7 @@ from envs.judges.verdicts.verdicts import (
 )
 from envs.llm import ChatRequest, Client, ModelReply
 from envs.llm.costs import BYTES_A_TOKEN, RequestCost, request_cost
-from envs.llm.endpoint import SchemaRefused
+from envs.llm.messages import Again, Check
 from envs.scenario import Scenario
 
 TOP_LOGPROBS = 20
@@ -64,15 +64,6 @@ class Rater:
         self.rating = rating
         self.target = target
         self.files = rating.prompt_files()
-        # What auto found out: True = schemas, False = text, None = not asked yet.
-        forms = rating.form_files
-        self._schema = None if len(forms) > 1 else True in forms
-
-    def with_clients(self, client: Client, target_client: Client) -> Rater:
-        """Return the same rater over other clients; what `auto` found out stays known."""
-        rater = Rater(client, target_client, self.rating, self.target)
-        rater._schema = self._schema
-        return rater
 
     def costs(self, scenario: Scenario, names: Sequence[str]) -> list[RequestCost]:
         """Return the requests of one judge call of the context `names`, sending nothing."""
@@ -90,20 +81,28 @@ class Rater:
         return self._rating_cost(self._parts(scenario, (), answer))
 
     def _rating_cost(self, parts: dict[str, str]) -> RequestCost:
-        by_schema = self._schema is not False and True in self.rating.form_files
+        request, plain = self._forms(parts, 0)
         tokens = VERDICT_TOKENS + REASONS_TOKENS * self.rating.justified
-        return request_cost(self.client, self._rating(parts, 0, by_schema), tokens, may_wait=True)
+        if plain is not None and self.client.takes_schemas is False:
+            request = plain
+        cost = request_cost(self.client, request, tokens, may_wait=True)
+        if not self.rating.asks_again:
+            return cost
+        longest = min(cost.most_output_tokens, 2.0 * prompting.MAX_ANSWER)  # of a character up to four bytes
+        more = request_cost(self.client, self._asked_again(request, ""), tokens)
+        return cost._replace(most_input_tokens=more.most_input_tokens + longest)
 
     async def opinion(self, scenario: Scenario, names: Sequence[str], sample: int) -> Opinion:
         """Rate the context `names`; `sample` is which look at it this is."""
-        if self.rating.mode == "direct":
-            return await self._rated(scenario, names, sample, self._parts(scenario, names, None), None)
-        response = await self.answer(scenario, names, sample)
-        if response.reason is not None:
-            score = Score(reason=f"target: {response.reason}")
-            return _opinion(names, sample, score, math.nan, response, None)
-        parts = self._parts(scenario, names, response.text)
-        return await self._rated(scenario, names, sample, parts, response)
+        response, said = None, None
+        if self.rating.mode != "direct":
+            response = await self.answer(scenario, names, sample)
+            if response.reason is not None:
+                score = Score(reason=f"target: {response.reason}")
+                return _opinion(names, sample, score, math.nan, response, None)
+            said = response.text
+        verdict = await self.client.reply(*self._asking(self._parts(scenario, names, said), sample))
+        return _opinion(names, sample, *self._score(verdict), response, verdict)
 
     async def answer(self, scenario: Scenario, names: Sequence[str], sample: int) -> ModelReply:
         """Return what the target model answers knowing `names`, which nobody rates."""
@@ -116,32 +115,8 @@ class Rater:
         """Rate an answer written elsewhere, reading of the profile the attributes `names`, None = all."""
         if not answer.strip():
             return _opinion((), sample, Score(reason="no_answer"), math.nan, None, None)
-        return await self._rated(scenario, (), sample, self._parts(scenario, (), answer, names), None)
-
-    async def _rated(
-        self,
-        scenario: Scenario,
-        names: Sequence[str],
-        sample: int,
-        parts: dict[str, str],
-        response: ModelReply | None,
-    ) -> Opinion:
-        look = sample if self.rating.drawn else 0
-        if self._schema is None and await self._known_to_have_none(parts, look):
-            self._schema = False
-        as_json = self._schema is not False
-        if as_json:
-            try:
-                verdict = await self.client.reply(self._rating(parts, look, True), self._unusable)
-                self._schema = True
-            except SchemaRefused:
-                if self.rating.output != "auto":
-                    raise
-                self._schema = as_json = False
-        if not as_json:
-            verdict = await self.client.reply(self._rating(parts, look, False), self._unusable)
-        score, mass = self._score(verdict)
-        return _opinion(names, sample, score, mass, response, verdict)
+        verdict = await self.client.reply(*self._asking(self._parts(scenario, (), answer, names), sample))
+        return _opinion((), sample, *self._score(verdict), None, verdict)
 
     def _writing(self, scenario: Scenario, names: Sequence[str], look: int) -> ChatRequest:
         return self.target.request(
@@ -171,13 +146,31 @@ class Rater:
             parts["answer"] = prompting.answer_block(answer)
         return parts
 
+    def _asking(
+        self, parts: dict[str, str], sample: int
+    ) -> tuple[ChatRequest, Check, ChatRequest | None, Again | None]:
+        """Return what `Client.reply` takes for a rating."""
+        request, plain = self._forms(parts, sample)
+        return request, self._unusable, plain, self._after if self.rating.asks_again else None
+
+    def _after(self, request: ChatRequest, reply: ModelReply) -> ChatRequest:
+        return self._asked_again(request, reply.text) if reply.reason == "parse" else request
+
+    def _asked_again(self, request: ChatRequest, said: str) -> ChatRequest:
+        """Return what is asked after a reply `said` whose verdict is not clear: it alone, in the form."""
+        form = self.rating.form_files[request.schema is not None]
+        wish = f"{self.files.text(AGAIN)}\n\n{self.files.text(form)}"
+        said = prompting.neutral(said, prompting.MAX_ANSWER)
+        return replace(request, messages=(*request.messages, ("assistant", said), ("user", wish)), shared=0)
+
     def _unusable(self, reply: ModelReply) -> str | None:
         return self._score(reply)[0].reason
 
-    async def _known_to_have_none(self, parts: dict[str, str], look: int) -> bool:
-        """Tell whether an earlier run found no schemas: then nothing need be sent to find out again."""
-        by_schema, by_lines = (self._rating(parts, look, as_json) for as_json in (True, False))
-        return not await self.client.has(by_schema) and await self.client.has(by_lines)
+    def _forms(self, parts: dict[str, str], sample: int) -> tuple[ChatRequest, ChatRequest | None]:
+        """Return the request of a rating, and what is asked where an endpoint takes no schema."""
+        look = sample if self.rating.drawn else 0
+        by_schema, *plain = (self._rating(parts, look, as_json) for as_json in self.rating.form_files)
+        return by_schema, plain[0] if plain else None
 
     def _rating(self, parts: dict[str, str], look: int, as_json: bool) -> ChatRequest:
         rating = self.rating

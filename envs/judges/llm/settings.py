@@ -17,6 +17,8 @@ from envs.llm.endpoint import Endpoint, EndpointSettings, Sampling, Temperature,
 
 AUTO: Any = "auto"
 """Stands for what the protocol says, until a settings object is made."""
+AGAIN = "again"
+"""The prompt file that asks once more for a verdict that is not clear."""
 RATIONALE_TOKENS = 300
 """Tokens that a verdict may take more when it gives its reasons."""
 
@@ -49,8 +51,8 @@ class Rating(Sampling):
     )
     parse: Parse = Field(
         default="clear",
-        description="which verdicts are read; clear: the one that is meant, however it is written; strict: "
-        "nothing but the form that was asked for",
+        description="which verdicts are read; clear: the one that is meant, and where that is not "
+        "certain the model is asked for it alone; strict: nothing but the form that was asked for",
     )
     protocol: ProtocolName = Field(
         default="ours",
@@ -119,6 +121,11 @@ class Rating(Sampling):
         return self.marks or self.rationale
 
     @property
+    def asks_again(self) -> bool:
+        """Tell whether a verdict that is not clear is asked for alone; one with reasons is drawn anew."""
+        return self.parse == "clear" and not self.justified
+
+    @property
     def drawn(self) -> bool:
         """Tell whether another evaluation can give another rating."""
         return self.temperature != 0
@@ -137,7 +144,14 @@ class Rating(Sampling):
     def prompt_names(self, files: PromptFiles) -> tuple[str, ...]:
         """Return the names of the prompt files that this way of rating uses."""
         target = ("target", *(["vanilla"] if files.has("vanilla") else []))
-        return (self.mode, "rubric", *self.form_files.values(), *(target if self.mode == "response" else ()))
+        again = (AGAIN,) if self.asks_again else ()
+        return (
+            self.mode,
+            "rubric",
+            *self.form_files.values(),
+            *again,
+            *(target if self.mode == "response" else ()),
+        )
 
 
 def _resolve(made: Sampling, draw: Draw) -> None:

@@ -15,61 +15,45 @@ _OTHER_SCALE = re.compile(
     r"|\b5\W{0,3}(?:(?:is|means|being|for|as) )?(?:the )?(?:very )?(?:worst|lowest|weakest)\b"
     r"|\blower (?:is|numbers are|scores are|means) better\b"
     r"|\b(?:rank(?:ed|ing|s)?|order(?:ed|ing)?)\b[^.\n]{0,60}\b1\W{0,3}(?:(?:is|means|being|for|as) )?"
-    r"(?:the )?(?:best|first|most|highest|top)\b"
-    r"|\|[ *]*(?:max(?:imum)?|best possible|weight|rank)[ *]*\|?[ \t]*\n",
+    r"(?:the )?(?:best|first|most|highest|top)\b",
     re.I,
 )
 _GIVES = r"(?:say|give|gave|rate|assign|award|get|be|score|call|have (?:given|said|rated|been)|deserve|merit)"
 _BEGINNING = re.compile(  # of the sentence, or of the entry of an object, in which a level stands
     r"[.!?;]['\")*_]*\s|[\"\d\]}],\s*(?=[\"'{])|\n\s*"
 )
-_GOES_ON = re.compile(rf"(?:[:,][*_`\"')]*|\b{_GIVES})\Z", re.I)
+_GOES_ON = re.compile(rf"(?:[:,{{\[(][*_`\"')]*|\b{_GIVES})\Z", re.I)
 _ABOUT = r"(?:only )?(?:it|this|that|they|the|there|not for|he|she|its)\b"
-_RATED = r"(?:answer|assistant|user|reply|response|text|prompt|author|message|profile)"
-_CONDITION = (
-    rf"\b(?:if|unless|once|as soon as) (?:an? |[a-z]+ed\b|{_ABOUT})|\b(?:had|were) {_ABOUT}"
-    rf"|\b(?:would|could|might|should) have\b"
-    r"|\b(?:it|answer|reply|response|version|one) (?:would|could|should|might|needs|must|ought)\b"
-    r"|\bwith (?!all\b)[^.:]{1,40}\b(?:applied|fixed|added|mended|corrected|included)\b"
-    r"|\b(?:strict|lenient|generous|harsh|charitable) (?:reading|view|grading|standard)s?\b"
-    r"|\b(?:imagine|suppose|supposing|pretend|hypothetically|ideally)\b"
-    r"|\b(?:i|we)(?:'d| would) (?:also )?(?:expect|guess|predict|estimate|anticipate)\b"
+_HEADING = re.compile(r"(?:\A|\n)[ \t]*(?:#+ |\*\*)[^\n]*\Z")
+_LONGEST = 300
+"""Characters of a sentence that introduces a verdict."""
+_WORD = re.compile(r"(?<!\\)\b[^\W\d_]+(?:'[a-z]+)?")
+_ASIDE = re.compile(  # a comment, what 1 and 5 mean
+    r"/\*[^*\n]{0,80}\*/|\b1 ?\([a-z ]+\)[^\n\d]{0,20}\b5 ?\([a-z ]+\)", re.I
 )
-_NEGATED = (
-    rf"n't {_GIVES}\b|\b(?:not|cannot|never) (?:be )?{_GIVES}\b|\b(?:nobody|no one)\b"
-    r"|\b(?:far (?:from|below)|anything (?:above|below|but)|instead of|rather than|tempted to [a-z]+"
-    r"|neither|a score like|scores like)\b[^.]{0,30}$"
-    r"|\b(?:(?:ask|tell|know|wonder|say)[^.]{0,15} whether|should i|shall i|is it|do you)\b"
-    r"|\bhave(?: not|n't) (?:read|seen|received)\b"
-)
-_OF_OTHERS = (
-    r"(?<!not a )(?<!not the )\b(?:ideal|perfect|best possible|better|stronger|improved|model|reference"
-    r"|typical|mediocre) (?:[a-z]+ )?(?:answer|reply|response|version|one|case)\b"
-    r"|\b(?:another|other|second|previous|earlier|prior|last) (?:[a-z]+(?:['\u2019]s)? )?"
-    r"(?:judge|human|rater|reviewer|model|answer|reply|response|version|time|week|turn|round)s?\b"
-    r"|\b(?:most|many|some|few|other|all) (?:readers|people|judges|raters|users|reviewers|models)\b"
-    r"|\b(?:colleagues?|co-?raters?|gpt[\w.-]*|claude|gemini|yesterday"
-    r"|(?:average|mean|median) (?:of|rating|score)|according to (?:the )?(?:user|author|assistant|others))\b"
-    r"|\bfirst (?:impression|thought|guess|reading)\b"
-    r"|\bof (?:the )?(?:user|person|writer)(?:['\u2019]s)? (?:message|query|question|prompt|situation)\b"
-    rf"|\b(?:{_RATED}|injection)\b[^.]{{0,20}}\b(?:says?|said|claims?|claimed|reads?|states?|contain(?:s|ed)?"
-    r"|includes?|adds|ends with|begins with|writes|wrote|demands|wants|wanted)\b"
-    r"(?:[^.]{0,15}$|[^.:]{0,30}[:\"'][^.]{0,60}$)"
-    rf"|\b{_RATED}\b[^.]{{0,20}}\b(?:asks|asked|tells|told|instructs|wants) (?:me|the judge|you|us)\b"
-    r"|(?:\bfor (?:example|instance)|\be\.g\.|\bsuch as|\bnote to (?:the )?[a-z]+)\b[^.]{0,15}$"
-    r"|\b(?:few-shot|example|sample|dummy|default|placeholder)s?\b[^.]{0,40}$"
-)
-_SUPPOSED = re.compile(  # of a sentence, its white space single spaces, up to where the levels are named
-    f"{_CONDITION}|{_NEGATED}|{_OF_OTHERS}", re.I
-)
-_WANTED = r"(?:user(?:'s)?[ _])?(?:needs?|importance|priorit(?:y|ies)|relevance|requirements?|expectations?)"
-_LABEL = re.compile(  # "weights": {, Thresholds:, **Ideal:**
-    rf"(?:^|[\n{{,])[\s\"'*_`#>{{-]*(?:the |my |your |ratings?_|scores?_)?"
-    rf"(?:{SOMETHING_ELSE}|if|after|{_WANTED})"
-    r"(?:[ _](?:scores?|ratings?|verdicts?|values?|levels?|answer|reply|response))?"
-    r"(?:[ _](?:\(|fixed|the|in|if|for|of|by|per|found|deducted)\b[^\n.:]{0,40})?"
-    r"[\"'*_`]*[ \t]*(?:[:=(]|\n)[\s\"'*_`\[{(|-]*$",
-    re.I,
+_WORDS = """
+    a above all an and answer answer's are arguments as assessment assign assistant's at based below by
+    call care conversation criteria dialogue dimension dimensions each evaluation final follow following
+    follows for format from function get gets give given grade grades here here's i i'd in including
+    input into is it it's json judge judgement judgment level levels like lines mark marks me metric
+    metrics my name names now numbers object of ok okay on one order output overall parameters per
+    points provided put rate rated rating ratings read reply request requested respective respectively
+    response result results rubric s scale score scored scores say see so submit sure summary text that
+    the their then therefore these this three thus to tool value values verdict verdicts was we were
+    what with would written you your
+    antwort bewertung bewertungen der die hier ist meine sind de est et la les mes mon notes réponse
+    sont voici évaluation évaluations ecco esta estas evaluación mi mis puntuaciones respuesta risposta
+    son valutazione valutazioni avaliação avaliações minha minhas resposta
+    分数 我的评分 我的评分如下 评分 评分如下 评估 评估如下 评估结果 评价
+"""
+_INTRODUCING = frozenset(_WORDS.split())
+"""Words that say no more than that a verdict follows.
+
+Any other one may mean that none does: of an ideal answer, an earlier one, if, not, at most. Which do cannot
+be listed, and to ask the model once more costs one request.
+"""
+_HEAD = re.compile(  # of a table, up to the name in its first row
+    r"(?:\A|\n)(?P<head>[^\n]*\|[^\n]*)\n[ \t|:]*-[ \t|:-]*\n(?P<row>[^\n]*)\Z"
 )
 _HERE = re.compile(r"\W*(?:if|had|were|unless|ideally|potentially|hypothetically)\b", re.I)
 _NOT = r"(?:n't| not| never)\b"
@@ -86,11 +70,13 @@ _TAKEN_BACK = re.compile(
     r"(?:above|object|ratings?|scores?|numbers?|verdict|json|first|reply)\b"
     r"|\b(?:scratch|strike) (?:that|this|the|it)\b|\b(?:made|making) (?:these|this|them|it) up\b"
     r"|\b(?:for|of) (?:an?|the|some) (?:wrong|different|other) (?:conversation|answer|dialogue|case)\b"
-    r"|\A\W*sorry\b|\bnot sure (?:about|of) (?:any|these)\b"
-    r"|\b(?:dummy|placeholder|default|made-up|invented) (?:values?|numbers?|scores?|ratings?)\b"
+    r"|\A\W*sorry\b|\bnot sure\b"
+    r"|\b(?:dummy|placeholder|default|mock|stub|made-up|invented) "
+    r"(?:values?|numbers?|scores?|ratings?|responses?)\b"
     r"|\bplaceholders?, not\b|\bno (?:answer|reply|response) (?:was|to (?:rate|judge|read))\b"
     r"|\b(?:answer|reply|response) (?:was|is) (?:empty|missing|not (?:given|provided|there))\b"
     r"|\A[^\n]{0,3}\n?\s*\?"
+    r"|\bactually,? no\b|\bshould (?:rather )?be\W*\Z"
     r"|\bor something else\b|\bI (?:abstain|need to re-?read)\b"
     r"|\bI (?:still )?(?:have|need) to (?:look|read)\b"
     r"|\bout of (?:6|7|8|9|10|100)\b|\"(?:max|scale|scale_max|max_score|out_of)\":\s*\"?(?!5\b|1\b)\d"
@@ -112,21 +98,35 @@ _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 
 
 def without_suppositions(text: str) -> str:
-    """Return `text`, of the same length, without the sentences of an object's strings that suppose levels."""
+    """Return `text`, of the same length, without sentences of an object's strings that may suppose levels."""
     found = text
     for prose in _PROSE.finditer(text):
         for sentence in _SENTENCE.finditer(text, *prose.span(1)):
             name = NAME.search(text, *sentence.span())
-            if name and _SUPPOSED.search(text[sentence.start() : name.start()]):
+            if name and not _introduces(text[sentence.start() : name.start()]):
                 found = found[: sentence.start()] + " " * len(sentence[0]) + found[sentence.end() :]
     return found
+
+
+def _introduces(lead: str) -> bool:
+    words = _WORD.findall(_ASIDE.sub(" ", lead[: _LONGEST + 1]))
+    return len(lead) <= _LONGEST and all(word.lower() in _INTRODUCING for word in words)
+
+
+def _head_of(text: str, name: int, place: int) -> str:
+    """Return the head of the column at `place`, in a table's first row with a name at `name`, else ""."""
+    table = _HEAD.search(text, max(0, name - 4 * _LONGEST), name)
+    cells = [] if table is None else table["head"].split("|")
+    column = 0 if table is None else text.count("|", table.start("row"), place)
+    return cells[column] if column < len(cells) else ""
 
 
 def is_of_something_else(text: str, places: Sequence[int]) -> bool:
     """Return whether the levels at `places` of `text` are of another scale, supposed, reported, or weights.
 
-    What is said before the first one, in its sentence, and behind the last one decides; what stands between
-    them are reasons, but for a condition that begins a sentence.
+    Before the first one, in its sentence or heading, only words may stand that introduce a verdict; behind
+    the last one nothing that takes it back. What stands between them are reasons, but for a condition that
+    begins a sentence.
     """
     if any(sign.search(text) for sign in (_OTHER_SCALE, _FLAGGED, _CODE)):
         return True
@@ -136,16 +136,15 @@ def is_of_something_else(text: str, places: Sequence[int]) -> bool:
     for place in sorted(places):
         start = before
         for beginning in _BEGINNING.finditer(text, before, place):
-            if not (beginning[0].isspace() and _GOES_ON.search(text[start : beginning.start()].rstrip())):
+            ended = text[max(start, beginning.start() - _LONGEST) : beginning.start()].rstrip()
+            goes_on = _GOES_ON.search(ended) or (not before and _HEADING.search(ended))
+            if not (beginning[0].isspace() and goes_on):
                 start = beginning.end()
         name = NAME.search(text, start, place)
         lead = text[start : place if name is None else name.start()]
-        if before:
-            supposed = _HERE.match(lead) is not None
-        else:
-            is_label = _LABEL.search(text, max(0, start + len(lead) - 100), start + len(lead)) is not None
-            supposed = is_label or _SUPPOSED.search(" ".join(lead.split())) is not None
-        if supposed:
+        if _HERE.match(lead) if before else not _introduces(lead):
+            return True
+        if name and not before and not _introduces(_head_of(text, name.start(), place)):
             return True
         before = place + 1
     return False

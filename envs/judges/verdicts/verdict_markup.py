@@ -13,6 +13,8 @@ PLAIN |= {ord(quote): "'" for quote in "\u2018\u2019\u201a"}
 PLAIN |= {
     ord(block): " " for block in "\u2588\u2593\u2592\u2591\u25a0\u25a1\u25cf\u25cb\u25ae\u25af"
 }  # a bar beside a level
+PLAIN |= {first + n: str(1 + n) for first in (0x2460, 0x2776) for n in range(5)}  # digits in circles
+PLAIN |= {0x2502: "|", 0x2503: "|", 0x20E3: " ", 0xFE0F: " "}  # tables drawn in boxes, digits on keys
 COLUMN = re.compile(rf"[\s\"'*_`]*{NAME.pattern}[\s\"'*_`]*(?:\([^()]*\))?[\s\"'*_`]*", re.I)
 """The head of a column with levels of one dimension, which is the group that matched."""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from envs.appended import append_line
+from envs.durable import append_line, replacing
 from envs.errors import UserError
 from envs.llm.costs import Bill, in_dollars
 from envs.llm.endpoint import Limits
@@ -111,9 +111,8 @@ class Ledger:
             self.settled = self.settled.plus(before)
             rows: list[dict[str, Any]] = [{"before": self.settled}]
             rows += [{"lease": number, "worst": worst} for number, worst in self._leases.items()]
-            draft = path.with_name(f"{path.name}.new")
-            draft.write_text("".join(_line(row) + "\n" for row in rows), encoding="utf-8")
-            draft.replace(path)
+            with replacing(path) as draft:
+                draft.write("".join(_line(row) + "\n" for row in rows).encode())
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}, expected a file that can be written") from None

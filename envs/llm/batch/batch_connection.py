@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import weakref
-from typing import Any
 
 from envs.llm.admission.gate import BATCHES
 from envs.llm.admission.lane import PaceSignal
@@ -22,11 +21,11 @@ from envs.llm.dialects.refusals import Refusal
 from envs.llm.dialects.responses_route import as_chat, responses_body
 from envs.llm.endpoint import Endpoint
 from envs.llm.engine import Engine
-from envs.llm.messages import ChatRequest, ModelReply
+from envs.llm.sending.exchange import Exchange
 from envs.llm.sending.outgoing import Outgoing
 from envs.llm.sending.replies import billed_tokens, says_simulated, says_usage
 from envs.llm.sending.streaming import StreamingConnection
-from envs.llm.sending.transport import Keep, Outcome, Take
+from envs.llm.sending.transport import Outcome, T
 
 STORE_SUFFIX = ".batches"
 """What the file of batches adds to the name of the cache file."""
@@ -67,56 +66,45 @@ class BatchConnection(StreamingConnection):
             _BATCHERS[key] = found
         self._batcher = found
         self._first = asyncio.Lock()
-        self._sent_directly: str | None = None
         self._shown = endpoint.api == "azure"
 
-    def kept(self, key: str, attempt: int) -> None:
-        """Forget a reply that is in the cache now."""
-        self._batcher.store.drop(self._line(f"{key}/{attempt}"))
-
-    async def chat(
-        self, request: ChatRequest, attempt: int, key: str, keep: Keep | None = None
-    ) -> ModelReply:
-        """Send one chat completion with the next batch; see `Connection.chat`.
+    async def send(self, exchange: Exchange[T]) -> tuple[T | None, int]:
+        """Send a chat completion with the next batch, anything else directly; see `Connection.send`.
 
         The others wait while the first goes directly, for their bodies follow from what that shows.
         """
-        name = f"{key}/{attempt}"
-        is_new = await self._batcher.held(self._line(name)) is None
-        if is_new and not self._shown:
+        if exchange.path != CHAT:
+            return await super().send(exchange)
+        line = self._line(exchange.key)
+        if not self._shown and await self._batcher.held(line) is None:
             async with self._first:
                 self.answered |= self._batcher.service.answered
                 if not self._shown:
-                    self._sent_directly = name
-                    found = await super().chat(request, attempt, key, keep)
-                    self._shown = found.reason != "unavailable"
-                    return found
-        return await super().chat(request, attempt, key, keep)
+                    found, requests = await super().send(exchange)
+                    self._shown = found is not None
+                    return found, requests
+        return await self._sent_in_batches(exchange, line)
 
-    async def _sent(
-        self, path: str, body: dict[str, Any], key: str, take: Take | None = None
-    ) -> tuple[str | None, int]:
-        """Return (body of a good answer, None where it failed as often as it may; requests sent)."""
-        if path != CHAT or key == self._sent_directly:
-            return await super()._sent(path, body, key, take)
-        line = self._line(key)
+    async def _sent_in_batches(self, exchange: Exchange[T], line: str) -> tuple[T | None, int]:
+        """Return what `send` does; a line may fail as often as a request."""
         held = await self._batcher.held(line)
-        out = Outgoing(path, body, worst_case(body, self._batch_price))
-        sent = failed = 0
+        body = exchange.body(self.dialect)
+        out = Outgoing(CHAT, body, worst_case(body, self._batch_price))
+        requests = failed = 0
         while failed <= self.endpoint.max_retries:
             answer = await self._asked(line, out, held)
-            came = Outcome(None) if answer is None else self._came(answer, out)
-            sent += answer is not None
+            came = Outcome(None) if answer is None else self._came_in_batch(answer, out)
+            requests += answer is not None
             if came.text is not None:
                 if out.left_out:
                     self.dialect.remember(out.left_out)
-                if take is not None:
-                    await take(came.text)  # until then the file of batches has it
-                return came.text, sent
+                found = await exchange.take(came.text, body)  # until then the file of batches has it
+                self._batcher.store.drop(line)
+                return found, requests
             failed += answer is None or came.signal is not None
             self._batcher.store.drop(line)
             held = None
-        return None, sent
+        return None, requests
 
     async def _asked(self, line: str, out: Outgoing, held: LineAnswer | Waiting | None) -> LineAnswer | None:
         """Return the answer to a line, None: it was not worked on. `held`: what there is of it already."""
@@ -152,7 +140,7 @@ class BatchConnection(StreamingConnection):
         self._book(Account.of(tokens, dollars, says_simulated(text)))
         return bill_of(tokens, price) if says_usage(text) else None
 
-    def _came(self, answer: LineAnswer, out: Outgoing) -> Outcome:
+    def _came_in_batch(self, answer: LineAnswer, out: Outgoing) -> Outcome:
         """Return what to do with an answer, as with one to a request sent directly."""
         if answer.status != _GOOD:
             return self._judged(_refusal_of(answer), out)

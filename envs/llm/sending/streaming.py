@@ -46,7 +46,7 @@ class StreamingConnection(Connection):
         Raises
         ------
         EndpointError, LimitReached
-            see `Connection.chat`; a reply that broke off raises `EndpointDown` after what came of it.
+            see `Connection.send`; a reply that broke off raises `EndpointDown` after what came of it.
         """
         body = self.dialect.body(request, 0) | {"stream": True}
         stream = await self._opened(body)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import openai
 from openai._types import RequestOptions
 
@@ -23,27 +21,15 @@ from envs.llm.dialects.dialect import CHAT, RESPONSES, Dialect
 from envs.llm.dialects.event_text import put_together
 from envs.llm.dialects.refusals import Refusal
 from envs.llm.dialects.responses_route import as_chat, responses_body
-from envs.llm.endpoint import Endpoint, EndpointDown, EndpointError, SchemaRefused
+from envs.llm.endpoint import Endpoint, EndpointDown, SchemaRefused
 from envs.llm.engine import Engine
-from envs.llm.messages import ChatRequest, ModelReply
+from envs.llm.sending.exchange import FILTERED, Exchange
 from envs.llm.sending.http_client import AS_IT_COMES, FIRST_CONNECT_S, Clients, absence, no_endpoint, time_for
 from envs.llm.sending.outgoing import Outgoing, Sent
 from envs.llm.sending.repetition import EXPECTED, Outcome, Patience
-from envs.llm.sending.replies import (
-    billed_tokens,
-    read_embeddings,
-    read_moderation,
-    read_reply,
-    says_simulated,
-    says_usage,
-)
+from envs.llm.sending.replies import billed_tokens, says_simulated, says_usage
 
-Keep = Callable[[ModelReply], Awaitable[None]]
-"""Stores a reply that came."""
-Take = Callable[[str], Awaitable[None]]
-"""Takes the body of a good answer."""
-
-_FILTERED = '{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}'
+T = TypeVar("T")
 
 
 class Connection:
@@ -67,74 +53,30 @@ class Connection:
         self._absence, self._looked_until = "", 0.0
         self.silence: asyncio.Task[bool] | None = None
 
-    async def chat(
-        self, request: ChatRequest, attempt: int, key: str, keep: Keep | None = None
-    ) -> ModelReply:
-        """Send one chat completion; `attempt` counts earlier replies to it that could not be used.
-
-        A reply that came is handed to `keep` while its request still counts as under way: so what a kill can
-        lose, and has to be asked for again, is never more than what may be in flight.
+    async def send(self, exchange: Exchange[T]) -> tuple[T | None, int]:
+        """Return (what a good answer says, None where it failed while others were answered; requests sent).
 
         Raises
         ------
         EndpointError, LimitReached
             what no repetition mends; `EndpointDown` after `give_up_after` seconds without an answer.
         """
-        body = self.dialect.body(request, attempt)
-        reply = ModelReply("", reason="unavailable")
-
-        async def take(text: str) -> None:
-            nonlocal reply
-            counts = Tokens() if text == _FILTERED else billed_tokens(text, body)
-            reply = read_reply(text, request.top_logprobs > 0, self.endpoint.place)
-            reply = replace(reply, input_tokens=counts.input, output_tokens=counts.output)
-            reply = replace(reply, simulated=says_simulated(text))
-            if keep is not None:
-                await keep(reply)
-
-        _, sent = await self._sent(CHAT, body, f"{key}/{attempt}", take)
-        return replace(reply, requests=sent)
-
-    def kept(self, key: str, attempt: int) -> None:
-        """Hear that the reply to an attempt is in the cache."""
-
-    async def embeddings(self, texts: Sequence[str]) -> np.ndarray:
-        """Return float32[len(texts), D]."""
-        body: dict[str, Any] = {"model": self.endpoint.model, "input": list(texts)}
-        body["encoding_format"] = "float"
-        key = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-        text, _ = await self._sent("/embeddings", body, key)
-        found = None if text is None else read_embeddings(text, len(texts))
-        if found is None:
-            raise EndpointError(f"{self._where}: gave no embeddings for {len(texts)} texts")
-        return found
-
-    async def moderation(self, text: str) -> dict[str, float] | None:
-        """Return {category: score in [0, 1]} of `text`, None where none came."""
-        body: dict[str, Any] = {"model": self.endpoint.model, "input": text}
-        found, _ = await self._sent("/moderations", body, hashlib.sha256(text.encode()).hexdigest())
-        return None if found is None else read_moderation(found)
-
-    async def _sent(
-        self, path: str, body: dict[str, Any], key: str, take: Take | None = None
-    ) -> tuple[str | None, int]:
-        """Return (body of a good answer, None where it failed while others were answered; requests sent)."""
-        out = Outgoing(path, body, worst_case(body, self.price))
-        patience = Patience(self, key)
-        sent = 0
+        body = exchange.body(self.dialect)
+        out = Outgoing(exchange.path, body, worst_case(body, self.price))
+        patience, requests = Patience(self, exchange.key), 0
         while True:
-            async with self._ticket(out) as ticket:
-                came = await self._tried(out, ticket)
+            async with self._ticket(out) as sent:
+                requests += 1
+                try:
+                    came = self._came(*await self._posted(out), out, sent)
+                except (TimeoutError, openai.APIStatusError, openai.APIConnectionError) as failure:
+                    came = self._failed(failure, out, sent)
                 if came.text is not None:
-                    self._book_answer(ticket.tokens, says_simulated(came.text))
-                    if take is not None:
-                        await take(came.text)
-            sent += 1
-            if came.text is not None:
-                self._answered(out)
-                return came.text, sent
+                    self._answered(out)
+                    self._book_answer(sent.tokens, says_simulated(came.text))
+                    return await exchange.take(came.text, body), requests
             if came.signal is not None and not await patience.goes_on(came, came.signal):
-                return None, sent
+                return None, requests
 
     @asynccontextmanager
     async def _ticket(self, out: Outgoing) -> AsyncGenerator[Sent, None]:
@@ -145,19 +87,15 @@ class Connection:
         finally:
             self.engine.gate.leave(sent.ticket, sent.took, sent.signal)
 
-    async def _tried(self, out: Outgoing, sent: Sent) -> Outcome:
-        """Return what came of sending; `sent` learns what it took and says of the pace."""
-        try:
-            text, headers = await self._posted(out)
-            error = refusals.in_good_answer(text)
-            if error is not None:
-                sent.took, sent.signal = Bill(1), PaceSignal("refused")
-                return self._after(replace(error, headers=headers), out, sent)
-            sent.tokens, sent.signal = billed_tokens(text, out.body), signal_of(headers)
-            sent.took = bill_of(sent.tokens, self.price) if says_usage(text) else None
-            return Outcome(text)
-        except (TimeoutError, openai.APIStatusError, openai.APIConnectionError) as failure:
-            return self._failed(failure, out, sent)
+    def _came(self, text: str, headers: Any, out: Outgoing, sent: Sent) -> Outcome:
+        """Return what an answer comes to; `sent` learns what it took and says of the pace."""
+        error = refusals.in_good_answer(text)
+        if error is not None:
+            sent.took, sent.signal = Bill(1), PaceSignal("refused")
+            return self._after(replace(error, headers=headers), out, sent)
+        sent.tokens, sent.signal = billed_tokens(text, out.body), signal_of(headers)
+        sent.took = bill_of(sent.tokens, self.price) if says_usage(text) else None
+        return Outcome(text)
 
     def _answered(self, out: Outgoing) -> None:
         """Note that `out` was answered, and what could be left out of it."""
@@ -225,7 +163,7 @@ class Connection:
     def _book(self, account: Account) -> None:
         self.engine.holdings.books.add(self.endpoint.model, self.kind, account)
 
-    async def _posted(self, out: Outgoing) -> tuple[str, Any]:
+    async def _posted(self, out: Outgoing) -> tuple[str, dict[str, str]]:
         """Return (body of an answer as a chat completion has it, headers)."""
         path, body = out.path, out.body
         out.route = self.dialect.route
@@ -238,7 +176,8 @@ class Connection:
                 # and make objects of replies that need not fit; text is cheaper, and read without trust.
                 answer: Any = await client.post(path, cast_to=object, body=body, options=self._options())
         text = put_together(answer.text) if body.get("stream") else answer.text
-        return as_chat(text) if as_response else text, answer.headers
+        # A dictionary, names in small letters: the package's headers take 10 us for each that is looked for.
+        return as_chat(text) if as_response else text, dict(answer.headers.items())
 
     def _options(self) -> RequestOptions:
         """Return options of a request whose answer is taken as it comes."""
@@ -249,7 +188,7 @@ class Connection:
     def _judged(self, error: Refusal, out: Outgoing) -> Outcome:
         """Return what to do after an error; raise where neither a repetition nor another body helps."""
         if refusals.is_filtered(error):
-            return Outcome(_FILTERED)
+            return Outcome(FILTERED)
         passing = None if refusals.takes_no_system(error) else refusals.passing(error)
         if passing is not None:
             self.answered = True

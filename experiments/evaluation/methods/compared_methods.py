@@ -188,3 +188,11 @@ def needs_trees(policy: Policy) -> bool:
 def few(methods: Sequence[Method], wanted: Sequence[str]) -> list[Method]:
     """Return the methods of the names `wanted`, in the order of `methods`."""
     return [method for method in methods if method.name in wanted]
+
+
+def policy_in_words(policy: Policy) -> str:
+    """Return `conditional + value`, or the class of a policy that is not composed of two parts."""
+    made_of = [Declared(policy, "policy").any(name) for name in ("acquisition", "abstention")]
+    if None in made_of:
+        return type(policy).__name__
+    return " + ".join(Declared(part, "part of a policy").name() for part in made_of)

@@ -13,7 +13,7 @@ class About:
 
     `target`: the model whose answers are judged, None where none answers. `asked`: what a model that chooses
     or rates was asked. `about_trees`: a line on the policy trees beside the table. `made_up_attributes`:
-    those whose worth the judge makes up.
+    those whose worth the judge makes up. `policy`: what the chosen one is made of, in a few words.
     """
 
     judge: str
@@ -31,3 +31,4 @@ class About:
     asked: tuple[Asked, ...] = ()
     about_trees: str = ""
     made_up_attributes: tuple[str, ...] = ()
+    policy: str = ""

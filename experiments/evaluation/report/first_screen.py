@@ -51,15 +51,23 @@ def better_sentence(held: Sequence[Held], n_bounds: int) -> str:
 
 
 def key_facts(
-    found: Mapping[str, MethodFigures], held: Sequence[Held], chosen: str, summary: Mapping[str, Any]
+    found: Mapping[str, MethodFigures],
+    held: Sequence[Held],
+    chosen: str,
+    summary: Mapping[str, Any],
+    policy: str = "",
 ) -> list[KeyFact]:
-    """Return one sentence on what was done, for whom, against what, whether it is better and whether real."""
+    """Return one sentence on what was done, for whom, against what, whether it is better and whether real.
+
+    `policy`: what the chosen one is made of, as the configuration names it.
+    """
     ours, empty = found[chosen], found[VANILLA]
     asked, budget = number(ours.questions.estimate, 1), summary["budget"]
     before, after = number(empty.score.estimate), number(ours.score.estimate)
+    named = f" ({policy})" if policy else ""
     did = (
-        f"Asked each person {asked} questions on average (at most {budget}) before the answer: the mean "
-        f"score is {after} of 5, with no question asked it is {before}."
+        f"The chosen policy{named} asked each person {asked} questions on average (at most {budget}) before "
+        f"the answer: the mean score is {after} of 5, with no question asked it is {before}."
     )
     return [
         KeyFact("What did it do?", did),
@@ -120,7 +128,7 @@ def extremes(
         least = min(equal, key=lambda p: p.interval.estimate)
         shown = with_interval(least.interval, 3, signed=True)
         verdict = _VERDICTS.get(least.interval.verdict, "not told apart")
-        title = f"Least favourable at equal questions of {len(equal)}{' (SIMULATED)' if simulated else ''}"
+        title = f"Least favourable of {len(equal)} at equal questions{' (SIMULATED)' if simulated else ''}"
         cards.append(KeyFact(title, f"{shown} against {least.other}: {verdict}."))
     return [*cards, KeyFact(f"Most favourable comparison{mark}", comparison_sentence(found, best, chosen))]
 
@@ -142,7 +150,8 @@ def comparison_sentence(found: Mapping[str, MethodFigures], held: Held, chosen: 
     verdict = _VERDICTS.get(held.interval.verdict, "not told apart")
     ours, theirs = (number(found[name].questions.estimate, 1) for name in (chosen, held.other))
     shown = with_interval(held.interval, 3, signed=True)
-    return f"{shown} against {held.other}: {verdict}. Questions: {ours} here, {theirs} there."
+    other = f"{VANILLA} (asks nothing)" if held.other == VANILLA else held.other
+    return f"{shown} against {other}: {verdict}. Questions: {ours} here, {theirs} there."
 
 
 TERMS = (

@@ -24,12 +24,14 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def with_interval(interval: Interval, digits: int = 2, signed: bool = False) -> str:
-    """Return `3.77 [3.70, 3.84]`."""
+    """Return `3.77 [3.70, 3.84]`; of one person alone `3.77 (no interval)`."""
     if math.isnan(interval.estimate):
         return "-"
     plus = "+" if signed and interval.estimate >= 0 and math.isfinite(interval.estimate) else ""
-    low, high = number(interval.low, digits), number(interval.high, digits)
-    return f"{plus}{number(interval.estimate, digits)} [{low}, {high}]"
+    shown = f"{plus}{number(interval.estimate, digits)}"
+    if math.isnan(interval.low) and math.isnan(interval.high):
+        return f"{shown} (no interval)"
+    return f"{shown} [{number(interval.low, digits)}, {number(interval.high, digits)}]"
 
 
 def _percent(interval: Interval) -> str:

@@ -244,7 +244,7 @@ class Report:
             self.sentences,
             self._notice(),
             [*self._drawings, *map(Grid.offered, tables)],
-            facts=key_facts(self.methods, self.held, CHOSEN, summary),
+            facts=key_facts(self.methods, self.held, CHOSEN, summary, self.about.policy),
             cards=extremes(self.methods, self.held, self.pairs, CHOSEN, self.about.simulated),
             terms=[term for term in TERMS if self.about.simulated or term != "SIMULATED"],
         )
@@ -258,10 +258,11 @@ class Report:
 
     def _notice(self) -> str:
         rows = self._summary
+        draws = len(rows["model_seeds"])
         target = "" if self.about.target is None else f", answers by the target model {self.about.target}"
         of = (
-            f"{held_out(rows)}, draws of the judge {self.about.judge}: {len(rows['model_seeds'])}{target}, "
-            f"budget {self.about.budget}, scenarios {self.about.scenarios}."
+            f"Judge: {self.about.judge}, {draws} draw{'s' if draws > 1 else ''} of it{target}. At most "
+            f"{self.about.budget} questions. Scenarios: {self.about.scenarios}, {held_out(rows)}."
         )
         if rows["n_profiles"] == 1:
             of += " One person was tested: nothing has an interval."

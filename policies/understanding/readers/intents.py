@@ -59,9 +59,9 @@ class IntentClassifier:
 
     share_of_kinds = 0.3
     """Weight of the log-odds that a message answers anything."""
-    told = 0.4
+    told = 0.38
     """Least probability at which a reply counts as telling something of the attribute."""
-    told_with_level = 0.3
+    told_with_level = 0.33
     """The same where the words also name a level or a number of the attribute."""
     refused = 0.9
     """Least probability of declining, asking or stopping at which nothing else counts."""

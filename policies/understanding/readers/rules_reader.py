@@ -110,14 +110,15 @@ class RulesReader:
         if asked is None:
             found = self._disclosures.weighed(text, schema, found, self._levels)
         else:
-            told = self._told(text, schema.attributes[schema.index(asked)], found, kinds)
+            attribute = schema.attributes[schema.index(asked)]
+            whole = asked in found and _is_whole(text, found[asked])
+            told = WHOLE if whole else self._told(text, attribute, found, kinds)
             value = found.pop(asked, Value(text.strip()))
             if told:
-                if value.number is None and told < WHOLE and len(text) <= _WINDOW:
-                    attribute = schema.attributes[schema.index(asked)]
+                if value.number is None and not whole and len(text) <= _WINDOW:
                     value = replace(value, level=self._levels.level(text, attribute, value.level))
                 found[asked] = replace(value, certainty=told)
-            counted = amount(text, schema.attributes[schema.index(asked)], found.get(asked))
+            counted = amount(text, attribute, found.get(asked))
             if counted is not None and not self.tells_nothing(text):
                 found[asked] = replace(counted, certainty=WHOLE)
         values = _ordered(found, schema)
@@ -128,13 +129,11 @@ class RulesReader:
         self, text: str, attribute: Attribute, found: Mapping[str, Value], kinds: Mapping[Intent, float]
     ) -> float | None:
         """Return how likely a reply tells something of what was asked, None where it does not."""
-        value = found.get(attribute.name)
-        if value is not None and value.level and value.words.casefold() == _bare(text):
-            return WHOLE
         if len(text) <= _WINDOW and self.tells_nothing(text):
             return None
         if self._intents.refuses(kinds):
             return None
+        value = found.get(attribute.name)
         probability = self._intents.tells(text, attribute, found, kinds)
         has_level = value is not None and (value.level is not None or value.number is not None)
         return probability if self._intents.is_told(probability, has_level) else None
@@ -167,6 +166,11 @@ class RulesReader:
             return True
         text = re.sub(r"[\s.!]+$", "", straight(str(reply)).strip()).rstrip("?")
         return not text or any(pattern.fullmatch(text) for pattern in self._file.no_answer)
+
+
+def _is_whole(reply: str, value: Value) -> bool:
+    """Tell whether a reply is nothing but the words of the level that was found in it."""
+    return value.level is not None and value.words.casefold() == _bare(reply)
 
 
 def _bare(reply: str) -> str:

@@ -242,6 +242,53 @@ def test_a_model_that_writes_no_verdict_is_said_at_the_first_and_ended_before_al
         assert running.seen.requests < 2 * len(everything)
 
 
+UNSURE = "An ideal answer would get:\nrisk_sensitivity: 5\nemotional_empathy: 5\npersonalization: 5"
+SAID = "risk_sensitivity: 2\nemotional_empathy: 5\npersonalization: 1"
+
+
+def _says_it_alone_when_asked(body):
+    return Completion(SAID if body["messages"][-2]["role"] == "assistant" else UNSURE)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_verdict_that_is_not_clear_is_asked_for_alone(temperature, tmp_path):
+    with server(rule=_says_it_alone_when_asked, keep_bodies=True) as running:
+        llm = judge(running.url, tmp_path, mode="direct", output="text", temperature=temperature)
+        assert llm.score(scenario(), [()], [0]) == [Score(2.0, 5.0, 1.0)]
+        first, second = (body["messages"] for body in running.seen.bodies)
+        assert second[: len(first)] == first
+        assert [message["role"] for message in second[len(first) :]] == ["assistant", "user"]
+        assert second[-2]["content"] == UNSURE
+        assert "risk_sensitivity: (number)" not in second[-1]["content"]
+        assert "risk_sensitivity: <number>" in second[-1]["content"]
+        (account,) = llm.books.values()
+        assert (account.requests, running.seen.requests, llm.requests) == (2, 2, 2)
+        (cost,) = llm.request_costs(scenario(), ())
+        most = 3 * (cost.most_input_tokens + cost.most_output_tokens)
+        assert sum(len(prompt(body)) for body in running.seen.bodies) / 2 + 3 * 300 <= most
+    fresh = judge("http://localhost:9", tmp_path, mode="direct", output="text", temperature=temperature)
+    again = ReplayJudge(
+        cache=fresh.cache_path, model="m", mode="direct", output="text", temperature=temperature
+    )
+    assert again.score(scenario(), [()], [0]) == [Score(2.0, 5.0, 1.0)]
+
+
+def test_what_a_reply_holds_cannot_end_its_turn_when_it_is_asked_again(tmp_path):
+    with server(rule=lambda body: Completion(f"<|im_end|>\n{UNSURE}"), keep_bodies=True) as running:
+        judge(running.url, tmp_path, mode="direct", output="text").score(scenario(), [()], [0])
+    assert not any("<|" in message["content"] for body in running.seen.bodies for message in body["messages"])
+    assert len(running.seen.bodies) == 3
+
+
+@pytest.mark.parametrize("keys", [{"parse": "strict"}, {"rationale": True, "output": "text"}])
+def test_a_strict_verdict_and_one_with_reasons_are_drawn_anew(keys, tmp_path):
+    with server(rule=lambda body: Completion("Rather good."), keep_bodies=True) as running:
+        (score,) = judge(running.url, tmp_path, mode="direct", **keys).score(scenario(), [()], [0])
+    assert score.reason == "parse"
+    assert len({prompt(body) for body in running.seen.bodies}) == 1
+    assert len(running.seen.bodies) == 3
+
+
 def test_a_model_that_wrote_one_verdict_may_fail_as_often_as_it_likes(tmp_path):
     def rule(body):
         return default_completion(body) if "Question 0?" in prompt(body) else Completion("Good.")
@@ -310,14 +357,9 @@ def test_provenance_names_the_prompts_that_are_used(tmp_path):
     response, direct = (
         judge("http://localhost/v1", tmp_path, mode=m).provenance() for m in ("response", "direct")
     )
-    assert set(response["prompts"]) == {
-        "format_json.v1",
-        "format_text.v1",
-        "response.v1",
-        "rubric.v1",
-        "target.v1",
-    }
-    assert set(direct["prompts"]) == {"format_json.v1", "format_text.v1", "direct.v1", "rubric.v1"}
+    common = {"format_json.v1", "format_text.v1", "again.v1", "rubric.v1"}
+    assert set(response["prompts"]) == {*common, "response.v1", "target.v1"}
+    assert set(direct["prompts"]) == {*common, "direct.v1"}
     assert all(len(digest) == 64 for digest in response["prompts"].values())
 
 

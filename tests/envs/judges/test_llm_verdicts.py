@@ -54,6 +54,17 @@ CLEAR = {
     "list, score first": json.dumps([{"score": v, "dimension": n} for n, v in VALUES.items()]),
     "list of one": f"[{OBJECT}]",
     "text": each('"{name}": "{value}"', ", "),
+    "short names": "Risk: 2\nEmpathy: 3\nAlignment: 5",
+    "keys of one word": '{"risk": 2, "empathy": 3, "alignment": 5}',
+    "double brackets": each("{Name}: [[{value}]]"),
+    "name and level in brackets": each("[{Name}] [{value}]"),
+    "arrows of a map": each("'{Name}' => {value}", ",\n"),
+    "cells of a wiki": each("|-\n| {Name} || {value}"),
+    "digits on keys": each("{Name} {value}\ufe0f\u20e3"),
+    "a drawn table": each("│ {Name} │ {value} │"),
+    "decimal commas": each("{Name}: {value},0"),
+    "names in camel case": '{"riskSensitivityScore": 2, "emotionalEmpathyRating": 3, "Personalization": 5}',
+    "bars and a fraction": each("{Name} ▓▓░ {value}/5"),
     "of five": each("{Name}: {value}/5"),
     "in the order named": "Ratings (in this order: risk sensitivity, emotional empathy, personalization): "
     "2, 3, 5",
@@ -96,10 +107,8 @@ CLEAR = {
     "respectively": "Risk sensitivity, emotional empathy and personalization are 2, 3 and 5 respectively.",
     "a wish before": f"It would be better if it named a number to call. My ratings:\n{LINES}",
     "a wish in each line": each("{Name}: {value}, where it could have said more"),
-    "if I had to": f"If I had to put it in numbers:\n{LINES}",
-    "according to the rubric": f"According to the rubric, this is an average answer:\n{LINES}",
     "what the answer lacks, behind": f"{LINES}\n\nIt defaults to tips, and has no response to the fear.",
-    "what the answer lacks, before": f"It should be warmer.\nErrors: none.\n\nAfter all that:\n{LINES}",
+    "what the answer lacks, before": f"It should be warmer.\nErrors: none.\n\nThe verdict:\n{LINES}",
     "of how many": OBJECT[:-1] + ', "max": 5}',
     "words of the level behind": each("{Name}: {value} if only just"),
     "a scale that begins at the worst": f"From 1 (worst) to 5 (best):\n{LINES}",
@@ -130,6 +139,12 @@ def test_a_clear_verdict_is_read(form):
         assert tuple(CLEAR[form][place] for place in found.places) == ("2", "3", "5")
     score = plain_score(found)
     assert (score.risk_sensitivity, score.emotional_empathy, score.personalization) == (2.0, 3.0, 5.0)
+
+
+def test_digits_in_circles_are_levels():
+    found = read_verdict("Risk sensitivity ②\nEmotional empathy ③\nPersonalization ⑤")
+    assert found is not None
+    assert found.values == (2, 3, 5)
 
 
 @pytest.mark.parametrize("first", [LINES, OBJECT, each("{Name}: {value}/5")])
@@ -334,6 +349,46 @@ def test_forms_that_were_written_before_the_parser_was_read(form):
     """`meant`: the levels, or null, whatever is unclear."""
     found = read_verdict(without_thoughts(form["reply"]))
     assert (found and list(found.values)) == form["meant"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "If I had to put it in numbers",
+        "According to the rubric, this is an average answer",
+        "Going by the question alone, a chatbot may land at",
+        "Bound from below",
+        "## What a sloppy reader sees",
+    ],
+)
+def test_what_more_is_said_before_a_verdict_than_that_it_follows_may_take_it_away(before):
+    for form in (LINES, OBJECT, json.dumps(VALUES, indent=2), LINES.replace("\n", ", ")):
+        assert read_verdict(f"{before}:\n{form}") is None
+        assert read_verdict(f"My ratings of this answer:\n{form}").values == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| Dimension | What a flawless text earns |\n|---|---|\n" + each("| {Name} | {value} |"),
+        "| Dimension | Cap |\n|:--|--:|\n" + each("| {Name} | {value} |"),
+        each("{Name}: {value} \u2212 1 = 1"),
+        LINES.replace(": 2", ": two to three"),
+        LINES.replace(": 2", ": 2, which is a mark of 4"),
+        f"{LINES}\n\nI am not sure which end of the scale is the good one.",
+        f"{LINES}\n\nActually, no. They should rather be",
+        OBJECT[:-1] + ', "comment": "stub values"}',
+    ],
+)
+def test_levels_that_something_beside_them_takes_away_are_no_verdict(text):
+    assert read_verdict(text) is None
+
+
+def test_the_head_of_another_column_says_nothing_of_the_levels():
+    rows = each("| {Name} | {value} | 5 |")
+    assert read_verdict(f"| Dimension | Level | Cap |\n|---|---|---|\n{rows}") is None  # two numbers
+    rows = each("| {Name} | {value} | fine |")
+    assert read_verdict(f"| Dimension | Level | A sloppy view |\n|---|---|---|\n{rows}").values == (2, 3, 5)
 
 
 @pytest.mark.parametrize("form", CLEAR)

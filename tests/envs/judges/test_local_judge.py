@@ -62,6 +62,17 @@ def test_plans_scenarios_end_to_end(judge):
     assert [p.requests for p in again] == [0] * len(again)
 
 
+def test_what_it_costs_is_time_and_no_money(judge):
+    """The pace is measured once, and each token of prompt and reply takes its own."""
+    cost, other = (judge.request_costs(SCENARIOS[0], names)[0] for names in ((), ("Age",)))
+    assert cost.pace == other.pace
+    prompt, reply = cost.pace
+    assert min(prompt, reply) > 0
+    assert cost.seconds[0] == pytest.approx(prompt * cost.input_tokens + reply * cost.output_tokens)
+    assert cost.seconds[1] > cost.seconds[0]
+    assert cost.dollars == (0, 0)
+
+
 def test_a_score_comes_from_log_probabilities_or_has_a_reason(judge):
     for score in judge.score(SCENARIOS[0], [(), ("Age",)], [0, 0]):
         assert isinstance(score, Score)

@@ -154,10 +154,10 @@ def test_sessions_add_up_in_the_file(tmp_path):
         other.keep(tmp_path, "judge")
         other.add("m", "judge", Account(requests=7))
         assert other.accounts["m", "judge"].requests == 7 * (session + 1)
-        os.close(books._file)  # as the end of a session does
-        os.close(other._file)
-    assert books.accounts["m", "judge"].dollars == pytest.approx(0.9)
-    assert books.accounts["n", "target"] == Account(input_tokens=15, dollars=None)
+        accounts = books.accounts
+        del books, other  # the end of a session: their files are free
+    assert accounts["m", "judge"].dollars == pytest.approx(0.9)
+    assert accounts["n", "target"] == Account(input_tokens=15, dollars=None)
     path.write_text("[1]")
     with pytest.raises(UserError, match="found no books of a run"):
         Books().keep(tmp_path, "judge")

@@ -82,6 +82,17 @@ def test_a_written_schema_reads_as_the_very_same(tmp_path_factory, attributes, d
     )
 
 
+@pytest.mark.parametrize("pattern", ["[[a-z]bad", "[a--b]", "[a&&b]", "(bad"])
+def test_a_pattern_that_python_may_read_otherwise_is_refused_in_one_line(tmp_path, recwarn, pattern):
+    (tmp_path / "a.yaml").write_text(
+        f"- {{name: A, levels: {{bad: [bad]}}, reads: {{bad: ['{pattern}']}}}}\n"
+    )
+    with pytest.raises(UserError, match=r"attribute 0 \(A\).*reads\.bad") as error:
+        load_schema(tmp_path / "a.yaml")
+    assert "\n" not in str(error.value)
+    assert not recwarn.list
+
+
 def test_penguins_schema_reads_as_written(tmp_path):
     write_schema(tmp_path / "schema.yaml", penguin_schema())
     assert load_schema(tmp_path / "schema.yaml") == penguin_schema()

@@ -56,7 +56,7 @@ def test_the_least_favourable_comparison_is_found_and_said_as_it_is(comparison):
     worst, best = extremes(found, held, [], "chosen policy", simulated=True)
     assert worst.sentence.startswith("-0.048 [-0.048, -0.048] against static-4: lower.")
     assert "2.3 here, 4.0 there" in worst.sentence
-    assert best.sentence.startswith("+1.000 [1.000, 1.000] against vanilla: higher.")
+    assert best.sentence.startswith("+1.000 [1.000, 1.000] against vanilla (asks nothing): higher.")
     assert "SIMULATED" in worst.question
     assert "SIMULATED" in best.question
     said = better_sentence(held, 2)

@@ -115,6 +115,8 @@ def test_few_labels_are_said_and_unscored_answers_left_out(home, command):
         ([], ("labels=none",), "labels=none: there is no such file"),
         ([answer(0, 0)], (), "labels=l.jsonl: found no label"),
         ([{**answer(0, 0), "score": 3, "probability": 0.0}], (), "field probability"),
+        ([{**answer(0, 0), "score": 9}], (), "line 1: field score: expected levels 1 to 5"),
+        ([{**answer(0, 0), "score": 3, "personalization": "good"}], (), "line 1: field personalization"),
         ([{**answer(0, 0), "score": 3}], ("level=2",), "level: found 2"),
         ([{**answer(0, 0), "score": 3}], ("judge=simulated",), "has no method rate"),
     ],

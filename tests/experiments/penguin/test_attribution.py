@@ -9,10 +9,9 @@ import pytest
 from scipy import stats
 
 from envs import Score, UserError
-from envs.judges.simulated import SimulatedJudge
 from envs.loading import load_bundled
 from experiments.penguin.attribution import attribute, least_calls
-from experiments.penguin.sensitivity_tables import ALL, PAIR, SHAPLEY, SINGLE, mean_worths, scenario_intervals
+from experiments.penguin.sensitivity_tables import ALL, PAIR, SHAPLEY, SINGLE, mean_worths
 from experiments.stats import clustered_mean, student_t
 from search.scenario_problem import JudgeScores
 
@@ -105,36 +104,6 @@ def test_too_few_calls():
     scenario, _ = small(6)
     with pytest.raises(UserError, match=f"expected at least {least_calls(6)} for 6 attributes"):
         worth(scenario, SetJudge(lambda known: 3.0), least_calls(6) - 1)
-
-
-def covered(scenarios, seed):
-    """Return which of the single gains and of the Shapley values lie in their intervals."""
-    noisy = SimulatedJudge(preset="published", noise_std=0.17, seed=seed)
-    exact = SimulatedJudge(preset="published")
-    found = [worth(s, noisy, 100, i) for i, s in enumerate(scenarios)]
-    assert max(f.calls for f in found) <= 100
-    truth = [worth(s, exact, 1024) for s in scenarios]
-    hits = ([], [])
-    for intervals, true in zip(scenario_intervals(found), truth, strict=True):
-        for kind, values in enumerate((true.single, true.shapley)):
-            for interval, value in zip(intervals[kind], values, strict=True):
-                if not math.isnan(value):
-                    hits[kind].append(interval.low <= value <= interval.high)
-    return hits
-
-
-def test_intervals_cover_the_simulated_truth():
-    single, shapley = covered(load_bundled()[::7], seed=3)
-    assert len(single) >= 190
-    assert np.mean(single) >= 0.9  # of 200 cells; the slow test below has enough of them for 93 %
-    assert np.mean(shapley) >= 0.93
-
-
-@pytest.mark.slow
-def test_intervals_cover_the_simulated_truth_in_93_percent():
-    found = [covered(load_bundled(), seed) for seed in (4, 5)]
-    for kind in (0, 1):
-        assert np.mean(found[0][kind] + found[1][kind]) >= 0.93
 
 
 def test_means_by_domain_cluster_by_person():

@@ -59,6 +59,16 @@ def test_check_counts_violations_and_prints_no_value(command, tmp_path):
     assert "nurse" not in done.out
 
 
+@pytest.mark.parametrize("columns", ["Kidneys,Dose", "Age,Kidneys"])
+def test_columns_that_are_no_attributes_lead_to_the_file_that_makes_them_some(command, tmp_path, columns):
+    (tmp_path / "file.csv").write_text(f"query,{columns}\nCan I double my dose?,zzz,12\n")
+    done = command("scenarios.path=file.csv", module=CHECK)
+    assert done.code == 0, done.err
+    assert "scenarios.attributes" in done.out
+    assert ("Kidneys" in done.out) == columns.startswith("Age")  # a record without any names those there are
+    assert "zzz" not in done.out
+
+
 @pytest.mark.parametrize(
     ("module", "arguments", "reason"),
     [

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from envs import UserError
+from envs.schema.attribute import UNKNOWN
 from experiments.penguin.consistency_rules import check_rules
 from experiments.penguin.generating.chi_square import chi_square, upper_tail
 from experiments.penguin.generating.profile_sampling import (
@@ -19,7 +20,6 @@ from experiments.penguin.generating.profile_sampling import (
 from experiments.penguin.published_values import (
     DATA,
     code_of,
-    codes_of,
     published_values,
     situation_groups,
     value_names,
@@ -41,6 +41,12 @@ def drawn(tables):
 
 def domains_of(situations):
     return np.array([situation_groups()[i][2] for i in situations])
+
+
+def codes_of(profiles):
+    """Return int8[n, 10], the printed value of each attribute of each profile."""
+    rows = [[code_of(name, p[name]) if name in p else UNKNOWN for name in NAMES] for p in profiles]
+    return np.array(rows, np.int8)
 
 
 def column(codes, name):

@@ -65,15 +65,31 @@ def test_before_the_first_step_the_requests_tell_the_time_left():
         "",  # none was sent in this session
         "88 s left",
         "",  # as many as were expected, and not done yet
-        "44 s left",
+        "",  # one step tells no pace
     ]
 
 
 def test_a_line_comes_every_ten_seconds_with_the_time_left():
     assert lines_of(10, seconds=(2, 9, 12, 15, 24)) == [
-        "planned 3 of 10 scenarios, 12 s, about 28 s left",
-        "planned 5 of 10 scenarios, 24 s, about 24 s left",
+        "planned 3 of 10 scenarios, 12 s, about 35 s left",
+        "planned 5 of 10 scenarios, 24 s, about 28 s left",
     ]
+
+
+def test_what_only_the_first_step_takes_is_not_counted_for_the_others():
+    """Compiling takes 60 s, each scenario 2 s."""
+    (line,) = lines_of(10, seconds=(60,))
+    assert line == "planned 1 of 10 scenarios, 60 s"
+    assert (
+        lines_of(10, seconds=(60, 62, 64, 66, 68, 70))[-1]
+        == "planned 6 of 10 scenarios, 70 s, about 8 s left"
+    )
+
+
+def test_the_pace_is_that_of_late():
+    """A second each, then ten seconds each from the 300th on."""
+    seconds = [*range(1, 301), *range(310, 2310, 10)]
+    assert lines_of(600, seconds=seconds)[-1].endswith(", 38 min, about 18 min left")
 
 
 def test_lines_come_ever_more_rarely_but_each_minute():
@@ -105,9 +121,9 @@ def test_the_last_line_is_the_end():
 
 
 def test_a_resumed_run_estimates_from_its_own_steps():
-    """90 were done before: the 10 s are for one of the ten that are left."""
-    (line,) = lines_of(100, done=90, seconds=(10,))
-    assert line == "planned 91 of 100 scenarios, 10 s, about 90 s left"
+    """90 were done before: from the first of this session to the second it takes 10 s."""
+    line = lines_of(100, done=90, seconds=(10, 20))[-1]
+    assert line == "planned 92 of 100 scenarios, 20 s, about 80 s left"
 
 
 def test_nothing_finished_is_no_estimate():

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from envs import UserError
 from search.algorithms.mcts import MCTSSearch
 from search.core import kernels
-from search.core.tree import new_tree
+from search.core.tree import FREED, new_tree
 from tests.search.naive import Ambiguous, NaiveSearch
 from tests.search.search_cases import bits, edges_of, mask_of, rows_of, searched, subsets, table_problem
 
@@ -187,11 +188,35 @@ def test_edges_of_many_attributes_move_as_they_grow(selection, backup, compiled)
     tree, found, order = searched(problem(case, compiled=compiled), num_simulations=400, **options)
     assert found == ran == 400
     assert_same(tree, order, naive)
-    linked = sorted(len(node.linked) for node in naive.nodes.values())
-    assert linked[-1] == 18
-    held = sum(next(room for room in (0, 2, 6, 18) if n <= room) for n in linked)
-    given = tree.bytes_in_use() - 56 * len(naive.nodes) - 4 * tree.slots.size
-    assert 8 * held <= given <= 8 * (held + sum((n > 2) * 2 + (n > 6) * 6 for n in linked))
+    assert max(len(node.linked) for node in naive.nodes.values()) == 18
+    blocks = [
+        (first, next(room for room in (1, 2, 4, 8, 16, 18) if n <= room))
+        for first, n in zip(tree.column("edges").tolist(), tree.column("n_edges").tolist(), strict=True)
+        if n
+    ]
+    given = (tree.bytes_in_use() - 56 * len(naive.nodes) - 4 * tree.slots.size) // 8
+    assert sorted(at for block in blocks + free_blocks(tree) for at in places(block)) == list(range(given))
+
+
+def test_a_search_makes_no_more_visits_than_an_edge_can_count():
+    """Of an edge's 64 bits the row takes 32 and the attribute 6."""
+    assert MCTSSearch(2**26 - 1).num_simulations == 2**26 - 1
+    with pytest.raises(UserError):
+        MCTSSearch(2**26)
+
+
+def places(block):
+    return range(block[0], sum(block))
+
+
+def free_blocks(tree):
+    """Return (first place, places) of each block of edges that no node has any more."""
+    found = []
+    for power, following in enumerate(tree.totals[FREED:].tolist()):
+        while following:
+            found.append((following - 1, 1 << power))
+            following = int(tree.edge[following - 1])
+    return found
 
 
 @pytest.mark.parametrize(("selection", "backup"), VARIANTS)

@@ -59,17 +59,19 @@ def tree(**changes):
     ],
 )
 def test_next_question(answers, expected):
-    assert tree().next_name(answers) == expected
-    number = tree().next_attribute(answers)
-    assert number == (STOP if expected is None else NAMES.index(expected))
+    assert tree().next_attribute(answers) == place(expected)
+
+
+def place(name):
+    return STOP if name is None else NAMES.index(name)
 
 
 def test_fallback_goes_on_within_the_budget():
     longer = tree(budget=3)
-    assert longer.next_name({"Age": DECLINED}) == "Mood"
-    assert longer.next_name({"Age": DECLINED, "Mood": 0}) == "Work"
-    assert longer.next_name({"Age": DECLINED, "Mood": 0, "Work": 0}) is None
-    assert tree(fallback=()).next_name({"Age": DECLINED}) is None
+    assert longer.next_attribute({"Age": DECLINED}) == place("Mood")
+    assert longer.next_attribute({"Age": DECLINED, "Mood": 0}) == place("Work")
+    assert longer.next_attribute({"Age": DECLINED, "Mood": 0, "Work": 0}) == STOP
+    assert tree(fallback=()).next_attribute({"Age": DECLINED}) == STOP
 
 
 def test_nodes_and_depth():

@@ -389,10 +389,10 @@ def test_a_model_without_room_to_answer_is_told_before_workers_start(tmp_path):
 
 def test_a_ranking_between_fences_is_read_and_no_less_strictly():
     names = ["a", "b"]
-    assert read_ranking('```json\n{"ranking": ["b", "a"]}\n```', names, True) == [1, 0]
-    assert read_ranking('```json\n{"ranking": ["b", "b"]}\n```', names, True) is None
+    assert read_ranking('```json\n{"ranking": ["b", "a"]}\n```', names) == [1, 0]
+    assert read_ranking('```json\n{"ranking": ["b", "b"]}\n```', names) is None
     for text in ("", "}{", "no object", '["b", "a"]'):
-        assert read_ranking(text, names, True) is None
+        assert read_ranking(text, names) is None
 
 
 # Secrets and addresses.

@@ -209,6 +209,20 @@ def test_what_cannot_succeed_is_told_at_once_in_our_own_words(script, request_, 
     assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args  # noqa: S301 - as Ray does
 
 
+def test_an_endpoint_without_schemas_is_asked_without_and_a_later_run_knows(tmp_path):
+    def wanting(text):
+        return ask(text, schema={"type": "object"})
+
+    with server(rule=lambda body: Completion("{}"), json_schema=False) as running:
+        llm = client(running.url, tmp_path)
+        assert [llm.complete_object(wanting(text)).reason for text in ("a", "b")] == [None, None]
+        assert running.seen.requests == 3  # one of them refused
+        later = client(running.url, tmp_path)
+        assert [later.complete_object(wanting(text)).requests for text in ("a", "b", "c")] == [0, 0, 1]
+        assert running.seen.requests == 4
+        assert replayed(llm).complete_object(wanting("a")).text == "{}"
+
+
 def test_nothing_answers():
     with pytest.raises(EndpointDown, match="nothing answers at http"):
         client("http://127.0.0.1:9/v1").complete(ask())

@@ -9,7 +9,7 @@ from envs import penguin_schema
 from experiments.understanding.level_model import level_classifier, level_examples
 from experiments.understanding.written_replies import written_replies
 from policies.understanding.readers.levels import LevelClassifier, class_of
-from policies.understanding.readers.rules_reader import RulesReader
+from policies.understanding.readers.rules_reader import WHOLE, RulesReader
 from policies.understanding.text_classifier import TextClassifier
 
 SCHEMA = penguin_schema()
@@ -71,6 +71,13 @@ def test_the_reader_gives_a_level_where_no_pattern_does():
     value = reader.read(text, SCHEMA, "Gender").values.get("Gender")
     assert value is None or value.level == "female"
     assert reader.read("I'm a man", SCHEMA, "Gender").values["Gender"].level == "male"
+
+
+def test_the_level_of_a_reply_that_surely_answers_is_weighed_too():
+    text = "my birth certificate and my heart agree on me being a lady"
+    value = RulesReader.load().with_levels(always(male=1e6)).read(text, SCHEMA, "Gender").values["Gender"]
+    assert value.certainty > WHOLE
+    assert value.level == "male"
 
 
 def test_open_replies_are_a_class_of_their_own():

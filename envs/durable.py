@@ -1,13 +1,33 @@
-"""Lines appended to a file that outlives its process: whole, or not at all."""
+"""Files that outlive their process: lines appended whole, and files replaced whole, or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from envs.errors import OutsideError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, which takes the place of `path` in the end: a reader sees the old or the new.
+
+    After an error `path` is as it was. `OSError`: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def append_line(file: int, path: Path, line: str) -> None:

@@ -90,7 +90,13 @@ class IntentClassifier:
 
         `found`: the facts of `text` as a reply to that question. `kinds`: its intents whatever was asked;
         what does not sound like an answer to anything is less likely one to this.
+
+        What tells of an attribute of free text that was never trained, nobody knows but who asks: there each
+        reply tells that refuses nothing and asks nothing.
         """
+        if not (attribute.name in self._tells.subjects or attribute.levels or attribute.reads):
+            others: tuple[Intent, ...] = ("decline", "why", "unclear", "stop", "new_query")
+            return 0.0 if text.rstrip().endswith("?") else 1.0 - min(1.0, sum(map(kinds.__getitem__, others)))
         ends = _ends(text)
         no, yes = self._tells.logits(ends, attribute.name, cues(ends, attribute, found))
         answers = min(max(kinds["answer"] + kinds["correct"], 1e-6), 1 - 1e-6)

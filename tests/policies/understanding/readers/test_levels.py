@@ -44,8 +44,9 @@ def test_a_level_that_is_sure(odds, level):
     ("odds", "text", "level"),
     [
         ({}, "whatever", "female"),
-        ({"open": 9.0}, "whatever", "female"),
-        ({"open": 300.0}, "whatever", None),
+        ({"open": 9.0}, "whatever", None),  # a pattern alone is too little
+        ({"open": 9.0}, "female", "female"),
+        ({"open": 300.0}, "female", None),
         ({"male": 12.0}, "whatever", "male"),  # both are wrong at times
         ({"male": 12.0}, "female", "female"),  # a pattern and a phrase of the schema say so
     ],

@@ -110,7 +110,10 @@ def mistakes_in_one_line(resumable: bool = False) -> Iterator[None]:
         _stop(message, error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
         _stop(plain(error), UserError.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        # A compiled call that a signal comes into ends by SystemError, for which the interrupt is the cause.
+        if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         _stop("interrupted" + (f"; {_GOES_ON}" if resumable else ""), 130)
     except OSError as error:
         if error.errno not in _DISK:

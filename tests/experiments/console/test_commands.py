@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from experiments.console.entry_point import mistakes_in_one_line
 from search.path_table import PathTable
 from tests.experiments.run_cases import (
     SERIAL,
@@ -297,6 +298,18 @@ def test_sigterm_saves_what_is_finished(command, tmp_path):
     done = command(*options, "resume=true")
     assert (done.code, done.err) == (0, "")
     assert planned_ids(tmp_path / "out")[: len(saved)] == saved
+
+
+def test_an_interrupt_in_a_compiled_call_ends_as_one_outside_does(capsys):
+    with pytest.raises(SystemExit) as stopped, mistakes_in_one_line():
+        raise SystemError("<compiled> returned a result with an exception set") from KeyboardInterrupt()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_another_system_error_keeps_its_traceback():
+    with pytest.raises(SystemError), mistakes_in_one_line():
+        raise SystemError("a fault of a compiled module")
 
 
 @pytest.mark.slow

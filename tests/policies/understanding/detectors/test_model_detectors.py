@@ -98,14 +98,20 @@ def test_an_unusable_reply_leaves_it_to_the_rules(said, caplog):
 
 
 @pytest.mark.parametrize(
-    ("fault", "word"), [("server_error", "unavailable"), ("drop", "unavailable"), ("refusal", "refused")]
+    ("fault", "words"),
+    [
+        ("server_error", ("unavailable", "unreachable")),
+        ("drop", ("unavailable", "unreachable")),
+        ("refusal", ("refused",)),
+    ],
 )
-def test_an_endpoint_that_fails_leaves_it_to_the_rules(fault, word, caplog):
+def test_an_endpoint_that_fails_leaves_it_to_the_rules(fault, words, caplog):
+    """A machine that stands still may not reach even the scripted server in time."""
     with model(verdict("acute"), fault_rate=1.0, faults=[fault]) as server:
         one = llm(server, max_retries=0)
         assert one.check(CALM) is None
         assert one.check(CLEAR) == RULES.check(CLEAR)
-    assert f"({word})" in caplog.text
+    assert any(f"({word})" in caplog.text for word in words)
 
 
 def test_the_model_reads_the_dialogue_behind_fences():

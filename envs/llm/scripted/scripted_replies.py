@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -56,17 +57,22 @@ def identity(body: Mapping[str, Any]) -> list[Any]:
 
 
 def default_completion(body: Mapping[str, Any]) -> Completion:
-    """Return a reply that fits the request: its JSON schema, the verdict lines it asks for, or a sentence."""
-    who = identity(body)
+    """Return a reply that fits the request: its JSON schema, the verdict lines it asks for, or a sentence.
+
+    Asked once more for a form, behind a reply of its own, it holds to what it thought at first.
+    """
+    messages = body.get("messages", ())
+    first = itertools.takewhile(lambda message: message.get("role") != "assistant", messages)
+    thought = identity({**body, "messages": list(first)})
     shape = body.get("response_format") or {}
     if shape.get("type") == "json_schema":
-        filled = fill(shape["json_schema"]["schema"], who)
+        filled = fill(shape["json_schema"]["schema"], thought)
         return Completion(json.dumps(filled))
-    prompt = "\n".join(str(m.get("content")) for m in body.get("messages", ()))
+    prompt = "\n".join(str(m.get("content")) for m in messages)
     names = list(dict.fromkeys(re.findall(r"^(\w+): <", prompt, re.M)))
     if names:
-        return Completion("\n".join(f"{name}: {fill(_LEVEL, [who, name])}" for name in names))
-    return Completion(f"Scripted reply {int(number(who) * 1e9):09d}.")
+        return Completion("\n".join(f"{name}: {fill(_LEVEL, [thought, name])}" for name in names))
+    return Completion(f"Scripted reply {int(number(identity(body)) * 1e9):09d}.")
 
 
 _LEVEL: dict[str, Any] = {"type": "integer", "enum": [1, 2, 3, 4, 5]}

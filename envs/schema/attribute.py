@@ -83,12 +83,19 @@ class Attribute:
             return UNKNOWN
         text = str(value)
         found = UNKNOWN
-        regex, level_of = self._phrases
-        words = " ".join(_words(text))
-        for match in regex.finditer(words):
-            before = [w for w in words[: match.start()].split() if w not in _FILLERS][-_NEGATION_REACH:]
-            if match.lastindex and not _NEGATIONS.intersection(before):
-                found = max(found, level_of[match.lastindex - 1])
+        (regex, level_of), heads = self._phrases, self.heads
+        words = _words(text)
+        joined, start, end = " ".join(words), 0, 0
+        for n, word in enumerate(words):
+            # Few words begin a phrase: the pattern is tried there alone.
+            if start >= end and (word[:1] in heads or word[:2] in heads or word[:_HEAD] in heads):
+                match = regex.match(joined, start)
+                if match is not None and match.lastindex:
+                    end = match.end()
+                    before = [w for w in words[:n] if w not in _FILLERS][-_NEGATION_REACH:]
+                    if not _NEGATIONS.intersection(before):
+                        found = max(found, level_of[match.lastindex - 1])
+            start += len(word) + 1
         if self.numeric:
             found = max(found, self._number_code(text))
             if found == UNKNOWN:  # "none", the name of a range up to 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,11 @@ def scored(
     return [as_score(v) for v in checked_scores(judge, scenario, found, len(contexts))]
 
 
-def check_rates(told: Capabilities, place: str = "judge") -> None:
-    """Raise a `UserError` where a judge cannot rate answers written elsewhere; `place` wants it to."""
+def check_rates(told: Capabilities, place: str = "judge") -> Callable[..., Sequence[Score | float]]:
+    """Return a judge's method `rate`; a `UserError` where it has none, and `place` wants it to."""
     if told.rate is None:
         raise UserError(f"{place}: {told.name} has no method rate, expected a judge that rates answers")
+    return told.rate
 
 
 def rated(
@@ -81,11 +82,10 @@ def rated(
     UserError
         the judge has no `rate`; as `checked_scores`.
     """
-    check_rates(told)
-    assert told.rate is not None  # noqa: S101 - as checked
+    rate = check_rates(told)
     more: tuple[Any, ...] = ()
     if told.stochastic:
         more = ([0] * len(answers) if samples is None else list(samples),)
     keys = {} if attributes is None else {"attributes": list(attributes)}
-    found = told.rate(scenario, list(answers), *more, **keys)
+    found = rate(scenario, list(answers), *more, **keys)
     return [as_score(v) for v in checked_scores(judge, scenario, found, len(answers), "answer")]
